@@ -1,0 +1,1 @@
+"""Component tables: rows of one full config without some of its components. Runs from a checkout."""

@@ -1,0 +1,42 @@
+"""How every command ends: what the user gave wrongly is one `error:` line a problem, never a traceback."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from gckd.dist.cluster import stop_on_sigterm
+from gckd.errors import InputError
+
+BAD_INPUT, INTERRUPTED = 2, 130
+
+
+def run_command(command: click.Command, arguments: Sequence[str] | None = None, obj: Any = None) -> NoReturn:
+    """Runs `command` and exits: 0, or what it returns; 2 on bad input; 130 when interrupted.
+
+    Args:
+        arguments: without the program's name; those of this process by default.
+        obj: click's context object, for commands that take one.
+    """
+    stop_on_sigterm()
+    sys.exit(_status(command, arguments, obj))
+
+
+def _status(command: click.Command, arguments: Sequence[str] | None, obj: Any) -> int:
+    try:
+        status = command.main(args=arguments, standalone_mode=False, obj=obj)
+    except InputError as error:
+        for line in str(error).splitlines():
+            click.echo(f"error: {line}", err=True)
+        return BAD_INPUT
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not change the exit status
+        return INTERRUPTED
+    return status if isinstance(status, int) else 0

@@ -1,0 +1,57 @@
+"""`gckd`: data, config, train, evaluate, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+import gckd
+from gckd.cli.data import data
+from gckd.cli.guard import run_command
+from gckd.cli.options import config_options
+from gckd.cli.train import evaluate, train
+from gckd.config import Config
+from gckd.config.fields import walk
+from gckd.report.write import wide_console, write_report
+
+
+@click.group()
+@click.version_option(gckd.__version__)
+def cli() -> None:
+    """Graph-based cross-domain knowledge distillation for text-to-image person retrieval."""
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def report(folder: Path) -> None:
+    """Make the tables of FOLDER again from its runs.parquet."""
+    write_report(folder, wide_console())
+
+
+@cli.command("config")
+@config_options
+def show_config(config: Config) -> None:
+    """Print every field of the config: value, unit, limit, what it is.  Comments aside, it is the config as YAML."""
+    click.echo(describe(config))
+
+
+def describe(config: Config) -> str:
+    """One line a field, `path = value unit (limit)  doc`, aligned."""
+    lines = []
+    for path, value, _, limits in walk(config):
+        shown = f"{path} = {value!r}" + (f" {limits.unit}" if limits.unit else "")
+        limit = limits.text()
+        lines.append((shown, limits.doc + (f" ({limit})" if limit else "")))
+    width = max(len(shown) for shown, _ in lines)
+    return "\n".join(f"{shown:<{width}}  {doc}" for shown, doc in lines)
+
+
+cli.add_command(data)
+cli.add_command(train)
+cli.add_command(evaluate)
+
+
+def main() -> None:
+    """Entry point of the `gckd` command."""
+    run_command(cli)

@@ -1,0 +1,23 @@
+"""One typed config plus `{path: value}` edits: what a run, a search trial and an ablation row are."""
+
+from gckd.config.codec import decode, digest, encode, from_yaml, to_yaml
+from gckd.config.edit import apply, check, parse_edits, value_at
+from gckd.config.fields import ConfigError
+from gckd.config.presets import PRESETS, preset
+from gckd.config.schema import Config
+
+__all__ = [
+    "PRESETS",
+    "Config",
+    "ConfigError",
+    "apply",
+    "check",
+    "decode",
+    "digest",
+    "encode",
+    "from_yaml",
+    "parse_edits",
+    "preset",
+    "to_yaml",
+    "value_at",
+]

@@ -1,0 +1,1 @@
+"""Datasets: readers, the Arrow store, the tokenizer, seeded loaders, and the generated benchmark."""

@@ -1,0 +1,85 @@
+"""Views of a batch: clean for the teacher, strong (domain-randomising) for the student. Whole batches at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gckd.config.schema import Augment
+
+
+def clean_view(images: Tensor) -> Tensor:
+    """uint8 [B, 3, H, W] -> float32 in [-1, 1]."""
+    return images.float().div_(127.5).sub_(1.0)
+
+
+def scaled(config: Augment, strength: float) -> Augment:
+    """The same augmentation at a share `strength` in [0, 1] of every strength and rate."""
+    numbers = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    return Augment(**{k: v if isinstance(v, bool) else v * strength for k, v in numbers.items()})
+
+
+def strong_view(images: Tensor, config: Augment, generator: torch.Generator) -> Tensor:
+    """Random mirror, translation, contrast, colour, brightness, blur, noise and erasing of a uint8 batch [B, 3, H, W].
+
+    Returns:
+        float32 [B, 3, H, W], around [-1, 1]. The same generator state gives the same view.
+    """
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator)
+
+    def signed(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator) * 2 - 1
+
+    batch, _, height, width = images.shape
+    x = _move(clean_view(images), signed(batch, 2) * config.shift, uniform(batch) < 0.5 if config.flip else None)
+    mean = x.mean((1, 2, 3), keepdim=True)
+    gain = torch.exp(signed(batch, 1, 1, 1) * config.contrast)
+    x = (x - mean) * gain + mean
+    # Gains act on light, so on [0, 2], where black stays black.
+    x = (x + 1) * torch.exp(signed(batch, 3, 1, 1) * config.channel_gain) - 1
+    x = x + signed(batch, 1, 1, 1) * config.brightness * 2
+    blurred = uniform(batch) < config.blur
+    x[blurred] = _blur(x[blurred])
+    x = x + torch.randn(x.shape, generator=generator) * (uniform(batch, 1, 1, 1) * config.noise * 2)
+    return _erase(x.clamp_(-1.2, 1.2), uniform(batch) < config.erase, uniform(batch, 5))
+
+
+def drop_words(tokens: Tensor, rate: float, mask_id: int, first_word: int, generator: torch.Generator) -> Tensor:
+    """Replace a share `rate` of the words of tokens [B, L] by [MASK]; special tokens (ids below `first_word`) stay."""
+    chosen = (torch.rand(tokens.shape, generator=generator) < rate) & (tokens >= first_word)
+    return torch.where(chosen, mask_id, tokens)
+
+
+def _move(x: Tensor, shift: Tensor, mirror: Tensor | None) -> Tensor:
+    batch, _, height, width = x.shape
+    rows = torch.arange(height)[None] + (shift[:, :1] * height).round().long()
+    columns = torch.arange(width)[None] + (shift[:, 1:] * width).round().long()
+    if mirror is not None:
+        columns = torch.where(mirror[:, None], width - 1 - columns, columns)
+    rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
+    index = torch.arange(batch)[:, None, None]
+    return x.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _blur(x: Tensor) -> Tensor:
+    kernel = torch.tensor([1.0, 2.0, 1.0])
+    kernel = (kernel[:, None] * kernel[None, :] / 16).expand(3, 1, 3, 3)
+    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel.to(x), groups=3)
+
+
+def _erase(x: Tensor, chosen: Tensor, draw: Tensor) -> Tensor:
+    """Fill one rectangle of 10 to 45 % of each side with a grey level (Zhong et al., random erasing, AAAI 2020)."""
+    _, _, height, width = x.shape
+    size = 0.1 + 0.35 * draw[:, :2]
+    start = draw[:, 2:4] * (1 - size)
+    rows = torch.arange(height)[None] / height
+    columns = torch.arange(width)[None] / width
+    inside_rows = (rows >= start[:, :1]) & (rows < start[:, :1] + size[:, :1])
+    inside_columns = (columns >= start[:, 1:]) & (columns < start[:, 1:] + size[:, 1:])
+    hole = inside_rows[:, :, None] & inside_columns[:, None, :] & chosen[:, None, None]
+    return torch.where(hole[:, None], draw[:, 4, None, None, None] * 2 - 1, x)

@@ -1,0 +1,146 @@
+"""Seeded batches. `batch(step)` depends on seed and step alone, so a resumed run needs no loader state.
+
+Pixels come from the decoded memory map and tokens from one array made at construction: a batch is two gathers.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gckd.data.records import EvaluationSet, SourceBatch, TargetBatch
+from gckd.data.splits import LabelledSplit, UnlabelledSplit
+from gckd.data.tokenizer import Tokenizer
+from gckd.errors import InputError
+
+Rows = NDArray[np.int64]
+
+# One random stream for each purpose, so that no draw depends on another.
+_SOURCE_IMAGES, _SOURCE_CAPTIONS, _TARGET_IMAGES, _TARGET_CAPTIONS = range(4)
+
+
+class _Pool:
+    """Images `[N, 3, H, W]` uint8 and tokens `[M, L]` of a split, gathered by row."""
+
+    def __init__(self, split: LabelledSplit | UnlabelledSplit, tokenizer: Tokenizer, height: int, width: int) -> None:
+        self.pixels = split.images.decoded(height, width)
+        self.ids = tokenizer.encode(split.captions).numpy()
+        self.lengths = (self.ids != tokenizer.pad).sum(axis=1)
+
+    def images(self, rows: Rows) -> torch.Tensor:
+        return torch.from_numpy(np.array(self.pixels[rows]))
+
+    def tokens(self, rows: Rows) -> torch.Tensor:
+        longest = int(self.lengths[rows].max())
+        return torch.from_numpy(np.array(self.ids[rows, :longest]))
+
+
+class _Loader:
+    """What both loaders share: sizes, and single rows for warming up memory banks."""
+
+    def __init__(self, pool: _Pool, batch: int, seed: int) -> None:
+        self._pool, self._batch, self._seed = pool, batch, seed
+        self.image_count, self.caption_count = len(pool.pixels), len(pool.ids)
+
+    def images_at(self, rows: torch.Tensor) -> torch.Tensor:
+        """Images [b, 3, H, W] uint8 at rows [b] of the split."""
+        return self._pool.images(rows.numpy())
+
+    def tokens_at(self, rows: torch.Tensor) -> torch.Tensor:
+        """Tokens [b, L] int64 of the captions at rows [b] of the split, cut to the longest of them."""
+        return self._pool.tokens(rows.numpy())
+
+    def _require(self, count: int, what: str) -> None:
+        if self._batch > count:
+            raise InputError(f"batch: {self._batch} is larger than the dataset's train split: {count} {what}")
+
+
+class SourceLoader(_Loader):
+    """Labelled batches: an epoch is a permutation of the images, each with one of its captions at random."""
+
+    def __init__(
+        self, split: LabelledSplit, tokenizer: Tokenizer, *, height: int, width: int, batch: int, seed: int
+    ) -> None:
+        super().__init__(_Pool(split, tokenizer, height, width), batch, seed)
+        self._image_identities = np.array(split.image_identities)
+        self._caption_identities = np.array(split.caption_identities)
+        # Captions grouped by image: those of image i are by_image[first[i] : first[i] + many[i]].
+        self._by_image = np.argsort(split.caption_image, kind="stable")
+        self._many = np.bincount(split.caption_image, minlength=self.image_count)
+        self._first = np.cumsum(self._many) - self._many
+        self._drawable = np.flatnonzero(self._many)  # an image without captions is no pair
+        self._require(len(self._drawable), "images with captions")
+        self.steps_per_epoch = len(self._drawable) // batch
+        self._epoch = lru_cache(maxsize=2)(self._draw_epoch)
+
+    def batch(self, step: int) -> SourceBatch:
+        """The batch of optimiser step `step` (from 0)."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        images, captions = self._epoch(epoch)
+        part = slice(place * self._batch, (place + 1) * self._batch)
+        images, captions = images[part], captions[part]
+        return SourceBatch(
+            images=self._pool.images(images),
+            tokens=self._pool.tokens(captions),
+            identities=torch.from_numpy(self._image_identities[images]),
+            image_rows=torch.from_numpy(images.copy()),
+            caption_rows=torch.from_numpy(captions.copy()),
+        )
+
+    def _draw_epoch(self, epoch: int) -> tuple[Rows, Rows]:
+        images = _stream(self._seed, _SOURCE_IMAGES, epoch).permutation(self._drawable)
+        which = _stream(self._seed, _SOURCE_CAPTIONS, epoch).integers(self._many[images])
+        return images, self._by_image[self._first[images] + which]
+
+    def identities_at(self, rows: torch.Tensor, kind: str) -> torch.Tensor:
+        """Identities [b] of the images or captions (`kind`: "image" or "caption") at rows [b]."""
+        identities = {"image": self._image_identities, "caption": self._caption_identities}[kind]
+        return torch.from_numpy(identities[rows.numpy()])
+
+
+class TargetLoader(_Loader):
+    """Unlabelled batches: permutations of the images and, independently, of the captions."""
+
+    def __init__(
+        self, split: UnlabelledSplit, tokenizer: Tokenizer, *, height: int, width: int, batch: int, seed: int
+    ) -> None:
+        super().__init__(_Pool(split, tokenizer, height, width), batch, seed)
+        self._require(self.image_count, "images")
+        self._require(self.caption_count, "captions")
+        self.steps_per_epoch = self.image_count // batch
+        self._epoch = lru_cache(maxsize=4)(self._draw_epoch)
+
+    def batch(self, step: int) -> TargetBatch:
+        """The batch of optimiser step `step` (from 0). Row i of the images does not belong to row i of the tokens."""
+        images = self._rows(step, _TARGET_IMAGES, self.image_count)
+        captions = self._rows(step, _TARGET_CAPTIONS, self.caption_count)
+        return TargetBatch(
+            images=self._pool.images(images),
+            tokens=self._pool.tokens(captions),
+            image_rows=torch.from_numpy(images.copy()),
+            caption_rows=torch.from_numpy(captions.copy()),
+        )
+
+    def _rows(self, step: int, purpose: int, count: int) -> Rows:
+        epoch, place = divmod(step, count // self._batch)
+        return self._epoch(purpose, count, epoch)[place * self._batch : (place + 1) * self._batch]
+
+    def _draw_epoch(self, purpose: int, count: int, epoch: int) -> Rows:
+        return _stream(self._seed, purpose, epoch).permutation(count)
+
+
+def evaluation_set(split: LabelledSplit, tokenizer: Tokenizer, height: int, width: int) -> EvaluationSet:
+    """A labelled split for evaluation; its images stay in the memory map."""
+    return EvaluationSet(
+        images=torch.from_numpy(split.images.decoded(height, width)),
+        tokens=tokenizer.encode(split.captions),
+        image_identities=torch.from_numpy(np.array(split.image_identities)),
+        caption_identities=torch.from_numpy(np.array(split.caption_identities)),
+    )
+
+
+def _stream(seed: int, purpose: int, epoch: int) -> np.random.Generator:
+    return np.random.default_rng([seed, purpose, epoch])

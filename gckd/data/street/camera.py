@@ -1,0 +1,85 @@
+"""What a domain's cameras do to a scene: light, colour cast, blur, resolution, noise."""
+
+import random
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from gckd.data.street.domains import COMMON_IMAGING, Domain, Imaging
+from gckd.data.street.rng import keyed, mix
+
+CAMERAS = 6  # a domain
+WIDTH, HEIGHT = 64, 128  # of an image, in pixels
+
+
+def domain_imaging(domain: Domain, shift: float) -> Imaging:
+    """The mean camera of `domain`: the common one at shift 0, `domain.imaging` at shift 1."""
+    a, b = COMMON_IMAGING, domain.imaging
+    gains = (
+        mix(a.gains[0], b.gains[0], shift), mix(a.gains[1], b.gains[1], shift), mix(a.gains[2], b.gains[2], shift),
+    )  # fmt: skip
+    wall = (
+        round(mix(a.wall[0], b.wall[0], shift)), round(mix(a.wall[1], b.wall[1], shift)),
+        round(mix(a.wall[2], b.wall[2], shift)),
+    )  # fmt: skip
+    return Imaging(
+        exposure=mix(a.exposure, b.exposure, shift),
+        gamma=mix(a.gamma, b.gamma, shift),
+        gains=gains,
+        blur=mix(a.blur, b.blur, shift),
+        resolution=mix(a.resolution, b.resolution, shift),
+        noise=mix(a.noise, b.noise, shift),
+        haze=mix(a.haze, b.haze, shift),
+        occlusion=mix(a.occlusion, b.occlusion, shift),
+        clutter=mix(a.clutter, b.clutter, shift),
+        wall=wall,
+    )
+
+
+def cameras(domain: Domain, shift: float) -> tuple[Imaging, ...]:
+    """The `CAMERAS` cameras of `domain`: its mean camera, each off by its own small amount.
+
+    Camera number k is off by the same amount in every domain, so at shift 0 the domains share their cameras.
+    """
+    mean = domain_imaging(domain, shift)
+    found = []
+    for k in range(CAMERAS):
+        rng = keyed("camera", k)
+        red, green, blue = (gain * rng.uniform(0.95, 1.05) for gain in mean.gains)
+        found.append(
+            replace(
+                mean,
+                exposure=mean.exposure * rng.uniform(0.88, 1.12),
+                gamma=mean.gamma * rng.uniform(0.93, 1.07),
+                gains=(red, green, blue),
+                blur=mean.blur * rng.uniform(0.7, 1.3),
+                noise=mean.noise * rng.uniform(0.8, 1.2),
+            )
+        )
+    return tuple(found)
+
+
+@cache
+def _curve(imaging: Imaging) -> list[int]:
+    """The tone curve of each channel as one lookup table of 3 x 256 grey levels."""
+    level = np.linspace(0.0, 1.0, 256) ** imaging.gamma * imaging.exposure
+    table = np.stack([level * gain for gain in imaging.gains])
+    hazy = table * (1.0 - imaging.haze) + 0.7 * imaging.haze
+    return [int(v) for v in np.clip(hazy * 255.0 + 0.5, 0, 255).ravel()]
+
+
+def expose(scene: Image.Image, imaging: Imaging, rng: random.Random) -> Image.Image:
+    """The image (64 x 128) a camera takes of `scene` (128 x 256): sensor grid, optics, tone curve, then noise.
+
+    The blur is done on the coarse sensor grid, where it costs least.
+    """
+    sensor = (round(WIDTH * imaging.resolution), round(HEIGHT * imaging.resolution))
+    picture = scene.resize(sensor, Image.Resampling.BOX).filter(ImageFilter.BoxBlur(imaging.blur * imaging.resolution))
+    picture = picture.point(_curve(imaging)).resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR)
+    noise = np.random.Generator(np.random.PCG64(rng.getrandbits(64))).standard_normal(
+        (HEIGHT, WIDTH, 1), dtype=np.float32
+    )
+    pixels = np.asarray(picture) + noise * np.float32(imaging.noise)
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))

@@ -1,0 +1,104 @@
+"""The three domains: the file format of each real dataset, and what drifts in each as the shift grows.
+
+Everything that makes domains differ is here or in `dialect.py`. At shift 0 no field below but the format is used.
+"""
+
+from dataclasses import dataclass
+
+from gckd.data.street.attributes import RGB, Weights
+
+
+@dataclass(frozen=True, slots=True)
+class Imaging:
+    """One camera's parameters; a domain's `Imaging` is the mean over its cameras."""
+
+    exposure: float  # multiplies all channels
+    gamma: float  # above 1 darkens the mid-tones
+    gains: tuple[float, float, float]  # colour cast: red, green, blue factors
+    blur: float  # box radius in pixels of the final image
+    resolution: float  # side of the sensor image as a share of the final one, in (0, 1]
+    noise: float  # standard deviation in grey levels of 255
+    haze: float  # share of flat light grey mixed in, in [0, 1)
+    occlusion: float  # chance that something stands before the person
+    clutter: float  # mean number of things in the background
+    wall: RGB  # mean background colour
+
+
+COMMON_IMAGING = Imaging(
+    exposure=1.0, gamma=1.0, gains=(1.0, 1.0, 1.0), blur=0.35, resolution=1.0, noise=4.0, haze=0.0,
+    occlusion=0.10, clutter=2.0, wall=(150, 150, 148),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """One dataset: its format on disk (as the real one) and its character at shift 1."""
+
+    name: str
+    json_name: str  # the annotation file in the dataset's folder
+    path_field: str  # the entry's field that holds the image path
+    first_id: int
+    images: int  # an identity
+    captions: int  # an image
+    has_val: bool
+    has_tokens: bool
+    imaging: Imaging  # at shift 1
+    tilt: dict[str, Weights]  # attribute -> value -> factor on the common frequency, at shift 1
+    omit: float  # factor on an annotator's chance to leave an attribute out, at shift 1
+
+
+_CUHK = Domain(
+    name="CUHK-PEDES", json_name="reid_raw.json", path_field="file_path", first_id=1,
+    images=3, captions=2, has_val=True, has_tokens=True,
+    imaging=Imaging(
+        exposure=0.95, gamma=0.9, gains=(1.25, 1.0, 0.72), blur=0.9, resolution=0.55, noise=10.0, haze=0.2,
+        occlusion=0.15, clutter=3.0, wall=(176, 150, 112),
+    ),
+    tilt={
+        "upper": {"shirt": 2.0, "dress": 1.5},
+        "lower": {"skirt": 1.5},
+        "bag": {"shoulder bag": 2.0},
+        "upper_colour": {"white": 2.0, "yellow": 1.5},
+    },
+    omit=1.15,
+)  # fmt: skip
+
+_ICFG = Domain(
+    name="ICFG-PEDES", json_name="ICFG-PEDES.json", path_field="file_path", first_id=0,
+    images=5, captions=1, has_val=False, has_tokens=True,
+    imaging=Imaging(
+        exposure=1.22, gamma=0.85, gains=(1.06, 1.06, 0.86), blur=0.3, resolution=0.95, noise=4.0, haze=0.05,
+        occlusion=0.12, clutter=5.0, wall=(160, 178, 140),
+    ),
+    tilt={
+        "upper": {"t-shirt": 2.2, "dress": 2.0, "coat": 0.35, "hoodie": 0.6},
+        "lower": {"shorts": 2.2, "skirt": 1.6},
+        "shoes": {"sandals": 2.2, "boots": 0.4},
+        "hat": {"sun hat": 2.5, "beanie": 0.3},
+        "extra": {"scarf": 0.35},
+        "upper_colour": {"white": 1.6, "pink": 1.6, "yellow": 1.6, "black": 0.5},
+        "lower_colour": {"white": 1.8, "black": 0.6},
+    },
+    omit=0.6,
+)  # fmt: skip
+
+_RSTP = Domain(
+    name="RSTPReid", json_name="data_captions.json", path_field="img_path", first_id=0,
+    images=5, captions=2, has_val=True, has_tokens=False,
+    imaging=Imaging(
+        exposure=0.62, gamma=1.25, gains=(0.62, 0.95, 1.40), blur=1.1, resolution=0.55, noise=13.0, haze=0.25,
+        occlusion=0.40, clutter=3.0, wall=(96, 108, 138),
+    ),
+    tilt={
+        "upper": {"t-shirt": 0.4, "dress": 0.5, "coat": 2.6, "jacket": 2.0, "vest": 0.4},
+        "lower": {"shorts": 0.35, "skirt": 0.6, "trousers": 1.6},
+        "shoes": {"boots": 2.2, "sandals": 0.3},
+        "hat": {"beanie": 2.5, "sun hat": 0.3},
+        "extra": {"scarf": 2.5, "mask": 1.5},
+        "upper_colour": {"black": 2.0, "navy": 2.0, "brown": 1.6, "white": 0.6, "pink": 0.5, "yellow": 0.5},
+        "lower_colour": {"black": 2.0, "navy": 1.6},
+    },
+    omit=1.1,
+)  # fmt: skip
+
+DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (_CUHK, _ICFG, _RSTP)}

@@ -1,0 +1,88 @@
+"""Captions to token ids, by a vocabulary trained on the captions of both domains or by a pretrained one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+from tokenizers import Tokenizer as Backend
+
+from gckd.config.schema import FolderTokenizer, TrainedTokenizer
+from gckd.data.wordpiece import PAD, SPECIALS, bert, load_pretrained, read_vocabulary, train_vocabulary
+from gckd.errors import InputError
+
+
+class Tokenizer:
+    """Captions -> token ids: [CLS] pieces [SEP], cut to `max_words` words and then to `max_tokens` tokens."""
+
+    pad = PAD
+
+    def __init__(self, backend: Backend, *, max_words: int, max_tokens: int) -> None:
+        vocab = backend.get_vocab()
+        self.unk, self.cls, self.sep, self.mask = (vocab[t] for t in SPECIALS[1:])
+        self.first_word = max(vocab[t] for t in SPECIALS) + 1  # smaller ids are special or unused
+        self.vocab_size = max(vocab.values()) + 1
+        if self.first_word >= self.vocab_size:
+            raise InputError("tokenizer: the vocabulary has no words after the special tokens")
+        self.max_words, self.max_tokens = max_words, max_tokens
+        backend.no_padding()
+        backend.enable_truncation(max_tokens)
+        self._backend = backend
+        self.digest = hashlib.sha256(json.dumps([backend.to_str(), max_words]).encode()).hexdigest()[:16]
+
+    def encode(self, captions: Sequence[str]) -> torch.Tensor:
+        """Token ids `[N, L]` int64, 0 after each caption's end; L is the longest caption's length."""
+        cut = [" ".join(caption.split()[: self.max_words]) for caption in captions]
+        rows = [encoding.ids for encoding in self._backend.encode_batch_fast(cut)]
+        tokens = np.zeros((len(rows), max(map(len, rows), default=0)), dtype=np.int64)
+        for row, ids in zip(tokens, rows, strict=True):
+            row[: len(ids)] = ids
+        return torch.from_numpy(tokens)
+
+    def pieces(self, ids: Iterable[int]) -> list[str]:
+        """The word pieces of one caption's ids, padding left out."""
+        return [str(self._backend.id_to_token(int(i))) for i in ids if int(i) != self.pad]
+
+
+def build_tokenizer(
+    cfg: TrainedTokenizer | FolderTokenizer,
+    captions: Iterable[str],
+    cache: Path,
+    *,
+    max_words: int,
+    max_tokens: int,
+) -> Tokenizer:
+    """The tokenizer a config names. A trained one is kept under `cache`, named by the captions and its size.
+
+    Args:
+        captions: training texts of a `TrainedTokenizer`; order and repetition do not matter. Else unused.
+
+    Raises:
+        InputError: a pretrained tokenizer is not there, or not in BERT's layout; there are no captions to train on.
+    """
+    if isinstance(cfg, FolderTokenizer):
+        backend = load_pretrained(cfg.name)
+    else:
+        backend = _trained(sorted(set(captions)), cfg.vocab_size, cache)
+    return Tokenizer(backend, max_words=max_words, max_tokens=max_tokens)
+
+
+def _trained(captions: list[str], vocab_size: int, cache: Path) -> Backend:
+    """Trains once; `vocab.txt` in the cache is what `BertTokenizerFast.from_pretrained` reads, too."""
+    if not captions:
+        raise InputError("tokenizer: there are no captions to train a vocabulary on")
+    key = hashlib.sha256(json.dumps([1, vocab_size, captions]).encode()).hexdigest()[:16]
+    file = cache / "tokenizers" / key / "vocab.txt"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{file}.lock"):
+        if not file.exists():
+            partial = file.with_suffix(".partial")
+            partial.write_text("".join(f"{piece}\n" for piece in train_vocabulary(captions, vocab_size)), "utf-8")
+            os.replace(partial, file)
+    return bert(read_vocabulary(file))

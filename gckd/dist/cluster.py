@@ -1,0 +1,126 @@
+"""A Ray to run on: an embedded one that only this machine can reach, or the cluster named by RAY_ADDRESS."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import logging
+import os
+import secrets
+import signal
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any, NoReturn
+
+from gckd.errors import InputError
+
+_OBJECT_STORE_BYTES = 128 * 2**20  # results are a few kilobytes; Ray would take a third of the memory
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_concurrency(available: int) -> tuple[int, int]:
+    """(runs at a time, threads of each) on `available` cores.
+
+    One thread each: the steps of small models are many small operations, which threads do not speed up.
+    """
+    return available, 1
+
+
+@contextlib.contextmanager
+def cluster(workers: int, threads: int) -> Iterator[Any]:
+    """The `ray` module, connected; disconnected (and the embedded Ray stopped) on leaving, however it is left.
+
+    Args:
+        workers: runs at a time on the embedded Ray. A cluster decides by its own resources.
+        threads: CPU threads of each run.
+
+    Raises:
+        InputError: RAY_ADDRESS is set and no cluster answers there.
+    """
+    address = os.environ.get("RAY_ADDRESS", "local")
+    if address == "local":
+        _keep_to_loopback(threads)
+    with _deferred():
+        import ray  # only now: Ray reads the environment when it is imported
+
+    try:
+        if address == "local":
+            _start(ray, workers * threads)
+        else:
+            _connect(ray, address)
+        stop_on_sigterm()  # Ray has just put in its own handler, which exits without a word
+        yield ray
+    finally:
+        with _uninterrupted():
+            ray.shutdown()
+
+
+def stop_on_sigterm() -> None:
+    """SIGTERM ends this process the way Ctrl-C does: by KeyboardInterrupt, so that everything is cleaned up."""
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
+def _keep_to_loopback(threads: int) -> None:
+    # `ray.init(_node_ip_address="127.0.0.1")` is not enough: Ray 2.60 resolves a loopback address to the machine's
+    # outer one and listens on all of them. This switch, which macOS and Windows have on, keeps loopback as it is.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it would report each task that Ctrl-C stops
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    # Other users of this machine reach loopback too. A token of this process's own leaves no file behind.
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+def _start(ray: Any, cpus: int) -> None:
+    if not ipaddress.ip_address(ray.util.get_node_ip_address()).is_loopback:
+        raise RuntimeError("ray was imported before gckd could keep it to 127.0.0.1; import it later")
+    ray.init(
+        address="local",
+        _node_ip_address="127.0.0.1",
+        include_dashboard=False,
+        num_cpus=cpus,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+
+
+def _connect(ray: Any, address: str) -> None:
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError) as error:
+        raise InputError(f"RAY_ADDRESS: no Ray cluster at {address!r} ({str(error).splitlines()[0]})") from error
+
+
+@contextlib.contextmanager
+def _deferred() -> Iterator[None]:
+    """An interruption inside takes effect at the end: half an import cannot be cleaned up after."""
+    came: list[int] = []
+    with _handled(lambda number, frame: came.append(number)):
+        yield
+    if came:
+        raise KeyboardInterrupt
+
+
+def _uninterrupted() -> contextlib.AbstractContextManager[None]:
+    """A second Ctrl-C must not leave processes behind."""
+    return _handled(signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def _handled(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)

@@ -1,0 +1,112 @@
+"""Runs a plan as Ray tasks: preparations first, each run as soon as its own is there, records as they finish."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gckd.config import to_yaml
+from gckd.dist import tasks
+from gckd.dist.board import Board
+from gckd.dist.cluster import cluster
+from gckd.dist.display import Display
+from gckd.dist.plan import FULL, Run, preparations
+from gckd.dist.records import Origin, Records, done_record, failed_record
+from gckd.dist.tasks import Entry, Failure, Job, Outcome
+
+_SECONDS_BETWEEN_LOOKS = 0.5
+
+
+@dataclass
+class Launch:
+    """How to run a plan, and where its results go."""
+
+    records: Records
+    origin: Origin
+    cache: Path
+    display: Display
+    workers: int = 1
+    threads: int = 1
+    entry: Entry = field(default_factory=Entry)
+
+
+def launch(runs: Sequence[Run], how: Launch) -> None:
+    """Does every run that `how.records` does not have yet. A run that fails leaves the others running.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C or SIGTERM; what had finished is recorded, and no process is left.
+    """
+    todo = [run for run in runs if not how.records.finished(run)]
+    if not todo:
+        return
+    for run in todo:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        (run.folder / "config.yaml").write_text(to_yaml(run.config), encoding="utf-8")
+        (run.folder / "error.txt").unlink(missing_ok=True)
+    with cluster(how.workers, how.threads) as ray, how.display:
+        _Launcher(ray, todo, how).work()
+
+
+class _Launcher:
+    """The tasks in flight, by their object reference."""
+
+    def __init__(self, ray: Any, runs: Sequence[Run], how: Launch) -> None:
+        self._ray, self._how = ray, how
+        first = preparations(runs)
+        names = {key: (_preparation(run), run.seed) for key, run in first.items()}
+        lines = [*names.values(), *((run.row, run.seed) for run in runs)]
+        self._board = ray.remote(num_cpus=0)(Board).remote(lines)
+        job = Job(how.entry, how.cache, how.threads, self._board)
+        # Ray runs a system failure (a worker that was killed) once more; the run goes on from its checkpoint.
+        options = {"num_cpus": how.threads, "max_retries": 1}
+        prepare, do = ray.remote(**options)(tasks.prepare), ray.remote(**options)(tasks.run)
+        prepared = {key: prepare.remote(job, names[key], run.config) for key, run in first.items()}
+        self._preparing = {ref: names[key] for key, ref in prepared.items()}
+        self._running = {do.remote(prepared[r.preparation], job, (r.row, r.seed), r): r for r in runs}
+        self._start = time.monotonic()
+
+    def work(self) -> None:
+        waiting = [*self._preparing, *self._running]
+        while waiting:
+            done, waiting = self._ray.wait(waiting, timeout=_SECONDS_BETWEEN_LOOKS)
+            for ref in done:
+                self._finish(ref)
+            self._how.display.show(self._ray.get(self._board.snapshot.remote()))
+
+    def _finish(self, ref: Any) -> None:
+        outcome = self._outcome(ref)
+        if ref in self._preparing:
+            self._end(self._preparing[ref], outcome)
+            return
+        run, how = self._running[ref], self._how
+        if isinstance(outcome, Failure):
+            (run.folder / "error.txt").write_text(outcome.trace, encoding="utf-8")
+            how.records.add(failed_record(run, outcome.line, outcome.seconds, how.origin))
+        else:
+            assert outcome.result is not None
+            how.records.add(done_record(run, outcome.result, how.origin), outcome.result.curves)
+        self._end((run.row, run.seed), outcome)
+
+    def _outcome(self, ref: Any) -> Outcome:
+        """The task's own outcome; a worker that died, or a result that cannot be read, is a failure too."""
+        try:
+            outcome: Outcome = self._ray.get(ref)
+        except (self._ray.exceptions.RayError, ImportError, AttributeError) as error:
+            first = str(error).strip().splitlines()[0]
+            return Failure(f"{type(error).__name__}: {first}", str(error), time.monotonic() - self._start)
+        return outcome
+
+    def _end(self, key: tuple[str, int], outcome: Outcome) -> None:
+        if isinstance(outcome, Failure):
+            self._ray.get(self._board.end.remote(key, message=outcome.line))
+        else:
+            rank_1 = outcome.result.metrics["rank_1"] if outcome.result else None
+            self._ray.get(self._board.end.remote(key, rank_1=rank_1))
+
+
+def _preparation(run: Run) -> str:
+    """What the display calls the preparation that `run` is the first to need."""
+    return "pre-training" if run.row == FULL else f"pre-training {run.row}"

@@ -1,0 +1,73 @@
+"""The folder that a launch writes to: never mixed up with another launch's."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from gckd.config import Config, ConfigError, digest, encode, from_yaml, to_yaml
+from gckd.dist.preflight import Datasets, usable_folder
+from gckd.errors import InputError
+
+CONFIG_FILE = "config.yaml"
+_LOCK_FILE = ".lock"
+
+
+def default_output(config: Config, datasets: Datasets) -> Path:
+    """`runs/<source>-<target>-<digest>`: the same command comes to the same folder."""
+    names = (Path(name).name for name in (datasets.source_name, datasets.target_name))
+    return Path("runs") / "-".join([*(name.lower() for name in names), digest(config)[:8]])
+
+
+@contextlib.contextmanager
+def output_folder(path: Path, config: Config, *, resume: bool) -> Iterator[Path]:
+    """`path`, absolute, ours alone until it is left, with `config` in it as config.yaml.
+
+    Args:
+        config: of the full row.
+        resume: go on with what is there.
+
+    Raises:
+        InputError: it cannot be made; another process works in it; it is not empty and `resume` is off; or what it
+            holds was made with another config (the message lists the differing fields).
+    """
+    path = usable_folder(path, "--out")
+    lock = filelock.FileLock(path / _LOCK_FILE, timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise InputError(f"--out: another process is writing to {path}") from error
+    try:
+        if any(item.name != _LOCK_FILE for item in path.iterdir()) and not resume:
+            raise InputError(f"--out: {path} is not empty; add --resume to go on with it, or choose another")
+        _keep_config(path / CONFIG_FILE, config)
+        yield path
+    finally:
+        lock.release()
+
+
+def _keep_config(file: Path, config: Config) -> None:
+    if not file.exists():
+        scratch = file.with_name(f".{file.name}.{os.getpid()}")
+        scratch.write_text(to_yaml(config), encoding="utf-8")
+        os.replace(scratch, file)
+        return
+    held = from_yaml(Config, file.read_text(encoding="utf-8"))
+    if held != config:
+        lines = [f"  {line}" for line in differences(encode(held), encode(config))]
+        head = f"--out: {file.parent} was made with another config; use that one, or another --out:"
+        raise ConfigError([head, *lines])
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """`path: old -> new` for each leaf in which two encoded configs differ."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        keys = dict.fromkeys([*old, *new])
+        inner = (differences(old.get(k), new.get(k), f"{path}.{k}" if path else k) for k in keys)
+        return [line for lines in inner for line in lines]
+    return [] if old == new else [f"{path}: {old!r} -> {new!r}"]

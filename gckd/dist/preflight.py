@@ -1,0 +1,115 @@
+"""Everything about the input that can be refused is refused here, before a cluster starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gckd.config import Config, ConfigError, apply, check
+from gckd.config.schema import Gnn
+from gckd.data.check import published_match
+from gckd.data.readers import read_annotations
+from gckd.data.records import Annotations
+from gckd.data.store import Store, build_store
+from gckd.errors import InputError
+
+StoreProgress = Callable[[str, int, int], None]  # dataset, images done, images in all
+
+
+@dataclass(frozen=True)
+class Datasets:
+    """The two datasets of a config, read and stored."""
+
+    source: Store
+    target: Store
+    source_name: str  # the last two parts of the folder
+    target_name: str
+    published: str  # as `gckd.dist.records.Origin`
+
+
+def prepare_datasets(config: Config, cache: Path, progress: StoreProgress | None = None) -> tuple[Config, Datasets]:
+    """Reads and stores both datasets; the config with absolute paths in it, whatever folder it runs in.
+
+    Raises:
+        InputError: a dataset is not named, cannot be read, or has a broken image (unless `data.skip_broken`).
+    """
+    missing = [f"data.{side}: no dataset is given" for side in ("source", "target") if not getattr(config.data, side)]
+    if missing:
+        raise ConfigError(missing)
+    source, target = read_annotations(config.data.source), read_annotations(config.data.target)
+    real = published_match(source) and published_match(target)
+    datasets = Datasets(
+        source=_store(config, source, cache, progress),
+        target=_store(config, target, cache, progress),
+        source_name=_name(source),
+        target_name=_name(target),
+        published=f"{source.format} -> {target.format}" if real else "",
+    )
+    specs = {"data.source": _spec(source), "data.target": _spec(target)}
+    now = {"data.source": config.data.source, "data.target": config.data.target}
+    return apply(config, {path: spec for path, spec in specs.items() if spec != now[path]}), datasets
+
+
+def check_sizes(configs: Iterable[Config], datasets: Datasets) -> None:
+    """Refuses configs that are sound by themselves and do not fit these datasets.
+
+    Raises:
+        ConfigError: a batch larger than a dataset, or K not below the number of nodes; every problem once.
+    """
+    problems = [problem for config in configs for problem in size_problems(check(config), datasets)]
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+
+
+def size_problems(config: Config, datasets: Datasets) -> Iterator[str]:
+    source, target = datasets.source.counts["train"], datasets.target.counts["train"]
+    limits = {
+        "source train images": source["images"],
+        "target train images": target["images"],
+        "target train captions": target["captions"],
+    }
+    for field, batch, sides in (
+        ("pretrain.batch", config.pretrain.batch, ["source train images"]),
+        ("adapt.batch", config.adapt.batch, list(limits)),
+    ):
+        for side in sides:
+            if batch > limits[side]:
+                yield f"{field}: {batch} is above its limit: {limits[side]} {side}"
+    gnn, capacity = config.graph.propagate, config.graph.memory.capacity
+    if isinstance(gnn, Gnn):
+        for kind in ("images", "captions"):
+            nodes = min(capacity, source[kind]) + min(capacity, target[kind])
+            if gnn.k >= nodes:
+                yield f"graph.propagate.k: K = {gnn.k} is outside its limit: < {nodes} nodes (both banks' {kind})"
+
+
+def _store(config: Config, ann: Annotations, cache: Path, progress: StoreProgress | None) -> Store:
+    def tell(done: int, total: int) -> None:
+        if progress is not None:
+            progress(_name(ann), done, total)
+
+    return build_store(ann, cache, skip_broken=config.data.skip_broken, progress=tell)
+
+
+def _name(ann: Annotations) -> str:
+    folder = ann.file.parent
+    return f"{folder.parent.name}/{folder.name}"
+
+
+def _spec(ann: Annotations) -> str:
+    return f"{ann.format}:{ann.file.parent}"
+
+
+def usable_folder(path: Path, what: str) -> Path:
+    """`path`, absolute, made if it is missing.
+
+    Raises:
+        InputError: it cannot be made, or is no folder.
+    """
+    path = path.expanduser().resolve()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{what} {path}: cannot be used ({error.strerror})") from error
+    return path

@@ -1,0 +1,100 @@
+"""What a Ray worker does for a run. Here, in the package, because workers unpickle it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gckd.config import Config
+from gckd.dist.board import Throttle
+from gckd.dist.plan import Run
+
+if TYPE_CHECKING:
+    from gckd.train import Progress, RunResult
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The functions that prepare and do a run, as `module:name`: importable on a worker, replaceable in a test."""
+
+    prepare: str = "gckd.train:prepare"
+    run: str = "gckd.train:run"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What tasks of one table have in common."""
+
+    entry: Entry
+    cache: Path
+    threads: int
+    board: Any  # actor handle of a Board
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An exception that was caught where it happened."""
+
+    line: str  # the last line of the traceback
+    trace: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Success:
+    """A run's result; None after a preparation."""
+
+    result: RunResult | None
+
+
+Outcome = Success | Failure
+
+
+def prepare(job: Job, key: tuple[str, int], config: Config) -> Outcome:
+    """Data, vocabulary and source pre-training into the cache, so that no run waits for another's."""
+
+    def work(report: Callable[[Progress], None]) -> None:
+        _load(job.entry.prepare)(config, cache=job.cache, report=report)
+
+    return _guarded(job, key, work)
+
+
+def run(prepared: Outcome, job: Job, key: tuple[str, int], item: Run) -> Outcome:
+    """The run itself; a preparation that failed is its failure too."""
+    if isinstance(prepared, Failure):
+        return prepared
+
+    def work(report: Callable[[Progress], None]) -> RunResult:
+        result: RunResult = _load(job.entry.run)(item.config, cache=job.cache, out=item.folder, report=report)
+        return result
+
+    return _guarded(job, key, work)
+
+
+def _guarded(job: Job, key: tuple[str, int], work: Callable[[Callable[[Progress], None]], RunResult | None]) -> Outcome:
+    start = time.monotonic()
+    try:
+        _use_threads(job.threads)
+        return Success(work(Throttle(lambda progress: job.board.report.remote(key, progress))))
+    except Exception as error:
+        line = traceback.format_exception_only(error)[-1].strip()
+        return Failure(line, traceback.format_exc(), time.monotonic() - start)
+
+
+def _use_threads(threads: int) -> None:
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def _load(path: str) -> Callable[..., Any]:
+    module, _, name = path.partition(":")
+    function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return function

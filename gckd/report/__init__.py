@@ -1,0 +1,1 @@
+"""Run records in; statistics, tables and figures out. Imports no runner."""

@@ -1,0 +1,68 @@
+"""What a table must say beside its numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gckd.config import Config
+from gckd.report.summary import FULL, RowSummary
+
+
+def caption(records: Sequence[Mapping[str, Any]], rows: Sequence[RowSummary], config: Config) -> list[str]:
+    """One sentence or two a line: datasets, equality of the rows, selection, inference, intervals, notes.
+
+    Args:
+        records: of the whole table.
+        rows: their summaries.
+        config: of the full row.
+    """
+    lines = [_datasets(records), _equality(rows, config)]
+    lines.append(
+        "Checkpoint: that of the last step, nothing is selected. The labels of the target's test split are read "
+        "once, at the end of a run."
+    )
+    lines.append(_inference(config))
+    lines.append("± is the 95 % interval of the mean over seeds (Student's t; n/a with one seed).")
+    if any(row.row != FULL for row in rows):
+        lines.append("Δ is full - row, paired seed by seed: positive where the full method is better.")
+    if any(row.published is not None for row in rows):
+        lines.append("The published Rank-1 is the paper's own (arXiv 2501.15052), full size and pretrained weights.")
+    return lines + _notes(records)
+
+
+def _datasets(records: Sequence[Mapping[str, Any]]) -> str:
+    names = sorted({f"{r['source']} (labelled) → {r['target']} (unlabelled)" for r in records})
+    sizes = sorted({(r["queries"], r["gallery"]) for r in records if r["status"] == "done"})
+    counts = " or ".join(f"{queries} queries, {gallery} gallery images" for queries, gallery in sizes)
+    return f"{'; '.join(names)}. Target test split: {counts or 'not reached'}. All values in percent."
+
+
+def _equality(rows: Sequence[RowSummary], config: Config) -> str:
+    seeds = sorted({seed for row in rows for seed in row.seeds})
+    return (
+        f"Seeds {', '.join(map(str, seeds)) or 'none'}. Every row: the same seeds, the same batches "
+        f"({config.adapt.batch} pairs a domain and step), {config.adapt.steps} adaptation steps from the same "
+        f"source model ({config.pretrain.steps} steps of {config.pretrain.batch} pairs)."
+    )
+
+
+def _inference(config: Config) -> str:
+    centred = "centred by the target-train mean" if config.evaluate.centre else "not centred"
+    top = config.evaluate.k_test
+    ranked = f"the top {top} re-ranked by the matching head" if top else "no re-ranking"
+    return f"Inference, alike in every row: embeddings {centred}, {ranked}."
+
+
+def _notes(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the runs had to say, each once; with its seeds where not every seed says it."""
+    seeds_of: dict[str, set[int]] = {}
+    for r in records:
+        for note in json.loads(r["notes"]):
+            seeds_of.setdefault(note, set()).add(r["seed"])
+    every = {r["seed"] for r in records if r["status"] == "done"}
+    return [
+        note if seeds == every else f"Seed {', '.join(map(str, sorted(seeds)))}: {note}"
+        for note, seeds in seeds_of.items()
+    ]

@@ -1,0 +1,62 @@
+"""Curves of a table as a picture: a panel for each quantity, a line for each row, a band over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gckd.report.statistics import estimate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Point = Mapping[str, Any]  # row, seed, stage, step, name, value
+_ACROSS = 3  # panels side by side
+_FEW = 12  # points that are marked one by one
+_PANEL_INCHES = (4.0, 2.8)
+
+
+def draw_curves(points: Sequence[Point], path: Path) -> bool:
+    """Writes a PNG; False (and no file) when there is nothing to draw."""
+    if not points:
+        return False
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    panels = list(dict.fromkeys((p["stage"], p["name"]) for p in points))
+    down = -(-len(panels) // _ACROSS)
+    size = (_PANEL_INCHES[0] * _ACROSS, _PANEL_INCHES[1] * down)
+    figure, axes = pyplot.subplots(down, _ACROSS, figsize=size, squeeze=False, layout="constrained")
+    for axis, (stage, name) in zip(axes.flat, panels, strict=False):
+        _panel(axis, [p for p in points if (p["stage"], p["name"]) == (stage, name)])
+        axis.set_title(f"{stage}: {name}", fontsize=9)
+        axis.set_xlabel("step", fontsize=8)
+    for axis in axes.flat[len(panels) :]:
+        axis.set_visible(False)
+    axes.flat[0].legend(fontsize=7)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+    return True
+
+
+def _panel(axis: Axes, points: Sequence[Point]) -> None:
+    for row in dict.fromkeys(p["row"] for p in points):
+        steps, means, widths = mean_curve([p for p in points if p["row"] == row])
+        (line,) = axis.plot(steps, means, label=row, linewidth=1.2, marker="." if len(steps) <= _FEW else "")
+        low = [m - w for m, w in zip(means, widths, strict=True)]
+        high = [m + w for m, w in zip(means, widths, strict=True)]
+        axis.fill_between(steps, low, high, alpha=0.15, color=line.get_color(), linewidth=0)
+    axis.tick_params(labelsize=7)
+
+
+def mean_curve(points: Sequence[Point]) -> tuple[list[int], list[float], list[float]]:
+    """Steps, means over seeds, and half widths of their 95 % intervals (0 with one seed) of one row's curve."""
+    by_step: dict[int, list[float]] = {}
+    for p in points:
+        by_step.setdefault(p["step"], []).append(p["value"])
+    steps = sorted(by_step)
+    found = [estimate(by_step[step]) for step in steps]
+    return steps, [e.mean for e in found], [e.half_width or 0.0 for e in found]

@@ -1,0 +1,17 @@
+"""What the paper reports. Shown only under the very datasets it was measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+# datasets -> row -> Rank-1 in percent (arXiv 2501.15052)
+RANK_1: dict[str, dict[str, float]] = {
+    "icfg-pedes -> rstpreid": {"full": 59.95, "-gmp": 58.2, "-gmp-cmkd": 55.0},
+}
+
+
+def published_rank_1(records: Sequence[Mapping[str, Any]], row: str) -> float | None:
+    """The paper's Rank-1 of `row`, if every record says that its datasets are those it was measured on."""
+    datasets = {r["published"] for r in records}
+    return RANK_1.get(datasets.pop(), {}).get(row) if len(datasets) == 1 else None

@@ -1,0 +1,95 @@
+"""Row summaries -> the component table on the screen, in Markdown, CSV and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from rich.table import Table
+from tabulate import tabulate
+
+from gckd.report.statistics import Estimate
+from gckd.report.summary import DIFFERENCES, METRICS, RowSummary
+
+_LATEX = {"±": r"$\pm$", "Δ": r"$\Delta$", "→": r"$\rightarrow$", "%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#"}
+
+
+def header(rows: Sequence[RowSummary]) -> list[str]:
+    differences = [f"Δ {METRICS[name]} (full - row)" for name in DIFFERENCES]
+    published = ["published Rank-1"] if _any_published(rows) else []
+    return ["row", "runs", *METRICS.values(), *differences, *published]
+
+
+def cells(rows: Sequence[RowSummary]) -> list[list[str]]:
+    """The table's body as text, one list a row."""
+    return [_cells(row, _any_published(rows)) for row in rows]
+
+
+def screen(rows: Sequence[RowSummary]) -> Table:
+    table = Table()
+    for name in header(rows):
+        table.add_column(name, justify="left" if name == "row" else "right")
+    for line in cells(rows):
+        table.add_row(*line)
+    return table
+
+
+def markdown(rows: Sequence[RowSummary], caption: Sequence[str]) -> str:
+    table = tabulate(cells(rows), header(rows), tablefmt="pipe", disable_numparse=True, colalign=_align(rows))
+    return f"{table}\n\n" + "\n".join(f"{line}  " for line in caption).rstrip() + "\n"
+
+
+def latex(rows: Sequence[RowSummary], caption: Sequence[str]) -> str:
+    body = [[_latex(cell) for cell in line] for line in cells(rows)]
+    names = [_latex(name) for name in header(rows)]
+    table = tabulate(body, names, tablefmt="latex_raw", disable_numparse=True, colalign=_align(rows))
+    for rule in ("toprule", "midrule", "bottomrule"):
+        table = table.replace(r"\hline", "\\" + rule, 1)
+    text = " ".join(_latex(line) for line in caption)
+    return f"\\begin{{table}}\n\\centering\n{table}\n\\caption{{{text}}}\n\\end{{table}}\n"
+
+
+def comma_separated(rows: Sequence[RowSummary]) -> str:
+    """Plain numbers, for a program: mean and half width in columns of their own, empty where there is none."""
+    keys = [*METRICS, *(f"full_minus_row_{name}" for name in DIFFERENCES)]
+    published = ["published_rank_1"] if _any_published(rows) else []
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["row", "runs", "failed", *(f"{k}{end}" for k in keys for end in ("", "_half_width")), *published])
+    for row in rows:
+        found = [*(row.metrics.get(name) for name in METRICS), *(row.to_full.get(name) for name in DIFFERENCES)]
+        numbers = [number for e in found for number in ((e.mean, e.half_width) if e else (None, None))]
+        tail = [row.published] if published else []
+        writer.writerow([row.row, len(row.seeds), row.failed, *map(_number, [*numbers, *tail])])
+    return file.getvalue()
+
+
+def _cells(row: RowSummary, with_published: bool) -> list[str]:
+    metrics = [_estimate(row.metrics.get(name), "{:.1f}") for name in METRICS]
+    differences = [_estimate(row.to_full.get(name), "{:+.1f}") for name in DIFFERENCES]
+    published = ["" if row.published is None else f"{row.published:g}"] if with_published else []
+    return [row.row, row.runs, *metrics, *differences, *published]
+
+
+def _estimate(value: Estimate | None, form: str) -> str:
+    if value is None:
+        return ""
+    spread = "n/a" if value.half_width is None else f"{value.half_width:.1f}"
+    return f"{form.format(value.mean)} ± {spread}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def _any_published(rows: Sequence[RowSummary]) -> bool:
+    return any(row.published is not None for row in rows)
+
+
+def _align(rows: Sequence[RowSummary]) -> list[str]:
+    return ["left", *["right"] * (len(header(rows)) - 1)]
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)

@@ -1,0 +1,69 @@
+"""A folder's records -> its tables and figure. `gckd report DIR` and the end of every launch."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from rich.console import Console
+
+from gckd.config import Config, from_yaml
+from gckd.errors import InputError
+from gckd.report.caption import caption
+from gckd.report.curves import draw_curves
+from gckd.report.summary import RowSummary, summarise
+from gckd.report.table import comma_separated, latex, markdown, screen
+
+_FILE_WIDTH = 160
+
+
+def wide_console() -> Console:
+    """Standard output; in a file or pipe as wide as a table needs."""
+    return Console() if sys.stdout.isatty() else Console(width=_FILE_WIDTH)
+
+
+def write_report(folder: Path, console: Console) -> list[RowSummary]:
+    """Prints the table and writes table.md, table.csv, table.tex and curves.png into `folder`.
+
+    Raises:
+        InputError: `folder` has no run records or no config.yaml, or they cannot be read.
+    """
+    records = _parquet(folder / "runs.parquet")
+    if not records:
+        raise InputError(f"{folder}: runs.parquet has no rows; at least 1 run is needed")
+    config = read_config(folder / "config.yaml")
+    rows = summarise(records)
+    lines = caption(records, rows, config)
+    (folder / "table.md").write_text(markdown(rows, lines), encoding="utf-8")
+    (folder / "table.csv").write_text(comma_separated(rows), encoding="utf-8")
+    (folder / "table.tex").write_text(latex(rows, lines), encoding="utf-8")
+    draw_curves(_parquet(folder / "curves.parquet"), folder / "curves.png")
+    console.print(screen(rows))
+    for line in lines:
+        console.print(line, style="dim", highlight=False, markup=False)
+    return rows
+
+
+def read_config(path: Path) -> Config:
+    """The config in a YAML or JSON file.
+
+    Raises:
+        InputError: the file is missing, or no config.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror if isinstance(error, OSError) else error})"
+        ) from error
+    config: Config = from_yaml(Config, text)
+    return config
+
+
+def _parquet(path: Path) -> list[dict[str, object]]:
+    try:
+        rows: list[dict[str, object]] = pq.read_table(path).to_pylist()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as run records ({str(error).splitlines()[0]})") from error
+    return rows

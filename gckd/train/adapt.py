@@ -1,0 +1,154 @@
+"""Stage 3, one adaptation step: batches -> banks -> graph -> pseudo targets -> named loss terms (eq. 10)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gckd.config.schema import NoTargets, NoTeacher
+from gckd.data.records import SourceBatch, TargetBatch
+from gckd.graph.memory import MemoryBank, centred
+from gckd.model.albef import Encoded
+from gckd.model.losses import identity_targets, soft_cross_entropy
+from gckd.train.banks import BankViews, Entries
+from gckd.train.matching import Queries
+from gckd.train.parts import Parts
+from gckd.train.randomness import generator
+from gckd.train.source import source_matching, source_mlm
+
+
+class Student(NamedTuple):
+    """The student's encodings of the strong views of one domain's batch; tokens [B, L] as it saw them."""
+
+    image: Encoded
+    text: Encoded
+    tokens: Tensor
+
+
+class Propagated(NamedTuple):
+    """Teacher embeddings [B, d] of a step's clean views after message passing, in the space of the bank views."""
+
+    source_image: Tensor
+    source_text: Tensor
+    target_image: Tensor
+    target_text: Tensor
+
+
+class SourceOnly:
+    """The baseline `-gmp-cmkd`: the labelled source alone; nothing of the target is opened."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts, self.config = parts, parts.config
+
+    def terms(self, step: int) -> dict[str, Tensor]:
+        """Loss terms of step `step` (from 0), each a scalar."""
+        batch = self.parts.feed.source.batch(step)
+        self.parts.banks.push_source(self.parts.teacher.model(), batch)
+        student = self.encode(batch, "source", step)
+        return {"source_contrastive": self.contrastive(student, batch)} | self.fusion_terms(student, batch, step)
+
+    def encode(self, batch: SourceBatch | TargetBatch, domain: str, step: int) -> Student:
+        """The student's view of a batch: strong augmentation, dropout on."""
+        view = self.parts.feed.views(batch.images, batch.tokens, f"adapt/{domain}", step)
+        model = self.parts.student
+        return Student(model.encode_image(view.images), model.encode_text(view.tokens), view.tokens)
+
+    def contrastive(
+        self, student: Student, batch: SourceBatch, soft: tuple[Tensor, Tensor] | None = None, alpha: float = 0.0
+    ) -> Tensor:
+        """Eq. 8, source side: student against the source banks; `soft` targets are mixed in with weight alpha."""
+        banks, tau = self.parts.banks, self.parts.student.tau
+        losses = []
+        pairs = ((student.image, banks.source_text), (student.text, banks.source_image))
+        for side, (query, bank) in enumerate(pairs):
+            wanted = identity_targets(batch.identities, bank.identities[: len(bank)])
+            if soft is not None:
+                wanted = torch.lerp(wanted, soft[side], alpha)
+            losses.append(soft_cross_entropy(query.embedding @ bank.filled().T / tau, wanted))
+        return (losses[0] + losses[1]) / 2
+
+    def fusion_terms(self, student: Student, batch: SourceBatch, step: int) -> dict[str, Tensor]:
+        """Matching and MLM on the source, at every `fusion_every`-th step and weighted by it."""
+        every = self.config.adapt.fusion_every
+        if step % every:
+            return {}
+        random, model = generator(self.config.seed, "adapt/fusion", step), self.parts.student
+        matching = source_matching(model, student.image, student.text, student.tokens, batch.identities, random)
+        mlm = source_mlm(model, student.image, batch.tokens, self.parts.feed.tokenizer, random)
+        return {"source_matching": every * matching, "source_mlm": every * mlm}
+
+
+class CrossDomain(SourceOnly):
+    """GCKD: the source terms, and the target terms that banks, graph and teacher make possible."""
+
+    def terms(self, step: int) -> dict[str, Tensor]:
+        parts = self.parts
+        source, target = parts.feed.source.batch(step), parts.feed.target.batch(step)
+        entries = parts.banks.push(parts.teacher.model(), source, target)
+        views = parts.banks.views(self.config.graph.memory.centre)
+        known = self.propagate(views, entries)
+        student = self.encode(source, "source", step)
+        soft, alpha = self.source_soft_targets(known, views), self.alpha(step)
+        terms = {"source_contrastive": self.contrastive(student, source, soft, alpha)}
+        terms |= self.fusion_terms(student, source, step)
+        return terms | self.target_terms(self.encode(target, "target", step), known, views, entries, step)
+
+    def alpha(self, step: int) -> float:
+        """Weight of soft source targets, ramped over the first epoch (ALBEF); nothing is soft without a teacher."""
+        if isinstance(self.config.distill.teacher, NoTeacher):
+            return 0.0
+        return self.config.distill.alpha * min(1.0, step / self.parts.feed.source.steps_per_epoch)
+
+    def source_soft_targets(self, known: Propagated, views: BankViews) -> tuple[Tensor, Tensor]:
+        """softmax(z . Q / tau) of the source batch over Q_ST and Q_SI (eq. 6-7 on the source)."""
+        tau = self.parts.student.tau.detach()
+        return (
+            F.softmax(known.source_image.detach() @ views.source_text.T / tau, 1),
+            F.softmax(known.source_text.detach() @ views.source_image.T / tau, 1),
+        )
+
+    def propagate(self, views: BankViews, entries: Entries) -> Propagated:
+        """Eq. 3-4: one graph per modality over the banks of both domains; the newest entries are the inputs."""
+        images = self._propagate(0, views.source_image, views.target_image, entries.source_image, entries.target_image)
+        texts = self._propagate(1, views.source_text, views.target_text, entries.source_text, entries.target_text)
+        return Propagated(images[0], texts[0], images[1], texts[1])
+
+    def _propagate(
+        self, modality: int, source: Tensor, target: Tensor, at_source: Tensor, at_target: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        inputs = torch.cat((at_source, at_target + len(source)))
+        out: Tensor = self.parts.propagate[modality](torch.cat((source, target)), inputs)
+        return out[: len(at_source)], out[len(at_source) :]
+
+    def target_terms(
+        self, student: Student, known: Propagated, views: BankViews, entries: Entries, step: int
+    ) -> dict[str, Tensor]:
+        """Eq. 8, target side: the student's distributions over Q_TT and Q_TI follow the targets; and matching (eq. 9)."""
+        banks, targets, tau = self.parts.banks, self.parts.targets, self.parts.student.tau
+        warm = float(tau.detach())
+        image = targets(known.target_image.detach(), views.target_text, views.target_image, entries.target_image, warm)
+        text = targets(known.target_text.detach(), views.target_image, views.target_text, entries.target_text, warm)
+        losses = (
+            soft_cross_entropy(self._logits(student.image, banks.target_image, banks.target_text) / tau, image),
+            soft_cross_entropy(self._logits(student.text, banks.target_text, banks.target_image) / tau, text),
+        )
+        terms = {"target_contrastive": (losses[0] + losses[1]) / 2}
+        if step % self.config.adapt.fusion_every == 0:
+            queries = Queries(student.image, student.text, student.tokens, known.target_image, known.target_text)
+            matching = self.parts.matching(queries, views)
+            terms |= {name: self.config.adapt.fusion_every * term for name, term in matching.items()}
+        return terms
+
+    def _logits(self, query: Encoded, own: MemoryBank, keys: MemoryBank) -> Tensor:
+        """Similarities [B, N] of the student's embeddings with a bank, centred like the teacher's if so configured."""
+        if not (self.config.distill.centre_student and self.config.graph.memory.centre):
+            return query.embedding @ keys.filled().T
+        return centred(query.embedding, own.mean()) @ centred(keys.filled(), keys.mean()).T
+
+
+def step_of(parts: Parts) -> SourceOnly:
+    """The step that a config's parts need: without targets nothing of the target domain is opened."""
+    return SourceOnly(parts) if isinstance(parts.config.distill.targets, NoTargets) else CrossDomain(parts)

@@ -1,0 +1,111 @@
+"""The four memory banks (eq. 1-2): filling them before the first step, and at every step."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gckd.data.augment import clean_view
+from gckd.data.loaders import SourceLoader, TargetLoader
+from gckd.data.records import SourceBatch, TargetBatch
+from gckd.graph.memory import MemoryBank, centred
+from gckd.model.albef import AlbefModel
+from gckd.train.randomness import generator
+
+WARM_BATCH = 256
+
+
+class BankViews(NamedTuple):
+    """The filled part [count, d] of each bank, in the space in which neighbours and similarities are taken."""
+
+    source_image: Tensor
+    source_text: Tensor
+    target_image: Tensor
+    target_text: Tensor
+
+
+class Entries(NamedTuple):
+    """Positions [B] of the newest batch in the four banks."""
+
+    source_image: Tensor
+    source_text: Tensor
+    target_image: Tensor
+    target_text: Tensor
+
+
+class Banks(nn.Module):
+    """Q_SI, Q_ST (with identities), Q_TI and Q_TT (without), of embeddings of clean views."""
+
+    def __init__(self, capacity: int, width: int, source: SourceLoader, target: TargetLoader) -> None:
+        super().__init__()
+        # More entries than examples would hold an example twice, and a twin is every node's nearest neighbour.
+        self.source_image = MemoryBank(min(capacity, source.image_count), width)
+        self.source_text = MemoryBank(min(capacity, source.caption_count), width)
+        self.target_image = MemoryBank(min(capacity, target.image_count), width)
+        self.target_text = MemoryBank(min(capacity, target.caption_count), width)
+
+    def push_source(self, model: AlbefModel, batch: SourceBatch) -> tuple[Tensor, Tensor]:
+        """Embed a source batch and store it; returns its positions in Q_SI and Q_ST."""
+        images, texts = embed_clean(model, batch.images, batch.tokens)
+        return (
+            self.source_image.push(images, batch.image_rows, batch.identities),
+            self.source_text.push(texts, batch.caption_rows, batch.identities),
+        )
+
+    def push(self, model: AlbefModel, source: SourceBatch, target: TargetBatch) -> Entries:
+        """Embed a source and a target batch and store them."""
+        images, texts = embed_clean(model, target.images, target.tokens)
+        return Entries(
+            *self.push_source(model, source),
+            self.target_image.push(images, target.image_rows),
+            self.target_text.push(texts, target.caption_rows),
+        )
+
+    def warm_start(self, model: AlbefModel, source: SourceLoader, target: TargetLoader, seed: int) -> None:
+        """Fill every bank with embeddings of examples in a seeded random order, before the first step."""
+
+        def order(count: int, bank: MemoryBank, stream: str) -> tuple[Tensor, ...]:
+            random = generator(seed, "warm-start/" + stream)
+            return torch.randperm(count, generator=random)[: len(bank.embeddings)].split(WARM_BATCH)
+
+        for rows in order(source.image_count, self.source_image, "source-image"):
+            images, _ = embed_clean(model, images=source.images_at(rows))
+            self.source_image.push(images, rows, source.identities_at(rows, "image"))
+        for rows in order(source.caption_count, self.source_text, "source-text"):
+            _, texts = embed_clean(model, tokens=source.tokens_at(rows))
+            self.source_text.push(texts, rows, source.identities_at(rows, "caption"))
+        for rows in order(target.image_count, self.target_image, "target-image"):
+            self.target_image.push(embed_clean(model, images=target.images_at(rows))[0], rows)
+        for rows in order(target.caption_count, self.target_text, "target-text"):
+            self.target_text.push(embed_clean(model, tokens=target.tokens_at(rows))[1], rows)
+
+    def views(self, centre: bool) -> BankViews:
+        """The filled part of each bank, centred per domain and modality if asked."""
+        banks = (self.source_image, self.source_text, self.target_image, self.target_text)
+        return BankViews(*(centred(b.filled(), b.mean()) if centre else b.filled() for b in banks))
+
+
+def target_means(model: AlbefModel, target: TargetLoader) -> tuple[Tensor, Tensor]:
+    """Mean image and text embedding [d] of the target's train split (unlabelled): what evaluation is centred by."""
+
+    def chunks(count: int) -> tuple[Tensor, ...]:
+        return torch.arange(count).split(WARM_BATCH)
+
+    images = [embed_clean(model, images=target.images_at(rows))[0] for rows in chunks(target.image_count)]
+    texts = [embed_clean(model, tokens=target.tokens_at(rows))[1] for rows in chunks(target.caption_count)]
+    return torch.cat(images).mean(0), torch.cat(texts).mean(0)
+
+
+@torch.no_grad()
+def embed_clean(model: AlbefModel, images: Tensor | None = None, tokens: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Unit embeddings of uint8 images and of token ids, without dropout; what is not given comes back empty."""
+    training, nothing = model.training, torch.zeros(0)
+    model.eval()
+    found = (
+        nothing if images is None else model.encode_image(clean_view(images)).embedding,
+        nothing if tokens is None else model.encode_text(tokens).embedding,
+    )
+    model.train(training)
+    return found

@@ -1,0 +1,74 @@
+"""From a config's dataset names to loaders and evaluation sets, through the shared Arrow stores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gckd.config.schema import Config, Data
+from gckd.data.loaders import SourceLoader, TargetLoader, evaluation_set
+from gckd.data.readers import read_annotations
+from gckd.data.records import EvaluationSet
+from gckd.data.store import Store, build_store
+from gckd.data.tokenizer import Tokenizer, build_tokenizer
+from gckd.errors import InputError
+from gckd.train.feed import Feed
+from gckd.train.progress import Progress, Report
+
+
+@dataclass(frozen=True)
+class Datasets:
+    """Both stores and the vocabulary of a run."""
+
+    source: Store
+    target: Store
+    tokenizer: Tokenizer
+
+    def feed(self, config: Config, batch: int) -> Feed:
+        """Training batches of both domains; the target's come from a split type that has no labels."""
+        size = {"height": config.data.height, "width": config.data.width, "batch": batch, "seed": config.seed}
+        return Feed(
+            SourceLoader(self.source.labelled("train"), self.tokenizer, **size),
+            TargetLoader(self.target.unlabelled("train"), self.tokenizer, **size),
+            self.tokenizer,
+            config.augment,
+            config.seed,
+        )
+
+    def labelled(self, which: Store, split: str, data: Data) -> EvaluationSet:
+        """A labelled split for evaluation."""
+        return evaluation_set(which.labelled(split), self.tokenizer, data.height, data.width)
+
+    def notes(self) -> tuple[str, ...]:
+        """What a table must say of the data: held-out splits, images left out."""
+        notes = []
+        for role, store in (("source", self.source), ("target", self.target)):
+            notes += [f"{role}: {note}" for note in store.notes]
+            if store.skipped:
+                notes.append(f"{role}: {store.skipped} images could not be read and were left out")
+        return tuple(notes)
+
+
+def open_datasets(config: Config, cache: Path, report: Report) -> Datasets:
+    """Read, verify and store both datasets (or find them stored), and build the vocabulary.
+
+    Raises:
+        InputError: a dataset is not named, not there or broken.
+    """
+    stores = []
+    for role, spec in (("source", config.data.source), ("target", config.data.target)):
+        if not spec:
+            raise InputError(f"data.{role}: no dataset is named; give --{role} FOLDER or FORMAT:FOLDER")
+        annotations = read_annotations(spec)
+        stores.append(
+            build_store(
+                annotations,
+                cache,
+                skip_broken=config.data.skip_broken,
+                progress=lambda done, count: report(Progress("data", done, count, {}, None)),
+            )
+        )
+    source, target = stores
+    captions = [*source.unlabelled("train").captions, *target.unlabelled("train").captions]
+    limits = {"max_words": config.data.max_words, "max_tokens": config.data.max_tokens}
+    return Datasets(source, target, build_tokenizer(config.tokenizer, captions, cache, **limits))

@@ -1,0 +1,47 @@
+"""What the parts of the method do at a point of the run, for the curves: read-only, and without any label."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gckd.config.schema import CrossDomainMatching, Gnn, NoTargets
+from gckd.distill.targets import entropy
+from gckd.graph.knn import nearest
+from gckd.train.parts import Parts
+
+SAMPLE = 256  # nodes looked at
+
+
+@torch.no_grad()
+def inspect(parts: Parts) -> dict[str, float]:
+    """Share of edges that cross domains; entropy of the targets; what delta accepts. Empty without target terms.
+
+    Entropies are in nats, over the bank of the other modality; the student's own is at temperature tau.
+    """
+    config = parts.config
+    if isinstance(config.distill.targets, NoTargets):
+        return {}
+    views, tau = parts.banks.views(config.graph.memory.centre), float(parts.student.tau)
+    seen = {}
+    own = torch.arange(len(views.target_image))[-SAMPLE:]
+    queries = parts.propagate[0](
+        torch.cat((views.source_image, views.target_image)), own + len(views.source_image)
+    )
+    similarity = queries @ views.target_text.T
+    seen["target_entropy"] = float(entropy(parts.targets(queries, views.target_text, views.target_image, own, tau)))
+    seen["bank_entropy"] = float(entropy(F.softmax(views.target_image[own] @ views.target_text.T / tau, 1)))
+    if isinstance(config.distill.matching, CrossDomainMatching):
+        seen["accepted_share"] = float((similarity.max(1).values > config.distill.matching.delta).float().mean())
+    if isinstance(config.graph.propagate, Gnn):
+        seen["cross_edges_image"] = cross_edges(views.source_image, views.target_image, config.graph.propagate.k)
+        seen["cross_edges_text"] = cross_edges(views.source_text, views.target_text, config.graph.propagate.k)
+    return seen
+
+
+def cross_edges(source: Tensor, target: Tensor, k: int) -> float:
+    """Share of the K edges of (the newest) target nodes that come from the source; both banks unit vectors [N, d]."""
+    nodes = torch.cat((source, target))
+    queries = torch.arange(len(source), len(nodes))[-SAMPLE:]
+    return float((nearest(nodes, queries, k).index < len(source)).float().mean())

@@ -1,0 +1,170 @@
+"""The training loop both stages share: schedule, clipping, curves, progress, and checkpoints that resume bit for bit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from gckd.errors import InputError
+from gckd.train.optim import make_optimiser, rate, set_rate
+from gckd.train.progress import Progress, Report
+from gckd.train.randomness import derived_seed
+
+Point = dict[str, str | int | float]  # stage, step, name, value: one row of the curves
+
+
+class Schedule(Protocol):
+    """What the loop reads of `config.pretrain` and `config.adapt`."""
+
+    steps: int
+    lr: float
+    warmup: float
+    weight_decay: float
+    clip: float
+    evaluations: int
+
+
+@dataclass
+class Stage:
+    """One stage of training.
+
+    Args:
+        name: of the stage, in curves and progress.
+        digest: of everything the result depends on; a checkpoint of another digest is refused.
+        modules: what is trained and saved, by name.
+        terms: step (from 0) -> named loss terms. weights: term -> weight in the total (eq. 10).
+        after: called after every optimiser step (the teacher follows).
+        monitor: called at each evaluation -> named values for the curves; training never reads them.
+    """
+
+    name: str
+    digest: str
+    seed: int
+    schedule: Schedule
+    modules: Mapping[str, nn.Module]
+    terms: Callable[[int], dict[str, Tensor]]
+    weights: Mapping[str, float]
+    monitor: Callable[[int], dict[str, float]]
+    after: Callable[[], None] = lambda: None
+    report: Report = lambda progress: None
+    curve: list[Point] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def run(self, checkpoint: Path) -> None:
+        """Train from the checkpoint, or from the start if there is none, to the last step."""
+        trained = nn.ModuleList(self.modules.values())
+        optimiser = make_optimiser(trained, self.schedule.lr, self.schedule.weight_decay)
+        first = self._resume(checkpoint, optimiser)
+        trained.train()
+        steps, sums = self.schedule.steps, _Means()
+        begun = time.perf_counter() - self.seconds
+        for step in range(first, steps):
+            set_rate(optimiser, self.schedule.lr * rate(step, steps, self.schedule.warmup))
+            torch.manual_seed(derived_seed(self.seed, self.name + "/dropout", step))
+            terms = self.terms(step)
+            self._descend(optimiser, trained, terms, step)
+            sums.add(terms)
+            if self._is_evaluation(step):
+                self._evaluate(step + 1, sums)
+                sums = _Means()
+                self.seconds = time.perf_counter() - begun
+                self._save(checkpoint, step + 1, optimiser)
+            self.report(Progress(self.name, step + 1, steps, terms_as_floats(terms), self._latest("target_val_rank_1")))
+        self.seconds = time.perf_counter() - begun
+
+    def _descend(
+        self, optimiser: torch.optim.Optimizer, trained: nn.Module, terms: dict[str, Tensor], step: int
+    ) -> None:
+        total = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
+        if not bool(torch.isfinite(total)):
+            values = ", ".join(f"{name} {float(term):g}" for name, term in terms.items())
+            raise FloatingPointError(f"{self.name} step {step + 1}: the loss is not finite ({values})")
+        optimiser.zero_grad()
+        total.backward()
+        nn.utils.clip_grad_norm_(trained.parameters(), self.schedule.clip, foreach=True)
+        optimiser.step()
+        self.after()
+
+    def _is_evaluation(self, step: int) -> bool:
+        """Evaluations are spread evenly and include the last step."""
+        done, count, steps = step + 1, self.schedule.evaluations, self.schedule.steps
+        return done * count // steps > step * count // steps
+
+    def _evaluate(self, done: int, sums: _Means) -> None:
+        values = sums.values() | self.monitor(done)
+        self.curve += [{"stage": self.name, "step": done, "name": k, "value": v} for k, v in values.items()]
+
+    def _latest(self, name: str) -> float | None:
+        found = [float(p["value"]) for p in self.curve if p["name"] == name]
+        return found[-1] if found else None
+
+    def _save(self, path: Path, step: int, optimiser: torch.optim.Optimizer) -> None:
+        save_atomically(
+            path,
+            {
+                "digest": self.digest,
+                "step": step,
+                "modules": {name: module.state_dict() for name, module in self.modules.items()},
+                "optimiser": optimiser.state_dict(),
+                "curve": self.curve,
+                "seconds": self.seconds,
+            },
+        )
+
+    def _resume(self, path: Path, optimiser: torch.optim.Optimizer) -> int:
+        if not path.exists():
+            return 0
+        saved = load_checkpoint(path)
+        if saved["digest"] != self.digest:
+            raise InputError(f"{path}: this checkpoint is of run {saved['digest']}, not of {self.digest}")
+        for name, module in self.modules.items():
+            module.load_state_dict(saved["modules"][name])
+        optimiser.load_state_dict(saved["optimiser"])
+        self.curve[:] = saved["curve"]
+        self.seconds = saved["seconds"]
+        return int(saved["step"])
+
+
+class _Means:
+    """Running means of named terms, each over the steps it occurred in."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, tuple[Tensor, int]] = {}
+
+    def add(self, terms: Mapping[str, Tensor]) -> None:
+        for name, term in terms.items():
+            total, count = self._sums.get(name, (torch.zeros(()), 0))
+            self._sums[name] = total + term.detach(), count + 1
+
+    def values(self) -> dict[str, float]:
+        return {name: float(total) / count for name, (total, count) in self._sums.items()}
+
+
+def terms_as_floats(terms: Mapping[str, Tensor]) -> dict[str, float]:
+    return {name: float(term.detach()) for name, term in terms.items()}
+
+
+def save_atomically(path: Path, content: Any) -> None:
+    """A crash while writing never costs the previous file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    torch.save(content, partial)
+    partial.replace(path)
+
+
+def load_checkpoint(path: Path) -> Any:
+    """What `save_atomically` wrote; tensors and plain values only.
+
+    Raises:
+        InputError: the file is not a checkpoint.
+    """
+    try:
+        return torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:
+        raise InputError(f"{path}: not a readable checkpoint ({type(error).__name__})") from error

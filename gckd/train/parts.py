@@ -1,0 +1,87 @@
+"""Everything a step works with, and the one table from config types to classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from gckd.config import schema
+from gckd.config.schema import Config
+from gckd.data.tokenizer import Tokenizer
+from gckd.distill.targets import MutualNearest, NoTarget, PseudoSimilarity, Targets
+from gckd.distill.teacher import EmaTeacher, StudentItself, Teacher
+from gckd.graph.propagation import Identity, Propagation
+from gckd.model.albef import AlbefModel
+from gckd.train.banks import Banks
+from gckd.train.feed import Feed
+from gckd.train.matching import CrossDomainMatchingTerm, Matching, NoMatchingTerm
+from gckd.train.randomness import derived_seed
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The objects a config names, ready for a step. `propagate` holds one module for images and one for texts."""
+
+    config: Config
+    feed: Feed
+    student: AlbefModel
+    teacher: Teacher
+    banks: Banks
+    propagate: nn.ModuleList
+    targets: Targets
+    matching: Matching
+
+    def stateful(self) -> dict[str, nn.Module]:
+        """What a checkpoint must hold."""
+        modules = {"student": self.student, "teacher": self.teacher, "banks": self.banks, "propagate": self.propagate}
+        return {name: module for name, module in modules.items() if isinstance(module, nn.Module)}
+
+
+_BUILD: dict[type, Callable[..., Any]] = {
+    schema.Gnn: lambda node, config: Propagation(node, config.backbone.embed_dim),
+    schema.NoPropagation: lambda node, config: Identity(),
+    schema.Ema: lambda node, student: EmaTeacher(node, student),
+    schema.NoTeacher: lambda node, student: StudentItself(student),
+    schema.SoftTargets: lambda node: PseudoSimilarity(node),
+    schema.MutualNeighbours: lambda node: MutualNearest(),
+    schema.NoTargets: lambda node: NoTarget(),
+    schema.CrossDomainMatching: lambda node, *parts: CrossDomainMatchingTerm(node, *parts),
+    schema.NoMatching: lambda node, *parts: NoMatchingTerm(),
+}
+
+
+def build(node: Any, *arguments: Any) -> Any:
+    """The object of a component's config node."""
+    return _BUILD[type(node)](node, *arguments)
+
+
+def build_model(config: Config, tokenizer: Tokenizer) -> AlbefModel:
+    """A freshly initialised backbone; the same config gives the same weights."""
+    torch.manual_seed(derived_seed(config.seed, "weights"))
+    return AlbefModel(
+        config.backbone,
+        vocab_size=tokenizer.vocab_size,
+        height=config.data.height,
+        width=config.data.width,
+        max_tokens=config.data.max_tokens,
+    )
+
+
+def build_parts(config: Config, feed: Feed, student: AlbefModel) -> Parts:
+    """The parts of the method for a student with source-trained weights."""
+    torch.manual_seed(derived_seed(config.seed, "parts"))
+    banks = Banks(config.graph.memory.capacity, config.backbone.embed_dim, feed.source, feed.target)
+    return Parts(
+        config=config,
+        feed=feed,
+        student=student,
+        teacher=build(config.distill.teacher, student),
+        banks=banks,
+        propagate=nn.ModuleList(build(config.graph.propagate, config) for _ in ("image", "text")),
+        targets=build(config.distill.targets),
+        matching=build(config.distill.matching, feed, student, banks),
+    )

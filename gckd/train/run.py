@@ -1,0 +1,141 @@
+"""One run from config to metrics: data, cached pre-training, adaptation, one reading of the test labels."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+
+from gckd.config import check, digest
+from gckd.config.schema import Config
+from gckd.data.records import EvaluationSet
+from gckd.errors import InputError
+from gckd.model.albef import AlbefModel
+from gckd.train.adapt import step_of
+from gckd.train.banks import target_means
+from gckd.train.data import Datasets, open_datasets
+from gckd.train.evaluate import Retriever
+from gckd.train.feed import Feed
+from gckd.train.inspect import inspect
+from gckd.train.loop import Stage, load_checkpoint
+from gckd.train.parts import Parts, build_model, build_parts
+from gckd.train.pretrain import flatness, pretrained
+from gckd.train.progress import Progress, Report, RunResult
+
+CHECKPOINT = "checkpoint.pt"
+
+
+def prepare(config: Config, *, cache: Path, report: Report = lambda progress: None) -> None:
+    """Everything that runs of the same datasets, backbone and seed share: stores, vocabulary, pre-training.
+
+    Raises:
+        InputError: see `run`.
+    """
+    datasets = open_datasets(check(config), cache, report)
+    pretrained(config, datasets, cache, report)
+
+
+def run(config: Config, *, cache: Path, out: Path, report: Report = lambda progress: None) -> RunResult:
+    """Adapt a source-trained retriever to the target and evaluate the last step's student on target test.
+
+    Args:
+        cache: stores, vocabularies and pre-trained models, shared by all runs.
+        out: this run's checkpoint; a run that was interrupted goes on from it, bit for bit.
+
+    Raises:
+        InputError: the config, a dataset or a checkpoint cannot be used.
+        FloatingPointError: a loss became infinite or NaN.
+    """
+    datasets = open_datasets(check(config), cache, report)
+    start = pretrained(config, datasets, cache, report)
+    feed = datasets.feed(config, config.adapt.batch)
+    student = build_model(config, datasets.tokenizer)
+    student.load_state_dict(start["modules"]["model"])
+    parts = build_parts(config, feed, student)
+    stage = _adaptation(config, datasets, parts, report)
+    checkpoint = out / CHECKPOINT
+    begun = time.perf_counter()
+    if config.graph.memory.warm_start and not checkpoint.exists():
+        report(Progress("warm-start", 0, 1, {}, None))
+        parts.banks.warm_start(parts.teacher.model(), feed.source, feed.target, config.seed)
+    warm_seconds = time.perf_counter() - begun
+    stage.run(checkpoint)
+    report(Progress("evaluate", 0, 1, {}, None))
+    result = _evaluate(config, datasets, student, feed, "test")
+    return dataclasses.replace(
+        result,
+        curves=[*start["curve"], *stage.curve],
+        seconds=warm_seconds + stage.seconds + result.seconds,
+        pretrain_seconds=float(start["seconds"]),
+        notes=(*result.notes, flatness(start["curve"])),
+    )
+
+
+def evaluate_checkpoint(config: Config, checkpoint: Path, cache: Path, split: str = "test") -> RunResult:
+    """Evaluate the student of a run's checkpoint on a split of the target.
+
+    Raises:
+        InputError: the checkpoint is not one, or does not fit the config.
+    """
+    datasets = open_datasets(check(config), cache, lambda progress: None)
+    feed = datasets.feed(config, config.adapt.batch)
+    student = build_model(config, datasets.tokenizer)
+    try:
+        student.load_state_dict(load_checkpoint(checkpoint)["modules"]["student"])
+    except (KeyError, RuntimeError) as error:
+        raise InputError(f"{checkpoint}: does not hold the student of this config ({error})") from error
+    return _evaluate(config, datasets, student, feed, split)
+
+
+def _adaptation(config: Config, datasets: Datasets, parts: Parts, report: Report) -> Stage:
+    step = step_of(parts)
+    source_val = datasets.labelled(datasets.source, "val", config.data)
+    # Read for the curves alone: nothing that trains or selects sees what the monitor returns.
+    target_val = datasets.labelled(datasets.target, "val", config.data)
+
+    def monitor(done: int) -> dict[str, float]:
+        values = _val_metrics("source_val", parts.student, config, source_val)
+        values |= _val_metrics("target_val", parts.student, config, target_val)
+        values |= _val_metrics("teacher_target_val", parts.teacher.model(), config, target_val)
+        return values | inspect(parts)
+
+    weights = {name: float(value) for name, value in dataclasses.asdict(config.weights).items()}
+    return Stage(
+        name="adapt",
+        digest=digest(config, datasets.source.digest, datasets.target.digest),
+        seed=config.seed,
+        schedule=config.adapt,
+        modules=parts.stateful(),
+        terms=step.terms,
+        weights=weights,
+        after=lambda: parts.teacher.follow(parts.student),
+        monitor=monitor,
+        report=report,
+    )
+
+
+def _val_metrics(prefix: str, model: AlbefModel, config: Config, data: EvaluationSet) -> dict[str, float]:
+    """Without re-ranking, which would cost more than the training between two evaluations."""
+    plain = dataclasses.replace(config.evaluate, k_test=0)
+    found = Retriever(model, plain).metrics(data)
+    return {f"{prefix}_rank_1": found["rank_1"], f"{prefix}_map": found["map"]}
+
+
+def _evaluate(config: Config, datasets: Datasets, student: AlbefModel, feed: Feed, split: str) -> RunResult:
+    """The only place that opens a target test split."""
+    begun = time.perf_counter()
+    data = datasets.labelled(datasets.target, split, config.data)
+    means = target_means(student, feed.target) if config.evaluate.centre else None
+    metrics = Retriever(student, config.evaluate, means).metrics(data)
+    return RunResult(
+        metrics=metrics,
+        curves=[],
+        seconds=time.perf_counter() - begun,
+        pretrain_seconds=0.0,
+        notes=datasets.notes(),
+        config_digest=digest(config),
+        source_digest=datasets.source.digest,
+        target_digest=datasets.target.digest,
+        queries=len(data.tokens),
+        gallery=len(data.images),
+    )

@@ -1,0 +1,43 @@
+"""Loss terms on the labelled source: matching and masked language modelling, shared by both training stages."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gckd.data.tokenizer import Tokenizer
+from gckd.model.albef import AlbefModel, Encoded
+from gckd.model.losses import hard_negatives, mask_tokens, matching_loss
+
+MLM_RATE = 0.15  # share of masked words, as in ALBEF and BERT
+
+
+def source_matching(
+    model: AlbefModel, image: Encoded, text: Encoded, tokens: Tensor, identities: Tensor, random: torch.Generator
+) -> Tensor:
+    """Matching loss: the B true pairs against one hard image per text and one hard text per image (another identity)."""
+    with torch.no_grad():
+        similarity = image.embedding @ text.embedding.T / model.tau
+    same = identities[:, None] == identities[None, :]
+    texts = hard_negatives(similarity, same, random)
+    images = hard_negatives(similarity.T, same, random)
+    logits = model.match(
+        torch.cat((image.states, image.states, image.states[images])),
+        torch.cat((text.states, text.states[texts], text.states)),
+        torch.cat((tokens, tokens[texts], tokens)),
+    )
+    # A batch of one identity has no negatives; its forbidden draws are dropped.
+    usable = torch.cat((~same[torch.arange(len(same)), texts], ~same[torch.arange(len(same)), images]))
+    return matching_loss(logits[: len(tokens)], logits[len(tokens) :][usable])
+
+
+def source_mlm(
+    model: AlbefModel, image: Encoded, tokens: Tensor, tokenizer: Tokenizer, random: torch.Generator
+) -> Tensor:
+    """Masked language modelling with the image: cross-entropy over the vocabulary at the masked words."""
+    first_word = tokenizer.first_word
+    masked, chosen = mask_tokens(tokens, MLM_RATE, tokenizer.mask, first_word, tokenizer.vocab_size, random)
+    if not bool(chosen.any()):
+        return torch.zeros(())
+    logits = model.predict_tokens(masked, image.states, chosen)
+    return torch.nn.functional.cross_entropy(logits, tokens[chosen])

@@ -1,0 +1,188 @@
+"""Edits: what they change, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from typing import Any
+
+import pytest
+
+from gckd.config import Config, ConfigError, apply, check, parse_edits, preset
+from gckd.config.fields import Limits, range_problems, walk
+from gckd.config.schema import Adapt, Ema, Gnn, NoPropagation
+from gckd.errors import InputError
+
+
+def problems_of(edits: dict[str, Any], config: Config | None = None) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        apply(config or preset("tiny"), edits)
+    return caught.value.problems
+
+
+def test_an_edit_changes_its_field_and_nothing_else() -> None:
+    before = preset("tiny")
+    after = apply(before, {"graph.propagate.k": 15})
+    assert before == preset("tiny")
+    changed = {p: v for (p, v, *_), (_, w, *_) in zip(walk(after), walk(before), strict=True) if v != w}
+    assert changed == {"graph.propagate.k": 15}
+
+
+@pytest.mark.parametrize("value", [NoPropagation(), "none", None, {"kind": "none"}])
+def test_a_component_is_replaced_by_instance_kind_or_mapping(value: Any) -> None:
+    assert apply(preset("tiny"), {"graph.propagate": value}).graph.propagate == NoPropagation()
+
+
+def test_a_mapping_sets_fields_of_the_new_component() -> None:
+    edited = apply(preset("tiny"), {"graph.propagate": {"kind": "gnn", "k": 3}})
+    assert edited.graph.propagate == Gnn(k=3)
+
+
+def test_unknown_paths_list_the_valid_fields() -> None:
+    names = ", ".join(f.name for f in dataclasses.fields(Adapt))
+    assert problems_of({"adapt.stepz": 1}) == [
+        f"adapt.stepz: there is no field 'stepz' here; did you mean 'steps'? the fields are {names}"
+    ]
+    assert problems_of({"zzz": 1})[0].startswith("zzz: there is no field 'zzz' here; the fields are seed, data,")
+    assert problems_of({"seed.x": 1}) == ["seed.x: seed is a single value, it has no field 'x'"]
+
+
+def test_fields_of_a_component_that_is_off_are_unknown() -> None:
+    config = apply(preset("tiny"), {"graph.propagate": "none"})
+    problem = "graph.propagate.k: there is no field 'k' here; the fields are (none)"
+    assert problems_of({"graph.propagate.k": 5}, config) == [problem]
+
+
+def test_conflicting_edits_are_refused() -> None:
+    edits = {"graph.propagate": {"kind": "gnn", "k": 3}, "graph.propagate.k": 4}
+    assert problems_of(edits) == ["graph.propagate.k: conflicts with the edit of graph.propagate, which replaces it"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"), [("adapt.steps", 400), ("adapt.lr", 3e-4), ("graph.propagate", "gnn"), ("weights", {})]
+)
+def test_edits_that_change_nothing_are_refused(path: str, value: Any) -> None:
+    (problem,) = problems_of({path: value})
+    assert problem.startswith(f"{path}: it is ")
+    assert problem.endswith("already, so this edit changes nothing")
+
+
+def test_every_problem_is_reported_together() -> None:
+    problems = problems_of({"adapt.stepz": 1, "adapt.batch": 64, "nothing": 2})
+    assert [p.split(":")[0] for p in problems] == ["adapt.stepz", "adapt.batch", "nothing"]
+
+
+def test_range_errors_come_together_and_name_field_value_and_limit() -> None:
+    edits = {"adapt.lr": -1.0, "distill.teacher.m": 1.0, "distill.matching.delta": 1.5, "graph.propagate.conv": "gat"}
+    convolutions = next(limits.text() for path, *_, limits in walk(preset("tiny")) if path == "graph.propagate.conv")
+    assert sorted(problems_of(edits | {"adapt.steps": 0, "seed": "x", "augment.flip": 1})) == sorted(
+        [
+            "adapt.lr: -1.0 is outside its limit: > 0 and <= 1",
+            "distill.teacher.m: 1.0 is outside its limit: >= 0 and < 1",
+            "distill.matching.delta: 1.5 is outside its limit: >= -1 and <= 1",
+            f"graph.propagate.conv: 'gat' is outside its limit: {convolutions}",
+            "adapt.steps: 0 is outside its limit: >= 1 and <= 1e+07",
+            "seed: 'x' is not a whole number",
+            "augment.flip: 1 is not true or false",
+        ]
+    )
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_must_be_finite(value: float) -> None:
+    (problem,) = problems_of({"weights.source_mlm": value})
+    assert problem.startswith("weights.source_mlm: ")
+
+
+@pytest.mark.parametrize(("path", "value"), [("adapt.steps", 10.0), ("adapt.steps", True), ("adapt.lr", "fast")])
+def test_values_of_another_type_are_refused(path: str, value: Any) -> None:
+    (problem,) = problems_of({path: value})
+    assert problem.startswith(f"{path}: {value!r} is not a")
+
+
+def test_a_component_of_another_field_is_refused() -> None:
+    (problem,) = problems_of({"graph.propagate": Ema()})
+    assert problem == "graph.propagate: Ema(m=0.999) is not one of the components gnn, none"
+
+
+@pytest.mark.parametrize(
+    ("edits", "expected"),
+    [
+        ({"graph.memory.capacity": 32}, "graph.memory.capacity: C = 32 is below its limit: adapt.batch = 64"),
+        (
+            {"graph.memory.capacity": 64, "graph.propagate.k": 128},
+            "graph.propagate.k: K = 128 is outside its limit: < 128 nodes (two banks of C = 64)",
+        ),
+        ({"data.height": 60}, "data.height: 60 is not a multiple of backbone.vision.patch = 8"),
+        ({"backbone.text.width": 100}, "backbone.text.width: 100 is not a multiple of backbone.text.heads = 3"),
+        ({"distill.teacher": "none"}, "distill.targets: 'soft' needs a teacher, and distill.teacher is 'none'"),
+        (
+            {"distill.targets": "mutual", "graph.propagate": "none"},
+            "distill.targets: 'mutual' needs the graph, and graph.propagate is 'none'",
+        ),
+    ],
+)
+def test_limits_across_fields(edits: dict[str, Any], expected: str) -> None:
+    assert problems_of(edits) == [expected]
+
+
+def test_k_just_below_the_number_of_nodes_is_accepted() -> None:
+    assert check(apply(preset("tiny"), {"graph.memory.capacity": 64, "graph.propagate.k": 127}))
+
+
+def test_assignments_are_read_as_yaml() -> None:
+    texts = ["adapt.steps=10", "adapt.lr=1e-4", "augment.flip=false", "data.source=rstpreid:/x=y", "graph.propagate="]
+    assert parse_edits(texts) == {
+        "adapt.steps": 10,
+        "adapt.lr": 1e-4,
+        "augment.flip": False,
+        "data.source": "rstpreid:/x=y",
+        "graph.propagate": None,
+    }
+
+
+def test_bad_assignments_are_reported_together() -> None:
+    with pytest.raises(InputError) as caught:
+        parse_edits(["adapt.steps", "seed=1", "seed=2", "adapt.lr=[1"])
+    assert str(caught.value).splitlines() == [
+        "--set adapt.steps: write it as path=value",
+        "--set seed: set twice",
+        "--set adapt.lr: '[1' is not a YAML value",
+    ]
+
+
+def test_an_unknown_preset_lists_the_presets() -> None:
+    with pytest.raises(InputError, match="'huge' is not one of tiny, small, base"):
+        preset("huge")
+
+
+def test_config_errors_survive_pickling() -> None:
+    error = pickle.loads(pickle.dumps(ConfigError(["a: 1", "b: 2"])))
+    assert error.problems == ["a: 1", "b: 2"]
+    assert str(error) == "a: 1\nb: 2"
+
+
+def test_every_leaf_is_documented_and_limited() -> None:
+    for path, _, hint, limits in walk(preset("tiny")):
+        assert limits.doc, path
+        assert "\n" not in limits.doc, path
+        if hint in (int, float):
+            assert limits.text(), f"{path} has no limit"
+
+
+@pytest.mark.parametrize(
+    ("limits", "inside", "outside"),
+    [
+        (Limits("", ge=1), [1, 2, 1.0], [0, 0.999]),
+        (Limits("", gt=0, lt=1), [0.5, 1e-9], [0, 1]),
+        (Limits("", ge=-1, le=1), [-1, 1], [-1.001, 1.001, float("nan")]),
+        (Limits("", choices=("a", "b")), ["a"], ["c", 1]),
+    ],
+)
+def test_limits_at_their_bounds(limits: Limits, inside: list[Any], outside: list[Any]) -> None:
+    assert all(limits.accept(v) for v in inside)
+    assert not any(limits.accept(v) for v in outside)
+
+
+def test_presets_have_no_range_problems_at_all() -> None:
+    assert all(not range_problems(preset(name)) for name in ("tiny", "small", "base"))

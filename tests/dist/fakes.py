@@ -1,0 +1,71 @@
+"""Stand-ins for `gckd.train.prepare` and `run` that take milliseconds; importable on a Ray worker."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from gckd.config import Config, digest
+from gckd.config.schema import NoPropagation, NoTeacher
+from gckd.train import Progress, RunResult
+
+Report = Callable[[Progress], None]
+
+FAIL_SEED = 101  # `run` raises for it
+PREPARE_FAIL_SEED = 102  # `prepare` raises for it
+DEATH_SEED = 103  # `run` takes its worker process down
+
+
+def _log(out: Path, text: str) -> None:
+    """One line a call in FAKE_LOG, if a test set it: `what start|end seed pid time`."""
+    if "FAKE_LOG" in os.environ:
+        with Path(os.environ["FAKE_LOG"]).open("a") as file:
+            file.write(f"{text} {os.getpid()} {time.time():.3f}\n")
+
+
+def prepare(config: Config, *, cache: Path, report: Report) -> None:
+    _log(cache, f"prepare start {config.seed}")
+    if config.seed == PREPARE_FAIL_SEED:
+        raise RuntimeError("no source model")
+    report(Progress("pretrain", 1, 1, {"loss": 2.0}, None))
+    time.sleep(float(os.environ.get("FAKE_SECONDS", "0.05")))
+    _log(cache, f"prepare end {config.seed}")
+
+
+def expected_rank_1(config: Config) -> float:
+    """What `run` measures: 70 for full, 2 less without the graph, 5 less without the teacher, a bit by seed."""
+    without_graph = isinstance(config.graph.propagate, NoPropagation)
+    without_teacher = isinstance(config.distill.teacher, NoTeacher)
+    return 70.0 - 2.0 * without_graph - 5.0 * without_teacher + 0.5 * config.seed
+
+
+def run(config: Config, *, cache: Path, out: Path, report: Report = lambda p: None) -> RunResult:
+    _log(out, f"run start {config.seed} {out.parent.name}")
+    if config.seed == FAIL_SEED:
+        raise ValueError("the loss is not finite\nat step 3")
+    if config.seed == DEATH_SEED:
+        os._exit(7)
+    rank_1 = expected_rank_1(config)
+    curves: list[dict[str, float | int | str]] = []
+    for step in range(1, 4):
+        report(Progress("adapt", step, 3, {"loss": 1.0 / step}, rank_1 - 3 + step))
+        curves.append({"stage": "adapt", "step": step, "name": "loss", "value": 1.0 / step})
+        _work(float(os.environ.get("FAKE_SECONDS", "0.05")))
+    (out / "checkpoint.pt").write_text("weights")
+    metrics = {"rank_1": rank_1, "rank_5": 90.0, "rank_10": 95.0, "map": rank_1 - 6, "minp": 40.0}
+    _log(out, f"run end {config.seed} {out.parent.name}")
+    return RunResult(
+        metrics, curves, 1.5, 0.5, ("source val was flat",), digest(config), "source", "target", 3000, 1500
+    )
+
+
+def _work(seconds: float) -> None:
+    """Keeps its core busy in C, as training does: a signal does not interrupt it before it is back in Python."""
+    import torch
+
+    end = time.monotonic() + seconds
+    a = torch.rand(300, 300)
+    while time.monotonic() < end:
+        a = torch.tanh(a @ a)

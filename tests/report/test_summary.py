@@ -1,0 +1,62 @@
+"""Records -> row summaries."""
+
+from __future__ import annotations
+
+import pytest
+
+from gckd.dist import plan, records
+from gckd.report import summary
+from gckd.report.summary import summarise
+from tests.report.records import failed, record
+
+
+def test_rows_keep_their_order_behind_full() -> None:
+    rows = summarise([record("-cmkd", 0, 60), record("full", 0, 70), record("-gmp", 0, 65)])
+    assert [row.row for row in rows] == ["full", "-cmkd", "-gmp"]
+
+
+def test_means_and_differences() -> None:
+    found = summarise([record("full", s, 70.0 + s) for s in range(3)] + [record("-gmp", s, 68.0 + s) for s in range(3)])
+    full, without = found
+    assert full.metrics["rank_1"].mean == pytest.approx(71.0)
+    assert full.metrics["map"].mean == pytest.approx(66.0)
+    assert full.to_full == {}
+    assert {name: e.mean for name, e in without.to_full.items()} == {"rank_1": 2.0, "map": 2.0}
+    assert without.to_full["rank_1"].half_width == 0
+
+
+def test_failed_runs_are_counted_and_left_out_of_every_number() -> None:
+    full, without = summarise(
+        [record("full", 0, 70), failed("full", 1), record("full", 2, 74), failed("-gmp", 0), record("-gmp", 2, 70)]
+    )
+    assert (full.seeds, full.failed, full.runs) == ((0, 2), 1, "2 (1 of 3 failed)")
+    assert full.metrics["rank_1"].mean == 72
+    assert (without.to_full["rank_1"].mean, without.to_full["rank_1"].n) == (4, 1)  # seed 2 alone
+
+
+def test_a_row_of_failures_has_no_numbers() -> None:
+    _, without = summarise([record("full", 0, 70), failed("-gmp", 0)])
+    assert (without.metrics, without.to_full, without.runs) == ({}, {}, "0 (1 of 1 failed)")
+
+
+@pytest.mark.parametrize(
+    ("published", "expected"),
+    [
+        ("icfg-pedes -> rstpreid", [59.95, 58.2, 55.0, None]),
+        ("rstpreid -> icfg-pedes", [None] * 4),
+        ("", [None] * 4),
+    ],
+)
+def test_published_numbers_stand_only_under_their_datasets(published: str, expected: list[float | None]) -> None:
+    rows = ("full", "-gmp", "-gmp-cmkd", "-cmkd")
+    assert [r.published for r in summarise([record(row, 0, 60, published=published) for row in rows])] == expected
+
+
+def test_one_run_on_other_datasets_takes_the_published_numbers_away() -> None:
+    runs = [record("full", 0, 60, published="icfg-pedes -> rstpreid"), record("full", 1, 60)]
+    assert summarise(runs)[0].published is None
+
+
+def test_the_report_and_the_records_use_the_same_names() -> None:
+    assert tuple(summary.METRICS) == records.METRICS
+    assert plan.FULL == summary.FULL

@@ -1,0 +1,105 @@
+"""The component table in its four forms, and its caption."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from rich.console import Console
+
+from gckd.config import apply, preset
+from gckd.report.caption import caption
+from gckd.report.summary import summarise
+from gckd.report.table import cells, comma_separated, header, latex, markdown, screen
+from tests.report.records import failed, record
+
+RUNS = [record("full", 0, 70), record("full", 1, 72), record("-gmp", 0, 69), record("-gmp", 1, 69.5), failed("-gmp", 2)]
+ROWS = summarise(RUNS)
+
+
+def test_cells_are_mean_and_half_width() -> None:
+    assert header(ROWS)[:3] == ["row", "runs", "Rank-1"]
+    assert header(ROWS)[-2:] == ["Δ Rank-1 (full - row)", "Δ mAP (full - row)"]
+    full, without = cells(ROWS)
+    assert full == ["full", "2", "71.0 ± 12.7", "80.0 ± 0.0", "90.0 ± 0.0", "66.0 ± 12.7", "40.0 ± 0.0", "", ""]
+    # differences 1 and 2.5: mean 1.75, s = 1.0607, half width 12.706 x 0.75 = 9.53
+    assert without[1:3] == ["2 (1 of 3 failed)", "69.2 ± 3.2"]
+    assert without[-2:] == ["+1.8 ± 9.5", "+1.8 ± 9.5"]
+
+
+def test_one_seed_says_that_there_is_no_interval() -> None:
+    assert cells(summarise([record("full", 0, 70)]))[0][2] == "70.0 ± n/a"
+
+
+def test_published_is_a_column_of_its_own() -> None:
+    real = "icfg-pedes -> rstpreid"
+    rows = summarise([record("full", 0, 60, published=real), record("-cmkd", 0, 60, published=real)])
+    assert header(rows)[-1] == "published Rank-1"
+    assert [line[-1] for line in cells(rows)] == ["59.95", ""]
+    assert "published" not in " ".join(header(ROWS))
+
+
+def test_csv_has_plain_numbers() -> None:
+    full, without = csv.DictReader(io.StringIO(comma_separated(ROWS)))
+    assert (full["row"], full["runs"], float(full["rank_1"]), full["full_minus_row_map"]) == ("full", "2", 71.0, "")
+    assert (without["failed"], float(without["full_minus_row_rank_1"])) == ("1", 1.75)
+    assert abs(float(without["full_minus_row_rank_1_half_width"]) - 9.5297) < 1e-3
+
+
+def test_markdown_is_a_table_and_its_caption() -> None:
+    lines = markdown(ROWS, ["One.", "Two."]).splitlines()
+    assert [c.strip() for c in lines[0].strip("|").split("|")] == header(ROWS)
+    assert set(lines[1]) <= set("|:-")
+    assert [c.strip() for c in lines[3].strip("|").split("|")] == cells(ROWS)[1]
+    assert [line.strip() for line in lines[-2:]] == ["One.", "Two."]
+
+
+def test_latex_escapes_and_has_its_rules() -> None:
+    text = latex(ROWS, ["95 % of a_b → ±"])
+    assert r"\caption{95 \% of a\_b $\rightarrow$ $\pm$}" in text
+    assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 1
+    assert r"\hline" not in text
+    assert r"$\Delta$ Rank-1 (full - row)" in text
+    assert text.isascii()
+
+
+def test_the_screen_shows_the_same_cells() -> None:
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(screen(ROWS))
+    shown = console.export_text()
+    assert all(cell in shown for line in cells(ROWS) for cell in line)
+
+
+def test_the_caption_says_what_the_numbers_depend_on() -> None:
+    config = apply(preset("tiny"), {"adapt.steps": 123, "evaluate.k_test": 128, "adapt.batch": 32})
+    text = " ".join(caption(RUNS, ROWS, config))
+    for said in (
+        "street/ICFG-PEDES (labelled) → street/RSTPReid (unlabelled)",
+        "3000 queries, 1500 gallery images",
+        "Seeds 0, 1.",
+        "123 adaptation steps",
+        "32 pairs a domain and step",
+        "that of the last step, nothing is selected",
+        "read once, at the end of a run",
+        "top 128 re-ranked",
+        "source val was flat",
+    ):
+        assert said in text, said
+    assert text.count("source val was flat") == 1
+    assert "published" not in text
+
+
+def test_notes_of_some_seeds_name_them() -> None:
+    runs = [record(row, s, 70, notes=f'["all", "flat {s}"]') for row in ("full", "-gmp") for s in (0, 1)]
+    assert caption(runs, summarise(runs), preset("tiny"))[-3:] == ["all", "Seed 0: flat 0", "Seed 1: flat 1"]
+
+
+def test_the_caption_follows_the_inference_settings() -> None:
+    centre = not preset("tiny").evaluate.centre
+    said = {flag: " ".join(caption(RUNS, ROWS, config)) for flag, config in _by_centring(centre)}
+    assert "embeddings centred by the target-train mean, no re-ranking" in said[True]
+    assert "embeddings not centred, no re-ranking" in said[False]
+
+
+def _by_centring(centre: bool) -> list[tuple[bool, object]]:
+    return [(not centre, preset("tiny")), (centre, apply(preset("tiny"), {"evaluate.centre": centre}))]

@@ -1,0 +1,71 @@
+"""A folder of records -> files."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from gckd.config import preset, to_yaml
+from gckd.dist.records import Records
+from gckd.errors import InputError
+from gckd.report.curves import draw_curves, mean_curve
+from gckd.report.write import write_report
+from tests.report.records import record
+
+FILES = {"table.md", "table.csv", "table.tex", "curves.png"}
+
+
+def fill(folder: Path) -> None:
+    records = Records(folder)
+    for row, base in (("full", 70), ("-gmp", 68)):
+        for seed in (0, 1):
+            curve = [{"stage": "adapt", "step": s, "name": n, "value": s * 0.5} for s in range(5) for n in ("a", "b")]
+            records.add({**record(row, seed, base + seed), "edits": "{}"}, curve)
+    (folder / "config.yaml").write_text(to_yaml(preset("tiny")))
+
+
+def test_every_file_is_written_and_made_again_alike(tmp_path: Path) -> None:
+    fill(tmp_path)
+    out = io.StringIO()
+    assert [row.row for row in write_report(tmp_path, Console(file=out, width=160))] == ["full", "-gmp"]
+    assert FILES <= {p.name for p in tmp_path.iterdir()}
+    assert "70.5" in out.getvalue()
+    first = (tmp_path / "table.md").read_text()
+    write_report(tmp_path, Console(file=io.StringIO()))
+    assert (tmp_path / "table.md").read_text() == first
+    rows = list(csv.DictReader((tmp_path / "table.csv").open()))
+    assert [float(row["rank_1"]) for row in rows] == [70.5, 68.5]
+
+
+def test_the_picture_has_a_panel_for_each_curve(tmp_path: Path) -> None:
+    fill(tmp_path)
+    assert draw_curves(Records(tmp_path).curves, tmp_path / "x.png")
+    with Image.open(tmp_path / "x.png") as picture:
+        assert picture.width > picture.height > 100
+        assert len(set(picture.convert("RGB").get_flattened_data())) > 20
+    assert not draw_curves([], tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()
+
+
+def test_the_mean_curve_is_over_seeds() -> None:
+    points = [{"step": s, "value": float(v)} for s, v in ((1, 1), (0, 4), (1, 3))]
+    steps, means, widths = mean_curve(points)
+    assert (steps, means) == ([0, 1], [4.0, 2.0])
+    assert widths == pytest.approx([0.0, 12.7062], abs=1e-3)
+
+
+def test_what_is_missing_or_broken_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"runs.parquet: cannot be read"):
+        write_report(tmp_path, Console(file=io.StringIO()))
+    fill(tmp_path)
+    (tmp_path / "config.yaml").unlink()
+    with pytest.raises(InputError, match=r"config.yaml: cannot be read \(No such file or directory\)"):
+        write_report(tmp_path, Console(file=io.StringIO()))
+    (tmp_path / "runs.parquet").write_bytes(b"PAR1 not really")
+    with pytest.raises(InputError, match=r"runs.parquet: cannot be read"):
+        write_report(tmp_path, Console(file=io.StringIO()))

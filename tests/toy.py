@@ -1,0 +1,29 @@
+"""A few coloured images in the RSTPReid format: enough for everything that only reads a dataset."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from PIL import Image
+
+IMAGES_PER_ID = 2
+IDS = {"train": 6, "val": 2, "test": 2}
+
+
+def make_toy(folder: Path, *, shade: int = 0) -> Path:
+    """Writes the dataset; `shade` (0..255) makes its images differ from another toy's."""
+    entries = []
+    (folder / "imgs").mkdir(parents=True)
+    identity = 0
+    for split, ids in IDS.items():
+        for _ in range(ids):
+            identity += 1
+            for view in range(IMAGES_PER_ID):
+                name = f"{identity:04d}_c{view}.png"
+                colour = (identity * 20, view * 90, shade)
+                Image.new("RGB", (8, 16), colour).save(folder / "imgs" / name)
+                captions = [f"person {identity} in a coat", f"a coat on person {identity}"]
+                entries.append({"id": identity, "img_path": name, "captions": captions, "split": split})
+    (folder / "data_captions.json").write_text(json.dumps(entries))
+    return folder
