@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gckd.config import Config, value_at
 from gckd.config.schema import MutualNeighbours, NoMatching, NoPropagation, NoTargets, NoTeacher
 from gckd.dist.plan import FULL
 from gckd.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 
 @dataclass(frozen=True)

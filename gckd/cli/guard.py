@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from gckd.dist.cluster import stop_on_sigterm
+from gckd.dist.interrupt import stop_on_sigterm
 from gckd.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 BAD_INPUT, INTERRUPTED = 2, 130
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,9 +12,12 @@ from gckd.cli.data import data
 from gckd.cli.guard import run_command
 from gckd.cli.options import config_options
 from gckd.cli.train import evaluate, train
-from gckd.config import Config
+from gckd.config import to_yaml
 from gckd.config.fields import walk
 from gckd.report.write import wide_console, write_report
+
+if TYPE_CHECKING:
+    from gckd.config import Config
 
 
 @click.group()
@@ -31,9 +35,10 @@ def report(folder: Path) -> None:
 
 @cli.command("config")
 @config_options
-def show_config(config: Config) -> None:
-    """Print every field of the config: value, unit, limit, what it is.  Comments aside, it is the config as YAML."""
-    click.echo(describe(config))
+@click.option("--yaml", "as_yaml", is_flag=True, help="Print it as YAML, as --config takes it.")
+def show_config(config: Config, as_yaml: bool) -> None:
+    """Print every field of the config: value, unit, what it is, limit."""
+    click.echo(to_yaml(config) if as_yaml else describe(config), nl=not as_yaml)
 
 
 def describe(config: Config) -> str:

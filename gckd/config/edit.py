@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import difflib
 import functools
@@ -82,21 +81,12 @@ def parse_edits(assignments: list[str] | tuple[str, ...]) -> dict[str, Any]:
             problems.append(f"--set {path}: set twice")
         else:
             try:
-                edits[path] = _scalar(value)
+                edits[path] = load_yaml(value)
             except yaml.YAMLError:
                 problems.append(f"--set {path}: {value!r} is not a YAML value")
     if problems:
         raise ConfigError(problems)
     return edits
-
-
-def _scalar(text: str) -> Any:
-    value = yaml.safe_load(text)
-    if isinstance(value, str):
-        # YAML 1.1 wants 2.0e-3 and takes 2e-3 for a text.
-        with contextlib.suppress(ValueError):
-            return float(value)
-    return value
 
 
 def _conflicts(edits: Mapping[str, Any]) -> list[str]:

@@ -117,7 +117,7 @@ def _is_a(value: Any, hint: Any) -> bool:
 
 
 def _type_name(hint: Any) -> str:
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
     if variants(hint):
-        return "one of the components " + ", ".join(v.kind if hasattr(v, "kind") else v.__name__ for v in variants(hint))
+        return "one of the components " + ", ".join(getattr(v, "kind", v.__name__) for v in variants(hint))
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
     return names.get(hint, str(hint))

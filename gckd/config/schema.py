@@ -44,14 +44,14 @@ class FolderTokenizer:
 class Augment:
     """The strong view, seen by the student. The teacher sees the clean view. Each strength 0 turns its part off."""
 
-    channel_gain: float = knob(0.4, "each colour channel is scaled by exp(uniform(-g, g))", ge=0, le=2)
+    channel_gain: float = knob(0.25, "each colour channel is scaled by exp(uniform(-g, g))", ge=0, le=2)
     brightness: float = knob(0.15, "an offset of uniform(-b, b) is added to all channels", ge=0, le=1)
-    contrast: float = knob(0.3, "contrast about the image mean is scaled by exp(uniform(-c, c))", ge=0, le=2)
+    contrast: float = knob(0.25, "contrast about the image mean is scaled by exp(uniform(-c, c))", ge=0, le=2)
     noise: float = knob(0.05, "standard deviation of pixel noise, drawn per image in [0, n]", ge=0, le=1)
     blur: float = knob(0.3, "share of images that are blurred (3 x 3 binomial)", ge=0, le=1)
     shift: float = knob(0.08, "largest translation, as a share of height and width", ge=0, le=0.5)
     flip: bool = knob(True, "mirror half of the images")
-    erase: float = knob(0.5, "share of images with one rectangle erased (random erasing)", ge=0, le=1)
+    erase: float = knob(0.3, "share of images with one rectangle erased (random erasing)", ge=0, le=1)
     word_dropout: float = knob(0.1, "share of caption tokens replaced by [MASK]", ge=0, lt=1)
 
 
@@ -63,9 +63,12 @@ class Vision:
     """Vision transformer (pre-norm, class token)."""
 
     patch: int = knob(8, "side of a square patch", unit="pixels", ge=2, le=64)
-    width: int = knob(96, "token width", ge=8, le=4096)
-    depth: int = knob(4, "blocks", ge=1, le=64)
-    heads: int = knob(3, "attention heads", ge=1, le=64)
+    stem: str = knob(
+        "conv", "how a patch becomes a token: one linear map, or stride-2 convolutions", choices=("linear", "conv")
+    )
+    width: int = knob(64, "token width", ge=8, le=4096)
+    depth: int = knob(3, "blocks", ge=1, le=64)
+    heads: int = knob(4, "attention heads", ge=1, le=64)
     mlp_ratio: float = knob(4.0, "hidden width of the MLP / token width", gt=0, le=16)
 
 
@@ -73,12 +76,12 @@ class Vision:
 class Text:
     """BERT-style text transformer; its last `fusion_depth` layers also attend to the image tokens."""
 
-    width: int = knob(96, "token width", ge=8, le=4096)
+    width: int = knob(64, "token width", ge=8, le=4096)
     depth: int = knob(2, "text-only layers", ge=1, le=64)
     fusion_depth: int = knob(1, "layers with cross-attention to the image", ge=1, le=64)
-    heads: int = knob(3, "attention heads", ge=1, le=64)
+    heads: int = knob(4, "attention heads", ge=1, le=64)
     mlp_ratio: float = knob(4.0, "hidden width of the MLP / token width", gt=0, le=16)
-    dropout: float = knob(0.1, "dropout in the text layers", ge=0, lt=1)
+    dropout: float = knob(0.0, "dropout in the text layers", ge=0, lt=1)
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,10 @@ class Albef:
 class Memory:
     """The four FIFO banks of teacher embeddings (eq. 1-2)."""
 
-    capacity: int = knob(4096, "C: entries of each bank; never more than the dataset has", unit="entries", ge=1, le=2**22)
+    capacity: int = knob(
+        4096, "C: entries of each bank; never more than the dataset has", unit="entries", ge=1, le=2**22
+    )
     warm_start: bool = knob(True, "fill the banks with teacher embeddings before the first step")
-    centre: bool = knob(True, "subtract each bank's mean embedding before neighbours and pseudo similarities")
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ class Gnn:
     """Graph-based message passing (eq. 3-4) over KNN graphs of the banks, one graph per modality."""
 
     kind: ClassVar[str] = "gnn"
-    k: int = knob(10, "K: neighbours per node", unit="nodes", ge=1, le=1024)
+    k: int = knob(5, "K: neighbours per node", unit="nodes", ge=1, le=1024)
     layers: int = knob(2, "L: propagation layers", ge=1, le=3)
     conv: str = knob("smooth", "the convolution", choices=("smooth", "sage", "gatv2"))
     residual: float = knob(0.5, "weight of a node's own embedding against its neighbourhood, per layer", ge=0, le=1)
@@ -191,10 +195,13 @@ class Distill:
     """Cross-modal knowledge distillation (CMKD)."""
 
     teacher: Ema | NoTeacher = part(Ema, "the teacher, or none")
-    targets: SoftTargets | MutualNeighbours | NoTargets = part(SoftTargets, "what the student's target distributions follow")
+    targets: SoftTargets | MutualNeighbours | NoTargets = part(
+        SoftTargets, "what the student's target distributions follow"
+    )
     matching: CrossDomainMatching | NoMatching = part(CrossDomainMatching, "cross-domain matching, or none")
-    centre_student: bool = knob(True, "the student's own target distributions are centred like the teacher's")
-    alpha: float = knob(0.4, "weight of soft targets against identity targets on the source, ramped over the first epoch", ge=0, le=1)
+    alpha: float = knob(
+        0.4, "weight of soft targets against identity targets on the source, ramped over the first epoch", ge=0, le=1
+    )
 
 
 @dataclass(frozen=True)
@@ -202,9 +209,13 @@ class Weights:
     """Weights of the loss terms (eq. 10)."""
 
     source_contrastive: float = knob(1.0, "image-text contrastive loss on the source", ge=0, le=100)
+    source_intra: float = knob(1.0, "image-image and text-text contrastive loss of pre-training", ge=0, le=100)
     source_matching: float = knob(0.5, "image-text matching on the source", ge=0, le=100)
     source_mlm: float = knob(0.1, "masked language modelling on the source", ge=0, le=100)
     target_contrastive: float = knob(1.0, "pseudo similarity targets on the target", ge=0, le=100)
+    target_intra: float = knob(
+        1.0, "the same within a modality: strong view against the teacher's clean view", ge=0, le=100
+    )
     target_matching: float = knob(0.2, "cross-domain matching", ge=0, le=100)
 
 
@@ -215,16 +226,21 @@ class Weights:
 class Pretrain:
     """Stage 1: source pre-training, shared by every row and trial under its digest."""
 
-    steps: int = knob(1500, "optimiser steps", unit="steps", ge=1, le=10_000_000)
+    steps: int = knob(1000, "optimiser steps", unit="steps", ge=1, le=10_000_000)
     batch: int = knob(64, "pairs per step", unit="pairs", ge=2, le=65_536)
-    lr: float = knob(1e-3, "peak learning rate", gt=0, le=1)
+    lr: float = knob(3e-3, "peak learning rate", gt=0, le=1)
     warmup: float = knob(0.1, "share of the steps with rising learning rate", ge=0, lt=1)
     weight_decay: float = knob(0.02, "AdamW weight decay, not on 1-D parameters", ge=0, le=10)
     clip: float = knob(1.0, "gradients are clipped to this norm", gt=0, le=1e6)
     ramp: float = knob(0.4, "share of the steps over which the augmentation grows to full strength", ge=0, le=1)
-    centre: bool = knob(True, "subtract the batch mean of each modality in the contrastive loss")
+    memory: int = knob(
+        1024, "recent embeddings that are negatives beside the batch, after the warm-up; 0 = none", ge=0, le=2**20
+    )
+    per_identity: int = knob(2, "images of one identity that stand together in a batch", unit="images", ge=1, le=64)
     evaluations: int = knob(5, "evaluations on source val, evenly spread", ge=1, le=1000)
-    fusion_every: int = knob(4, "matching and MLM are computed at every n-th step, weighted n-fold", unit="steps", ge=1, le=1000)
+    fusion_every: int = knob(
+        8, "matching and MLM are computed at every n-th step, weighted n-fold", unit="steps", ge=1, le=1000
+    )
 
 
 @dataclass(frozen=True)
@@ -238,7 +254,9 @@ class Adapt:
     weight_decay: float = knob(0.02, "AdamW weight decay, not on 1-D parameters", ge=0, le=10)
     clip: float = knob(1.0, "gradients are clipped to this norm", gt=0, le=1e6)
     evaluations: int = knob(4, "points of the curves, evenly spread (target val, for monitoring only)", ge=1, le=1000)
-    fusion_every: int = knob(4, "matching and MLM are computed at every n-th step, weighted n-fold", unit="steps", ge=1, le=1000)
+    fusion_every: int = knob(
+        8, "matching and MLM are computed at every n-th step, weighted n-fold", unit="steps", ge=1, le=1000
+    )
 
 
 @dataclass(frozen=True)
@@ -246,7 +264,6 @@ class Evaluate:
     """Retrieval on the target test split: captions are queries, images the gallery."""
 
     batch: int = knob(256, "examples per forward pass", ge=1, le=65_536)
-    centre: bool = knob(False, "subtract the mean target-train embedding per modality before ranking, in every row")
     k_test: int = knob(0, "re-rank the top k_test by the matching head; 0 = off", unit="images", ge=0, le=100_000)
     below: str = knob("contrastive", "order below the re-ranked top", choices=("contrastive", "constant"))
 
@@ -256,6 +273,9 @@ class Config:
     """One run. A search trial and an ablation row are this plus edits `{path: value}`."""
 
     seed: int = knob(0, "seed of weights, batches and augmentation", ge=0, le=2**31 - 1)
+    centre: bool = knob(
+        True, "compare embeddings without the mean of their domain and modality, in training and evaluation"
+    )
     data: Data = part(Data, "datasets")
     tokenizer: TrainedTokenizer | FolderTokenizer = part(TrainedTokenizer, "vocabulary")
     augment: Augment = part(Augment, "strong view")
@@ -272,6 +292,8 @@ class Config:
         capacity, batch = self.graph.memory.capacity, self.adapt.batch
         if capacity < batch:
             yield f"graph.memory.capacity: C = {capacity} is below its limit: adapt.batch = {batch}"
+        if 0 < self.pretrain.memory < self.pretrain.batch:
+            yield f"pretrain.memory: {self.pretrain.memory} is outside its limit: 0, or >= {self.pretrain.batch} (batch)"
         gnn = self.graph.propagate
         nodes = 2 * capacity
         if isinstance(gnn, Gnn) and gnn.k >= nodes:

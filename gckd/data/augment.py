@@ -35,7 +35,7 @@ def strong_view(images: Tensor, config: Augment, generator: torch.Generator) -> 
     def signed(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator) * 2 - 1
 
-    batch, _, height, width = images.shape
+    batch = len(images)
     x = _move(clean_view(images), signed(batch, 2) * config.shift, uniform(batch) < 0.5 if config.flip else None)
     mean = x.mean((1, 2, 3), keepdim=True)
     gain = torch.exp(signed(batch, 1, 1, 1) * config.contrast)
@@ -62,14 +62,14 @@ def _move(x: Tensor, shift: Tensor, mirror: Tensor | None) -> Tensor:
     if mirror is not None:
         columns = torch.where(mirror[:, None], width - 1 - columns, columns)
     rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
-    index = torch.arange(batch)[:, None, None]
-    return x.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    pixels = (rows[:, :, None] * width + columns[:, None, :]).view(batch, 1, -1)
+    return x.flatten(2).gather(2, pixels.expand(-1, 3, -1)).view_as(x)
 
 
 def _blur(x: Tensor) -> Tensor:
-    kernel = torch.tensor([1.0, 2.0, 1.0])
-    kernel = (kernel[:, None] * kernel[None, :] / 16).expand(3, 1, 3, 3)
-    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel.to(x), groups=3)
+    x = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    x = (x[:, :, :-2] + 2 * x[:, :, 1:-1] + x[:, :, 2:]) / 4
+    return (x[..., :-2] + 2 * x[..., 1:-1] + x[..., 2:]) / 4
 
 
 def _erase(x: Tensor, chosen: Tensor, draw: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from gckd.errors import InputError
 Rows = NDArray[np.int64]
 
 # One random stream for each purpose, so that no draw depends on another.
-_SOURCE_IMAGES, _SOURCE_CAPTIONS, _TARGET_IMAGES, _TARGET_CAPTIONS = range(4)
+_SOURCE_IMAGES, _SOURCE_CAPTIONS, _TARGET_IMAGES, _TARGET_CAPTIONS, _SOURCE_GROUPS = range(5)
 
 
 class _Pool:
@@ -59,10 +59,21 @@ class _Loader:
 
 
 class SourceLoader(_Loader):
-    """Labelled batches: an epoch is a permutation of the images, each with one of its captions at random."""
+    """Labelled batches: an epoch is a permutation of the images, each with one of its captions at random.
+
+    Images come in groups of up to `per_identity` of one identity, so that a batch has positives within a modality.
+    """
 
     def __init__(
-        self, split: LabelledSplit, tokenizer: Tokenizer, *, height: int, width: int, batch: int, seed: int
+        self,
+        split: LabelledSplit,
+        tokenizer: Tokenizer,
+        *,
+        height: int,
+        width: int,
+        batch: int,
+        seed: int,
+        per_identity: int = 1,
     ) -> None:
         super().__init__(_Pool(split, tokenizer, height, width), batch, seed)
         self._image_identities = np.array(split.image_identities)
@@ -74,6 +85,7 @@ class SourceLoader(_Loader):
         self._drawable = np.flatnonzero(self._many)  # an image without captions is no pair
         self._require(len(self._drawable), "images with captions")
         self.steps_per_epoch = len(self._drawable) // batch
+        self._per_identity = per_identity
         self._epoch = lru_cache(maxsize=2)(self._draw_epoch)
 
     def batch(self, step: int) -> SourceBatch:
@@ -92,6 +104,9 @@ class SourceLoader(_Loader):
 
     def _draw_epoch(self, epoch: int) -> tuple[Rows, Rows]:
         images = _stream(self._seed, _SOURCE_IMAGES, epoch).permutation(self._drawable)
+        if self._per_identity > 1:
+            groups = _stream(self._seed, _SOURCE_GROUPS, epoch)
+            images = _grouped(images, self._image_identities[images], self._per_identity, groups)
         which = _stream(self._seed, _SOURCE_CAPTIONS, epoch).integers(self._many[images])
         return images, self._by_image[self._first[images] + which]
 
@@ -140,6 +155,17 @@ def evaluation_set(split: LabelledSplit, tokenizer: Tokenizer, height: int, widt
         image_identities=torch.from_numpy(np.array(split.image_identities)),
         caption_identities=torch.from_numpy(np.array(split.caption_identities)),
     )
+
+
+def _grouped(images: Rows, identities: Rows, size: int, random: np.random.Generator) -> Rows:
+    """The images [N] in random order, but with up to `size` of one identity in a row; the order within stays."""
+    order = np.argsort(identities, kind="stable")
+    _, start, counts = np.unique(identities[order], return_index=True, return_counts=True)
+    place = np.arange(len(images)) - np.repeat(start, counts)
+    group = np.repeat(np.arange(len(start)), counts) * len(images) + place // size
+    names, member = np.unique(group, return_inverse=True)
+    shuffled: Rows = images[order][np.argsort(random.permutation(len(names))[member], kind="stable")]
+    return shuffled
 
 
 def _stream(seed: int, purpose: int, epoch: int) -> np.random.Generator:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from gckd.train import Progress
 
 WAITING, DONE, FAILED = "waiting", "done", "failed"
@@ -45,6 +46,8 @@ class Board:
 
     def report(self, key: tuple[str, int], progress: Progress) -> None:
         state = self._states[key]
+        if state.stage in ENDED:  # a report can be overtaken by the end of its run
+            return
         if state.stage != progress.stage:
             self._began[key], self._first_step[key] = self._clock(), progress.step
         state.stage, state.step, state.steps = progress.stage, progress.step, progress.steps

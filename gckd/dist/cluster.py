@@ -7,12 +7,13 @@ import ipaddress
 import logging
 import os
 import secrets
-import signal
-from collections.abc import Callable, Iterator
-from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
+from gckd.dist.interrupt import Interruption
 from gckd.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _OBJECT_STORE_BYTES = 128 * 2**20  # results are a few kilobytes; Ray would take a third of the memory
 
@@ -31,8 +32,10 @@ def default_concurrency(available: int) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def cluster(workers: int, threads: int) -> Iterator[Any]:
-    """The `ray` module, connected; disconnected (and the embedded Ray stopped) on leaving, however it is left.
+def cluster(workers: int, threads: int) -> Iterator[tuple[Any, Interruption]]:
+    """The `ray` module, connected, and what says that the user wants to stop.
+
+    On leaving, however that happens, it is disconnected, and the embedded Ray with all its processes is gone.
 
     Args:
         workers: runs at a time on the embedded Ray. A cluster decides by its own resources.
@@ -44,28 +47,20 @@ def cluster(workers: int, threads: int) -> Iterator[Any]:
     address = os.environ.get("RAY_ADDRESS", "local")
     if address == "local":
         _keep_to_loopback(threads)
-    with _deferred():
+    with Interruption() as interruption:
         import ray  # only now: Ray reads the environment when it is imported
 
-    try:
-        if address == "local":
-            _start(ray, workers * threads)
-        else:
-            _connect(ray, address)
-        stop_on_sigterm()  # Ray has just put in its own handler, which exits without a word
-        yield ray
-    finally:
-        with _uninterrupted():
+        try:
+            if address == "local":
+                _start(ray, workers * threads)
+            else:
+                _connect(ray, address)
+            interruption.listen()  # Ray has just put in its own handler, which exits without a word
+            interruption.check()
+            yield ray, interruption
+        finally:
+            interruption.ignore()
             ray.shutdown()
-
-
-def stop_on_sigterm() -> None:
-    """SIGTERM ends this process the way Ctrl-C does: by KeyboardInterrupt, so that everything is cleaned up."""
-
-    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)
 
 
 def _keep_to_loopback(threads: int) -> None:
@@ -73,7 +68,6 @@ def _keep_to_loopback(threads: int) -> None:
     # outer one and listens on all of them. This switch, which macOS and Windows have on, keeps loopback as it is.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it would report each task that Ctrl-C stops
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     # Other users of this machine reach loopback too. A token of this process's own leaves no file behind.
     os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -99,28 +93,3 @@ def _connect(ray: Any, address: str) -> None:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError) as error:
         raise InputError(f"RAY_ADDRESS: no Ray cluster at {address!r} ({str(error).splitlines()[0]})") from error
-
-
-@contextlib.contextmanager
-def _deferred() -> Iterator[None]:
-    """An interruption inside takes effect at the end: half an import cannot be cleaned up after."""
-    came: list[int] = []
-    with _handled(lambda number, frame: came.append(number)):
-        yield
-    if came:
-        raise KeyboardInterrupt
-
-
-def _uninterrupted() -> contextlib.AbstractContextManager[None]:
-    """A second Ctrl-C must not leave processes behind."""
-    return _handled(signal.SIG_IGN)
-
-
-@contextlib.contextmanager
-def _handled(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, former in before.items():
-            signal.signal(number, former)

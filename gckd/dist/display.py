@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from gckd.dist.board import ENDED, FAILED, WAITING, RunState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
 
 _SECONDS_BETWEEN_LINES = 30.0
 _SECONDS_BETWEEN_COUNTS = 0.1
@@ -90,7 +92,8 @@ class PlainDisplay:
             stage, when = self._said.get((s.row, s.seed), (WAITING, now))
             if s.stage != stage or (s.stage not in (*ENDED, WAITING) and now - when >= _SECONDS_BETWEEN_LINES):
                 self._said[s.row, s.seed] = (s.stage, now)
-                print(plain_line(s), file=self._stream, flush=True)
+                self._stream.write(plain_line(s) + "\n")
+        self._stream.flush()
 
 
 def plain_line(s: RunState) -> str:
@@ -133,6 +136,7 @@ def store_progress(stream: TextIO | None = None) -> Callable[[str, int, int], No
             return
         last = now
         start, end = ("\r", "" if done < total else "\n") if stream.isatty() else ("", "\n")
-        print(f"{start}{dataset}: {done}/{total} images", end=end, file=stream, flush=True)
+        stream.write(f"{start}{dataset}: {done}/{total} images{end}")
+        stream.flush()
 
     return tell

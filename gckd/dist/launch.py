@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gckd.config import to_yaml
 from gckd.dist import tasks
 from gckd.dist.board import Board
 from gckd.dist.cluster import cluster
-from gckd.dist.display import Display
 from gckd.dist.plan import FULL, Run, preparations
 from gckd.dist.records import Origin, Records, done_record, failed_record
 from gckd.dist.tasks import Entry, Failure, Job, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from gckd.dist.display import Display
+    from gckd.dist.interrupt import Interruption
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -46,8 +50,8 @@ def launch(runs: Sequence[Run], how: Launch) -> None:
         run.folder.mkdir(parents=True, exist_ok=True)
         (run.folder / "config.yaml").write_text(to_yaml(run.config), encoding="utf-8")
         (run.folder / "error.txt").unlink(missing_ok=True)
-    with cluster(how.workers, how.threads) as ray, how.display:
-        _Launcher(ray, todo, how).work()
+    with cluster(how.workers, how.threads) as (ray, interruption), how.display:
+        _Launcher(ray, todo, how).work(interruption)
 
 
 class _Launcher:
@@ -68,13 +72,19 @@ class _Launcher:
         self._running = {do.remote(prepared[r.preparation], job, (r.row, r.seed), r): r for r in runs}
         self._start = time.monotonic()
 
-    def work(self) -> None:
+    def work(self, interruption: Interruption) -> None:
         waiting = [*self._preparing, *self._running]
+        view = self._board.snapshot.remote()
         while waiting:
+            # Nothing here waits for long, so that Ctrl-C is answered even where the machine is overloaded.
             done, waiting = self._ray.wait(waiting, timeout=_SECONDS_BETWEEN_LOOKS)
             for ref in done:
                 self._finish(ref)
-            self._how.display.show(self._ray.get(self._board.snapshot.remote()))
+            interruption.check()
+            if self._ray.wait([view], timeout=0)[0]:
+                self._how.display.show(self._ray.get(view))
+                view = self._board.snapshot.remote()
+        self._how.display.show(self._ray.get(self._board.snapshot.remote()))
 
     def _finish(self, ref: Any) -> None:
         outcome = self._outcome(ref)
@@ -101,10 +111,10 @@ class _Launcher:
 
     def _end(self, key: tuple[str, int], outcome: Outcome) -> None:
         if isinstance(outcome, Failure):
-            self._ray.get(self._board.end.remote(key, message=outcome.line))
+            self._board.end.remote(key, message=outcome.line)
         else:
             rank_1 = outcome.result.metrics["rank_1"] if outcome.result else None
-            self._ray.get(self._board.end.remote(key, rank_1=rank_1))
+            self._board.end.remote(key, rank_1=rank_1)
 
 
 def _preparation(run: Run) -> str:

@@ -55,7 +55,7 @@ def _keep_config(file: Path, config: Config) -> None:
     if not file.exists():
         scratch = file.with_name(f".{file.name}.{os.getpid()}")
         scratch.write_text(to_yaml(config), encoding="utf-8")
-        os.replace(scratch, file)
+        scratch.replace(file)
         return
     held = from_yaml(Config, file.read_text(encoding="utf-8"))
     if held != config:

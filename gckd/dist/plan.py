@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gckd.config import Config, ConfigError, apply, check, digest, encode, value_at
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
 FULL = "full"
+_ADAPTATION = ("graph", "distill", "adapt", "evaluate")  # what source pre-training does not depend on
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,7 @@ class Run:
 
         It may tell apart what `gckd.train` would share, never the reverse: that only costs a look into the cache.
         """
-        config = self.config
-        return digest(
-            config.seed, config.data, config.tokenizer, config.augment, config.backbone, config.weights, config.pretrain
-        )
+        return digest({name: node for name, node in encode(self.config).items() if name not in _ADAPTATION})
 
 
 def plan(full: Config, rows: Mapping[str, Mapping[str, Any]], seeds: int, out: Path) -> list[Run]:

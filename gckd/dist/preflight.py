@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gckd.config import Config, ConfigError, apply, check
 from gckd.config.schema import Gnn
 from gckd.data.check import published_match
 from gckd.data.readers import read_annotations
-from gckd.data.records import Annotations
 from gckd.data.store import Store, build_store
 from gckd.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gckd.data.records import Annotations
 
 StoreProgress = Callable[[str, int, int], None]  # dataset, images done, images in all
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import gckd
 
+_SECONDS = 30
+
 
 def git_revision(folder: Path | None = None) -> str:
     """Commit hash of the code that runs, with `-dirty` for uncommitted changes; `unknown` outside a git checkout.
@@ -26,7 +28,6 @@ def git_revision(folder: Path | None = None) -> str:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=30
-    )
+    command = ["git", "-C", str(folder), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_SECONDS)  # noqa: S603
     return done.stdout.strip()

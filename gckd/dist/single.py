@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gckd.config import Config, to_yaml
 from gckd.dist.board import Board, Throttle
-from gckd.dist.display import Display
 from gckd.dist.output import CONFIG_FILE, default_output, output_folder
 from gckd.dist.plan import plan
 from gckd.dist.preflight import check_sizes, prepare_datasets, usable_folder
@@ -16,6 +14,9 @@ from gckd.dist.records import Origin, Records, done_record
 from gckd.dist.revision import git_revision
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gckd.dist.display import Display
     from gckd.train import Progress, RunResult
 
 RunFunction = Callable[..., "RunResult"]

@@ -6,16 +6,17 @@ import importlib
 import os
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gckd.config import Config
 from gckd.dist.board import Throttle
-from gckd.dist.plan import Run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from gckd.config import Config
+    from gckd.dist.plan import Run
     from gckd.train import Progress, RunResult
 
 
@@ -83,7 +84,7 @@ def _guarded(job: Job, key: tuple[str, int], work: Callable[[Callable[[Progress]
         _use_threads(job.threads)
         return Success(work(Throttle(lambda progress: job.board.report.remote(key, progress))))
     except Exception as error:
-        line = traceback.format_exception_only(error)[-1].strip()
+        line = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
         return Failure(line, traceback.format_exc(), time.monotonic() - start)
 
 

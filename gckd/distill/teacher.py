@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import copy
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from gckd.config.schema import Ema
 
+M = TypeVar("M", bound=nn.Module)
+M_co = TypeVar("M_co", bound=nn.Module, covariant=True)
 
-class Teacher(Protocol):
+
+class Teacher(Protocol[M_co]):
     """Gives the model that fills the banks, and follows the student after each of its steps."""
 
-    def model(self) -> nn.Module: ...
+    def model(self) -> M_co: ...
 
     def follow(self, student: nn.Module) -> None: ...
 
 
-class EmaTeacher(nn.Module):
+class EmaTeacher(nn.Module, Generic[M]):
     """Theta_T <- m Theta_T + (1 - m) Theta_S over parameters and buffers; starts as a copy of the student.
 
     Whole-number buffers (counters) cannot be averaged and are copied.
     """
 
-    def __init__(self, config: Ema, student: nn.Module) -> None:
+    def __init__(self, config: Ema, student: M) -> None:
         super().__init__()
         self.m = config.m
         self.copy = copy.deepcopy(student).eval().requires_grad_(False)
 
-    def model(self) -> nn.Module:
+    def model(self) -> M:
         return self.copy
 
     @torch.no_grad()
@@ -42,14 +45,14 @@ class EmaTeacher(nn.Module):
             ours[i].copy_(theirs[i])
 
 
-class StudentItself(nn.Module):
+class StudentItself(nn.Module, Generic[M]):
     """No teacher: the banks hold detached embeddings of the student."""
 
-    def __init__(self, student: nn.Module) -> None:
+    def __init__(self, student: M) -> None:
         super().__init__()
         self._student = (student,)  # in a tuple, so that its weights are not saved twice
 
-    def model(self) -> nn.Module:
+    def model(self) -> M:
         return self._student[0]
 
     def follow(self, student: nn.Module) -> None:

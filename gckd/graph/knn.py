@@ -6,16 +6,19 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+BLOCK = 64  # columns whose maximum is taken together
 
 
 class Neighbours(NamedTuple):
     """The K nearest nodes of n queries: indices and cosines, both [n, K], nearest first."""
 
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index
     cosine: Tensor
 
 
-def nearest(nodes: Tensor, queries: Tensor, k: int, block: int = 1024) -> Neighbours:
+def nearest(nodes: Tensor, queries: Tensor, k: int, block: int = 256) -> Neighbours:
     """KNN(V, K) of eq. 3 for some of the nodes.
 
     Args:
@@ -26,9 +29,26 @@ def nearest(nodes: Tensor, queries: Tensor, k: int, block: int = 1024) -> Neighb
     """
     if k >= len(nodes):
         raise ValueError(f"K = {k} is outside its limit: < {len(nodes)} nodes")
+    padded = F.pad(nodes, (0, 0, 0, -len(nodes) % BLOCK))
     found = []
     for part in queries.split(block):
-        cosine = nodes[part] @ nodes.T
+        cosine = nodes[part] @ padded.T
+        cosine[:, len(nodes) :] = -torch.inf
         cosine[torch.arange(len(part), device=part.device), part] = -torch.inf
-        found.append(cosine.topk(k, dim=1))
-    return Neighbours(torch.cat([f.indices for f in found]), torch.cat([f.values for f in found]))
+        found.append(_top(cosine, k))
+    return Neighbours(torch.cat([f.index for f in found]), torch.cat([f.cosine for f in found]))
+
+
+def _top(cosine: Tensor, k: int) -> Neighbours:
+    """The K largest of each row [n, N], N a multiple of BLOCK: they lie in the K blocks with the largest maxima.
+
+    Maxima are vectorised and `topk` is not, so that this takes half its time on long rows.
+    """
+    blocks = cosine.unflatten(1, (-1, BLOCK))
+    if blocks.shape[1] < 4 * k:
+        values, index = cosine.topk(k, dim=1)
+        return Neighbours(index, values)
+    best = blocks.amax(2).topk(k, dim=1, sorted=False).indices
+    candidates = blocks.gather(1, best[:, :, None].expand(-1, -1, BLOCK)).flatten(1)
+    values, place = candidates.topk(k, dim=1)
+    return Neighbours(best.gather(1, place // BLOCK) * BLOCK + place % BLOCK, values)

@@ -69,6 +69,7 @@ class MemoryBank(nn.Module):
 def centred(embeddings: Tensor, mean: Tensor) -> Tensor:
     """Embeddings [N, d] without the mean [d] of their domain and modality, back on the unit sphere.
 
-    Cosine then compares what tells members of one domain apart, not what the domain has in common.
+    Cosine then compares what tells members of one domain apart, not what the domain has in common. A mean of zero
+    leaves unit vectors as they are.
     """
     return F.normalize(embeddings - mean, dim=-1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,12 +19,22 @@ class Smoothing(MessagePassing):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__(aggr="add")
 
-    def forward(self, x: Tensor, edges: Tensor, weights: Tensor) -> Tensor:
-        out: Tensor = self.propagate(edges, x=x, weights=weights)
+    def forward(self, x: Tensor, receivers: int, edges: Tensor, weights: Tensor) -> Tensor:
+        out: Tensor = self.propagate(edges, x=(x, None), weights=weights, size=(len(x), receivers))
         return out
 
     def message(self, x_j: Tensor, weights: Tensor) -> Tensor:
         return x_j * weights[:, None]
+
+
+class Neighbourhood(NamedTuple):
+    """What B inputs depend on, in an order in which every layer's receivers are a prefix of its sources."""
+
+    order: Tensor  # [n] indices into the nodes; the distinct inputs first, then hop by hop
+    place: Tensor  # [B] where each input stands in `order`
+    receivers: list[int]  # of each layer, first layer first: the nodes whose output the later layers need
+    edges: Tensor  # [2, E] (source, receiver) as places in `order`, K to a receiver, sorted by receiver
+    weights: Tensor  # [E]
 
 
 class Propagation(nn.Module):
@@ -48,32 +60,41 @@ class Propagation(nn.Module):
             self.gates.append(gate)
 
     def forward(self, nodes: Tensor, inputs: Tensor) -> Tensor:
-        frontier, edges, weights = self._edges(nodes, inputs)
-        everyone, local = torch.unique(torch.cat((frontier, edges.flatten())), return_inverse=True)
-        sources = local[len(frontier) :].view(2, -1)
-        x = nodes[everyone]
-        for layer in range(self.config.layers):
-            x = self.layer(layer, x, sources, weights)
-        return x[torch.searchsorted(everyone, inputs)]
+        around = self.neighbourhood(nodes, inputs)
+        x = nodes[around.order]
+        for layer, receivers in enumerate(around.receivers):
+            used = receivers * self.config.k
+            x = self.layer(layer, x, receivers, around.edges[:, :used], around.weights[:used])
+        return x[around.place]
 
-    def layer(self, index: int, x: Tensor, edges: Tensor, weights: Tensor) -> Tensor:
-        """One layer on local node features [n, d] with edges [2, E] (source, receiver) and weights [E]."""
-        message = self.smooth(x, edges, weights)
+    def layer(self, index: int, x: Tensor, receivers: int, edges: Tensor, weights: Tensor) -> Tensor:
+        """One layer: node features [n, d], edges [2, E] and weights [E] -> features of the first `receivers` nodes."""
+        own = x[:receivers]
+        message = self.smooth(x, receivers, edges, weights)
         if len(self.convs):
-            message = message + self.gates[index](F.gelu(self.convs[index](x, edges)))
+            message = message + self.gates[index](F.gelu(self.convs[index]((x, own), edges)))
         r = self.config.residual
-        return F.normalize(r * x + (1 - r) * message, dim=-1)
+        return F.normalize(r * own + (1 - r) * message, dim=-1)
 
     @torch.no_grad()
-    def _edges(self, nodes: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Edges into the inputs and into everything they depend on: L - 1 rounds of neighbours of neighbours."""
-        frontier = torch.unique(inputs)
-        for _ in range(self.config.layers - 1):
-            frontier = torch.unique(torch.cat((frontier, nearest(nodes, frontier, self.config.k).index.flatten())))
-        found = nearest(nodes, frontier, self.config.k)
-        weights = F.softmax(found.cosine / self.config.temperature, 1).flatten()
-        receivers = frontier.repeat_interleave(self.config.k)
-        return frontier, torch.stack((found.index.flatten(), receivers)), weights
+    def neighbourhood(self, nodes: Tensor, inputs: Tensor) -> Neighbourhood:
+        """The inputs and what they depend on: L rounds of neighbours, each node's looked up once."""
+        order, place = torch.unique(inputs, return_inverse=True)
+        seen = torch.zeros(len(nodes), dtype=torch.bool, device=nodes.device)
+        found, receivers, fresh = [], [], order
+        for _ in range(self.config.layers):
+            found.append(nearest(nodes, fresh, self.config.k))
+            receivers.insert(0, len(order))
+            seen[fresh] = True
+            fresh = torch.unique(found[-1].index)
+            fresh = fresh[~seen[fresh]]
+            order = torch.cat((order, fresh))
+        local = torch.zeros(len(nodes), dtype=torch.long, device=nodes.device)
+        local[order] = torch.arange(len(order), device=nodes.device)
+        sources = local[torch.cat([near.index for near in found]).flatten()]
+        takers = torch.arange(receivers[0], device=nodes.device).repeat_interleave(self.config.k)
+        weights = F.softmax(torch.cat([near.cosine for near in found]) / self.config.temperature, 1).flatten()
+        return Neighbourhood(order, place, receivers, torch.stack((sources, takers)), weights)
 
 
 class Identity(nn.Module):
@@ -84,9 +105,5 @@ class Identity(nn.Module):
 
 
 def _convolution(name: str, width: int) -> nn.Module:
-    made: nn.Module
-    if name == "sage":
-        made = SAGEConv(width, width)
-    else:
-        made = GATv2Conv(width, width, add_self_loops=False)
+    made: nn.Module = SAGEConv(width, width) if name == "sage" else GATv2Conv(width, width, add_self_loops=False)
     return made

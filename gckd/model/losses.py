@@ -57,5 +57,6 @@ def hard_negatives(similarity: Tensor, forbidden: Tensor, generator: torch.Gener
     Returns:
         Column indices [B]. Source: ALBEF section 3.2, in-batch hard negatives.
     """
-    weights = F.softmax(similarity.float(), 1).masked_fill(forbidden, 0.0) + 1e-12
+    # Finite, so that a row that forbids everything is uniform and not NaN.
+    weights = F.softmax(similarity.float().masked_fill(forbidden, -1e9), 1)
     return torch.multinomial(weights.cpu(), 1, generator=generator).squeeze(1).to(similarity.device)

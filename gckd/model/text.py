@@ -6,6 +6,9 @@ because its cross-attention needs no decoder and takes keys of another width.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import cast
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.models.bert.configuration_bert import BertConfig
@@ -120,7 +123,7 @@ class TextEncoder(nn.Module):
     def fuse(self, states: Tensor, tokens: Tensor, image: Tensor) -> Tensor:
         """Text states with the image: the fusion layers. `tokens` [B, L] gives the padding."""
         mask = attention_mask(tokens)
-        for layer in self.layer[self.depth :]:
+        for layer in cast(Iterable[FusionLayer], self.layer[self.depth :]):
             states = layer.fuse(states, mask, image)
         return states
 

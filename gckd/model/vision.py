@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -56,7 +58,7 @@ class Block(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Non-overlapping patches as tokens."""
+    """Non-overlapping patches as tokens: [B, 3, H, W] -> [B, P, width]."""
 
     def __init__(self, patch: int, width: int) -> None:
         super().__init__()
@@ -64,6 +66,26 @@ class PatchEmbed(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         out: Tensor = self.proj(images)
+        return out.flatten(2).transpose(1, 2)
+
+
+class ConvEmbed(nn.Module):
+    """The same tokens through 3 x 3 convolutions of stride 2 (Xiao et al., "Early convolutions", NeurIPS 2021).
+
+    A transformer trained from random weights on a few thousand images learns several times faster with it.
+    """
+
+    def __init__(self, patch: int, width: int) -> None:
+        super().__init__()
+        halvings = patch.bit_length() - 1
+        sizes = [3, *(max(16, width >> (halvings - i)) for i in range(1, halvings)), width]
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1) for a, b in itertools.pairwise(sizes))
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = images
+        for conv in self.convs[:-1]:
+            x = F.relu(conv(x))
+        out: Tensor = self.convs[-1](x)
         return out.flatten(2).transpose(1, 2)
 
 
@@ -76,12 +98,10 @@ class VisionTransformer(nn.Module):
     def __init__(self, config: Vision, height: int, width: int) -> None:
         super().__init__()
         patches = (height // config.patch) * (width // config.patch)
-        self.patch_embed = PatchEmbed(config.patch, config.width)
+        self.patch_embed = _STEMS[config.stem](config.patch, config.width)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + patches, config.width))
-        self.blocks = nn.ModuleList(
-            Block(config.width, config.heads, config.mlp_ratio) for _ in range(config.depth)
-        )
+        self.blocks = nn.ModuleList(Block(config.width, config.heads, config.mlp_ratio) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width, eps=1e-6)
         std = init_std(config.width)
         nn.init.trunc_normal_(self.pos_embed, std=std)
@@ -95,6 +115,9 @@ class VisionTransformer(nn.Module):
             x = block(x)
         out: Tensor = self.norm(x)
         return out
+
+
+_STEMS = {"linear": PatchEmbed, "conv": ConvEmbed}
 
 
 def init_std(width: int) -> float:

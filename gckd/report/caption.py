@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gckd.config import Config
 from gckd.report.summary import FULL, RowSummary
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gckd.config import Config
 
 
 def caption(records: Sequence[Mapping[str, Any]], rows: Sequence[RowSummary], config: Config) -> list[str]:
@@ -49,7 +52,7 @@ def _equality(rows: Sequence[RowSummary], config: Config) -> str:
 
 
 def _inference(config: Config) -> str:
-    centred = "centred by the target-train mean" if config.evaluate.centre else "not centred"
+    centred = "centred by the target-train mean" if config.centre else "not centred"
     top = config.evaluate.k_test
     ranked = f"the top {top} re-ranked by the matching head" if top else "no re-ranking"
     return f"Inference, alike in every row: embeddings {centred}, {ranked}."

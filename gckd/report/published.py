@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 # datasets -> row -> Rank-1 in percent (arXiv 2501.15052)
 RANK_1: dict[str, dict[str, float]] = {

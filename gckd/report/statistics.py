@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from scipy.special import stdtrit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 _CONFIDENCE = 0.95
 

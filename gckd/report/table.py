@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from tabulate import tabulate
 
-from gckd.report.statistics import Estimate
 from gckd.report.summary import DIFFERENCES, METRICS, RowSummary
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gckd.report.statistics import Estimate
 
 _LATEX = {"±": r"$\pm$", "Δ": r"$\Delta$", "→": r"$\rightarrow$", "%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 from rich.console import Console
@@ -14,6 +14,9 @@ from gckd.report.caption import caption
 from gckd.report.curves import draw_curves
 from gckd.report.summary import RowSummary, summarise
 from gckd.report.table import comma_separated, latex, markdown, screen
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _FILE_WIDTH = 160
 

@@ -62,13 +62,28 @@ class SourceOnly:
         """Eq. 8, source side: student against the source banks; `soft` targets are mixed in with weight alpha."""
         banks, tau = self.parts.banks, self.parts.student.tau
         losses = []
-        pairs = ((student.image, banks.source_text), (student.text, banks.source_image))
-        for side, (query, bank) in enumerate(pairs):
-            wanted = identity_targets(batch.identities, bank.identities[: len(bank)])
+        pairs = (
+            (student.image, banks.source_image, banks.source_text),
+            (student.text, banks.source_text, banks.source_image),
+        )
+        for side, (query, own, keys) in enumerate(pairs):
+            wanted = identity_targets(batch.identities, keys.identities[: len(keys)])
             if soft is not None:
                 wanted = torch.lerp(wanted, soft[side], alpha)
-            losses.append(soft_cross_entropy(query.embedding @ bank.filled().T / tau, wanted))
+            losses.append(soft_cross_entropy(self.logits(query, own, keys) / tau, wanted))
         return (losses[0] + losses[1]) / 2
+
+    def logits(self, query: Encoded, own: MemoryBank, keys: MemoryBank) -> Tensor:
+        """Similarities [B, N] of the student's embeddings with a bank, each without the mean of its own bank."""
+        return centred(query.embedding, self.mean(own)) @ self.view(keys).T
+
+    def mean(self, bank: MemoryBank) -> Tensor:
+        """Mean embedding [d] of a bank; zero without centring."""
+        return bank.mean() * float(self.config.centre)
+
+    def view(self, bank: MemoryBank) -> Tensor:
+        """A bank [count, d] without its mean."""
+        return centred(bank.filled(), self.mean(bank))
 
     def fusion_terms(self, student: Student, batch: SourceBatch, step: int) -> dict[str, Tensor]:
         """Matching and MLM on the source, at every `fusion_every`-th step and weighted by it."""
@@ -88,7 +103,7 @@ class CrossDomain(SourceOnly):
         parts = self.parts
         source, target = parts.feed.source.batch(step), parts.feed.target.batch(step)
         entries = parts.banks.push(parts.teacher.model(), source, target)
-        views = parts.banks.views(self.config.graph.memory.centre)
+        views = parts.banks.views(parts.banks.means(self.config.centre))
         known = self.propagate(views, entries)
         student = self.encode(source, "source", step)
         soft, alpha = self.source_soft_targets(known, views), self.alpha(step)
@@ -126,27 +141,25 @@ class CrossDomain(SourceOnly):
     def target_terms(
         self, student: Student, known: Propagated, views: BankViews, entries: Entries, step: int
     ) -> dict[str, Tensor]:
-        """Eq. 8, target side: the student's distributions over Q_TT and Q_TI follow the targets; and matching (eq. 9)."""
-        banks, targets, tau = self.parts.banks, self.parts.targets, self.parts.student.tau
-        warm = float(tau.detach())
-        image = targets(known.target_image.detach(), views.target_text, views.target_image, entries.target_image, warm)
-        text = targets(known.target_text.detach(), views.target_image, views.target_text, entries.target_text, warm)
-        losses = (
-            soft_cross_entropy(self._logits(student.image, banks.target_image, banks.target_text) / tau, image),
-            soft_cross_entropy(self._logits(student.text, banks.target_text, banks.target_image) / tau, text),
+        """Eq. 8, target side: the student's distributions over Q_TT and Q_TI follow the targets; and eq. 9."""
+        banks, tau = self.parts.banks, self.parts.student.tau
+        sides = (
+            (student.image, known.target_image, banks.target_image, banks.target_text, entries.target_image),
+            (student.text, known.target_text, banks.target_text, banks.target_image, entries.target_text),
         )
-        terms = {"target_contrastive": (losses[0] + losses[1]) / 2}
+        across, within = tau.new_zeros(()), tau.new_zeros(())
+        for query, z, own, other, place in sides:
+            keys, others = self.view(other), self.view(own)
+            wanted = self.parts.targets.across(z.detach(), keys, others, place, float(tau.detach()))
+            across = across + soft_cross_entropy(self.logits(query, own, other) / tau, wanted) / 2
+            wanted = self.parts.targets.within(z.detach(), others, float(tau.detach()))
+            within = within + soft_cross_entropy(self.logits(query, own, own) / tau, wanted) / 2
+        terms = {"target_contrastive": across, "target_intra": within}
         if step % self.config.adapt.fusion_every == 0:
             queries = Queries(student.image, student.text, student.tokens, known.target_image, known.target_text)
             matching = self.parts.matching(queries, views)
             terms |= {name: self.config.adapt.fusion_every * term for name, term in matching.items()}
         return terms
-
-    def _logits(self, query: Encoded, own: MemoryBank, keys: MemoryBank) -> Tensor:
-        """Similarities [B, N] of the student's embeddings with a bank, centred like the teacher's if so configured."""
-        if not (self.config.distill.centre_student and self.config.graph.memory.centre):
-            return query.embedding @ keys.filled().T
-        return centred(query.embedding, own.mean()) @ centred(keys.filled(), keys.mean()).T
 
 
 def step_of(parts: Parts) -> SourceOnly:

@@ -14,11 +14,12 @@ from gckd.graph.memory import MemoryBank, centred
 from gckd.model.albef import AlbefModel
 from gckd.train.randomness import generator
 
-WARM_BATCH = 256
+WARM_BATCH = 256  # examples per forward pass when banks are filled
+MEAN_SAMPLE = 2048  # examples behind a mean embedding
 
 
 class BankViews(NamedTuple):
-    """The filled part [count, d] of each bank, in the space in which neighbours and similarities are taken."""
+    """One tensor for each of the four banks."""
 
     source_image: Tensor
     source_text: Tensor
@@ -68,7 +69,7 @@ class Banks(nn.Module):
 
         def order(count: int, bank: MemoryBank, stream: str) -> tuple[Tensor, ...]:
             random = generator(seed, "warm-start/" + stream)
-            return torch.randperm(count, generator=random)[: len(bank.embeddings)].split(WARM_BATCH)
+            return torch.split(torch.randperm(count, generator=random)[: len(bank.embeddings)], WARM_BATCH)
 
         for rows in order(source.image_count, self.source_image, "source-image"):
             images, _ = embed_clean(model, images=source.images_at(rows))
@@ -81,21 +82,31 @@ class Banks(nn.Module):
         for rows in order(target.caption_count, self.target_text, "target-text"):
             self.target_text.push(embed_clean(model, tokens=target.tokens_at(rows))[1], rows)
 
-    def views(self, centre: bool) -> BankViews:
-        """The filled part of each bank, centred per domain and modality if asked."""
-        banks = (self.source_image, self.source_text, self.target_image, self.target_text)
-        return BankViews(*(centred(b.filled(), b.mean()) if centre else b.filled() for b in banks))
+    def all(self) -> tuple[MemoryBank, MemoryBank, MemoryBank, MemoryBank]:
+        """Q_SI, Q_ST, Q_TI, Q_TT."""
+        return self.source_image, self.source_text, self.target_image, self.target_text
+
+    def means(self, centre: bool) -> BankViews:
+        """Mean embedding [d] of each bank: what its domain and modality have in common; zero without centring."""
+        return BankViews(*(bank.mean() * float(centre) for bank in self.all()))
+
+    def views(self, means: BankViews) -> BankViews:
+        """The filled part of each bank without its mean, unit vectors [count, d]."""
+        return BankViews(*(centred(bank.filled(), mean) for bank, mean in zip(self.all(), means, strict=True)))
 
 
-def target_means(model: AlbefModel, target: TargetLoader) -> tuple[Tensor, Tensor]:
-    """Mean image and text embedding [d] of the target's train split (unlabelled): what evaluation is centred by."""
+def train_means(model: AlbefModel, loader: SourceLoader | TargetLoader, centre: bool) -> tuple[Tensor, Tensor]:
+    """Mean image and text embedding [d] over (at most 2,048 of) a train split: what evaluation is centred by.
 
-    def chunks(count: int) -> tuple[Tensor, ...]:
-        return torch.arange(count).split(WARM_BATCH)
-
-    images = [embed_clean(model, images=target.images_at(rows))[0] for rows in chunks(target.image_count)]
-    texts = [embed_clean(model, tokens=target.tokens_at(rows))[1] for rows in chunks(target.caption_count)]
-    return torch.cat(images).mean(0), torch.cat(texts).mean(0)
+    Unlabelled: of the target it reads images and captions alone. Zero without centring.
+    """
+    images, texts = (
+        torch.randperm(count, generator=generator(0, "train-means"))[:MEAN_SAMPLE]
+        for count in (loader.image_count, loader.caption_count)
+    )
+    image = torch.cat([embed_clean(model, images=loader.images_at(rows))[0] for rows in images.split(WARM_BATCH)])
+    text = torch.cat([embed_clean(model, tokens=loader.tokens_at(rows))[1] for rows in texts.split(WARM_BATCH)])
+    return image.mean(0) * float(centre), text.mean(0) * float(centre)
 
 
 @torch.no_grad()

@@ -24,11 +24,11 @@ class Datasets:
     target: Store
     tokenizer: Tokenizer
 
-    def feed(self, config: Config, batch: int) -> Feed:
+    def feed(self, config: Config, batch: int, per_identity: int = 1) -> Feed:
         """Training batches of both domains; the target's come from a split type that has no labels."""
         size = {"height": config.data.height, "width": config.data.width, "batch": batch, "seed": config.seed}
         return Feed(
-            SourceLoader(self.source.labelled("train"), self.tokenizer, **size),
+            SourceLoader(self.source.labelled("train"), self.tokenizer, per_identity=per_identity, **size),
             TargetLoader(self.target.unlabelled("train"), self.tokenizer, **size),
             self.tokenizer,
             config.augment,
@@ -41,12 +41,8 @@ class Datasets:
 
     def notes(self) -> tuple[str, ...]:
         """What a table must say of the data: held-out splits, images left out."""
-        notes = []
-        for role, store in (("source", self.source), ("target", self.target)):
-            notes += [f"{role}: {note}" for note in store.notes]
-            if store.skipped:
-                notes.append(f"{role}: {store.skipped} images could not be read and were left out")
-        return tuple(notes)
+        both = (("source", self.source), ("target", self.target))
+        return tuple(f"{role}: {note}" for role, store in both for note in store.notes)
 
 
 def open_datasets(config: Config, cache: Path, report: Report) -> Datasets:

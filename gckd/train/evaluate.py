@@ -59,21 +59,21 @@ class Retriever:
     """A model in evaluation mode, with the centring statistics it is evaluated under.
 
     Args:
-        means: (image, text) mean embeddings [d] of target **train** data, subtracted before ranking; None = raw.
+        means: (image, text) mean embeddings [d] of **train** data, subtracted before ranking (`train_means`).
     """
 
-    def __init__(self, model: AlbefModel, config: Evaluate, means: tuple[Tensor, Tensor] | None = None) -> None:
+    def __init__(self, model: AlbefModel, config: Evaluate, means: tuple[Tensor, Tensor]) -> None:
         self.model, self.config, self.means = model, config, means
 
     def images(self, images: Tensor) -> Tensor:
         """uint8 images [N, 3, H, W] -> embeddings [N, d]."""
         z = embed(lambda x: self.model.encode_image(x).embedding, images, self.config.batch, clean_view)
-        return z if self.means is None else centred(z, self.means[0])
+        return centred(z, self.means[0])
 
     def captions(self, tokens: Tensor) -> Tensor:
         """Token ids [M, L] -> embeddings [M, d]."""
         z = embed(lambda x: self.model.encode_text(x).embedding, tokens, self.config.batch)
-        return z if self.means is None else centred(z, self.means[1])
+        return centred(z, self.means[1])
 
     def scores(self, data: EvaluationSet) -> Tensor:
         """[M captions, N images]: cosines, re-ranked if `k_test` is set."""

@@ -23,14 +23,14 @@ def inspect(parts: Parts) -> dict[str, float]:
     config = parts.config
     if isinstance(config.distill.targets, NoTargets):
         return {}
-    views, tau = parts.banks.views(config.graph.memory.centre), float(parts.student.tau)
+    views, tau = parts.banks.views(parts.banks.means(config.centre)), float(parts.student.tau)
     seen = {}
     own = torch.arange(len(views.target_image))[-SAMPLE:]
-    queries = parts.propagate[0](
-        torch.cat((views.source_image, views.target_image)), own + len(views.source_image)
-    )
+    queries = parts.propagate[0](torch.cat((views.source_image, views.target_image)), own + len(views.source_image))
     similarity = queries @ views.target_text.T
-    seen["target_entropy"] = float(entropy(parts.targets(queries, views.target_text, views.target_image, own, tau)))
+    seen["target_entropy"] = float(
+        entropy(parts.targets.across(queries, views.target_text, views.target_image, own, tau))
+    )
     seen["bank_entropy"] = float(entropy(F.softmax(views.target_image[own] @ views.target_text.T / tau, 1)))
     if isinstance(config.distill.matching, CrossDomainMatching):
         seen["accepted_share"] = float((similarity.max(1).values > config.distill.matching.delta).float().mean())

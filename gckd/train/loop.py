@@ -1,4 +1,4 @@
-"""The training loop both stages share: schedule, clipping, curves, progress, and checkpoints that resume bit for bit."""
+"""The training loop both stages share: schedule, clipping, curves, progress, checkpoints that resume bit for bit."""
 
 from __future__ import annotations
 
@@ -22,12 +22,18 @@ Point = dict[str, str | int | float]  # stage, step, name, value: one row of the
 class Schedule(Protocol):
     """What the loop reads of `config.pretrain` and `config.adapt`."""
 
-    steps: int
-    lr: float
-    warmup: float
-    weight_decay: float
-    clip: float
-    evaluations: int
+    @property
+    def steps(self) -> int: ...
+    @property
+    def lr(self) -> float: ...
+    @property
+    def warmup(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+    @property
+    def clip(self) -> float: ...
+    @property
+    def evaluations(self) -> int: ...
 
 
 @dataclass
@@ -83,7 +89,7 @@ class Stage:
     ) -> None:
         total = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
         if not bool(torch.isfinite(total)):
-            values = ", ".join(f"{name} {float(term):g}" for name, term in terms.items())
+            values = ", ".join(f"{name} {value:g}" for name, value in terms_as_floats(terms).items())
             raise FloatingPointError(f"{self.name} step {step + 1}: the loss is not finite ({values})")
         optimiser.zero_grad()
         total.backward()

@@ -29,7 +29,7 @@ class Parts:
     config: Config
     feed: Feed
     student: AlbefModel
-    teacher: Teacher
+    teacher: Teacher[AlbefModel]
     banks: Banks
     propagate: nn.ModuleList
     targets: Targets

@@ -6,15 +6,18 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock
 from torch import Tensor
-from torch.nn import functional as F
 
 from gckd.config import digest
 from gckd.config.schema import Config
 from gckd.data.augment import scaled
+from gckd.data.records import SourceBatch
+from gckd.graph.memory import MemoryBank, centred
 from gckd.model.albef import AlbefModel
 from gckd.model.losses import identity_targets, soft_cross_entropy
+from gckd.train.banks import train_means
 from gckd.train.data import Datasets
 from gckd.train.evaluate import Retriever
 from gckd.train.feed import Feed
@@ -27,17 +30,24 @@ from gckd.train.source import source_matching, source_mlm
 
 def pretrain_digest(config: Config, datasets: Datasets) -> str:
     """Names all that source pre-training depends on: neither K, delta, C nor m, nor anything of the adaptation."""
-    shared = [config.backbone, config.augment, config.pretrain, config.seed, config.data.height, config.data.width]
-    weights = [config.weights.source_contrastive, config.weights.source_matching, config.weights.source_mlm]
-    names = [datasets.source.digest, datasets.tokenizer.digest, config.data.max_tokens]
-    return digest(*shared, *weights, *names)
+    shared = [config.backbone, config.augment, config.pretrain, config.seed, config.centre]
+    sizes = [config.data.height, config.data.width, config.data.max_tokens]
+    weights = [value for name, value in dataclasses.asdict(config.weights).items() if name.startswith("source_")]
+    return digest(*shared, *sizes, *weights, datasets.source.digest, datasets.tokenizer.digest)
 
 
 class Pretraining:
-    """Contrastive (identity-aware, in-batch), matching and MLM terms on strong views of source batches."""
+    """Contrastive (identity-aware), matching and MLM terms on strong views of source batches.
+
+    Beside the batch, the contrastive terms see the student's own recent embeddings: cross-batch memory (Wang et al.,
+    CVPR 2020). It starts after the warm-up, once embeddings no longer drift too fast to be compared.
+    """
 
     def __init__(self, config: Config, feed: Feed, model: AlbefModel) -> None:
         self.config, self.feed, self.model = config, feed, model
+        width = config.backbone.embed_dim
+        self.images = MemoryBank(config.pretrain.memory, width)
+        self.texts = MemoryBank(config.pretrain.memory, width)
 
     def terms(self, step: int) -> dict[str, Tensor]:
         """Loss terms of step `step` (from 0), each a scalar."""
@@ -46,10 +56,16 @@ class Pretraining:
         feed = dataclasses.replace(self.feed, augment=scaled(self.config.augment, strength))
         view = feed.views(batch.images, batch.tokens, "pretrain", step)
         image, text = model.encode_image(view.images), model.encode_text(view.tokens)
-        wanted = identity_targets(batch.identities, batch.identities)
-        similarity = self._space(image.embedding) @ self._space(text.embedding).T / model.tau
-        contrastive = (soft_cross_entropy(similarity, wanted) + soft_cross_entropy(similarity.T, wanted)) / 2
-        terms = {"source_contrastive": contrastive}
+        z_image, z_text = self._space(image.embedding), self._space(text.embedding)
+        images, texts, identities = self._keys(z_image, z_text, batch)
+        wanted = identity_targets(batch.identities, identities)
+        contrastive = (
+            soft_cross_entropy(z_image @ texts.T / model.tau, wanted)
+            + soft_cross_entropy(z_text @ images.T / model.tau, wanted)
+        ) / 2
+        self._remember(z_image, z_text, batch, step)
+        intra = (self._intra(z_image, batch.identities) + self._intra(z_text, batch.identities)) / 2
+        terms = {"source_contrastive": contrastive, "source_intra": intra}
         if step % plan.fusion_every == 0:
             random = generator(self.config.seed, "pretrain/fusion", step)
             matching = source_matching(model, image, text, view.tokens, batch.identities, random)
@@ -61,9 +77,35 @@ class Pretraining:
         """Unit embeddings [B, d] without their batch mean, if so configured.
 
         From random weights the common part of all embeddings is nearly all there is, and the quickest way down is to
-        make it everything (all similarities equal, loss ln B): a plateau of hundreds of steps. Without it there is none.
+        make it everything (all similarities equal, loss ln B): a plateau of hundreds of steps. Without it there is
+        none.
         """
-        return F.normalize(z - z.mean(0), dim=-1) if self.config.pretrain.centre else z
+        return centred(z, z.mean(0)) if self.config.centre else z
+
+    def _keys(self, z_image: Tensor, z_text: Tensor, batch: SourceBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """The batch and what is remembered: image keys [N, d], text keys [N, d] and their identities [N]."""
+        identities = torch.cat((batch.identities, self.images.identities[: len(self.images)]))
+        return torch.cat((z_image, self.images.filled())), torch.cat((z_text, self.texts.filled())), identities
+
+    def _remember(self, z_image: Tensor, z_text: Tensor, batch: SourceBatch, step: int) -> None:
+        plan = self.config.pretrain
+        if plan.memory and step >= plan.warmup * plan.steps:
+            self.images.push(z_image.detach(), batch.image_rows, batch.identities)
+            self.texts.push(z_text.detach(), batch.caption_rows, batch.identities)
+
+    def _intra(self, z: Tensor, identities: Tensor) -> Tensor:
+        """Contrastive loss within a modality: the other examples [B, d] of the same identity are the positives.
+
+        Ours, after TCL (Yang et al., CVPR 2022), which contrasts two views where this contrasts two photographs.
+        """
+        others = ~torch.eye(len(z), dtype=torch.bool, device=z.device)
+        positive = (identities[:, None] == identities[None, :]) & others
+        has_positive = positive.any(1)
+        if not bool(has_positive.any()):
+            return z.sum() * 0.0
+        wanted = positive[has_positive].float()
+        similarity = (z @ z.T / self.model.tau).masked_fill(~others, -1e4)[has_positive]
+        return soft_cross_entropy(similarity, wanted / wanted.sum(1, keepdim=True))
 
 
 def pretrained(config: Config, datasets: Datasets, cache: Path, report: Report) -> dict[str, Any]:
@@ -84,21 +126,23 @@ def pretrained(config: Config, datasets: Datasets, cache: Path, report: Report) 
 
 
 def _train(config: Config, datasets: Datasets, name: str, path: Path, report: Report) -> None:
-    feed = datasets.feed(config, config.pretrain.batch)
+    feed = datasets.feed(config, config.pretrain.batch, config.pretrain.per_identity)
     model = build_model(config, datasets.tokenizer)
     val = datasets.labelled(datasets.source, "val", config.data)
+    plain = dataclasses.replace(config.evaluate, k_test=0)
 
     def monitor(step: int) -> dict[str, float]:
-        found = Retriever(model, config.evaluate).metrics(val)
+        found = Retriever(model, plain, train_means(model, feed.source, config.centre)).metrics(val)
         return {"source_val_rank_1": found["rank_1"], "source_val_map": found["map"]}
 
+    pretraining = Pretraining(config, feed, model)
     Stage(
         name="pretrain",
         digest=name,
         seed=config.seed,
         schedule=config.pretrain,
-        modules={"model": model},
-        terms=Pretraining(config, feed, model).terms,
+        modules={"model": model, "images": pretraining.images, "texts": pretraining.texts},
+        terms=pretraining.terms,
         weights={name: float(value) for name, value in dataclasses.asdict(config.weights).items()},
         monitor=monitor,
         report=report,

@@ -6,13 +6,15 @@ import dataclasses
 import time
 from pathlib import Path
 
+from torch import Tensor
+
 from gckd.config import check, digest
 from gckd.config.schema import Config
 from gckd.data.records import EvaluationSet
 from gckd.errors import InputError
 from gckd.model.albef import AlbefModel
 from gckd.train.adapt import step_of
-from gckd.train.banks import target_means
+from gckd.train.banks import train_means
 from gckd.train.data import Datasets, open_datasets
 from gckd.train.evaluate import Retriever
 from gckd.train.feed import Feed
@@ -94,9 +96,11 @@ def _adaptation(config: Config, datasets: Datasets, parts: Parts, report: Report
     target_val = datasets.labelled(datasets.target, "val", config.data)
 
     def monitor(done: int) -> dict[str, float]:
-        values = _val_metrics("source_val", parts.student, config, source_val)
-        values |= _val_metrics("target_val", parts.student, config, target_val)
-        values |= _val_metrics("teacher_target_val", parts.teacher.model(), config, target_val)
+        source_means = train_means(parts.student, parts.feed.source, config.centre)
+        values = _val_metrics("source_val", parts.student, source_means, config, source_val)
+        for name, model in (("target_val", parts.student), ("teacher_target_val", parts.teacher.model())):
+            means = train_means(model, parts.feed.target, config.centre)
+            values |= _val_metrics(name, model, means, config, target_val)
         return values | inspect(parts)
 
     weights = {name: float(value) for name, value in dataclasses.asdict(config.weights).items()}
@@ -114,10 +118,12 @@ def _adaptation(config: Config, datasets: Datasets, parts: Parts, report: Report
     )
 
 
-def _val_metrics(prefix: str, model: AlbefModel, config: Config, data: EvaluationSet) -> dict[str, float]:
+def _val_metrics(
+    prefix: str, model: AlbefModel, means: tuple[Tensor, Tensor], config: Config, data: EvaluationSet
+) -> dict[str, float]:
     """Without re-ranking, which would cost more than the training between two evaluations."""
     plain = dataclasses.replace(config.evaluate, k_test=0)
-    found = Retriever(model, plain).metrics(data)
+    found = Retriever(model, plain, means).metrics(data)
     return {f"{prefix}_rank_1": found["rank_1"], f"{prefix}_map": found["map"]}
 
 
@@ -125,7 +131,7 @@ def _evaluate(config: Config, datasets: Datasets, student: AlbefModel, feed: Fee
     """The only place that opens a target test split."""
     begun = time.perf_counter()
     data = datasets.labelled(datasets.target, split, config.data)
-    means = target_means(student, feed.target) if config.evaluate.centre else None
+    means = train_means(student, feed.target, config.centre)
     metrics = Retriever(student, config.evaluate, means).metrics(data)
     return RunResult(
         metrics=metrics,

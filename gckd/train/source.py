@@ -15,7 +15,7 @@ MLM_RATE = 0.15  # share of masked words, as in ALBEF and BERT
 def source_matching(
     model: AlbefModel, image: Encoded, text: Encoded, tokens: Tensor, identities: Tensor, random: torch.Generator
 ) -> Tensor:
-    """Matching loss: the B true pairs against one hard image per text and one hard text per image (another identity)."""
+    """Matching loss: the B true pairs against one hard image a text and one hard text an image (another identity)."""
     with torch.no_grad():
         similarity = image.embedding @ text.embedding.T / model.tau
     same = identities[:, None] == identities[None, :]

@@ -79,7 +79,12 @@ def test_digest_is_the_same_in_another_process() -> None:
 
 def test_digest_sees_every_field_and_every_kind() -> None:
     digests = {digest(preset("tiny"))}
-    edits: list[dict[str, Any]] = [{"seed": 1}, {"adapt.lr": 1e-5}, {"graph.propagate": "none"}, {"augment.flip": False}]
+    edits: list[dict[str, Any]] = [
+        {"seed": 1},
+        {"adapt.lr": 1e-5},
+        {"graph.propagate": "none"},
+        {"augment.flip": False},
+    ]
     edits += [{"graph.propagate.k": 9}, {"distill.matching": "none"}, {"data.source": "x"}]
     digests |= {digest(apply(preset("tiny"), e)) for e in edits}
     assert len(digests) == 1 + len(edits)

@@ -43,7 +43,8 @@ def test_unknown_paths_list_the_valid_fields() -> None:
     assert problems_of({"adapt.stepz": 1}) == [
         f"adapt.stepz: there is no field 'stepz' here; did you mean 'steps'? the fields are {names}"
     ]
-    assert problems_of({"zzz": 1})[0].startswith("zzz: there is no field 'zzz' here; the fields are seed, data,")
+    names = ", ".join(f.name for f in dataclasses.fields(Config))
+    assert problems_of({"zzz": 1}) == [f"zzz: there is no field 'zzz' here; the fields are {names}"]
     assert problems_of({"seed.x": 1}) == ["seed.x: seed is a single value, it has no field 'x'"]
 
 
@@ -114,7 +115,10 @@ def test_a_component_of_another_field_is_refused() -> None:
             "graph.propagate.k: K = 128 is outside its limit: < 128 nodes (two banks of C = 64)",
         ),
         ({"data.height": 60}, "data.height: 60 is not a multiple of backbone.vision.patch = 8"),
-        ({"backbone.text.width": 100}, "backbone.text.width: 100 is not a multiple of backbone.text.heads = 3"),
+        (
+            {"backbone.text.width": 100, "backbone.text.heads": 7},
+            "backbone.text.width: 100 is not a multiple of backbone.text.heads = 7",
+        ),
         ({"distill.teacher": "none"}, "distill.targets: 'soft' needs a teacher, and distill.teacher is 'none'"),
         (
             {"distill.targets": "mutual", "graph.propagate": "none"},

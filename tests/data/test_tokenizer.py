@@ -176,6 +176,6 @@ def test_transformers_reads_the_trained_vocabulary(tmp_path: Path) -> None:
     tokenizer = trained(tmp_path)
     (file,) = tmp_path.rglob("vocab.txt")
     theirs = transformers.BertTokenizerFast(vocab=str(file))
-    captions = CAPTIONS[:50] + ["Été: a snow☃man, walking"]
+    captions = [*CAPTIONS[:50], "Été: a snow☃man, walking"]
     padded = theirs(captions, padding=True, truncation=True, max_length=64, return_tensors="pt")["input_ids"]
     assert torch.equal(tokenizer.encode(captions), padded)

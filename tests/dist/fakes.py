@@ -18,7 +18,7 @@ PREPARE_FAIL_SEED = 102  # `prepare` raises for it
 DEATH_SEED = 103  # `run` takes its worker process down
 
 
-def _log(out: Path, text: str) -> None:
+def _log(text: str) -> None:
     """One line a call in FAKE_LOG, if a test set it: `what start|end seed pid time`."""
     if "FAKE_LOG" in os.environ:
         with Path(os.environ["FAKE_LOG"]).open("a") as file:
@@ -26,12 +26,13 @@ def _log(out: Path, text: str) -> None:
 
 
 def prepare(config: Config, *, cache: Path, report: Report) -> None:
-    _log(cache, f"prepare start {config.seed}")
+    assert cache.is_dir()
+    _log(f"prepare start {config.seed}")
     if config.seed == PREPARE_FAIL_SEED:
         raise RuntimeError("no source model")
     report(Progress("pretrain", 1, 1, {"loss": 2.0}, None))
     time.sleep(float(os.environ.get("FAKE_SECONDS", "0.05")))
-    _log(cache, f"prepare end {config.seed}")
+    _log(f"prepare end {config.seed}")
 
 
 def expected_rank_1(config: Config) -> float:
@@ -41,8 +42,9 @@ def expected_rank_1(config: Config) -> float:
     return 70.0 - 2.0 * without_graph - 5.0 * without_teacher + 0.5 * config.seed
 
 
-def run(config: Config, *, cache: Path, out: Path, report: Report = lambda p: None) -> RunResult:
-    _log(out, f"run start {config.seed} {out.parent.name}")
+def run(config: Config, *, cache: Path, out: Path, report: Report = lambda _: None) -> RunResult:
+    assert cache.is_dir()
+    _log(f"run start {config.seed} {out.parent.name}")
     if config.seed == FAIL_SEED:
         raise ValueError("the loss is not finite\nat step 3")
     if config.seed == DEATH_SEED:
@@ -55,7 +57,7 @@ def run(config: Config, *, cache: Path, out: Path, report: Report = lambda p: No
         _work(float(os.environ.get("FAKE_SECONDS", "0.05")))
     (out / "checkpoint.pt").write_text("weights")
     metrics = {"rank_1": rank_1, "rank_5": 90.0, "rank_10": 95.0, "map": rank_1 - 6, "minp": 40.0}
-    _log(out, f"run end {config.seed} {out.parent.name}")
+    _log(f"run end {config.seed} {out.parent.name}")
     return RunResult(
         metrics, curves, 1.5, 0.5, ("source val was flat",), digest(config), "source", "target", 3000, 1500
     )

@@ -121,6 +121,8 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
 
 def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
-    with pytest.raises(InputError, match=r"--out .*out: cannot be used"):
-        with output_folder(tmp_path / "out", preset("tiny"), resume=False):
-            pass
+    with (
+        pytest.raises(InputError, match=r"--out .*out: cannot be used"),
+        output_folder(tmp_path / "out", preset("tiny"), resume=False),
+    ):
+        pass

@@ -66,6 +66,13 @@ def test_a_failure_keeps_its_message() -> None:
     assert (state(board).stage, state(board).message) == ("failed", "ValueError: no")
 
 
+def test_a_report_that_comes_late_changes_nothing() -> None:
+    board = Board([KEY], Clock())
+    board.end(KEY, rank_1=60.0)
+    board.report(KEY, at("evaluate", 0, rank_1=1.0))
+    assert (state(board).stage, state(board).rank_1) == ("done", 60.0)
+
+
 def test_throttle_passes_what_matters_and_little_else() -> None:
     clock, sent = Clock(), []
     throttle = Throttle(sent.append, clock)
@@ -107,7 +114,8 @@ def test_a_plain_line_has_everything() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(None, ""), (0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3600, "1:00:00"), (7384, "2:03:04")]
+    ("seconds", "text"),
+    [(None, ""), (0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3600, "1:00:00"), (7384, "2:03:04")],
 )
 def test_clock_text(seconds: float | None, text: str) -> None:
     assert clock_text(seconds) == text

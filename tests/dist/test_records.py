@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -16,6 +16,9 @@ from gckd.dist.records import METRICS, Origin, Records, done_record, failed_reco
 from gckd.dist.revision import git_revision
 from gckd.errors import InputError
 from tests.dist import fakes
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ORIGIN = Origin("abc", "s/A", "t/B", "")
 REQUIRED = {"row", "seed", *METRICS, "config_digest", "edits", "git_revision", "seconds"}

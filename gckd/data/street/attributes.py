@@ -47,8 +47,8 @@ NEIGHBOURS: dict[str, str] = {
 SKINS: tuple[RGB, ...] = ((246, 212, 184), (226, 178, 140), (184, 128, 90), (124, 82, 56))
 
 _CLOTHES: Weights = {
-    "black": 14, "white": 12, "grey": 10, "red": 9, "orange": 5, "yellow": 7,
-    "green": 8, "blue": 12, "navy": 7, "purple": 6, "pink": 7, "brown": 7,
+    "black": 12, "white": 12, "grey": 10, "red": 11, "orange": 6, "yellow": 10,
+    "green": 11, "blue": 12, "navy": 5, "purple": 8, "pink": 9, "brown": 6,
 }  # fmt: skip
 
 FREQUENCIES: dict[str, Weights] = {

@@ -25,8 +25,8 @@ class Imaging:
 
 
 COMMON_IMAGING = Imaging(
-    exposure=1.0, gamma=1.0, gains=(1.0, 1.0, 1.0), blur=0.35, resolution=1.0, noise=4.0, haze=0.0,
-    occlusion=0.10, clutter=2.0, wall=(150, 150, 148),
+    exposure=1.0, gamma=1.0, gains=(1.0, 1.0, 1.0), blur=0.35, resolution=1.0, noise=2.0, haze=0.0,
+    occlusion=0.04, clutter=0.6, wall=(150, 150, 148),
 )  # fmt: skip
 
 
@@ -40,6 +40,7 @@ class Domain:
     first_id: int
     images: int  # an identity
     captions: int  # an image
+    train_share: float  # train identities, as a share of the number asked for
     has_val: bool
     has_tokens: bool
     imaging: Imaging  # at shift 1
@@ -49,10 +50,10 @@ class Domain:
 
 _CUHK = Domain(
     name="CUHK-PEDES", json_name="reid_raw.json", path_field="file_path", first_id=1,
-    images=3, captions=2, has_val=True, has_tokens=True,
+    images=3, captions=2, train_share=1.0, has_val=True, has_tokens=True,
     imaging=Imaging(
         exposure=0.95, gamma=0.9, gains=(1.25, 1.0, 0.72), blur=0.9, resolution=0.55, noise=10.0, haze=0.2,
-        occlusion=0.15, clutter=3.0, wall=(176, 150, 112),
+        occlusion=0.10, clutter=1.5, wall=(176, 150, 112),
     ),
     tilt={
         "upper": {"shirt": 2.0, "dress": 1.5},
@@ -65,10 +66,10 @@ _CUHK = Domain(
 
 _ICFG = Domain(
     name="ICFG-PEDES", json_name="ICFG-PEDES.json", path_field="file_path", first_id=0,
-    images=5, captions=1, has_val=False, has_tokens=True,
+    images=5, captions=1, train_share=1.0, has_val=False, has_tokens=True,
     imaging=Imaging(
         exposure=1.22, gamma=0.85, gains=(1.06, 1.06, 0.86), blur=0.3, resolution=0.95, noise=4.0, haze=0.05,
-        occlusion=0.12, clutter=5.0, wall=(160, 178, 140),
+        occlusion=0.08, clutter=2.0, wall=(160, 178, 140),
     ),
     tilt={
         "upper": {"t-shirt": 2.2, "dress": 2.0, "coat": 0.35, "hoodie": 0.6},
@@ -84,10 +85,10 @@ _ICFG = Domain(
 
 _RSTP = Domain(
     name="RSTPReid", json_name="data_captions.json", path_field="img_path", first_id=0,
-    images=5, captions=2, has_val=True, has_tokens=False,
+    images=5, captions=2, train_share=1 / 3, has_val=True, has_tokens=False,
     imaging=Imaging(
         exposure=0.62, gamma=1.25, gains=(0.62, 0.95, 1.40), blur=1.1, resolution=0.55, noise=13.0, haze=0.25,
-        occlusion=0.40, clutter=3.0, wall=(96, 108, 138),
+        occlusion=0.25, clutter=1.5, wall=(96, 108, 138),
     ),
     tilt={
         "upper": {"t-shirt": 0.4, "dress": 0.5, "coat": 2.6, "jacket": 2.0, "vest": 0.4},

@@ -18,7 +18,7 @@ from gckd.data.street.domains import DOMAINS, Domain
 from gckd.data.street.people import population
 from gckd.data.street.render import render
 
-GENERATOR = 3  # raise it with every change that alters a byte of what is written
+GENERATOR = 6  # raise it with every change that alters a byte of what is written
 JPEG_QUALITY = 92
 _CHUNK = 32  # identities a job
 
@@ -57,7 +57,7 @@ class _Job:
 def _splits(domain: Domain, ids: int) -> list[str]:
     """The split of each identity in turn. Without a val split, its identities are train's."""
     val, test = max(4, ids // 12), max(8, ids // 4)
-    return ["train"] * ids + ["val" if domain.has_val else "train"] * val + ["test"] * test
+    return ["train"] * round(ids * domain.train_share) + ["val" if domain.has_val else "train"] * val + ["test"] * test
 
 
 def _image_path(domain: Domain, split: str, identity: int, camera: int, image: int) -> str:
@@ -108,10 +108,11 @@ def _run(jobs: Sequence[_Job], workers: int) -> Generator[tuple[int, list[Entry]
 
 
 def _jobs(folder: Path, ids: int, shift: float, seed: int, domains: Iterable[str]) -> list[_Job]:
-    people = population(seed, shift, len(_splits(DOMAINS["RSTPReid"], ids)))
+    people = population(seed, shift, max(len(_splits(domain, ids)) for domain in DOMAINS.values()))
     jobs = []
     for name in domains:
-        rows = tuple(zip(range(len(people[name])), _splits(DOMAINS[name], ids), people[name], strict=True))
+        splits = _splits(DOMAINS[name], ids)
+        rows = tuple(zip(range(len(splits)), splits, people[name], strict=False))
         jobs += [_Job(folder, name, rows[i : i + _CHUNK], seed, shift) for i in range(0, len(rows), _CHUNK)]
     return jobs
 
@@ -155,7 +156,7 @@ def make_street(
     root: Path,
     *,
     ids: int = 1200,
-    shift: float = 0.5,
+    shift: float = 0.25,
     seed: int = 0,
     domains: Sequence[str] = tuple(DOMAINS),
     workers: int = os.cpu_count() or 1,

@@ -1,0 +1,120 @@
+"""Propagation over the two-hop neighbourhood against the same layers on the whole graph."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+if __name__ == "__main__":  # run as a script: the checkout it lies in, before any installed copy
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import click
+import torch
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor
+from torch.nn import functional as F
+
+from benchmarks.timing import interleaved
+from gckd.config.schema import Gnn
+from gckd.graph.propagation import Propagation
+from gckd.report.write import wide_console
+
+AT_LEAST_ONE = click.IntRange(min=1)
+TOLERANCE = 1e-5
+PER_IDENTITY = 5  # nodes that lie about a common centre, as images of one person do
+
+
+def clustered(count: int, width: int, random: torch.Generator) -> Tensor:
+    """Unit vectors [count, width] in groups of PER_IDENTITY."""
+    centres = torch.randn(-(-count // PER_IDENTITY), width, generator=random).repeat_interleave(PER_IDENTITY, 0)
+    return F.normalize(centres[:count] + 0.7 * torch.randn(count, width, generator=random), dim=1)
+
+
+def with_matrices(nodes: Tensor, config: Gnn) -> Tensor:
+    """Eq. 3-4 as written: the N x N similarities, the N x N weights, and every layer on all N nodes."""
+    cosine = nodes @ nodes.T
+    cosine.fill_diagonal_(-torch.inf)
+    values, index = cosine.topk(config.k, dim=1)
+    weights = torch.zeros_like(cosine).scatter_(1, index, F.softmax(values / config.temperature, 1))
+    x = nodes
+    for _ in range(config.layers):
+        x = F.normalize(config.residual * x + (1 - config.residual) * weights @ x, dim=1)
+    return x
+
+
+def compare(capacity: int, config: Gnn, batch: int, width: int, dense: bool, rounds: int) -> list[str]:
+    """One row of the table."""
+    random = torch.Generator().manual_seed(0)
+    nodes = clustered(2 * capacity, width, random)
+    inputs = torch.randperm(2 * capacity, generator=random)[: 2 * batch]
+    module, everyone = Propagation(config, width), torch.arange(2 * capacity)
+    works: dict[str, Callable[[int], Tensor]] = {
+        "two-hop": lambda _: module(nodes, inputs),
+        "lists": lambda _: module(nodes, everyone)[inputs],
+    }
+    if dense:
+        works["matrices"] = lambda _: with_matrices(nodes, config)[inputs]
+    results = {name: work(0) for name, work in works.items()}
+    for name, result in results.items():
+        gap = float((result - results["two-hop"]).abs().max())
+        if gap > TOLERANCE:
+            raise click.ClickException(f"C = {capacity}: two-hop and {name} differ by {gap:.1e}, more than {TOLERANCE}")
+    seconds = interleaved(works, rounds)
+    cells = [f"{capacity:,}", f"{len(module.neighbourhood(nodes, inputs).order):,}", f"{seconds['two-hop']:.4f}"]
+    for name in ("lists", "matrices"):
+        known = name in seconds
+        cells += [f"{seconds[name]:.3f}", f"{seconds[name] / seconds['two-hop']:.1f} x"] if known else ["-", "-"]
+    return cells
+
+
+@click.command()
+@click.option("--capacity", "capacities", multiple=True, type=AT_LEAST_ONE, help="C.  [default: 256 ... 16384]")
+@click.option("--batch", default=32, show_default=True, type=AT_LEAST_ONE, help="B of each domain: 2 B input nodes.")
+@click.option("--width", default=96, show_default=True, type=AT_LEAST_ONE, help="d, the embedding width.")
+@click.option("--k", default=10, show_default=True, type=AT_LEAST_ONE, help="K, neighbours per node.")
+@click.option("--layers", default=2, show_default=True, type=click.IntRange(1, 3), help="L, layers.")
+@click.option("--dense-limit", default=4096, show_default=True, help="Largest C for N x N matrices (3 x 16 C^2 bytes).")
+@click.option("--rounds", default=5, show_default=True, type=AT_LEAST_ONE, help="Rounds behind each median.")
+@click.option("--threads", default=1, show_default=True, type=AT_LEAST_ONE, help="Threads of torch.")
+def main(
+    capacities: tuple[int, ...],
+    batch: int,
+    width: int,
+    k: int,
+    layers: int,
+    dense_limit: int,
+    rounds: int,
+    threads: int,
+) -> None:
+    """Seconds of propagating 2 B input nodes in a graph of N = 2 C nodes, by three routes to the same numbers.
+
+    \b
+    two-hop   what training does: neighbours and layers for the inputs' neighbourhood only
+    lists     whole graph, neighbour lists: KNN of all N nodes, all layers on all of them, same code
+    matrices  whole graph, naive: N x N similarities and weights, all layers on all nodes
+
+    The three are compared first and have to agree within 1e-5. Nodes are unit vectors in groups of five, inputs are
+    drawn at random, the convolution is the parameter-free smoothing.
+
+    \b
+    python benchmarks/propagation.py --capacity 4096
+    """
+    torch.set_num_threads(threads)
+    config = Gnn(k=k, layers=layers, conv="smooth", residual=0.5, temperature=0.1)
+    table = Table("C", "nodes touched", "two-hop s", "lists s", "ratio", "matrices s", "ratio")
+    chosen = capacities or (256, 1024, 4096, 16_384)
+    console = wide_console()
+    with torch.no_grad():
+        for capacity in track(chosen, "measuring", console=console, transient=True):
+            if not max(batch, k // 2 + 1) <= capacity:
+                raise click.BadParameter(
+                    f"{capacity} is below its limit: B = {batch} and K / 2", param_hint="--capacity"
+                )
+            table.add_row(*compare(capacity, config, batch, width, capacity <= dense_limit, rounds))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

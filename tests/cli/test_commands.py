@@ -1,0 +1,189 @@
+"""The `gckd` command, in this process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pandas as pd
+import pytest
+import yaml
+
+from gckd.cli.guard import run_command
+from gckd.cli.main import cli, describe
+from gckd.config import Config, apply, encode, from_yaml, preset, to_yaml
+from gckd.config.fields import walk
+from gckd.errors import InputError
+from tests.toy import make_toy
+
+# As small as a run gets, on the toy's 12 train images.
+MINIATURE = {
+    "pretrain.steps": 2,
+    "pretrain.batch": 4,
+    "pretrain.evaluations": 1,
+    "adapt.steps": 2,
+    "adapt.batch": 4,
+    "adapt.evaluations": 1,
+    "graph.memory.capacity": 8,
+    "graph.propagate.k": 3,
+    "data.height": 16,
+    "data.width": 8,
+    "tokenizer.vocab_size": 64,
+}
+
+
+def status_of(command: click.Command, *arguments: str) -> int:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as caught:
+            run_command(command, arguments)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [(None, 0), (0, 0), (1, 1), (InputError("a\nb"), 2), (click.UsageError("no"), 2), (KeyboardInterrupt(), 130)],
+)
+def test_exit_statuses(outcome: int | BaseException | None, status: int, capsys: pytest.CaptureFixture[str]) -> None:
+    @click.command()
+    def command() -> int | None:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        assert status_of(command) == status
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    if isinstance(outcome, InputError):
+        assert err == "error: a\nerror: b\n"
+
+
+def test_sigterm_is_an_interruption() -> None:
+    @click.command()
+    def command() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        assert status_of(command) == 130
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
+
+
+def test_a_bug_is_not_hidden() -> None:
+    @click.command()
+    def command() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_command(command, [])
+
+
+def test_config_shows_every_field_with_unit_limit_and_doc(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(cli, "config", "--preset", "base", "--set", "adapt.lr=2e-5") == 0
+    lines = capsys.readouterr().out.splitlines()
+    config = apply(preset("base"), {"adapt.lr": 2e-5})
+    for line, (path, value, _, limits) in zip(lines, walk(config), strict=True):
+        assert line.startswith(f"{path} = {value!r}")
+        for part in (limits.unit, limits.doc, limits.text()):
+            assert part in line
+    assert describe(config).splitlines() == lines
+
+
+def test_config_as_yaml_can_be_given_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(cli, "config", "--yaml", "--preset", "small", "--set", "graph.propagate=none") == 0
+    text = capsys.readouterr().out
+    expected = apply(preset("small"), {"graph.propagate": "none"})
+    assert from_yaml(Config, text) == expected
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+    assert status_of(cli, "config", "--yaml", "--config", str(file), "--set", "seed=3") == 0
+    assert from_yaml(Config, capsys.readouterr().out) == apply(expected, {"seed": 3})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["config", "--preset", "huge"], "error: --preset: 'huge' is not one of tiny, small, base"),
+        (["config", "--set", "seed"], "error: --set seed: write it as path=value"),
+        (["config", "--config", "no.yaml"], "error: no.yaml: cannot be read (No such file or directory)"),
+        (["config", "--config", "x", "--preset", "tiny"], "error: --preset: it conflicts with --config"),
+        (["train"], "error: data.source: no dataset is given"),
+        (["train", "--source", "nowhere", "--target", "x"], "error: dataset 'nowhere': there is no folder"),
+        (["evaluate", "no.pt"], "error: no.pt: there is no such checkpoint file"),
+        (["report", "nowhere"], "error: nowhere/runs.parquet: cannot be read as run records"),
+        (["fly"], "Error: No such command 'fly'."),
+    ],
+)
+def test_bad_input(
+    arguments: list[str],
+    expected: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GCKD_CACHE", str(tmp_path / "cache"))
+    assert status_of(cli, *arguments) == 2
+    assert expected in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_train_resume_report_and_evaluate_agree(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GCKD_CACHE", str(tmp_path / "cache"))
+    make_toy(tmp_path / "a")
+    make_toy(tmp_path / "b", shade=200)
+    sets = [word for path, value in MINIATURE.items() for word in ("--set", f"{path}={value}")]
+    train = ["train", "--source", "a", "--target", "b", "--out", "out", "--seed", "1", *sets]
+    assert status_of(cli, *train) == 0
+    (run,) = pd.read_parquet("out/runs.parquet").itertuples()
+    assert (run.row, run.seed, run.status, run.queries, run.gallery) == ("full", 1, "done", 8, 4)
+    assert 0 <= run.rank_1 <= run.rank_5 <= run.rank_10 <= 100
+
+    assert status_of(cli, *train) == 2
+    assert "add --resume" in capsys.readouterr().err
+    before = Path("out/runs.parquet").stat().st_mtime_ns
+    assert status_of(cli, *train, "--resume") == 0
+    assert Path("out/runs.parquet").stat().st_mtime_ns == before
+
+    capsys.readouterr()
+    assert status_of(cli, "evaluate", "out/full/seed-1/checkpoint.pt") == 0
+    assert f"{run.rank_1:.1f}" in capsys.readouterr().out
+    table = Path("out/table.md").read_text()
+    Path("out/table.md").unlink()
+    assert status_of(cli, "report", "out") == 0
+    assert Path("out/table.md").read_text() == table
+
+
+def test_training_needs_no_ray_optuna_or_faiss() -> None:
+    code = "import sys; import gckd.cli.train, gckd.dist.single, gckd.train, gckd.report.write; print(*sys.modules)"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not {"ray", "optuna", "faiss"} & {name.partition(".")[0] for name in output.split()}
+
+
+def test_the_commands_are_there_and_help_imports_no_torch() -> None:
+    code = (
+        "import sys, contextlib, io\nfrom gckd.cli.main import cli\n"
+        "with contextlib.redirect_stdout(io.StringIO()) as out:\n    cli.main(['--help'], standalone_mode=False)\n"
+        "print('torch' in sys.modules, *(name for name in cli.commands if name in out.getvalue()))"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.split() == ["False", *cli.commands]
+
+
+def test_the_yaml_is_the_encoded_config() -> None:
+    assert yaml.safe_load(to_yaml(preset("tiny"))) == encode(preset("tiny"))

@@ -1,0 +1,82 @@
+"""Eq. 1-2: the banks are FIFO queues of the C most recent embeddings."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from gckd.graph.memory import MemoryBank, centred
+
+
+def numbered(first: int, count: int) -> torch.Tensor:
+    """Embeddings [count, 2] that say their own number."""
+    return torch.arange(first, first + count).float()[:, None].expand(-1, 2)
+
+
+def test_by_hand_with_wrap_around() -> None:
+    bank = MemoryBank(5, 2)
+    assert len(bank) == 0
+    assert bank.push(numbered(0, 3), torch.tensor([10, 11, 12]), torch.tensor([7, 7, 8])).tolist() == [0, 1, 2]
+    assert bank.filled()[:, 0].tolist() == [0, 1, 2]
+    assert bank.push(numbered(3, 3), torch.tensor([13, 14, 15]), torch.tensor([8, 9, 9])).tolist() == [3, 4, 0]
+    assert bank.filled()[:, 0].tolist() == [5, 1, 2, 3, 4]
+    assert bank.rows.tolist() == [15, 11, 12, 13, 14]
+    assert bank.identities.tolist() == [9, 7, 8, 8, 9]
+    assert (len(bank), int(bank.pointer)) == (5, 1)
+
+
+@pytest.mark.parametrize(("capacity", "batch"), [(1, 1), (6, 3), (7, 3), (4, 4)])
+def test_holds_the_c_most_recent(capacity: int, batch: int) -> None:
+    bank, queue = MemoryBank(capacity, 2), deque[int](maxlen=capacity)
+    for step in range(6):
+        rows = torch.arange(step * batch, (step + 1) * batch)
+        where = bank.push(numbered(step * batch, batch), rows)
+        queue.extend(rows.tolist())
+        assert bank.rows[where].tolist() == rows.tolist()
+        assert sorted(bank.filled()[:, 0].tolist()) == sorted(queue)
+        assert bank.filled()[:, 0].tolist() == bank.rows[: len(bank)].tolist()
+
+
+def test_pointer_and_count_survive_a_checkpoint() -> None:
+    one, two = MemoryBank(4, 2), MemoryBank(4, 2)
+    one.push(numbered(0, 3), torch.arange(3))
+    two.load_state_dict(one.state_dict())
+    for bank in (one, two):
+        bank.push(numbered(3, 2), torch.tensor([3, 4]))
+    assert two.filled()[:, 0].tolist() == one.filled()[:, 0].tolist() == [4, 1, 2, 3]
+    assert int(two.pointer) == 1
+
+
+def test_target_banks_hold_no_identity() -> None:
+    bank = MemoryBank(4, 2)
+    bank.push(numbered(0, 4), torch.arange(4))
+    assert bank.identities.tolist() == [-1] * 4
+
+
+def test_entries_are_detached() -> None:
+    z = torch.ones(2, 2, requires_grad=True)
+    bank = MemoryBank(4, 2)
+    bank.push(z * 2, torch.arange(2))
+    assert not bank.filled().requires_grad
+
+
+def test_a_batch_larger_than_the_bank_is_refused() -> None:
+    with pytest.raises(ValueError, match="batch of 5 .* C = 4"):
+        MemoryBank(4, 2).push(numbered(0, 5), torch.arange(5))
+
+
+def test_mean_is_of_what_is_filled() -> None:
+    bank = MemoryBank(4, 2)
+    assert bank.mean().tolist() == [0, 0]
+    bank.push(numbered(1, 2), torch.arange(2))
+    assert bank.mean().tolist() == [1.5, 1.5]
+
+
+def test_centring_takes_a_common_offset_away() -> None:
+    z = F.normalize(torch.randn(200, 8, generator=torch.Generator().manual_seed(0)), dim=1)
+    z = z - z.mean(0)
+    shifted = z + torch.full((8,), 3.0)
+    torch.testing.assert_close(centred(shifted, shifted.mean(0)), F.normalize(z, dim=1), atol=1e-5, rtol=0)

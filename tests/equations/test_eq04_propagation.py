@@ -1,0 +1,119 @@
+"""Eq. 4: message passing over the two-hop neighbourhood equals dense N x N matrices over the whole graph."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gckd.config.schema import Gnn
+from gckd.graph.propagation import Identity, Propagation
+
+N, WIDTH, INPUTS = 60, 6, torch.tensor([59, 3, 17, 30])
+
+
+def gnn(conv: str = "smooth", layers: int = 2, **fields: float) -> Gnn:
+    return Gnn(**({"k": 3, "residual": 0.3, "temperature": 0.2, "conv": conv, "layers": layers} | fields))
+
+
+def unit_nodes(n: int = N) -> Tensor:
+    return F.normalize(torch.randn(n, WIDTH, generator=torch.Generator().manual_seed(2), dtype=torch.float64), dim=1)
+
+
+def edge_weights(nodes: Tensor, config: Gnn) -> Tensor:
+    """Dense [N, N]: row i holds softmax(cosine / temperature) at the K nearest of node i and 0 elsewhere."""
+    cosine = nodes @ nodes.T
+    cosine.fill_diagonal_(-torch.inf)
+    least = cosine.sort(1, descending=True).values[:, config.k - 1 : config.k]
+    return (cosine / config.temperature).masked_fill(cosine < least, -torch.inf).softmax(1)
+
+
+def dense_sage(conv: nn.Module, x: Tensor, linked: Tensor) -> Tensor:
+    mean = linked.double() @ x / linked.sum(1, keepdim=True)
+    out: Tensor = mean @ conv.lin_l.weight.T + conv.lin_l.bias + x @ conv.lin_r.weight.T
+    return out
+
+
+def dense_gatv2(conv: nn.Module, x: Tensor, linked: Tensor) -> Tensor:
+    sent = x @ conv.lin_l.weight.T + conv.lin_l.bias
+    received = x @ conv.lin_r.weight.T + conv.lin_r.bias
+    score = (F.leaky_relu(received[:, None] + sent[None], 0.2) * conv.att.flatten()).sum(2)
+    out: Tensor = score.masked_fill(~linked, -torch.inf).softmax(1) @ sent + conv.bias
+    return out
+
+
+DENSE = {"sage": dense_sage, "gatv2": dense_gatv2}
+
+
+def whole_graph(nodes: Tensor, module: Propagation) -> Tensor:
+    """Every layer on every node, by matrices."""
+    config, x = module.config, nodes
+    weights = edge_weights(nodes, config)
+    for layer in range(config.layers):
+        message = weights @ x
+        if config.conv != "smooth":
+            out = DENSE[config.conv](module.convs[layer], x, weights > 0)
+            message = message + F.gelu(out) @ module.gates[layer].weight.T
+        x = F.normalize(config.residual * x + (1 - config.residual) * message, dim=1)
+    return x
+
+
+def made(config: Gnn, *, learned: bool = True) -> Propagation:
+    """A module in double precision; its zero-initialised gates are drawn at random if `learned`."""
+    torch.manual_seed(3)
+    module = Propagation(config, WIDTH).double()
+    for gate in module.gates if learned else ():
+        nn.init.normal_(gate.weight)
+    return module
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("conv", ["smooth", "sage", "gatv2"])
+def test_equals_the_whole_graph(conv: str, layers: int) -> None:
+    nodes, module = unit_nodes(), made(gnn(conv, layers))
+    torch.testing.assert_close(module(nodes, INPUTS), whole_graph(nodes, module)[INPUTS], atol=1e-10, rtol=0)
+
+
+def test_one_layer_by_hand() -> None:
+    nodes = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.6, 0.8]])
+    out = Propagation(Gnn(k=1, layers=1, residual=0.5), 2)(nodes, torch.tensor([0]))
+    torch.testing.assert_close(out, F.normalize(torch.tensor([[1.8, 0.6]]), dim=1))
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_touches_the_neighbourhood_only(layers: int) -> None:
+    nodes, module = unit_nodes(400), made(gnn(layers=layers))
+    touched: list[int] = []
+    module.smooth.register_forward_hook(lambda _, given, __: touched.append(len(given[0])))
+    module(nodes, INPUTS)
+    linked, reached = edge_weights(nodes, module.config) > 0, torch.zeros(400, dtype=torch.bool)
+    reached[INPUTS] = True
+    for _ in range(layers):
+        reached = reached | linked[reached].any(0)
+    assert max(touched) <= int(reached.sum()) < 400
+
+
+@pytest.mark.parametrize("conv", ["smooth", "sage"])
+def test_residual_1_is_the_identity(conv: str) -> None:
+    nodes, config = unit_nodes(), gnn(conv, residual=1.0)
+    torch.testing.assert_close(made(config)(nodes, INPUTS), Identity()(nodes, INPUTS))
+
+
+def test_residual_0_in_the_limit_of_cold_edges_is_the_nearest_neighbour() -> None:
+    nodes = unit_nodes()
+    out = made(gnn(layers=1, residual=0.0, temperature=1e-6))(nodes, INPUTS)
+    cosine = (nodes @ nodes.T).fill_diagonal_(-2)
+    torch.testing.assert_close(out, nodes[cosine[INPUTS].argmax(1)])
+
+
+@pytest.mark.parametrize("conv", ["sage", "gatv2"])
+def test_a_learned_convolution_starts_as_smoothing(conv: str) -> None:
+    nodes = unit_nodes()
+    torch.testing.assert_close(made(gnn(conv), learned=False)(nodes, INPUTS), made(gnn())(nodes, INPUTS))
+
+
+def test_outputs_are_unit_vectors_and_repeated_inputs_agree() -> None:
+    out = made(gnn("gatv2"))(unit_nodes(), torch.tensor([5, 9, 5]))
+    torch.testing.assert_close(out.norm(dim=1), torch.ones(3, dtype=torch.float64))
+    assert torch.equal(out[0], out[2])

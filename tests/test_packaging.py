@@ -1,0 +1,79 @@
+"""What an installation promises: declared dependencies, pins, and a package that works without the cluster's."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+from tests.toy import make_toy
+
+ROOT = Path(__file__).resolve().parents[1]
+CLUSTER = ("ray", "optuna", "faiss")
+BLOCK = f"import sys\nfor name in {CLUSTER}:\n    sys.modules[name] = None\n"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def python(code: str) -> str:
+    """Standard output of a fresh interpreter."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=240)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def names(requirements: list[str]) -> set[str]:
+    """Normalised names of distributions, without versions and extras."""
+    return {re.sub(r"[-_.]+", "-", re.split(r"[\[<>=!~; ]", text.strip())[0]).lower() for text in requirements}
+
+
+def imported(file: Path) -> set[str]:
+    """Top-level modules that a file imports, anywhere in it."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    return {module.split(".")[0] for module in modules}
+
+
+def test_every_module_imports_without_ray_optuna_and_faiss() -> None:
+    walk = "import importlib, pkgutil, gckd\nfound = pkgutil.walk_packages(gckd.__path__, 'gckd.')\n"
+    load = (
+        "for name in [m.name for m in found if not m.name.endswith('__main__')]:\n    importlib.import_module(name)\n"
+    )
+    loaded = python(BLOCK + walk + load + "    print(name)").split()
+    files = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in (ROOT / "gckd").rglob("*.py")
+    }
+    assert set(loaded) == files - {"gckd", "gckd.__main__"}
+
+
+def test_it_trains_without_ray_optuna_and_faiss(tmp_path: Path) -> None:
+    source, target = make_toy(tmp_path / "source"), make_toy(tmp_path / "target", shade=120)
+    train = f"""
+from pathlib import Path
+from gckd.train import run
+from tests.train.micro import STEPS, micro
+place = Path({str(tmp_path)!r})
+result = run(micro({str(source)!r}, {str(target)!r}), cache=place / "cache", out=place / "out")
+print(max(row["step"] for row in result.curves if row["stage"] == "adapt") == STEPS)
+"""
+    assert python(BLOCK + train) == "True\n"
+
+
+def test_what_gckd_imports_is_a_dependency_and_nothing_else_is() -> None:
+    modules = set.union(*(imported(file) for file in (ROOT / "gckd").rglob("*.py"))) - set(sys.stdlib_module_names)
+    known = packages_distributions()
+    wanted = names([known[module][0] for module in modules - {"gckd", *CLUSTER}])
+    assert wanted == names(PROJECT["dependencies"])
+
+
+def test_every_direct_dependency_is_pinned() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert all(re.match(r"[\w.-]+==[\w.]+(\s+#|$)", pin) for pin in pins)
+    direct = [*PROJECT["dependencies"], *(r for extra in PROJECT["optional-dependencies"].values() for r in extra)]
+    assert names(direct) - {"gckd"} <= names(pins)

@@ -1,0 +1,102 @@
+"""A run of seconds: toy datasets, a backbone of a few thousand weights, and a config that sets what tests rely on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ablations.catalog import drop_edits
+from gckd.config import Config, apply, check
+from gckd.config import schema as s
+from gckd.train.loop import load_checkpoint
+from gckd.train.progress import Progress, Report
+from gckd.train.run import run
+
+STEPS = 4
+
+
+def micro(source: Path, target: Path) -> Config:
+    """Every switch at the value the tests assume, whatever the defaults are."""
+    stage: dict[str, Any] = {
+        "steps": STEPS,
+        "batch": 4,
+        "lr": 1e-3,
+        "warmup": 0.25,
+        "evaluations": 2,
+        "fusion_every": 2,
+    }
+    return check(
+        s.Config(
+            seed=3,
+            centre=True,
+            data=s.Data(source=str(source), target=str(target), height=16, width=8, max_words=12, max_tokens=16),
+            tokenizer=s.TrainedTokenizer(vocab_size=90),
+            augment=s.Augment(channel_gain=0.2, noise=0.05, erase=0.3, shift=0.05, word_dropout=0.1),
+            backbone=s.Albef(
+                vision=s.Vision(patch=8, stem="linear", width=16, depth=1, heads=2, mlp_ratio=2.0),
+                text=s.Text(width=16, depth=1, fusion_depth=1, heads=2, mlp_ratio=2.0, dropout=0.1),
+                embed_dim=8,
+            ),
+            graph=s.Graph(
+                s.Memory(capacity=7, warm_start=True),
+                s.Gnn(k=3, layers=2, conv="smooth", residual=0.5, temperature=0.1),
+            ),
+            distill=s.Distill(
+                teacher=s.Ema(m=0.9),
+                targets=s.SoftTargets(sharpen=0.5),
+                matching=s.CrossDomainMatching(delta=-1.0),
+                alpha=0.4,
+            ),
+            weights=s.Weights(
+                source_contrastive=1.0,
+                source_intra=0.5,
+                source_matching=0.5,
+                source_mlm=0.1,
+                target_contrastive=1.0,
+                target_matching=0.2,
+            ),
+            pretrain=s.Pretrain(**stage, ramp=0.5, memory=8, per_identity=2),
+            adapt=s.Adapt(**stage),
+            evaluate=s.Evaluate(batch=8, k_test=0),
+        )
+    )
+
+
+def row(config: Config, *dropped: str) -> Config:
+    """The config of `--drop`."""
+    return apply(config, drop_edits(frozenset(dropped), config)) if dropped else config
+
+
+def trained(config: Config, cache: Path, out: Path, report: Report = lambda progress: None) -> dict[str, Any]:
+    """The last checkpoint of a run."""
+    run(config, cache=cache, out=out, report=report)
+    found: dict[str, Any] = load_checkpoint(out / "checkpoint.pt")
+    return found
+
+
+def differences(one: Any, two: Any, path: str = "") -> list[str]:
+    """Where two checkpoints (nested dicts, lists, tensors, values) are not equal, bit for bit."""
+    if isinstance(one, dict) and isinstance(two, dict):
+        keys = sorted({*one, *two}, key=str)
+        return [d for key in keys for d in differences(one.get(key), two.get(key), f"{path}/{key}")]
+    if isinstance(one, list) and isinstance(two, list) and len(one) == len(two):
+        return [d for i, pair in enumerate(zip(one, two, strict=True)) for d in differences(*pair, f"{path}/{i}")]
+    if isinstance(one, torch.Tensor) and isinstance(two, torch.Tensor):
+        return [] if torch.equal(one, two) else [path]
+    return [] if type(one) is type(two) and one == two else [path]
+
+
+class Interruption(Exception):
+    """Stands for a crash."""
+
+
+def stop_at(stage: str, step: int) -> Report:
+    """A report callback that crashes the run at a step (from 1) of a stage."""
+
+    def report(progress: Progress) -> None:
+        if (progress.stage, progress.step) == (stage, step):
+            raise Interruption
+
+    return report
