@@ -16,7 +16,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.timing import interleaved
+from benchmarks.timing import interleaved, timed
 from gckd.config.schema import Gnn
 from gckd.graph.propagation import Propagation
 from gckd.report.write import wide_console
@@ -50,18 +50,18 @@ def compare(capacity: int, config: Gnn, batch: int, width: int, dense: bool, rou
     nodes = clustered(2 * capacity, width, random)
     inputs = torch.randperm(2 * capacity, generator=random)[: 2 * batch]
     module, everyone = Propagation(config, width), torch.arange(2 * capacity)
-    works: dict[str, Callable[[int], Tensor]] = {
-        "two-hop": lambda _: module(nodes, inputs),
-        "lists": lambda _: module(nodes, everyone)[inputs],
+    works: dict[str, Callable[[], Tensor]] = {
+        "two-hop": lambda: module(nodes, inputs),
+        "lists": lambda: module(nodes, everyone)[inputs],
     }
     if dense:
-        works["matrices"] = lambda _: with_matrices(nodes, config)[inputs]
-    results = {name: work(0) for name, work in works.items()}
+        works["matrices"] = lambda: with_matrices(nodes, config)[inputs]
+    results = {name: work() for name, work in works.items()}
     for name, result in results.items():
         gap = float((result - results["two-hop"]).abs().max())
         if gap > TOLERANCE:
             raise click.ClickException(f"C = {capacity}: two-hop and {name} differ by {gap:.1e}, more than {TOLERANCE}")
-    seconds = interleaved(works, rounds)
+    seconds = interleaved({name: timed(work) for name, work in works.items()}, rounds)
     cells = [f"{capacity:,}", f"{len(module.neighbourhood(nodes, inputs).order):,}", f"{seconds['two-hop']:.4f}"]
     for name in ("lists", "matrices"):
         known = name in seconds

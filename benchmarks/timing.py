@@ -1,4 +1,4 @@
-"""Seconds of alternatives, measured in turn so that whatever else the machine does falls on all of them alike."""
+"""Alternatives measured in turn, so that whatever else the machine does falls on all of them alike."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ import time
 from collections.abc import Callable, Mapping
 
 
-def interleaved(works: Mapping[str, Callable[[int], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each work over `rounds` rounds, after one round to warm up.
-
-    Args:
-        works: name -> what is timed; it is given the number of the round, from 0.
-    """
-    seconds: dict[str, list[float]] = {name: [] for name in works}
+def interleaved(measured: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+    """Median of what each alternative returns (seconds) over `rounds` rounds, after one round to warm up."""
+    values: dict[str, list[float]] = {name: [] for name in measured}
     for number in range(rounds + 1):
-        for name, work in works.items():
-            begun = time.perf_counter()
-            work(number)
+        for name, measure in measured.items():
+            seconds = measure()
             if number:
-                seconds[name].append(time.perf_counter() - begun)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+                values[name].append(seconds)
+    return {name: statistics.median(found) for name, found in values.items()}
+
+
+def timed(work: Callable[[], object]) -> Callable[[], float]:
+    """A measurement of the wall-clock seconds of `work`."""
+
+    def measure() -> float:
+        begun = time.perf_counter()
+        work()
+        return time.perf_counter() - begun
+
+    return measure

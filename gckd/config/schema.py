@@ -113,11 +113,11 @@ class Gnn:
     """Graph-based message passing (eq. 3-4) over KNN graphs of the banks, one graph per modality."""
 
     kind: ClassVar[str] = "gnn"
-    k: int = knob(5, "K: neighbours per node", unit="nodes", ge=1, le=1024)
+    k: int = knob(10, "K: neighbours per node", unit="nodes", ge=1, le=1024)
     layers: int = knob(2, "L: propagation layers", ge=1, le=3)
     conv: str = knob("smooth", "the convolution", choices=("smooth", "sage", "gatv2"))
     residual: float = knob(0.5, "weight of a node's own embedding against its neighbourhood, per layer", ge=0, le=1)
-    temperature: float = knob(0.1, "edge weights are softmax(cosine / temperature) over a node's K edges", gt=0, le=10)
+    temperature: float = knob(0.05, "edge weights are softmax(cosine / temperature) over a node's K edges", gt=0, le=10)
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class CrossDomainMatching:
     """Binary matching of target images and captions (eq. 9)."""
 
     kind: ClassVar[str] = "cross"
-    delta: float = knob(0.6, "least cosine of an accepted positive pair", ge=-1, le=1)
+    delta: float = knob(0.8, "least cosine of an accepted positive pair", ge=-1, le=1)
 
 
 @dataclass(frozen=True)
@@ -212,9 +212,9 @@ class Weights:
     source_intra: float = knob(1.0, "image-image and text-text contrastive loss of pre-training", ge=0, le=100)
     source_matching: float = knob(0.5, "image-text matching on the source", ge=0, le=100)
     source_mlm: float = knob(0.1, "masked language modelling on the source", ge=0, le=100)
-    target_contrastive: float = knob(1.0, "pseudo similarity targets on the target", ge=0, le=100)
-    target_intra: float = knob(
-        1.0, "the same within a modality: strong view against the teacher's clean view", ge=0, le=100
+    target_contrastive: float = knob(2.0, "pseudo similarity targets on the target", ge=0, le=100)
+    graph: float = knob(
+        1.0, "source identities told by propagated embeddings: what a learned convolution learns from", ge=0, le=100
     )
     target_matching: float = knob(0.2, "cross-domain matching", ge=0, le=100)
 
@@ -226,7 +226,7 @@ class Weights:
 class Pretrain:
     """Stage 1: source pre-training, shared by every row and trial under its digest."""
 
-    steps: int = knob(1000, "optimiser steps", unit="steps", ge=1, le=10_000_000)
+    steps: int = knob(800, "optimiser steps", unit="steps", ge=1, le=10_000_000)
     batch: int = knob(64, "pairs per step", unit="pairs", ge=2, le=65_536)
     lr: float = knob(3e-3, "peak learning rate", gt=0, le=1)
     warmup: float = knob(0.1, "share of the steps with rising learning rate", ge=0, lt=1)
@@ -247,13 +247,13 @@ class Pretrain:
 class Adapt:
     """Stage 3: adaptation; equal for every row."""
 
-    steps: int = knob(400, "optimiser steps", unit="steps", ge=1, le=10_000_000)
+    steps: int = knob(120, "optimiser steps", unit="steps", ge=1, le=10_000_000)
     batch: int = knob(64, "B: examples per domain and step", unit="pairs", ge=2, le=65_536)
-    lr: float = knob(3e-4, "peak learning rate", gt=0, le=1)
+    lr: float = knob(1e-3, "peak learning rate", gt=0, le=1)
     warmup: float = knob(0.1, "share of the steps with rising learning rate", ge=0, lt=1)
     weight_decay: float = knob(0.02, "AdamW weight decay, not on 1-D parameters", ge=0, le=10)
     clip: float = knob(1.0, "gradients are clipped to this norm", gt=0, le=1e6)
-    evaluations: int = knob(4, "points of the curves, evenly spread (target val, for monitoring only)", ge=1, le=1000)
+    evaluations: int = knob(2, "points of the curves, evenly spread (target val, for monitoring only)", ge=1, le=1000)
     fusion_every: int = knob(
         8, "matching and MLM are computed at every n-th step, weighted n-fold", unit="steps", ge=1, le=1000
     )
@@ -293,7 +293,7 @@ class Config:
         if capacity < batch:
             yield f"graph.memory.capacity: C = {capacity} is below its limit: adapt.batch = {batch}"
         if 0 < self.pretrain.memory < self.pretrain.batch:
-            yield f"pretrain.memory: {self.pretrain.memory} is outside its limit: 0, or >= {self.pretrain.batch} (batch)"
+            yield f"pretrain.memory: {self.pretrain.memory} is outside its limit: 0, or >= {self.pretrain.batch}"
         gnn = self.graph.propagate
         nodes = 2 * capacity
         if isinstance(gnn, Gnn) and gnn.k >= nodes:

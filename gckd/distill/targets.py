@@ -12,14 +12,12 @@ from gckd.config.schema import SoftTargets
 
 
 class Targets(Protocol):
-    """Target distributions [B, N] of B query embeddings over N keys; a row of zeros teaches nothing."""
+    """Target distributions [B, N] of B query embeddings over N keys of the other modality; zero rows teach nothing.
 
-    def across(self, queries: Tensor, keys: Tensor, others: Tensor, own: Tensor, tau: float) -> Tensor:
-        """Over keys of the other modality. `others` [M, d] is the bank of the queries' own modality and `own` [B]
-        the queries' places in it."""
+    `others` [M, d] is the bank of the queries' own modality and `own` [B] the queries' places in it.
+    """
 
-    def within(self, queries: Tensor, keys: Tensor, tau: float) -> Tensor:
-        """Over keys of the queries' own modality."""
+    def __call__(self, queries: Tensor, keys: Tensor, others: Tensor, own: Tensor, tau: float) -> Tensor: ...
 
 
 class PseudoSimilarity:
@@ -28,37 +26,28 @@ class PseudoSimilarity:
     def __init__(self, config: SoftTargets) -> None:
         self.sharpen = config.sharpen
 
-    def across(self, queries: Tensor, keys: Tensor, others: Tensor, own: Tensor, tau: float) -> Tensor:
-        return self.within(queries, keys, tau)
-
-    def within(self, queries: Tensor, keys: Tensor, tau: float) -> Tensor:
+    def __call__(self, queries: Tensor, keys: Tensor, others: Tensor, own: Tensor, tau: float) -> Tensor:
         return F.softmax(queries @ keys.T / (self.sharpen * tau), 1)
 
 
 class MutualNearest:
     """One-hot at the nearest key, where no other entry of the query's own modality is nearer to that key.
 
-    A query's own entry does not compete. `-cmkd` of the method notes: GMP alone, so nothing within a modality.
+    A query's own entry does not compete. `-cmkd` of the method notes: GMP alone.
     """
 
-    def across(self, queries: Tensor, keys: Tensor, others: Tensor, own: Tensor, tau: float) -> Tensor:
+    def __call__(self, queries: Tensor, keys: Tensor, others: Tensor, own: Tensor, tau: float) -> Tensor:
         similarity, best = (queries @ keys.T).max(1)
         rivals = keys[best] @ others.T
         rivals[torch.arange(len(own), device=own.device), own] = -torch.inf
         mutual = similarity >= rivals.max(1).values
         return F.one_hot(best, len(keys)).to(queries.dtype) * mutual[:, None]
 
-    def within(self, queries: Tensor, keys: Tensor, tau: float) -> Tensor:
-        return torch.zeros(len(queries), len(keys))
-
 
 class NoTarget:
     """Rows of zeros: nothing is learned from the target."""
 
-    def across(self, queries: Tensor, keys: Tensor, others: Tensor, own: Tensor, tau: float) -> Tensor:
-        return torch.zeros(len(queries), len(keys))
-
-    def within(self, queries: Tensor, keys: Tensor, tau: float) -> Tensor:
+    def __call__(self, queries: Tensor, keys: Tensor, others: Tensor, own: Tensor, tau: float) -> Tensor:
         return torch.zeros(len(queries), len(keys))
 
 

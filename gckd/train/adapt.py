@@ -43,6 +43,11 @@ class SourceOnly:
     def __init__(self, parts: Parts) -> None:
         self.parts, self.config = parts, parts.config
 
+    def warm_start(self) -> None:
+        """Fill the banks that the terms read, before the first step."""
+        parts = self.parts
+        parts.banks.warm_start_source(parts.teacher.model(), parts.feed.source, self.config.seed)
+
     def terms(self, step: int) -> dict[str, Tensor]:
         """Loss terms of step `step` (from 0), each a scalar."""
         batch = self.parts.feed.source.batch(step)
@@ -99,6 +104,11 @@ class SourceOnly:
 class CrossDomain(SourceOnly):
     """GCKD: the source terms, and the target terms that banks, graph and teacher make possible."""
 
+    def warm_start(self) -> None:
+        super().warm_start()
+        parts = self.parts
+        parts.banks.warm_start_target(parts.teacher.model(), parts.feed.target, self.config.seed)
+
     def terms(self, step: int) -> dict[str, Tensor]:
         parts = self.parts
         source, target = parts.feed.source.batch(step), parts.feed.target.batch(step)
@@ -108,7 +118,7 @@ class CrossDomain(SourceOnly):
         student = self.encode(source, "source", step)
         soft, alpha = self.source_soft_targets(known, views), self.alpha(step)
         terms = {"source_contrastive": self.contrastive(student, source, soft, alpha)}
-        terms |= self.fusion_terms(student, source, step)
+        terms |= self.fusion_terms(student, source, step) | {"graph": self.graph_term(known, views, source)}
         return terms | self.target_terms(self.encode(target, "target", step), known, views, entries, step)
 
     def alpha(self, step: int) -> float:
@@ -124,6 +134,19 @@ class CrossDomain(SourceOnly):
             F.softmax(known.source_image.detach() @ views.source_text.T / tau, 1),
             F.softmax(known.source_text.detach() @ views.source_image.T / tau, 1),
         )
+
+    def graph_term(self, known: Propagated, views: BankViews, batch: SourceBatch) -> Tensor:
+        """Identity-aware contrastive loss of the propagated source batch: the labels that a learned GNN can have.
+
+        Banks and teacher are constants here, so its gradient reaches the convolutions' weights and nothing else.
+        """
+        banks, tau = self.parts.banks, self.parts.student.tau.detach()
+        by_text = identity_targets(batch.identities, banks.source_text.identities[: len(banks.source_text)])
+        by_image = identity_targets(batch.identities, banks.source_image.identities[: len(banks.source_image)])
+        return (
+            soft_cross_entropy(known.source_image @ views.source_text.T / tau, by_text)
+            + soft_cross_entropy(known.source_text @ views.source_image.T / tau, by_image)
+        ) / 2
 
     def propagate(self, views: BankViews, entries: Entries) -> Propagated:
         """Eq. 3-4: one graph per modality over the banks of both domains; the newest entries are the inputs."""
@@ -147,14 +170,12 @@ class CrossDomain(SourceOnly):
             (student.image, known.target_image, banks.target_image, banks.target_text, entries.target_image),
             (student.text, known.target_text, banks.target_text, banks.target_image, entries.target_text),
         )
-        across, within = tau.new_zeros(()), tau.new_zeros(())
+        loss = tau.new_zeros(())
         for query, z, own, other, place in sides:
-            keys, others = self.view(other), self.view(own)
-            wanted = self.parts.targets.across(z.detach(), keys, others, place, float(tau.detach()))
-            across = across + soft_cross_entropy(self.logits(query, own, other) / tau, wanted) / 2
-            wanted = self.parts.targets.within(z.detach(), others, float(tau.detach()))
-            within = within + soft_cross_entropy(self.logits(query, own, own) / tau, wanted) / 2
-        terms = {"target_contrastive": across, "target_intra": within}
+            keys = self.view(other)
+            wanted = self.parts.targets(z.detach(), keys, self.view(own), place, float(tau.detach()))
+            loss = loss + soft_cross_entropy(self.logits(query, own, other) / tau, wanted) / 2
+        terms = {"target_contrastive": loss}
         if step % self.config.adapt.fusion_every == 0:
             queries = Queries(student.image, student.text, student.tokens, known.target_image, known.target_text)
             matching = self.parts.matching(queries, views)

@@ -15,7 +15,7 @@ from gckd.model.albef import AlbefModel
 from gckd.train.randomness import generator
 
 WARM_BATCH = 256  # examples per forward pass when banks are filled
-MEAN_SAMPLE = 2048  # examples behind a mean embedding
+MEAN_SAMPLE = 1024  # examples behind a mean embedding
 
 
 class BankViews(NamedTuple):
@@ -64,22 +64,20 @@ class Banks(nn.Module):
             self.target_text.push(texts, target.caption_rows),
         )
 
-    def warm_start(self, model: AlbefModel, source: SourceLoader, target: TargetLoader, seed: int) -> None:
-        """Fill every bank with embeddings of examples in a seeded random order, before the first step."""
-
-        def order(count: int, bank: MemoryBank, stream: str) -> tuple[Tensor, ...]:
-            random = generator(seed, "warm-start/" + stream)
-            return torch.split(torch.randperm(count, generator=random)[: len(bank.embeddings)], WARM_BATCH)
-
-        for rows in order(source.image_count, self.source_image, "source-image"):
+    def warm_start_source(self, model: AlbefModel, source: SourceLoader, seed: int) -> None:
+        """Fill Q_SI and Q_ST with embeddings of examples in a seeded random order, before the first step."""
+        for rows in _order(source.image_count, self.source_image, seed, "source-image"):
             images, _ = embed_clean(model, images=source.images_at(rows))
             self.source_image.push(images, rows, source.identities_at(rows, "image"))
-        for rows in order(source.caption_count, self.source_text, "source-text"):
+        for rows in _order(source.caption_count, self.source_text, seed, "source-text"):
             _, texts = embed_clean(model, tokens=source.tokens_at(rows))
             self.source_text.push(texts, rows, source.identities_at(rows, "caption"))
-        for rows in order(target.image_count, self.target_image, "target-image"):
+
+    def warm_start_target(self, model: AlbefModel, target: TargetLoader, seed: int) -> None:
+        """The same for Q_TI and Q_TT, without identities."""
+        for rows in _order(target.image_count, self.target_image, seed, "target-image"):
             self.target_image.push(embed_clean(model, images=target.images_at(rows))[0], rows)
-        for rows in order(target.caption_count, self.target_text, "target-text"):
+        for rows in _order(target.caption_count, self.target_text, seed, "target-text"):
             self.target_text.push(embed_clean(model, tokens=target.tokens_at(rows))[1], rows)
 
     def all(self) -> tuple[MemoryBank, MemoryBank, MemoryBank, MemoryBank]:
@@ -95,8 +93,14 @@ class Banks(nn.Module):
         return BankViews(*(centred(bank.filled(), mean) for bank, mean in zip(self.all(), means, strict=True)))
 
 
+def _order(count: int, bank: MemoryBank, seed: int, stream: str) -> tuple[Tensor, ...]:
+    """Batches of row numbers that fill the bank once."""
+    rows = torch.randperm(count, generator=generator(seed, "warm-start/" + stream))[: len(bank.embeddings)]
+    return torch.split(rows, WARM_BATCH)
+
+
 def train_means(model: AlbefModel, loader: SourceLoader | TargetLoader, centre: bool) -> tuple[Tensor, Tensor]:
-    """Mean image and text embedding [d] over (at most 2,048 of) a train split: what evaluation is centred by.
+    """Mean image and text embedding [d] over (at most 1,024 of) a train split: what evaluation is centred by.
 
     Unlabelled: of the target it reads images and captions alone. Zero without centring.
     """

@@ -28,9 +28,7 @@ def inspect(parts: Parts) -> dict[str, float]:
     own = torch.arange(len(views.target_image))[-SAMPLE:]
     queries = parts.propagate[0](torch.cat((views.source_image, views.target_image)), own + len(views.source_image))
     similarity = queries @ views.target_text.T
-    seen["target_entropy"] = float(
-        entropy(parts.targets.across(queries, views.target_text, views.target_image, own, tau))
-    )
+    seen["target_entropy"] = float(entropy(parts.targets(queries, views.target_text, views.target_image, own, tau)))
     seen["bank_entropy"] = float(entropy(F.softmax(views.target_image[own] @ views.target_text.T / tau, 1)))
     if isinstance(config.distill.matching, CrossDomainMatching):
         seen["accepted_share"] = float((similarity.max(1).values > config.distill.matching.delta).float().mean())

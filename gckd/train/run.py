@@ -13,7 +13,7 @@ from gckd.config.schema import Config
 from gckd.data.records import EvaluationSet
 from gckd.errors import InputError
 from gckd.model.albef import AlbefModel
-from gckd.train.adapt import step_of
+from gckd.train.adapt import SourceOnly, step_of
 from gckd.train.banks import train_means
 from gckd.train.data import Datasets, open_datasets
 from gckd.train.evaluate import Retriever
@@ -54,12 +54,13 @@ def run(config: Config, *, cache: Path, out: Path, report: Report = lambda progr
     student = build_model(config, datasets.tokenizer)
     student.load_state_dict(start["modules"]["model"])
     parts = build_parts(config, feed, student)
-    stage = _adaptation(config, datasets, parts, report)
+    step = step_of(parts)
+    stage = _adaptation(config, datasets, parts, step, report)
     checkpoint = out / CHECKPOINT
     begun = time.perf_counter()
     if config.graph.memory.warm_start and not checkpoint.exists():
         report(Progress("warm-start", 0, 1, {}, None))
-        parts.banks.warm_start(parts.teacher.model(), feed.source, feed.target, config.seed)
+        step.warm_start()
     warm_seconds = time.perf_counter() - begun
     stage.run(checkpoint)
     report(Progress("evaluate", 0, 1, {}, None))
@@ -89,8 +90,7 @@ def evaluate_checkpoint(config: Config, checkpoint: Path, cache: Path, split: st
     return _evaluate(config, datasets, student, feed, split)
 
 
-def _adaptation(config: Config, datasets: Datasets, parts: Parts, report: Report) -> Stage:
-    step = step_of(parts)
+def _adaptation(config: Config, datasets: Datasets, parts: Parts, step: SourceOnly, report: Report) -> Stage:
     source_val = datasets.labelled(datasets.source, "val", config.data)
     # Read for the curves alone: nothing that trains or selects sees what the monitor returns.
     target_val = datasets.labelled(datasets.target, "val", config.data)

@@ -60,10 +60,13 @@ def test_conflicting_edits_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value"), [("adapt.steps", 400), ("adapt.lr", 3e-4), ("graph.propagate", "gnn"), ("weights", {})]
+    ("path", "value"), [("adapt.steps", 7), ("adapt.lr", 0.25), ("graph.propagate", "gnn"), ("weights", {})]
 )
 def test_edits_that_change_nothing_are_refused(path: str, value: Any) -> None:
-    (problem,) = problems_of({path: value})
+    config = apply(preset("tiny"), {"adapt.steps": 7, "adapt.lr": 0.25, "graph.propagate": Gnn()})
+    with pytest.raises(ConfigError) as refused:
+        apply(config, {path: value})
+    (problem,) = refused.value.problems
     assert problem.startswith(f"{path}: it is ")
     assert problem.endswith("already, so this edit changes nothing")
 

@@ -1,4 +1,7 @@
-"""Stand-ins for `gckd.train.prepare` and `run` that take milliseconds; importable on a Ray worker."""
+"""Stand-ins for `gckd.train.prepare` and `run`, importable on a Ray worker.
+
+They take no time, or as many seconds a step as FAKE_SECONDS says (FAKE_ABLATED_SECONDS without the graph).
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ def prepare(config: Config, *, cache: Path, report: Report) -> None:
     if config.seed == PREPARE_FAIL_SEED:
         raise RuntimeError("no source model")
     report(Progress("pretrain", 1, 1, {"loss": 2.0}, None))
-    time.sleep(float(os.environ.get("FAKE_SECONDS", "0.05")))
+    time.sleep(float(os.environ.get("FAKE_SECONDS", "0")))
     _log(f"prepare end {config.seed}")
 
 
@@ -50,11 +53,12 @@ def run(config: Config, *, cache: Path, out: Path, report: Report = lambda _: No
     if config.seed == DEATH_SEED:
         os._exit(7)
     rank_1 = expected_rank_1(config)
+    variable = "FAKE_ABLATED_SECONDS" if isinstance(config.graph.propagate, NoPropagation) else "FAKE_SECONDS"
     curves: list[dict[str, float | int | str]] = []
     for step in range(1, 4):
         report(Progress("adapt", step, 3, {"loss": 1.0 / step}, rank_1 - 3 + step))
         curves.append({"stage": "adapt", "step": step, "name": "loss", "value": 1.0 / step})
-        _work(float(os.environ.get("FAKE_SECONDS", "0.05")))
+        _work(float(os.environ.get(variable, "0")))
     (out / "checkpoint.pt").write_text("weights")
     metrics = {"rank_1": rank_1, "rank_5": 90.0, "rank_10": 95.0, "map": rank_1 - 6, "minp": 40.0}
     _log(f"run end {config.seed} {out.parent.name}")

@@ -31,8 +31,7 @@ def finish(records: Records, run: Run) -> None:
 
 
 @pytest.fixture
-def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
-    monkeypatch.setenv("FAKE_SECONDS", "0")
+def runs(tmp_path: Path) -> list[Run]:
     return plan(preset("tiny"), {"-gmp": {"graph.propagate": "none"}}, 2, tmp_path)
 
 

@@ -67,6 +67,6 @@ def test_mutual_nearest_against_loops() -> None:
         assert found[row].tolist() == [float(chosen_back and j == best) for j in range(len(keys))]
 
 
-def test_no_target_teaches_nothing() -> None:
+def test_nothing_is_taught_without_targets() -> None:
     z = torch.eye(3)
     assert NoTarget()(z[:2], z, z, torch.tensor([0, 1]), 0.07).tolist() == [[0.0] * 3] * 2

@@ -86,9 +86,8 @@ def term(delta: float) -> tuple[CrossDomainMatchingTerm, FakeStudent]:
         tokens_at=lambda rows: rows[:, None], images_at=lambda rows: rows.to(torch.uint8)[:, None, None, None]
     )
     feed: Any = SimpleNamespace(source=loader, target=loader)
-    rows = {
-        "target_text": TARGET[1], "source_text": SOURCE[1], "target_image": TARGET[1] + 10, "source_image": SOURCE[1] + 10
-    }  # fmt: skip
+    rows = {"target_text": TARGET[1], "source_text": SOURCE[1]}
+    rows |= {"target_image": TARGET[1] + 10, "source_image": SOURCE[1] + 10}
     banks: Any = SimpleNamespace(**{name: SimpleNamespace(rows=value) for name, value in rows.items()})
     return CrossDomainMatchingTerm(CrossDomainMatching(delta=delta), feed, student, banks), student
 

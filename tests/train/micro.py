@@ -55,6 +55,7 @@ def micro(source: Path, target: Path) -> Config:
                 source_matching=0.5,
                 source_mlm=0.1,
                 target_contrastive=1.0,
+                graph=1.0,
                 target_matching=0.2,
             ),
             pretrain=s.Pretrain(**stage, ramp=0.5, memory=8, per_identity=2),

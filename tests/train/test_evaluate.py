@@ -83,7 +83,7 @@ def test_a_query_without_a_relevant_image_is_refused() -> None:
 
 
 class TableModel(nn.Module):
-    """Image i (a pixel of value i) and caption j (token j) have embeddings from a table and matching logits `matrix`."""
+    """Image i (a pixel of value i) and caption j (token j): embeddings from a table, matching logits `matrix`."""
 
     def __init__(self, images: Tensor, texts: Tensor, matrix: Tensor) -> None:
         super().__init__()

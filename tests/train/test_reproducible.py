@@ -10,7 +10,9 @@ import pytest
 
 from gckd.config import Config, apply
 from gckd.errors import InputError
+from gckd.train.data import open_datasets
 from gckd.train.loop import load_checkpoint
+from gckd.train.pretrain import pretrain_digest
 from tests.train.micro import STEPS, Interruption, differences, row, stop_at, trained
 
 Finished = Callable[[Config], dict[str, Any]]
@@ -19,16 +21,18 @@ CRASHES = [((), 1), ((), 3), ((), STEPS), (("gmp",), 3), (("cmkd",), 3), (("gmp"
 TIMED = {"/seconds"}  # wall clock, the one thing that differs
 
 
-def pretraining(cache: Path) -> dict[str, object]:
-    (path,) = (cache / "pretrain").glob("*/checkpoint.pt")
-    found: dict[str, object] = load_checkpoint(path)
-    return found
+def pretraining(config: Config, cache: Path) -> Any:
+    """The source model that a config's runs started from."""
+    name = pretrain_digest(config, open_datasets(config, cache, lambda progress: None))
+    return load_checkpoint(cache / "pretrain" / name / "checkpoint.pt")
 
 
-def test_same_seed_same_everything_from_nothing(config: Config, tmp_path: Path) -> None:
-    one, two = (trained(config, tmp_path / f"cache-{i}", tmp_path / f"run-{i}") for i in (1, 2))
-    assert set(differences(one, two)) <= TIMED
-    assert set(differences(pretraining(tmp_path / "cache-1"), pretraining(tmp_path / "cache-2"))) <= TIMED
+def test_same_seed_same_everything_from_nothing(
+    config: Config, cache: Path, tmp_path: Path, finished: Finished
+) -> None:
+    once, again = finished(config), trained(config, tmp_path / "cache", tmp_path / "run")
+    assert set(differences(once, again)) <= TIMED
+    assert set(differences(pretraining(config, cache), pretraining(config, tmp_path / "cache"))) <= TIMED
 
 
 def test_another_seed_gives_other_weights(config: Config, finished: Finished) -> None:
@@ -47,12 +51,13 @@ def test_interrupted_adaptation_goes_on(
 
 
 @pytest.mark.parametrize("step", [1, 3])
-def test_interrupted_pretraining_goes_on(config: Config, tmp_path: Path, finished: Finished, step: int) -> None:
+def test_interrupted_pretraining_goes_on(
+    config: Config, cache: Path, tmp_path: Path, finished: Finished, step: int
+) -> None:
     with pytest.raises(Interruption):
-        trained(config, tmp_path / "cache-cut", tmp_path / "cut", stop_at("pretrain", step))
-    assert set(differences(trained(config, tmp_path / "cache-cut", tmp_path / "cut"), finished(config))) <= TIMED
-    trained(config, tmp_path / "cache-whole", tmp_path / "whole")
-    assert set(differences(pretraining(tmp_path / "cache-cut"), pretraining(tmp_path / "cache-whole"))) <= TIMED
+        trained(config, tmp_path / "cache", tmp_path / "run", stop_at("pretrain", step))
+    assert set(differences(trained(config, tmp_path / "cache", tmp_path / "run"), finished(config))) <= TIMED
+    assert set(differences(pretraining(config, tmp_path / "cache"), pretraining(config, cache))) <= TIMED
 
 
 def test_checkpoint_holds_banks_and_teacher(config: Config, finished: Finished) -> None:

@@ -88,7 +88,7 @@ def test_terms_of_each_row(config: Config, finished: Train, dropped: tuple[str, 
     curve = finished(row(config, *dropped))["curve"]
     terms = {str(point["name"]) for point in curve} & {field.name for field in dataclasses.fields(s.Weights)}
     source = {"source_contrastive", "source_matching", "source_mlm"}
-    target = {"target_contrastive"} if "gmp" not in dropped or "cmkd" not in dropped else set()
+    target = {"target_contrastive", "graph"} if "gmp" not in dropped or "cmkd" not in dropped else set()
     matching = {"target_matching"} if "cmkd" not in dropped else set()
     assert terms == source | target | matching
 
@@ -133,10 +133,15 @@ def test_every_toggle_changes_the_numbers(config: Config, student: Train, path: 
     assert differences(student(config), student(apply(config, {path: TOGGLES[path]})))
 
 
+WITHOUT = {"distill.matching": s.NoMatching()}
 SAME = [
-    ({"weights.target_matching": 0.0}, {"distill.matching": s.NoMatching()}),
+    ({"weights.target_matching": 0.0}, WITHOUT),
     (
-        {"weights.target_contrastive": 0.0, "distill.matching": s.NoMatching(), "distill.alpha": 0.0},
+        {
+            "weights.target_contrastive": 0.0,
+            "distill.matching": s.NoMatching(),
+            "distill.alpha": 0.0,
+        },
         {"distill.targets": s.NoTargets(), "distill.matching": s.NoMatching()},
     ),
 ]

@@ -1,0 +1,139 @@
+"""Seconds of a training step, row by row of the component table."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+if __name__ == "__main__":  # run as a script: the checkout it lies in, before any installed copy
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import click
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from ablations.catalog import drop_edits
+from benchmarks.timing import interleaved
+from gckd.config import PRESETS, Config, apply, parse_edits, preset
+from gckd.config.schema import Adapt, Pretrain
+from gckd.data.street import make_street
+from gckd.report.write import wide_console
+from gckd.train.adapt import step_of
+from gckd.train.data import Datasets, open_datasets
+from gckd.train.loop import Stage
+from gckd.train.parts import build_model, build_parts
+from gckd.train.pretrain import Pretraining
+from gckd.train.progress import Progress
+
+SOURCE, TARGET = "ICFG-PEDES", "RSTPReid"
+AT_LEAST_ONE = click.IntRange(min=1)
+ROWS = {
+    "source only (-gmp-cmkd)": ("gmp", "cmkd"),
+    "CMKD without GMP (-gmp)": ("gmp",),
+    "GMP without CMKD (-cmkd)": ("cmkd",),
+    "full": (),
+}
+
+
+def seconds_a_step(stage: Stage, period: int, folder: Path) -> float:
+    """Mean seconds of a step over whole periods of the schedule; the first and last step are left out."""
+    schedule: Pretrain | Adapt = stage.schedule  # type: ignore[assignment]
+    moments: list[float] = []
+
+    def report(_: Progress) -> None:
+        moments.append(time.perf_counter())
+
+    steps = period + 2
+    short = dataclasses.replace(schedule, steps=steps, evaluations=1)
+    dataclasses.replace(stage, schedule=short, report=report, curve=[]).run(folder / f"{time.monotonic_ns()}.pt")
+    return (moments[-2] - moments[0]) / period
+
+
+def weights_of(config: Config) -> dict[str, float]:
+    return {name: float(value) for name, value in dataclasses.asdict(config.weights).items()}
+
+
+def pretraining(config: Config, datasets: Datasets) -> Stage:
+    """Source pre-training from fresh weights."""
+    feed = datasets.feed(config, config.pretrain.batch, config.pretrain.per_identity)
+    model = build_model(config, datasets.tokenizer)
+    terms = Pretraining(config, feed, model).terms
+    return Stage("pretrain", "", 0, config.pretrain, {"model": model}, terms, weights_of(config), lambda done: {})
+
+
+def adaptation(config: Config, datasets: Datasets) -> Stage:
+    """Adaptation with warm banks; a step costs the same whatever the weights are, so they are fresh ones."""
+    feed = datasets.feed(config, config.adapt.batch)
+    parts = build_parts(config, feed, build_model(config, datasets.tokenizer))
+    step = step_of(parts)
+    step.warm_start()
+    return Stage(
+        name="adapt",
+        digest="",
+        seed=0,
+        schedule=config.adapt,
+        modules=parts.stateful(),
+        terms=step.terms,
+        weights=weights_of(config),
+        monitor=lambda done: {},
+        after=lambda: parts.teacher.follow(parts.student),
+    )
+
+
+def measurements(config: Config, datasets: Datasets, periods: int, folder: Path) -> dict[str, Callable[[], float]]:
+    """What is timed, by name."""
+    stages = {"pre-training": pretraining(config, datasets)}
+    for name, dropped in ROWS.items():
+        edits = drop_edits(frozenset(dropped), config) if dropped else {}
+        stages[name] = adaptation(apply(config, edits) if edits else config, datasets)
+    every = {"pretrain": config.pretrain.fusion_every, "adapt": config.adapt.fusion_every}
+    return {
+        name: functools.partial(seconds_a_step, stage, periods * every[stage.name], folder)
+        for name, stage in stages.items()
+    }
+
+
+@click.command()
+@click.option("--preset", "name", default="tiny", show_default=True, type=click.Choice(list(PRESETS)), help="Config.")
+@click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Edit of the config: adapt.batch=32.")
+@click.option("--ids", default=240, show_default=True, help="Train identities of the street: they bound the banks.")
+@click.option("--periods", default=2, show_default=True, type=AT_LEAST_ONE, help="Periods of fusion_every a round.")
+@click.option("--rounds", default=5, show_default=True, type=AT_LEAST_ONE, help="Rounds behind each median.")
+@click.option("--threads", default=1, show_default=True, type=AT_LEAST_ONE, help="Threads of torch.")
+def main(name: str, assignments: tuple[str, ...], ids: int, periods: int, rounds: int, threads: int) -> None:
+    """Seconds of one optimiser step: of pre-training, and of adaptation with and without the graph and the teacher.
+
+    A small street is drawn in a temporary folder. Matching and MLM are computed at every fusion_every-th step only, so
+    a round is a whole number of such periods and its value the mean over their steps; rows take turns, and the table
+    shows medians over rounds. Nothing is kept.
+
+    \b
+    python benchmarks/step.py --ids 1200            # banks as large as in the component table
+    python benchmarks/step.py --set adapt.batch=32
+    """
+    torch.set_num_threads(threads)
+    config, console = preset(name), wide_console()
+    config = apply(config, parse_edits(assignments)) if assignments else config
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        Console(stderr=True).print("drawing a street and filling the banks ...")
+        make_street(folder / "street", ids=ids, domains=(SOURCE, TARGET))
+        sides = {"data.source": str(folder / "street" / SOURCE), "data.target": str(folder / "street" / TARGET)}
+        config = apply(config, sides)
+        datasets = open_datasets(config, folder / "cache", lambda progress: None)
+        seconds = interleaved(measurements(config, datasets, periods, folder), rounds)
+    table = Table("step", "seconds", "x source only", caption=f"{name}, {threads} thread(s), {ids} train identities")
+    base = seconds["source only (-gmp-cmkd)"]
+    for row, value in seconds.items():
+        table.add_row(row, f"{value:.3f}", f"{value / base:.2f}")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
