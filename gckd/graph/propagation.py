@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch_geometric.nn import GATv2Conv, MessagePassing, SAGEConv
 
 from gckd.config.schema import Gnn
-from gckd.graph.knn import nearest
+from gckd.graph.knn import Neighbours, nearest
 
 
 class Smoothing(MessagePassing):  # type: ignore[misc]
@@ -81,7 +81,9 @@ class Propagation(nn.Module):
         """The inputs and what they depend on: L rounds of neighbours, each node's looked up once."""
         order, place = torch.unique(inputs, return_inverse=True)
         seen = torch.zeros(len(nodes), dtype=torch.bool, device=nodes.device)
-        found, receivers, fresh = [], [], order
+        found: list[Neighbours] = []
+        receivers: list[int] = []
+        fresh = order
         for _ in range(self.config.layers):
             found.append(nearest(nodes, fresh, self.config.k))
             receivers.insert(0, len(order))
