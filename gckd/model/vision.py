@@ -72,7 +72,7 @@ class PatchEmbed(nn.Module):
 class ConvEmbed(nn.Module):
     """The same tokens through 3 x 3 convolutions of stride 2 (Xiao et al., "Early convolutions", NeurIPS 2021).
 
-    A transformer trained from random weights on a few thousand images learns several times faster with it.
+    Meant for transformers trained from random weights on few images.
     """
 
     def __init__(self, patch: int, width: int) -> None:
