@@ -27,12 +27,13 @@ def draw_curves(points: Sequence[Point], path: Path) -> bool:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    colours = row_colours(points)
     panels = list(dict.fromkeys((p["stage"], p["name"]) for p in points))
     down = -(-len(panels) // _ACROSS)
     size = (_PANEL_INCHES[0] * _ACROSS, _PANEL_INCHES[1] * down)
     figure, axes = pyplot.subplots(down, _ACROSS, figsize=size, squeeze=False, layout="constrained")
     for axis, (stage, name) in zip(axes.flat, panels, strict=False):
-        _panel(axis, [p for p in points if (p["stage"], p["name"]) == (stage, name)])
+        _panel(axis, [p for p in points if (p["stage"], p["name"]) == (stage, name)], colours)
         axis.set_title(f"{stage}: {name}", fontsize=9)
         axis.set_xlabel("step", fontsize=8)
     for axis in axes.flat[len(panels) :]:
@@ -43,13 +44,21 @@ def draw_curves(points: Sequence[Point], path: Path) -> bool:
     return True
 
 
-def _panel(axis: Axes, points: Sequence[Point]) -> None:
-    for row in dict.fromkeys(p["row"] for p in points):
+def row_colours(points: Sequence[Point]) -> dict[str, str]:
+    """A colour for each row, the full method's first: the same in every panel, also where a row has no curve."""
+    rows = sorted({str(p["row"]) for p in points}, key=lambda row: (row.count("-"), row))
+    return {row: f"C{place}" for place, row in enumerate(rows)}
+
+
+def _panel(axis: Axes, points: Sequence[Point], colours: Mapping[str, str]) -> None:
+    present = {p["row"] for p in points}
+    for row in (row for row in colours if row in present):
         steps, means, widths = mean_curve([p for p in points if p["row"] == row])
-        (line,) = axis.plot(steps, means, label=row, linewidth=1.2, marker="." if len(steps) <= _FEW else "")
+        dots = "." if len(steps) <= _FEW else ""
+        axis.plot(steps, means, label=row, color=colours[row], linewidth=1.2, marker=dots)
         low = [m - w for m, w in zip(means, widths, strict=True)]
         high = [m + w for m, w in zip(means, widths, strict=True)]
-        axis.fill_between(steps, low, high, alpha=0.15, color=line.get_color(), linewidth=0)
+        axis.fill_between(steps, low, high, alpha=0.15, color=colours[row], linewidth=0)
     axis.tick_params(labelsize=7)
 
 

@@ -165,8 +165,8 @@ class TestCommands:
 
     def test_street_is_a_dataset(self, tmp_path: Path) -> None:
         folder = tmp_path / "street"
-        status, output = self.run("make", "street", folder, "--ids", 8, "--domains", "RSTPReid", "--sheet")
-        assert status == 0 and f"{folder / 'RSTPReid'}: train 40 images of 8 ids" in output
+        status, output = self.run("make", "street", folder, "--ids", 9, "--domains", "RSTPReid", "--sheet")
+        assert status == 0 and f"{folder / 'RSTPReid'}: train 15 images of 3 ids" in output
         assert (folder / "contact-sheet.png").is_file()
         assert self.run("check", folder)[0] == 0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -13,8 +15,8 @@ from gckd.graph.propagation import Identity, Propagation
 N, WIDTH, INPUTS = 60, 6, torch.tensor([59, 3, 17, 30])
 
 
-def gnn(conv: str = "smooth", layers: int = 2, **fields: float) -> Gnn:
-    return Gnn(**({"k": 3, "residual": 0.3, "temperature": 0.2, "conv": conv, "layers": layers} | fields))
+def gnn(conv: str = "smooth", layers: int = 2, residual: float = 0.3, temperature: float = 0.2) -> Gnn:
+    return Gnn(k=3, layers=layers, conv=conv, residual=residual, temperature=temperature)
 
 
 def unit_nodes(n: int = N) -> Tensor:
@@ -29,13 +31,13 @@ def edge_weights(nodes: Tensor, config: Gnn) -> Tensor:
     return (cosine / config.temperature).masked_fill(cosine < least, -torch.inf).softmax(1)
 
 
-def dense_sage(conv: nn.Module, x: Tensor, linked: Tensor) -> Tensor:
+def dense_sage(conv: Any, x: Tensor, linked: Tensor) -> Tensor:
     mean = linked.double() @ x / linked.sum(1, keepdim=True)
     out: Tensor = mean @ conv.lin_l.weight.T + conv.lin_l.bias + x @ conv.lin_r.weight.T
     return out
 
 
-def dense_gatv2(conv: nn.Module, x: Tensor, linked: Tensor) -> Tensor:
+def dense_gatv2(conv: Any, x: Tensor, linked: Tensor) -> Tensor:
     sent = x @ conv.lin_l.weight.T + conv.lin_l.bias
     received = x @ conv.lin_r.weight.T + conv.lin_r.bias
     score = (F.leaky_relu(received[:, None] + sent[None], 0.2) * conv.att.flatten()).sum(2)
@@ -46,7 +48,7 @@ def dense_gatv2(conv: nn.Module, x: Tensor, linked: Tensor) -> Tensor:
 DENSE = {"sage": dense_sage, "gatv2": dense_gatv2}
 
 
-def whole_graph(nodes: Tensor, module: Propagation) -> Tensor:
+def whole_graph(nodes: Tensor, module: Any) -> Tensor:
     """Every layer on every node, by matrices."""
     config, x = module.config, nodes
     weights = edge_weights(nodes, config)
@@ -59,10 +61,10 @@ def whole_graph(nodes: Tensor, module: Propagation) -> Tensor:
     return x
 
 
-def made(config: Gnn, *, learned: bool = True) -> Propagation:
+def made(config: Gnn, *, learned: bool = True) -> Any:
     """A module in double precision; its zero-initialised gates are drawn at random if `learned`."""
     torch.manual_seed(3)
-    module = Propagation(config, WIDTH).double()
+    module: Any = Propagation(config, WIDTH).double()
     for gate in module.gates if learned else ():
         nn.init.normal_(gate.weight)
     return module

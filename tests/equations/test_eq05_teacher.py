@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -62,9 +64,9 @@ def test_m_0_is_the_student() -> None:
 
 
 def test_tied_weights_are_averaged_once() -> None:
-    model = nn.ModuleDict({"words": nn.Embedding(3, 2), "decoder": nn.Linear(2, 3, bias=False)})
+    model: Any = nn.ModuleDict({"words": nn.Embedding(3, 2), "decoder": nn.Linear(2, 3, bias=False)})
     model["decoder"].weight = model["words"].weight
-    teacher = EmaTeacher(Ema(m=0.5), model)
+    teacher: Any = EmaTeacher(Ema(m=0.5), model)
     start = model["words"].weight.detach().clone()
     with torch.no_grad():
         model["words"].weight.zero_()

@@ -133,6 +133,18 @@ def test_every_toggle_changes_the_numbers(config: Config, student: Train, path: 
     assert differences(student(config), student(apply(config, {path: TOGGLES[path]})))
 
 
+@pytest.mark.parametrize("conv", ["sage", "gatv2"])
+def test_a_learned_convolution_learns(config: Config, finished: Train, conv: str) -> None:
+    """The graph term alone reaches its weights; through the pseudo targets they reach the student."""
+    config = apply(config, {"graph.propagate.conv": conv})
+    taught, untaught = finished(config)["modules"], finished(apply(config, {"weights.graph": 0.0}))["modules"]
+    gates = [name for name in taught["propagate"] if ".gates." in name]
+    assert len(gates) == 4  # two layers for each modality
+    assert all(bool(taught["propagate"][name].any()) for name in gates)
+    assert not any(bool(untaught["propagate"][name].any()) for name in gates)
+    assert differences(taught["student"], untaught["student"])
+
+
 WITHOUT = {"distill.matching": s.NoMatching()}
 SAME = [
     ({"weights.target_matching": 0.0}, WITHOUT),

@@ -166,8 +166,8 @@ def make_street(
 
     Args:
         root: the folder to make. If it already holds this very street, nothing is drawn; any other content is refused.
-        ids: train identities a domain; there are `ids // 4` more for test (at least 8) and `ids // 12` for val (at
-            least 4), which a domain without a val split adds to train.
+        ids: train identities a domain (RSTPReid a third); there are `ids // 4` more for test (at least 8) and
+            `ids // 12` for val (at least 4), which a domain without a val split adds to train.
         shift: how far the domains are apart: 0 for none (same cameras, words and frequencies), 1 for severe.
         seed: the same arguments give the same bytes, whatever `workers` and the other domains.
         domains: which datasets to write.
