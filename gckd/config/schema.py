@@ -298,6 +298,9 @@ class Config:
         nodes = 2 * capacity
         if isinstance(gnn, Gnn) and gnn.k >= nodes:
             yield f"graph.propagate.k: K = {gnn.k} is outside its limit: < {nodes} nodes (two banks of C = {capacity})"
+        patch = self.backbone.vision.patch
+        if self.backbone.vision.stem == "conv" and patch & (patch - 1):
+            yield f"backbone.vision.patch: {patch} is outside its limit: a power of 2 where backbone.vision.stem = conv"
         for axis, size in (("height", self.data.height), ("width", self.data.width)):
             if size % self.backbone.vision.patch:
                 yield f"data.{axis}: {size} is not a multiple of backbone.vision.patch = {self.backbone.vision.patch}"

@@ -37,10 +37,12 @@ class MemoryBank(nn.Module):
 
     @torch.no_grad()
     def push(self, embeddings: Tensor, rows: Tensor, identities: Tensor | None = None) -> Tensor:
-        """Write B entries over the oldest ones; returns their positions [B].
+        """Write B entries, each over its own older embedding or else over the oldest entry; returns their places [B].
+
+        An example that was in the bank twice would be its own nearest neighbour.
 
         Args:
-            embeddings: [B, d] unit vectors; rows, identities: [B].
+            embeddings: [B, d] unit vectors; rows, identities: [B], rows all different.
 
         Raises:
             ValueError: B exceeds the capacity, so that a batch would overwrite itself.
@@ -48,14 +50,26 @@ class MemoryBank(nn.Module):
         batch, capacity = len(embeddings), len(self.embeddings)
         if batch > capacity:
             raise ValueError(f"a batch of {batch} does not fit a bank of C = {capacity}")
-        where = (self.pointer + torch.arange(batch, device=self.pointer.device)) % capacity
+        where = self._places(rows)
         self.embeddings[where] = embeddings.to(self.embeddings)
         self.rows[where] = rows
         if identities is not None:
             self.identities[where] = identities
-        self.pointer.copy_((self.pointer + batch) % capacity)
-        self.count.copy_((self.count + batch).clamp(max=capacity))
         return where
+
+    def _places(self, rows: Tensor) -> Tensor:
+        """Where each of `rows` [B] goes; moves pointer and fill count on."""
+        capacity = len(self.rows)
+        same = self.rows[None, :] == rows[:, None]
+        known = same.any(1)
+        places = same.int().argmax(1)
+        queue = (self.pointer + torch.arange(capacity, device=rows.device)) % capacity
+        queue = queue[~torch.isin(queue, places[known])][: int((~known).sum())]
+        places[~known] = queue
+        if len(queue):
+            self.pointer.copy_((queue[-1] + 1) % capacity)
+        self.count.copy_((self.count + len(queue)).clamp(max=capacity))
+        return places
 
     def filled(self) -> Tensor:
         """The written part of the embeddings, [count, d]. FIFO fills positions in order, so it is a prefix."""

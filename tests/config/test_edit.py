@@ -193,3 +193,8 @@ def test_limits_at_their_bounds(limits: Limits, inside: list[Any], outside: list
 
 def test_presets_have_no_range_problems_at_all() -> None:
     assert all(not range_problems(preset(name)) for name in ("tiny", "small", "base"))
+
+
+def test_a_convolutional_stem_halves() -> None:
+    (problem,) = problems_of({"backbone.vision.patch": 12, "data.height": 48, "data.width": 24})
+    assert problem.startswith("backbone.vision.patch: 12 is outside its limit: a power of 2")

@@ -80,3 +80,22 @@ def test_centring_takes_a_common_offset_away() -> None:
     z = z - z.mean(0)
     shifted = z + torch.full((8,), 3.0)
     torch.testing.assert_close(centred(shifted, shifted.mean(0)), F.normalize(z, dim=1), atol=1e-5, rtol=0)
+
+
+def test_no_example_is_in_a_bank_twice() -> None:
+    """Against a list kept by hand: an example known already is renewed in place, others replace the oldest."""
+    random = torch.Generator().manual_seed(3)
+    bank, places, pointer = MemoryBank(6, 2), [-1] * 6, 0
+    for step in range(40):
+        rows = torch.randperm(9, generator=random)[:3]
+        known = {row: places.index(row) for row in rows.tolist() if row in places}
+        for row in rows.tolist():
+            if row in known:
+                continue
+            while pointer in known.values():
+                pointer = (pointer + 1) % 6
+            places[pointer], pointer = row, (pointer + 1) % 6
+        where = bank.push(torch.stack((rows.float(), torch.full((3,), float(step))), 1), rows)
+        assert bank.rows.tolist() == places
+        assert bank.embeddings[where].tolist() == [[row, step] for row in rows.tolist()]
+        assert len(bank) == sum(row >= 0 for row in places)
