@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from benchmarks.timing import interleaved, timed
 from gckd.config.schema import Gnn
+from gckd.graph.neighbourhood import neighbourhood
 from gckd.graph.propagation import Propagation
 from gckd.report.write import wide_console
 
@@ -62,7 +63,8 @@ def compare(capacity: int, config: Gnn, batch: int, width: int, dense: bool, rou
         if gap > TOLERANCE:
             raise click.ClickException(f"C = {capacity}: two-hop and {name} differ by {gap:.1e}, more than {TOLERANCE}")
     seconds = interleaved({name: timed(work) for name, work in works.items()}, rounds)
-    cells = [f"{capacity:,}", f"{len(module.neighbourhood(nodes, inputs).order):,}", f"{seconds['two-hop']:.4f}"]
+    touched = len(neighbourhood(nodes, inputs, config.layers, config.k, config.temperature).order)
+    cells = [f"{capacity:,}", f"{touched:,}", f"{seconds['two-hop']:.4f}"]
     for name in ("lists", "matrices"):
         known = name in seconds
         cells += [f"{seconds[name]:.3f}", f"{seconds[name] / seconds['two-hop']:.1f} x"] if known else ["-", "-"]

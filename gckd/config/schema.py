@@ -30,6 +30,12 @@ class TrainedTokenizer:
 
     kind: ClassVar[str] = "trained"
     vocab_size: int = knob(1500, "at most this many word pieces", unit="tokens", ge=32, le=200_000)
+    unseen: str = knob(
+        "mask",
+        "what a word that the source never showed means when adaptation starts: what [MASK] means, or what its random "
+        "initial weights happen to mean",
+        choices=("mask", "keep"),
+    )
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ class Vision:
     )
     width: int = knob(64, "token width", ge=8, le=4096)
     depth: int = knob(3, "blocks", ge=1, le=64)
-    heads: int = knob(4, "attention heads", ge=1, le=64)
+    heads: int = knob(2, "attention heads", ge=1, le=64)
     mlp_ratio: float = knob(4.0, "hidden width of the MLP / token width", gt=0, le=16)
 
 
@@ -79,7 +85,7 @@ class Text:
     width: int = knob(64, "token width", ge=8, le=4096)
     depth: int = knob(2, "text-only layers", ge=1, le=64)
     fusion_depth: int = knob(1, "layers with cross-attention to the image", ge=1, le=64)
-    heads: int = knob(4, "attention heads", ge=1, le=64)
+    heads: int = knob(2, "attention heads", ge=1, le=64)
     mlp_ratio: float = knob(4.0, "hidden width of the MLP / token width", gt=0, le=16)
     dropout: float = knob(0.0, "dropout in the text layers", ge=0, lt=1)
 
@@ -121,6 +127,17 @@ class Gnn:
 
 
 @dataclass(frozen=True)
+class Diffusion:
+    """Message passing on pseudo similarities instead of embeddings, over the KNN graphs of the two target banks."""
+
+    kind: ClassVar[str] = "diffusion"
+    k: int = knob(10, "K: neighbours per node", unit="nodes", ge=1, le=1024)
+    layers: int = knob(2, "L: propagation layers", ge=1, le=3)
+    residual: float = knob(0.4, "weight of a node's own similarities against its neighbours', per layer", ge=0, le=1)
+    temperature: float = knob(0.05, "edge weights are softmax(cosine / temperature) over a node's K edges", gt=0, le=10)
+
+
+@dataclass(frozen=True)
 class NoPropagation:
     """No graph: embeddings pass through unchanged."""
 
@@ -132,7 +149,9 @@ class Graph:
     """What is remembered and how it is propagated."""
 
     memory: Memory = part(Memory, "embedding memory")
-    propagate: Gnn | NoPropagation = part(Gnn, "GMP, or none")
+    propagate: Gnn | Diffusion | NoPropagation = part(
+        Gnn, "GMP: of embeddings (gnn), of pseudo similarities (diffusion), or none"
+    )
 
 
 # -- distillation ----------------------------------------------------------------------------------------------------
@@ -159,6 +178,8 @@ class SoftTargets:
 
     kind: ClassVar[str] = "soft"
     sharpen: float = knob(0.5, "targets use temperature sharpen x tau", gt=0, le=4)
+    agree: bool = knob(True, "multiply p(key | query) by p(query | key): both directions must agree")
+    confidence: float = knob(0.5, "a row weighs exp(-confidence x its entropy in nats); 0 = all alike", ge=0, le=10)
 
 
 @dataclass(frozen=True)
@@ -249,7 +270,7 @@ class Adapt:
 
     steps: int = knob(120, "optimiser steps", unit="steps", ge=1, le=10_000_000)
     batch: int = knob(64, "B: examples per domain and step", unit="pairs", ge=2, le=65_536)
-    lr: float = knob(1e-3, "peak learning rate", gt=0, le=1)
+    lr: float = knob(3e-3, "peak learning rate", gt=0, le=1)
     warmup: float = knob(0.1, "share of the steps with rising learning rate", ge=0, lt=1)
     weight_decay: float = knob(0.02, "AdamW weight decay, not on 1-D parameters", ge=0, le=10)
     clip: float = knob(1.0, "gradients are clipped to this norm", gt=0, le=1e6)
@@ -295,9 +316,10 @@ class Config:
         if 0 < self.pretrain.memory < self.pretrain.batch:
             yield f"pretrain.memory: {self.pretrain.memory} is outside its limit: 0, or >= {self.pretrain.batch}"
         gnn = self.graph.propagate
-        nodes = 2 * capacity
-        if isinstance(gnn, Gnn) and gnn.k >= nodes:
-            yield f"graph.propagate.k: K = {gnn.k} is outside its limit: < {nodes} nodes (two banks of C = {capacity})"
+        filled, what = (capacity, "of C") if self.graph.memory.warm_start else (batch, "first batches in cold banks, B")
+        nodes = node_count(gnn, filled, filled)
+        if not isinstance(gnn, NoPropagation) and gnn.k >= nodes:
+            yield f"graph.propagate.k: K = {gnn.k} is outside its limit: < {nodes} nodes ({what} = {filled})"
         patch = self.backbone.vision.patch
         if self.backbone.vision.stem == "conv" and patch & (patch - 1):
             yield f"backbone.vision.patch: {patch} is outside its limit: a power of 2 where backbone.vision.stem = conv"
@@ -314,3 +336,8 @@ class Config:
             yield "distill.targets: 'soft' needs a teacher, and distill.teacher is 'none'"
         if isinstance(self.distill.targets, MutualNeighbours) and isinstance(gnn, NoPropagation):
             yield "distill.targets: 'mutual' needs the graph, and graph.propagate is 'none'"
+
+
+def node_count(propagate: Gnn | Diffusion | NoPropagation, source: int, target: int) -> int:
+    """Nodes of a graph over a source bank and a target bank of one modality with so many entries."""
+    return source + target if isinstance(propagate, Gnn) else target

@@ -44,6 +44,7 @@ class _Loader:
     def __init__(self, pool: _Pool, batch: int, seed: int) -> None:
         self._pool, self._batch, self._seed = pool, batch, seed
         self.image_count, self.caption_count = len(pool.pixels), len(pool.ids)
+        self.words = torch.from_numpy(np.unique(pool.ids))  # token ids that occur in the split's captions
 
     def images_at(self, rows: torch.Tensor) -> torch.Tensor:
         """Images [b, 3, H, W] uint8 at rows [b] of the split."""

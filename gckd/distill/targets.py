@@ -9,48 +9,55 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.schema import SoftTargets
+from gckd.graph.similarity import Side, Similarity
 
 
 class Targets(Protocol):
-    """Target distributions [B, N] of B query embeddings over N keys of the other modality; zero rows teach nothing.
+    """Target distributions [B, N] of a side's B queries over its N keys; a row's sum is its weight."""
 
-    `others` [M, d] is the bank of the queries' own modality and `own` [B] the queries' places in it.
-    """
-
-    def __call__(self, queries: Tensor, keys: Tensor, others: Tensor, own: Tensor, tau: float) -> Tensor: ...
+    def __call__(self, side: Side, tau: float) -> Tensor: ...
 
 
 class PseudoSimilarity:
-    """s = softmax(z . Q / (sharpen tau)): the teacher's own similarities, soft (eq. 6-7)."""
+    """s = p(key | query), times p(query | key) if both directions must agree, at temperature sharpen tau (eq. 6-7).
 
-    def __init__(self, config: SoftTargets) -> None:
-        self.sharpen = config.sharpen
+    Rows weigh exp(-confidence x entropy), 1 on average: what the teacher is sure of teaches more.
+    """
 
-    def __call__(self, queries: Tensor, keys: Tensor, others: Tensor, own: Tensor, tau: float) -> Tensor:
-        return F.softmax(queries @ keys.T / (self.sharpen * tau), 1)
+    def __init__(self, config: SoftTargets, similarity: Similarity) -> None:
+        self.config, self.similarity = config, similarity
+
+    def __call__(self, side: Side, tau: float) -> Tensor:
+        found = self.similarity(side, self.config.sharpen * tau, self.config.agree)
+        # A row whose directions have nothing in common cannot be normalised and teaches nothing.
+        wanted = found / found.sum(1, keepdim=True).clamp(min=torch.finfo(found.dtype).tiny)
+        weight = torch.exp(-self.config.confidence * entropies(wanted))
+        return wanted * (weight / weight.mean())[:, None]
 
 
 class MutualNearest:
-    """One-hot at the nearest key, where no other entry of the query's own modality is nearer to that key.
+    """One-hot at the nearest key, where the query is the nearest of its own bank to that key too.
 
-    A query's own entry does not compete. `-cmkd` of the method notes: GMP alone.
+    `-cmkd` of the method notes: GMP alone.
     """
 
-    def __call__(self, queries: Tensor, keys: Tensor, others: Tensor, own: Tensor, tau: float) -> Tensor:
-        similarity, best = (queries @ keys.T).max(1)
-        rivals = keys[best] @ others.T
-        rivals[torch.arange(len(own), device=own.device), own] = -torch.inf
-        mutual = similarity >= rivals.max(1).values
-        return F.one_hot(best, len(keys)).to(queries.dtype) * mutual[:, None]
+    def __init__(self, similarity: Similarity) -> None:
+        self.similarity = similarity
+
+    def __call__(self, side: Side, tau: float) -> Tensor:
+        best = self.similarity(side, tau, agree=False).argmax(1)
+        back = Side(side.keys[best], best, side.keys, side.own)
+        mutual = self.similarity(back, tau, agree=False).argmax(1) == side.place
+        return F.one_hot(best, len(side.keys)).to(side.queries.dtype) * mutual[:, None]
 
 
 class NoTarget:
     """Rows of zeros: nothing is learned from the target."""
 
-    def __call__(self, queries: Tensor, keys: Tensor, others: Tensor, own: Tensor, tau: float) -> Tensor:
-        return torch.zeros(len(queries), len(keys))
+    def __call__(self, side: Side, tau: float) -> Tensor:
+        return torch.zeros(len(side.queries), len(side.keys))
 
 
-def entropy(distribution: Tensor) -> Tensor:
-    """Mean entropy in nats of the rows of [B, N]; rows of zeros count as 0."""
-    return -torch.xlogy(distribution, distribution).sum(1).mean()
+def entropies(distribution: Tensor) -> Tensor:
+    """Entropy in nats of each row of [B, N] -> [B]; a row of zeros has 0."""
+    return -torch.xlogy(distribution, distribution).sum(1)

@@ -1,16 +1,13 @@
-"""Graph-based message passing (eq. 3-4) over the two-hop neighbourhood of the input nodes. The only import of PyG."""
+"""Graph-based message passing (eq. 3-4) on embeddings, over the two-hop neighbourhood of the input nodes."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric.nn import GATv2Conv, MessagePassing, SAGEConv
 
 from gckd.config.schema import Gnn
-from gckd.graph.knn import Neighbours, nearest
+from gckd.graph.neighbourhood import neighbourhood
 
 
 class Smoothing(MessagePassing):  # type: ignore[misc]
@@ -25,16 +22,6 @@ class Smoothing(MessagePassing):  # type: ignore[misc]
 
     def message(self, x_j: Tensor, weights: Tensor) -> Tensor:
         return x_j * weights[:, None]
-
-
-class Neighbourhood(NamedTuple):
-    """What B inputs depend on, in an order in which every layer's receivers are a prefix of its sources."""
-
-    order: Tensor  # [n] indices into the nodes; the distinct inputs first, then hop by hop
-    place: Tensor  # [B] where each input stands in `order`
-    receivers: list[int]  # of each layer, first layer first: the nodes whose output the later layers need
-    edges: Tensor  # [2, E] (source, receiver) as places in `order`, K to a receiver, sorted by receiver
-    weights: Tensor  # [E]
 
 
 class Propagation(nn.Module):
@@ -60,10 +47,11 @@ class Propagation(nn.Module):
             self.gates.append(gate)
 
     def forward(self, nodes: Tensor, inputs: Tensor) -> Tensor:
-        around = self.neighbourhood(nodes, inputs)
+        config = self.config
+        around = neighbourhood(nodes, inputs, config.layers, config.k, config.temperature)
         x = nodes[around.order]
         for layer, receivers in enumerate(around.receivers):
-            used = receivers * self.config.k
+            used = receivers * config.k
             x = self.layer(layer, x, receivers, around.edges[:, :used], around.weights[:used])
         return x[around.place]
 
@@ -75,28 +63,6 @@ class Propagation(nn.Module):
             message = message + self.gates[index](F.gelu(self.convs[index]((x, own), edges)))
         r = self.config.residual
         return F.normalize(r * own + (1 - r) * message, dim=-1)
-
-    @torch.no_grad()
-    def neighbourhood(self, nodes: Tensor, inputs: Tensor) -> Neighbourhood:
-        """The inputs and what they depend on: L rounds of neighbours, each node's looked up once."""
-        order, place = torch.unique(inputs, return_inverse=True)
-        seen = torch.zeros(len(nodes), dtype=torch.bool, device=nodes.device)
-        found: list[Neighbours] = []
-        receivers: list[int] = []
-        fresh = order
-        for _ in range(self.config.layers):
-            found.append(nearest(nodes, fresh, self.config.k))
-            receivers.insert(0, len(order))
-            seen[fresh] = True
-            fresh = torch.unique(found[-1].index)
-            fresh = fresh[~seen[fresh]]
-            order = torch.cat((order, fresh))
-        local = torch.zeros(len(nodes), dtype=torch.long, device=nodes.device)
-        local[order] = torch.arange(len(order), device=nodes.device)
-        sources = local[torch.cat([near.index for near in found]).flatten()]
-        takers = torch.arange(receivers[0], device=nodes.device).repeat_interleave(self.config.k)
-        weights = F.softmax(torch.cat([near.cosine for near in found]) / self.config.temperature, 1).flatten()
-        return Neighbourhood(order, place, receivers, torch.stack((sources, takers)), weights)
 
 
 class Identity(nn.Module):

@@ -10,10 +10,11 @@ from torch.nn import functional as F
 
 from gckd.config.schema import NoTargets, NoTeacher
 from gckd.data.records import SourceBatch, TargetBatch
-from gckd.graph.memory import MemoryBank, centred
+from gckd.graph.memory import centred
+from gckd.graph.similarity import Side
 from gckd.model.albef import Encoded
 from gckd.model.losses import identity_targets, soft_cross_entropy
-from gckd.train.banks import BankViews, Entries
+from gckd.train.banks import BankViews, Entries, Space
 from gckd.train.matching import Queries
 from gckd.train.parts import Parts
 from gckd.train.randomness import generator
@@ -29,7 +30,10 @@ class Student(NamedTuple):
 
 
 class Propagated(NamedTuple):
-    """Teacher embeddings [B, d] of a step's clean views after message passing, in the space of the bank views."""
+    """Teacher embeddings [B, d] of a step's clean views after message passing, in the space of the bank views.
+
+    Message passing on similarities leaves them as they are. The source's are [0, d] where nothing reads them.
+    """
 
     source_image: Tensor
     source_text: Tensor
@@ -50,10 +54,11 @@ class SourceOnly:
 
     def terms(self, step: int) -> dict[str, Tensor]:
         """Loss terms of step `step` (from 0), each a scalar."""
-        batch = self.parts.feed.source.batch(step)
-        self.parts.banks.push_source(self.parts.teacher.model(), batch)
+        banks, batch = self.parts.banks, self.parts.feed.source.batch(step)
+        banks.push_source(self.parts.teacher.model(), batch)
         student = self.encode(batch, "source", step)
-        return {"source_contrastive": self.contrastive(student, batch)} | self.fusion_terms(student, batch, step)
+        contrastive = self.contrastive(student, batch, banks.space(self.config.centre))
+        return {"source_contrastive": contrastive} | self.fusion_terms(student, batch, step)
 
     def encode(self, batch: SourceBatch | TargetBatch, domain: str, step: int) -> Student:
         """The student's view of a batch: strong augmentation, dropout on."""
@@ -62,33 +67,26 @@ class SourceOnly:
         return Student(model.encode_image(view.images), model.encode_text(view.tokens), view.tokens)
 
     def contrastive(
-        self, student: Student, batch: SourceBatch, soft: tuple[Tensor, Tensor] | None = None, alpha: float = 0.0
+        self,
+        student: Student,
+        batch: SourceBatch,
+        space: Space,
+        soft: tuple[Tensor, Tensor] | None = None,
+        alpha: float = 0.0,
     ) -> Tensor:
         """Eq. 8, source side: student against the source banks; `soft` targets are mixed in with weight alpha."""
-        banks, tau = self.parts.banks, self.parts.student.tau
+        means, views, tau = space.means, space.views, self.parts.student.tau
         losses = []
-        pairs = (
-            (student.image, banks.source_image, banks.source_text),
-            (student.text, banks.source_text, banks.source_image),
+        sides = (
+            (student.image, means.source_image, views.source_text, self.parts.banks.source_text),
+            (student.text, means.source_text, views.source_image, self.parts.banks.source_image),
         )
-        for side, (query, own, keys) in enumerate(pairs):
-            wanted = identity_targets(batch.identities, keys.identities[: len(keys)])
+        for side, (query, mean, keys, bank) in enumerate(sides):
+            wanted = identity_targets(batch.identities, bank.identities[: len(bank)])
             if soft is not None:
                 wanted = torch.lerp(wanted, soft[side], alpha)
-            losses.append(soft_cross_entropy(self.logits(query, own, keys) / tau, wanted))
+            losses.append(soft_cross_entropy(centred(query.embedding, mean) @ keys.T / tau, wanted))
         return (losses[0] + losses[1]) / 2
-
-    def logits(self, query: Encoded, own: MemoryBank, keys: MemoryBank) -> Tensor:
-        """Similarities [B, N] of the student's embeddings with a bank, each without the mean of its own bank."""
-        return centred(query.embedding, self.mean(own)) @ self.view(keys).T
-
-    def mean(self, bank: MemoryBank) -> Tensor:
-        """Mean embedding [d] of a bank; zero without centring."""
-        return bank.mean() * float(self.config.centre)
-
-    def view(self, bank: MemoryBank) -> Tensor:
-        """A bank [count, d] without its mean."""
-        return centred(bank.filled(), self.mean(bank))
 
     def fusion_terms(self, student: Student, batch: SourceBatch, step: int) -> dict[str, Tensor]:
         """Matching and MLM on the source, at every `fusion_every`-th step and weighted by it."""
@@ -113,13 +111,21 @@ class CrossDomain(SourceOnly):
         parts = self.parts
         source, target = parts.feed.source.batch(step), parts.feed.target.batch(step)
         entries = parts.banks.push(parts.teacher.model(), source, target)
-        views = parts.banks.views(parts.banks.means(self.config.centre))
-        known = self.propagate(views, entries)
+        space = parts.banks.space(self.config.centre)
+        alpha = self.alpha(step)
+        known = self.propagate(space.views, entries, with_source=alpha > 0 or self.learned)
         student = self.encode(source, "source", step)
-        soft, alpha = self.source_soft_targets(known, views), self.alpha(step)
-        terms = {"source_contrastive": self.contrastive(student, source, soft, alpha)}
-        terms |= self.fusion_terms(student, source, step) | {"graph": self.graph_term(known, views, source)}
-        return terms | self.target_terms(self.encode(target, "target", step), known, views, entries, step)
+        soft = self.source_soft_targets(known, space.views) if alpha > 0 else None
+        terms = {"source_contrastive": self.contrastive(student, source, space, soft, alpha)}
+        terms |= self.fusion_terms(student, source, step)
+        if self.learned:
+            terms["graph"] = self.graph_term(known, space.views, source)
+        return terms | self.target_terms(self.encode(target, "target", step), known, space, entries, step)
+
+    @property
+    def learned(self) -> bool:
+        """Whether the propagation has weights; only then has the graph term anything to teach."""
+        return any(True for _ in self.parts.propagate.parameters())
 
     def alpha(self, step: int) -> float:
         """Weight of soft source targets, ramped over the first epoch (ALBEF); nothing is soft without a teacher."""
@@ -148,8 +154,13 @@ class CrossDomain(SourceOnly):
             + soft_cross_entropy(known.source_text @ views.source_image.T / tau, by_image)
         ) / 2
 
-    def propagate(self, views: BankViews, entries: Entries) -> Propagated:
-        """Eq. 3-4: one graph per modality over the banks of both domains; the newest entries are the inputs."""
+    def propagate(self, views: BankViews, entries: Entries, with_source: bool) -> Propagated:
+        """Eq. 3-4: one graph per modality over the banks of both domains; the newest entries are the inputs.
+
+        The source batch is a node like any other, and an input only where something reads it (else [0, d]).
+        """
+        if not with_source:
+            entries = entries._replace(source_image=entries.source_image[:0], source_text=entries.source_text[:0])
         images = self._propagate(0, views.source_image, views.target_image, entries.source_image, entries.target_image)
         texts = self._propagate(1, views.source_text, views.target_text, entries.source_text, entries.target_text)
         return Propagated(images[0], texts[0], images[1], texts[1])
@@ -162,19 +173,21 @@ class CrossDomain(SourceOnly):
         return out[: len(at_source)], out[len(at_source) :]
 
     def target_terms(
-        self, student: Student, known: Propagated, views: BankViews, entries: Entries, step: int
+        self, student: Student, known: Propagated, space: Space, entries: Entries, step: int
     ) -> dict[str, Tensor]:
         """Eq. 8, target side: the student's distributions over Q_TT and Q_TI follow the targets; and eq. 9."""
-        banks, tau = self.parts.banks, self.parts.student.tau
+        means, views, tau = space.means, space.views, self.parts.student.tau
+        image, text = views.target_image, views.target_text
         sides = (
-            (student.image, known.target_image, banks.target_image, banks.target_text, entries.target_image),
-            (student.text, known.target_text, banks.target_text, banks.target_image, entries.target_text),
+            (student.image, means.target_image, Side(known.target_image, entries.target_image, image, text)),
+            (student.text, means.target_text, Side(known.target_text, entries.target_text, text, image)),
         )
         loss = tau.new_zeros(())
-        for query, z, own, other, place in sides:
-            keys = self.view(other)
-            wanted = self.parts.targets(z.detach(), keys, self.view(own), place, float(tau.detach()))
-            loss = loss + soft_cross_entropy(self.logits(query, own, other) / tau, wanted) / 2
+        for query, mean, side in sides:
+            with torch.no_grad():
+                wanted = self.parts.targets(side, float(tau))
+            logits = centred(query.embedding, mean) @ side.keys.T / tau
+            loss = loss + soft_cross_entropy(logits, wanted) / 2
         terms = {"target_contrastive": loss}
         if step % self.config.adapt.fusion_every == 0:
             queries = Queries(student.image, student.text, student.tokens, known.target_image, known.target_text)

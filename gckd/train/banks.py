@@ -27,6 +27,13 @@ class BankViews(NamedTuple):
     target_text: Tensor
 
 
+class Space(NamedTuple):
+    """Where a step compares embeddings: the mean [d] of each bank, and each bank without it."""
+
+    means: BankViews
+    views: BankViews
+
+
 class Entries(NamedTuple):
     """Positions [B] of the newest batch in the four banks."""
 
@@ -84,13 +91,11 @@ class Banks(nn.Module):
         """Q_SI, Q_ST, Q_TI, Q_TT."""
         return self.source_image, self.source_text, self.target_image, self.target_text
 
-    def means(self, centre: bool) -> BankViews:
-        """Mean embedding [d] of each bank: what its domain and modality have in common; zero without centring."""
-        return BankViews(*(bank.mean() * float(centre) for bank in self.all()))
-
-    def views(self, means: BankViews) -> BankViews:
-        """The filled part of each bank without its mean, unit vectors [count, d]."""
-        return BankViews(*(centred(bank.filled(), mean) for bank, mean in zip(self.all(), means, strict=True)))
+    def space(self, centre: bool) -> Space:
+        """The banks as they are now, centred by what each domain and modality has in common (or by zero)."""
+        means = BankViews(*(bank.mean() * float(centre) for bank in self.all()))
+        views = (centred(bank.filled(), mean) for bank, mean in zip(self.all(), means, strict=True))
+        return Space(means, BankViews(*views))
 
 
 def _order(count: int, bank: MemoryBank, seed: int, stream: str) -> tuple[Tensor, ...]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from gckd.config.schema import Augment
 from gckd.data.augment import clean_view, drop_words, strong_view
 from gckd.data.loaders import SourceLoader, TargetLoader
-from gckd.data.records import EvaluationSet
 from gckd.data.tokenizer import Tokenizer
 from gckd.train.randomness import generator
 
@@ -41,16 +39,3 @@ class Feed:
         strong = strong_view(images, self.augment, random)
         words = drop_words(tokens, self.augment.word_dropout, self.tokenizer.mask, self.tokenizer.first_word, random)
         return Views(clean_view(images), strong, tokens, words)
-
-
-@dataclass(frozen=True)
-class Validation:
-    """Labelled val splits for the curves. They are read by reports only; nothing that trains or selects holds one."""
-
-    source: EvaluationSet
-    target: EvaluationSet
-
-
-def seed_step(seed: int, stream: str, step: int) -> None:
-    """Seed torch's global generator (dropout) for one step."""
-    torch.manual_seed(generator(seed, "dropout/" + stream, step).initial_seed())

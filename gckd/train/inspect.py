@@ -7,8 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.schema import CrossDomainMatching, Gnn, NoTargets
-from gckd.distill.targets import entropy
+from gckd.distill.targets import entropies
 from gckd.graph.knn import nearest
+from gckd.graph.similarity import Side
 from gckd.train.parts import Parts
 
 SAMPLE = 256  # nodes looked at
@@ -23,13 +24,15 @@ def inspect(parts: Parts) -> dict[str, float]:
     config = parts.config
     if isinstance(config.distill.targets, NoTargets):
         return {}
-    views, tau = parts.banks.views(parts.banks.means(config.centre)), float(parts.student.tau)
+    views, tau = parts.banks.space(config.centre).views, float(parts.student.tau)
     seen = {}
-    own = torch.arange(len(views.target_image))[-SAMPLE:]
-    queries = parts.propagate[0](torch.cat((views.source_image, views.target_image)), own + len(views.source_image))
+    place = torch.arange(len(views.target_image))[-SAMPLE:]
+    queries = parts.propagate[0](torch.cat((views.source_image, views.target_image)), place + len(views.source_image))
     similarity = queries @ views.target_text.T
-    seen["target_entropy"] = float(entropy(parts.targets(queries, views.target_text, views.target_image, own, tau)))
-    seen["bank_entropy"] = float(entropy(F.softmax(views.target_image[own] @ views.target_text.T / tau, 1)))
+    wanted = parts.targets(Side(queries, place, views.target_image, views.target_text), tau)
+    taught = wanted.sum(1) > 0
+    seen["target_entropy"] = float(entropies(F.normalize(wanted[taught], p=1, dim=1)).mean())
+    seen["bank_entropy"] = float(entropies(F.softmax(views.target_image[place] @ views.target_text.T / tau, 1)).mean())
     if isinstance(config.distill.matching, CrossDomainMatching):
         seen["accepted_share"] = float((similarity.max(1).values > config.distill.matching.delta).float().mean())
     if isinstance(config.graph.propagate, Gnn):

@@ -14,7 +14,9 @@ from gckd.config.schema import Config
 from gckd.data.tokenizer import Tokenizer
 from gckd.distill.targets import MutualNearest, NoTarget, PseudoSimilarity, Targets
 from gckd.distill.teacher import EmaTeacher, StudentItself, Teacher
+from gckd.errors import InputError
 from gckd.graph.propagation import Identity, Propagation
+from gckd.graph.similarity import Diffused, Direct
 from gckd.model.albef import AlbefModel
 from gckd.train.banks import Banks
 from gckd.train.feed import Feed
@@ -43,12 +45,13 @@ class Parts:
 
 _BUILD: dict[type, Callable[..., Any]] = {
     schema.Gnn: lambda node, config: Propagation(node, config.backbone.embed_dim),
+    schema.Diffusion: lambda node, config: Identity(),
     schema.NoPropagation: lambda node, config: Identity(),
     schema.Ema: lambda node, student: EmaTeacher(node, student),
     schema.NoTeacher: lambda node, student: StudentItself(student),
-    schema.SoftTargets: lambda node: PseudoSimilarity(node),
-    schema.MutualNeighbours: lambda node: MutualNearest(),
-    schema.NoTargets: lambda node: NoTarget(),
+    schema.SoftTargets: lambda node, similarity: PseudoSimilarity(node, similarity),
+    schema.MutualNeighbours: lambda node, similarity: MutualNearest(similarity),
+    schema.NoTargets: lambda node, similarity: NoTarget(),
     schema.CrossDomainMatching: lambda node, *parts: CrossDomainMatchingTerm(node, *parts),
     schema.NoMatching: lambda node, *parts: NoMatchingTerm(),
 }
@@ -72,16 +75,29 @@ def build_model(config: Config, tokenizer: Tokenizer) -> AlbefModel:
 
 
 def build_parts(config: Config, feed: Feed, student: AlbefModel) -> Parts:
-    """The parts of the method for a student with source-trained weights."""
+    """The parts of the method for a student with source-trained weights.
+
+    Raises:
+        InputError: K is not below the number of nodes that these datasets give.
+    """
     torch.manual_seed(derived_seed(config.seed, "parts"))
+    graph = config.graph.propagate
     banks = Banks(config.graph.memory.capacity, config.backbone.embed_dim, feed.source, feed.target)
+    _check_nodes(graph, banks)
     return Parts(
         config=config,
         feed=feed,
         student=student,
         teacher=build(config.distill.teacher, student),
         banks=banks,
-        propagate=nn.ModuleList(build(config.graph.propagate, config) for _ in ("image", "text")),
-        targets=build(config.distill.targets),
+        propagate=nn.ModuleList(build(graph, config) for _ in ("image", "text")),
+        targets=build(config.distill.targets, Diffused(graph) if isinstance(graph, schema.Diffusion) else Direct()),
         matching=build(config.distill.matching, feed, student, banks),
     )
+
+
+def _check_nodes(graph: schema.Gnn | schema.Diffusion | schema.NoPropagation, banks: Banks) -> None:
+    sizes = [len(bank.embeddings) for bank in banks.all()]
+    nodes = min(schema.node_count(graph, sizes[0], sizes[2]), schema.node_count(graph, sizes[1], sizes[3]))
+    if not isinstance(graph, schema.NoPropagation) and graph.k >= nodes:
+        raise InputError(f"graph.propagate.k: K = {graph.k} is outside its limit: < {nodes} nodes of these datasets")

@@ -23,6 +23,7 @@ from gckd.train.loop import Stage, load_checkpoint
 from gckd.train.parts import Parts, build_model, build_parts
 from gckd.train.pretrain import flatness, pretrained
 from gckd.train.progress import Progress, Report, RunResult
+from gckd.train.vocabulary import neutralise_unseen
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -53,6 +54,7 @@ def run(config: Config, *, cache: Path, out: Path, report: Report = lambda progr
     feed = datasets.feed(config, config.adapt.batch)
     student = build_model(config, datasets.tokenizer)
     student.load_state_dict(start["modules"]["model"])
+    neutralise_unseen(config.tokenizer, student, feed)
     parts = build_parts(config, feed, student)
     step = step_of(parts)
     stage = _adaptation(config, datasets, parts, step, report)

@@ -118,7 +118,7 @@ def test_every_misspelt_field_is_reported_with_the_valid_ones() -> None:
     assert len(problems) == 4
     assert problems[0] == f"config.adapt.step: there is no such field; the fields are {names_of(Adapt)}"
     assert problems[1] == f"config.graph.memory.size: there is no such field; the fields are {names_of(Memory)}"
-    assert problems[2] == "config.graph.propagate: 'gnm' is no kind of it; the kinds are gnn, none"
+    assert problems[2] == "config.graph.propagate: 'gnm' is no kind of it; the kinds are gnn, diffusion, none"
     assert problems[3].startswith("config.more: ")
 
 
@@ -134,4 +134,4 @@ def test_what_is_no_yaml_is_refused() -> None:
 
 
 def test_yaml_is_plain() -> None:
-    assert yaml.safe_load(to_yaml(preset("tiny")))["graph"]["propagate"]["kind"] == "gnn"
+    assert yaml.safe_load(to_yaml(preset("tiny")))["graph"]["propagate"]["kind"] == "diffusion"

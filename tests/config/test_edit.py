@@ -77,14 +77,14 @@ def test_every_problem_is_reported_together() -> None:
 
 
 def test_range_errors_come_together_and_name_field_value_and_limit() -> None:
-    edits = {"adapt.lr": -1.0, "distill.teacher.m": 1.0, "distill.matching.delta": 1.5, "graph.propagate.conv": "gat"}
-    convolutions = next(limits.text() for path, *_, limits in walk(preset("tiny")) if path == "graph.propagate.conv")
+    edits = {"adapt.lr": -1.0, "distill.teacher.m": 1.0, "distill.matching.delta": 1.5, "evaluate.below": "no"}
+    orders = next(limits.text() for path, *_, limits in walk(preset("tiny")) if path == "evaluate.below")
     assert sorted(problems_of(edits | {"adapt.steps": 0, "seed": "x", "augment.flip": 1})) == sorted(
         [
             "adapt.lr: -1.0 is outside its limit: > 0 and <= 1",
             "distill.teacher.m: 1.0 is outside its limit: >= 0 and < 1",
             "distill.matching.delta: 1.5 is outside its limit: >= -1 and <= 1",
-            f"graph.propagate.conv: 'gat' is outside its limit: {convolutions}",
+            f"evaluate.below: 'no' is outside its limit: {orders}",
             "adapt.steps: 0 is outside its limit: >= 1 and <= 1e+07",
             "seed: 'x' is not a whole number",
             "augment.flip: 1 is not true or false",
@@ -106,7 +106,7 @@ def test_values_of_another_type_are_refused(path: str, value: Any) -> None:
 
 def test_a_component_of_another_field_is_refused() -> None:
     (problem,) = problems_of({"graph.propagate": Ema()})
-    assert problem == "graph.propagate: Ema(m=0.999) is not one of the components gnn, none"
+    assert problem == "graph.propagate: Ema(m=0.999) is not one of the components gnn, diffusion, none"
 
 
 @pytest.mark.parametrize(
@@ -114,8 +114,16 @@ def test_a_component_of_another_field_is_refused() -> None:
     [
         ({"graph.memory.capacity": 32}, "graph.memory.capacity: C = 32 is below its limit: adapt.batch = 64"),
         (
-            {"graph.memory.capacity": 64, "graph.propagate.k": 128},
-            "graph.propagate.k: K = 128 is outside its limit: < 128 nodes (two banks of C = 64)",
+            {"graph.memory.capacity": 64, "graph.propagate": Gnn(k=128)},
+            "graph.propagate.k: K = 128 is outside its limit: < 128 nodes (of C = 64)",
+        ),
+        (
+            {"graph.memory.capacity": 64, "graph.propagate.k": 64},
+            "graph.propagate.k: K = 64 is outside its limit: < 64 nodes (of C = 64)",
+        ),
+        (
+            {"graph.memory.warm_start": False, "graph.propagate": Gnn(k=128)},
+            "graph.propagate.k: K = 128 is outside its limit: < 128 nodes (first batches in cold banks, B = 64)",
         ),
         ({"data.height": 60}, "data.height: 60 is not a multiple of backbone.vision.patch = 8"),
         (
@@ -134,7 +142,7 @@ def test_limits_across_fields(edits: dict[str, Any], expected: str) -> None:
 
 
 def test_k_just_below_the_number_of_nodes_is_accepted() -> None:
-    assert check(apply(preset("tiny"), {"graph.memory.capacity": 64, "graph.propagate.k": 127}))
+    assert check(apply(preset("tiny"), {"graph.memory.capacity": 64, "graph.propagate": Gnn(k=127)}))
 
 
 def test_assignments_are_read_as_yaml() -> None:

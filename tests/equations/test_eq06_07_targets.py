@@ -6,16 +6,27 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.schema import SoftTargets
-from gckd.distill.targets import MutualNearest, NoTarget, PseudoSimilarity, entropy
+from gckd.distill.targets import MutualNearest, NoTarget, PseudoSimilarity, entropies
+from gckd.graph.similarity import Direct, Side
 
-NONE = torch.zeros(0)
+PLAIN = SoftTargets(sharpen=0.5, agree=False, confidence=0.0)
 
 
-def soft(queries: torch.Tensor, keys: torch.Tensor, tau: float, sharpen: float) -> torch.Tensor:
-    return PseudoSimilarity(SoftTargets(sharpen=sharpen))(queries, keys, NONE, NONE, tau)
+def units(count: int, width: int = 5, seed: int = 0) -> Tensor:
+    return F.normalize(torch.randn(count, width, generator=torch.Generator().manual_seed(seed)), dim=1)
+
+
+def side(queries: Tensor, keys: Tensor, own: Tensor | None = None) -> Side:
+    return Side(queries, torch.arange(len(queries)), queries if own is None else own, keys)
+
+
+def soft(queries: Tensor, keys: Tensor, tau: float, sharpen: float) -> Tensor:
+    config = SoftTargets(sharpen=sharpen, agree=False, confidence=0.0)
+    return PseudoSimilarity(config, Direct())(side(queries, keys), tau)
 
 
 def test_pseudo_similarity_by_hand() -> None:
@@ -26,41 +37,82 @@ def test_pseudo_similarity_by_hand() -> None:
 
 
 def test_sharpen_1_is_the_equation_itself() -> None:
-    z = F.normalize(torch.randn(9, 5, generator=torch.Generator().manual_seed(0)), dim=1)
+    z = units(9)
     torch.testing.assert_close(
         soft(z[:2], z, 0.1, 1.0), (10 * z[:2] @ z.T).exp() / (10 * z[:2] @ z.T).exp().sum(1, True)
     )
 
 
 def test_sharpen_towards_0_is_one_hot() -> None:
-    z = F.normalize(torch.randn(9, 5, generator=torch.Generator().manual_seed(0)), dim=1)
+    z = units(9)
     found = soft(z[:3], z[3:], 0.07, 1e-4)
     torch.testing.assert_close(found, F.one_hot((z[:3] @ z[3:].T).argmax(1), 6).float())
-    assert float(entropy(found)) == pytest.approx(0.0, abs=1e-5)
+    assert float(entropies(found).max()) == pytest.approx(0.0, abs=1e-5)
 
 
 def test_tau_large_is_uniform() -> None:
-    z = F.normalize(torch.randn(9, 5, generator=torch.Generator().manual_seed(0)), dim=1)
+    z = units(9)
     torch.testing.assert_close(soft(z[:3], z, 1e6, 1.0), torch.full((3, 9), 1 / 9))
 
 
-def test_entropy_by_hand() -> None:
+def test_agreement_against_loops() -> None:
+    """p(key | query) p(query | key), where the whole bank of the queries' modality competes for a key."""
+    own, keys, t = units(7, seed=1).double(), units(4, seed=2).double(), 0.1
+    config = SoftTargets(sharpen=0.5, agree=True, confidence=0.0)
+    found = PseudoSimilarity(config, Direct())(side(own[:2], keys, own), t / 0.5)
+    for i in range(2):
+        products = []
+        for j in range(len(keys)):
+            score = math.exp(float(own[i] @ keys[j]) / t)
+            over_keys = sum(math.exp(float(own[i] @ key) / t) for key in keys)
+            over_own = sum(math.exp(float(rival @ keys[j]) / t) for rival in own)
+            products.append(score / over_keys * score / over_own)
+        assert found[i].tolist() == pytest.approx([p / sum(products) for p in products])
+
+
+def test_agreement_is_between_the_directions_alone() -> None:
+    """Where every key has the same rivals, the second direction says nothing but the first once more."""
+    own = torch.eye(3)
+    keys = torch.eye(3)
+    both = PseudoSimilarity(SoftTargets(sharpen=1.0, agree=True, confidence=0.0), Direct())(side(own, keys), 0.5)
+    torch.testing.assert_close(both, soft(own, keys, 0.5, 0.5))
+
+
+def test_confidence_weighs_rows_and_keeps_their_mean() -> None:
+    queries, keys = units(6, seed=3), units(8, seed=4)
+    alike = PseudoSimilarity(PLAIN, Direct())(side(queries, keys), 0.3)
+    config = SoftTargets(sharpen=0.5, agree=False, confidence=0.7)
+    weighed = PseudoSimilarity(config, Direct())(side(queries, keys), 0.3)
+    weights = [math.exp(-0.7 * float(torch.special.entr(row).sum())) for row in alike]
+    mean = sum(weights) / len(weights)
+    torch.testing.assert_close(weighed.sum(1), torch.tensor([w / mean for w in weights]))
+    torch.testing.assert_close(F.normalize(weighed, p=1, dim=1), alike)
+
+
+def test_a_cold_temperature_gives_no_nan() -> None:
+    """Opposite vectors at t = 0.005: probabilities below what a float holds, in both directions."""
+    own, keys = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([[-1.0, 0.0], [0.0, -1.0]])
+    found = PseudoSimilarity(SoftTargets(sharpen=0.5, agree=True, confidence=0.5), Direct())(side(own, keys), 0.01)
+    assert bool(torch.isfinite(found).all())
+
+
+def test_entropies_by_hand() -> None:
     rows = torch.tensor([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
-    assert float(entropy(rows)) == pytest.approx(math.log(2) / 3)
+    assert entropies(rows).tolist() == pytest.approx([math.log(2), 0.0, 0.0])
 
 
 def test_mutual_nearest_by_hand() -> None:
     """Query 0 and key 0 choose each other; query 1 chooses key 0 too, which prefers query 0: a row of zeros."""
     own_bank = F.normalize(torch.tensor([[1.0, 0.1], [1.0, 0.5], [0.0, 1.0]]), dim=1)
     keys = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
-    found = MutualNearest()(own_bank[:2], keys, own_bank, torch.tensor([0, 1]), 0.07)
+    found = MutualNearest(Direct())(Side(own_bank[:2], torch.tensor([0, 1]), own_bank, keys), 0.07)
     assert found.tolist() == [[1.0, 0.0], [0.0, 0.0]]
 
 
 def test_mutual_nearest_against_loops() -> None:
-    z = F.normalize(torch.randn(40, 4, generator=torch.Generator().manual_seed(4), dtype=torch.float64), dim=1)
+    z = units(40, 4, seed=4).double()
     bank, keys, own = z[:25], z[25:], torch.tensor([24, 3, 7, 0])
-    found = MutualNearest()(bank[own], keys, bank, own, 0.07)
+    found = MutualNearest(Direct())(Side(bank[own], own, bank, keys), 0.07)
     for row, query in enumerate(own.tolist()):
         best = max(range(len(keys)), key=lambda j: float(bank[query] @ keys[j]))
         chosen_back = max(range(len(bank)), key=lambda i: float(bank[i] @ keys[best])) == query
@@ -69,4 +121,4 @@ def test_mutual_nearest_against_loops() -> None:
 
 def test_nothing_is_taught_without_targets() -> None:
     z = torch.eye(3)
-    assert NoTarget()(z[:2], z, z, torch.tensor([0, 1]), 0.07).tolist() == [[0.0] * 3] * 2
+    assert NoTarget()(side(z[:2], z, z), 0.07).tolist() == [[0.0] * 3] * 2

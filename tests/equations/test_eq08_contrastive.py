@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gckd.graph.memory import MemoryBank
 from gckd.model.albef import Encoded
 from gckd.model.losses import soft_cross_entropy
 from gckd.train.adapt import SourceOnly, Student
+from gckd.train.banks import Banks
 
 TAU = 0.2
 
@@ -50,7 +50,8 @@ class Case:
     """Two identities in a batch of 2; banks of 5 entries, filled to 4, of identities 8, 9, 8, 9."""
 
     def __init__(self) -> None:
-        self.banks = SimpleNamespace(source_image=MemoryBank(5, 3), source_text=MemoryBank(5, 3))
+        toy: Any = SimpleNamespace(image_count=5, caption_count=5)
+        self.banks = Banks(5, 3, toy, toy)
         for seed, bank in enumerate((self.banks.source_image, self.banks.source_text)):
             bank.push(unit(4, 3, seed=seed), torch.arange(4), torch.tensor([8, 9, 8, 9]))
         none = torch.zeros(0)
@@ -58,10 +59,9 @@ class Case:
         self.soft = soft(2, 4, seed=7), soft(2, 4, seed=8)
 
     def loss(self, *arguments: Any, centre: bool = False) -> Tensor:
-        config = SimpleNamespace(centre=centre)
-        parts: Any = SimpleNamespace(banks=self.banks, student=SimpleNamespace(tau=TAU), config=config)
+        parts: Any = SimpleNamespace(banks=self.banks, student=SimpleNamespace(tau=TAU), config=None)
         batch: Any = SimpleNamespace(identities=torch.tensor([9, 8]))
-        return SourceOnly(parts).contrastive(self.student, batch, *arguments)
+        return SourceOnly(parts).contrastive(self.student, batch, self.banks.space(centre), *arguments)
 
     def wanted(self, image_targets: Tensor, text_targets: Tensor) -> Tensor:
         texts, images = self.banks.source_text.filled(), self.banks.source_image.filled()

@@ -1,0 +1,51 @@
+"""The part of a KNN graph (eq. 3) that some nodes depend on: never more than their L-hop neighbourhood."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gckd.graph.knn import Neighbours, nearest
+
+
+class Neighbourhood(NamedTuple):
+    """What B inputs depend on, in an order in which every layer's receivers are a prefix of its sources."""
+
+    order: Tensor  # [n] indices into the nodes; the distinct inputs first, then hop by hop
+    place: Tensor  # [B] where each input stands in `order`
+    receivers: list[int]  # of each layer, first layer first: the nodes whose output the later layers need
+    edges: Tensor  # [2, E] (source, receiver) as places in `order`, K to a receiver, sorted by receiver
+    weights: Tensor  # [E], softmax(cosine / temperature) over a receiver's K edges
+
+
+@torch.no_grad()
+def neighbourhood(nodes: Tensor, inputs: Tensor, layers: int, k: int, temperature: float) -> Neighbourhood:
+    """The inputs and what they depend on: `layers` rounds of K neighbours, each node's looked up once.
+
+    Args:
+        nodes: unit vectors [N, d]. inputs: [B] indices into them.
+
+    Raises:
+        ValueError: K is not below N.
+    """
+    order, place = torch.unique(inputs, return_inverse=True)
+    seen = torch.zeros(len(nodes), dtype=torch.bool, device=nodes.device)
+    found: list[Neighbours] = []
+    receivers: list[int] = []
+    fresh = order
+    for _ in range(layers):
+        found.append(nearest(nodes, fresh, k))
+        receivers.insert(0, len(order))
+        seen[fresh] = True
+        fresh = torch.unique(found[-1].index)
+        fresh = fresh[~seen[fresh]]
+        order = torch.cat((order, fresh))
+    local = torch.zeros(len(nodes), dtype=torch.long, device=nodes.device)
+    local[order] = torch.arange(len(order), device=nodes.device)
+    sources = local[torch.cat([near.index for near in found]).flatten()]
+    takers = torch.arange(receivers[0], device=nodes.device).repeat_interleave(k)
+    weights = F.softmax(torch.cat([near.cosine for near in found]) / temperature, 1).flatten()
+    return Neighbourhood(order, place, receivers, torch.stack((sources, takers)), weights)

@@ -1,0 +1,89 @@
+"""Pseudo similarities (eq. 6-7) of queries and the bank of the other modality, and their message passing (eq. 4)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gckd.config.schema import Diffusion
+from gckd.graph.neighbourhood import Neighbourhood, neighbourhood
+
+BLOCK = 512  # rows of the similarities of two banks that exist at a time
+
+
+class Side(NamedTuple):
+    """One direction: unit queries [B, d], their places [B] in their modality's bank, and both banks' unit vectors."""
+
+    queries: Tensor
+    place: Tensor
+    own: Tensor  # [M, d]
+    keys: Tensor  # [N, d]
+
+
+class Similarity(Protocol):
+    """Pseudo similarities [B, N] of one side at temperature t, >= 0.
+
+    p(key | query); if `agree`, times p(query | key), in which all M entries of the queries' own bank compete.
+    """
+
+    def __call__(self, side: Side, t: float, agree: bool) -> Tensor: ...
+
+
+class Direct:
+    """The queries' own: softmax(z . Q / t), z propagated or not."""
+
+    def __call__(self, side: Side, t: float, agree: bool) -> Tensor:
+        return torch.stack(_directions(side.queries, side, t, agree)).prod(0)
+
+
+class Diffused:
+    """L layers of S <- r S + (1 - r) A S on similarities, over the graphs of both modalities' target banks.
+
+    A node's signal is not its embedding but the row of probabilities that it gives the other modality: neighbours vote.
+    Embeddings of one person's images differ in what a camera adds; their mean keeps the part they share, right or
+    wrong. Votes are counted after the softmax, where an image that is read wrongly spreads its probability over
+    strangers, each of whom gets little.
+
+    Queries collect the rows of their L-hop neighbourhood; keys then share what lies on them with theirs. Ours, after
+    label propagation (Zhou et al., "Learning with local and global consistency", NIPS 2003).
+    """
+
+    def __init__(self, config: Diffusion) -> None:
+        self.config = config
+
+    def __call__(self, side: Side, t: float, agree: bool) -> Tensor:
+        around = self._around(side.own, side.place)
+        directions = _directions(side.own[around.order], side, t, agree)
+        rows = torch.cat(directions, 1)
+        for receivers in around.receivers:
+            rows = self._layer(rows, around, receivers)
+        columns = torch.cat(rows[around.place].split(len(side.keys), 1)).T.contiguous()
+        everyone = self._around(side.keys, torch.arange(len(side.keys), device=side.keys.device), layers=1)
+        for _ in range(self.config.layers):
+            columns = self._layer(columns, everyone, len(columns))
+        return torch.stack(columns.T.split(len(side.place))).prod(0)
+
+    def _around(self, nodes: Tensor, inputs: Tensor, layers: int | None = None) -> Neighbourhood:
+        config = self.config
+        return neighbourhood(nodes, inputs, layers or config.layers, config.k, config.temperature)
+
+    def _layer(self, signal: Tensor, around: Neighbourhood, receivers: int) -> Tensor:
+        """Signals [n, c] of the sources -> [receivers, c]; every receiver has K edges."""
+        used = receivers * self.config.k
+        sources, weights = (x[:used].view(receivers, -1) for x in (around.edges[0], around.weights))
+        votes = F.embedding_bag(sources, signal, per_sample_weights=weights, mode="sum")  # the quickest weighted gather
+        return torch.lerp(votes, signal[:receivers], self.config.residual)
+
+
+def _directions(queries: Tensor, side: Side, t: float, agree: bool) -> list[Tensor]:
+    scores = (queries / t) @ side.keys.T  # the small factor is divided, not the product
+    forward = F.softmax(scores, 1)
+    return [forward, torch.exp(scores - log_partition(side.own, side.keys, t))] if agree else [forward]
+
+
+def log_partition(own: Tensor, keys: Tensor, t: float) -> Tensor:
+    """log sum_i exp(own_i . key_j / t) for each key: [M, d], [N, d] -> [N]. In blocks, never M x N."""
+    return torch.stack([torch.logsumexp((part / t) @ keys.T, 0) for part in own.split(BLOCK)]).logsumexp(0)

@@ -1,0 +1,79 @@
+"""Eq. 4 on pseudo similarities: neighbours of both modalities vote, as with dense N x N matrices."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gckd.config.schema import Diffusion, SoftTargets
+from gckd.distill.targets import PseudoSimilarity
+from gckd.graph.similarity import Diffused, Direct, Side, log_partition
+
+T = 0.2
+
+
+def units(count: int, seed: int) -> Tensor:
+    drawn = torch.randn(count, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return F.normalize(drawn, dim=1)
+
+
+def banks() -> tuple[Tensor, Tensor]:
+    return units(50, 1), units(70, 2)
+
+
+def config(layers: int = 2, residual: float = 0.3) -> Diffusion:
+    return Diffusion(k=3, layers=layers, residual=residual, temperature=0.1)
+
+
+def edges(nodes: Tensor, k: int = 3, temperature: float = 0.1) -> Tensor:
+    """Dense [N, N]: row i holds softmax(cosine / temperature) at the K nearest of node i and 0 elsewhere."""
+    cosine = (nodes @ nodes.T).fill_diagonal_(-torch.inf)
+    least = cosine.sort(1, descending=True).values[:, k - 1 : k]
+    return (cosine / temperature).masked_fill(cosine < least, -torch.inf).softmax(1)
+
+
+def dense(signal: Tensor, own: Tensor, keys: Tensor, layers: int, r: float) -> Tensor:
+    """L rounds on the rows' graph and on the columns' graph, on all nodes."""
+    for _ in range(layers):
+        signal = r * signal + (1 - r) * edges(own) @ signal
+        signal = r * signal + (1 - r) * signal @ edges(keys).T
+    return signal
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_equals_the_whole_graph(layers: int) -> None:
+    own, keys = banks()
+    place = torch.tensor([49, 3, 17, 30, 3])
+    side, scores = Side(own[place], place, own, keys), own @ keys.T / T
+    forward, backward = (dense(scores.softmax(dim), own, keys, layers, 0.3)[place] for dim in (1, 0))
+    diffused = Diffused(config(layers))
+    torch.testing.assert_close(diffused(side, T, agree=False), forward)
+    torch.testing.assert_close(diffused(side, T, agree=True), forward * backward)
+
+
+def test_residual_1_is_without_a_graph() -> None:
+    own, keys = banks()
+    side = Side(own[:5], torch.arange(5), own, keys)
+    for agree in (False, True):
+        torch.testing.assert_close(Diffused(config(residual=1.0))(side, T, agree), Direct()(side, T, agree))
+
+
+def test_a_misread_image_is_outvoted() -> None:
+    """Five images of person 0, five of person 1, a caption each; image 0 looks a little more like caption 1."""
+    e = torch.eye(8)
+    own = torch.stack([e[0] + 0.5 * e[i] for i in range(2, 7)] + [e[1] + 0.5 * e[i] for i in range(2, 7)])
+    own[0] = e[0] + 1.6 * e[7]
+    keys = torch.stack([e[0], e[0] + 0.1 * e[2], e[1] + e[7], e[1] + e[7] + 0.1 * e[2]])
+    side = Side(F.normalize(own[:1]), torch.tensor([0]), F.normalize(own), F.normalize(keys))
+    soft = SoftTargets(sharpen=1.0, agree=True, confidence=0.0)
+    alone = PseudoSimilarity(soft, Direct())(side, 0.1)
+    voted = PseudoSimilarity(soft, Diffused(Diffusion(k=1, layers=2, residual=0.2)))(side, 0.1)
+    assert int(alone.argmax()) in (2, 3)
+    assert int(voted.argmax()) in (0, 1)
+
+
+def test_log_partition_in_blocks() -> None:
+    own, keys = units(1300, 3), units(7, 4)
+    torch.testing.assert_close(log_partition(own, keys, T), torch.logsumexp(own @ keys.T / T, 0))
