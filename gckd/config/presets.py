@@ -23,7 +23,7 @@ def tiny() -> Config:
 
 def small() -> Config:
     """`tiny` with more training: a saturated source model, where a table says something."""
-    return apply(tiny(), {"pretrain.steps": 2400, "adapt.steps": 300, "adapt.evaluations": 4})
+    return apply(tiny(), {"pretrain.steps": 2000, "adapt.steps": 350, "adapt.evaluations": 4})
 
 
 def base() -> Config:
