@@ -17,13 +17,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.timing import interleaved, timed
-from gckd.config.schema import Gnn
+from gckd.config.schema import Diffusion, Gnn
 from gckd.graph.neighbourhood import neighbourhood
 from gckd.graph.propagation import Propagation
+from gckd.graph.similarity import Diffused, Side
 from gckd.report.write import wide_console
 
 AT_LEAST_ONE = click.IntRange(min=1)
 TOLERANCE = 1e-5
+T = 0.05  # temperature of the similarities
 PER_IDENTITY = 5  # nodes that lie about a common centre, as images of one person do
 
 
@@ -33,37 +35,76 @@ def clustered(count: int, width: int, random: torch.Generator) -> Tensor:
     return F.normalize(centres[:count] + 0.7 * torch.randn(count, width, generator=random), dim=1)
 
 
-def with_matrices(nodes: Tensor, config: Gnn) -> Tensor:
-    """Eq. 3-4 as written: the N x N similarities, the N x N weights, and every layer on all N nodes."""
+Routes = dict[str, Callable[[], Tensor]]
+
+
+def dense_graph(nodes: Tensor, config: Gnn | Diffusion) -> Tensor:
+    """Eq. 3 as written: N x N similarities, and the N x N weights of the K nearest."""
     cosine = nodes @ nodes.T
     cosine.fill_diagonal_(-torch.inf)
     values, index = cosine.topk(config.k, dim=1)
-    weights = torch.zeros_like(cosine).scatter_(1, index, F.softmax(values / config.temperature, 1))
-    x = nodes
-    for _ in range(config.layers):
-        x = F.normalize(config.residual * x + (1 - config.residual) * weights @ x, dim=1)
-    return x
+    return torch.zeros_like(cosine).scatter_(1, index, F.softmax(values / config.temperature, 1))
 
 
-def compare(capacity: int, config: Gnn, batch: int, width: int, dense: bool, rounds: int) -> list[str]:
-    """One row of the table."""
+def of_embeddings(capacity: int, batch: int, width: int, k: int, layers: int) -> tuple[Routes, int]:
+    """2 B inputs in one graph of 2 C nodes; and how many nodes they depend on."""
     random = torch.Generator().manual_seed(0)
     nodes = clustered(2 * capacity, width, random)
     inputs = torch.randperm(2 * capacity, generator=random)[: 2 * batch]
+    config = Gnn(k=k, layers=layers, conv="smooth", residual=0.5, temperature=0.1)
     module, everyone = Propagation(config, width), torch.arange(2 * capacity)
-    works: dict[str, Callable[[], Tensor]] = {
+
+    def matrices() -> Tensor:
+        weights, x = dense_graph(nodes, config), nodes
+        for _ in range(layers):
+            x = F.normalize(config.residual * x + (1 - config.residual) * weights @ x, dim=1)
+        return x[inputs]
+
+    routes: Routes = {
         "two-hop": lambda: module(nodes, inputs),
         "lists": lambda: module(nodes, everyone)[inputs],
+        "matrices": matrices,
     }
-    if dense:
-        works["matrices"] = lambda: with_matrices(nodes, config)[inputs]
-    results = {name: work() for name, work in works.items()}
+    return routes, len(neighbourhood(nodes, inputs, layers, k, config.temperature).order)
+
+
+def of_similarities(capacity: int, batch: int, width: int, k: int, layers: int) -> tuple[Routes, int]:
+    """B queries of a bank of C and the C keys of another; and how many of the bank's rows are computed."""
+    random = torch.Generator().manual_seed(0)
+    own = clustered(capacity, width, random)
+    keys = F.normalize(own + 0.1 * torch.randn(own.shape, generator=random), dim=1)
+    place = torch.randperm(capacity, generator=random)[:batch]
+    config, everyone = Diffusion(k=k, layers=layers, residual=0.5, temperature=0.1), torch.arange(capacity)
+    diffused = Diffused(config)
+
+    def matrices() -> Tensor:
+        own_graph, keys_graph, signal = (
+            dense_graph(own, config),
+            dense_graph(keys, config),
+            (own @ keys.T / T).softmax(1),
+        )
+        for _ in range(layers):
+            signal = config.residual * signal + (1 - config.residual) * own_graph @ signal
+        for _ in range(layers):
+            signal = config.residual * signal + (1 - config.residual) * signal @ keys_graph.T
+        return signal[place]
+
+    routes: Routes = {
+        "two-hop": lambda: diffused(Side(own[place], place, own, keys), T, agree=False),
+        "lists": lambda: diffused(Side(own, everyone, own, keys), T, agree=False)[place],
+        "matrices": matrices,
+    }
+    return routes, len(neighbourhood(own, place, layers, k, config.temperature).order)
+
+
+def compare(capacity: int, routes: Routes, touched: int, rounds: int) -> list[str]:
+    """One row of the table."""
+    results = {name: work() for name, work in routes.items()}
     for name, result in results.items():
         gap = float((result - results["two-hop"]).abs().max())
         if gap > TOLERANCE:
             raise click.ClickException(f"C = {capacity}: two-hop and {name} differ by {gap:.1e}, more than {TOLERANCE}")
-    seconds = interleaved({name: timed(work) for name, work in works.items()}, rounds)
-    touched = len(neighbourhood(nodes, inputs, config.layers, config.k, config.temperature).order)
+    seconds = interleaved({name: timed(work) for name, work in routes.items()}, rounds)
     cells = [f"{capacity:,}", f"{touched:,}", f"{seconds['two-hop']:.4f}"]
     for name in ("lists", "matrices"):
         known = name in seconds
@@ -72,6 +113,13 @@ def compare(capacity: int, config: Gnn, batch: int, width: int, dense: bool, rou
 
 
 @click.command()
+@click.option(
+    "--signal",
+    type=click.Choice(["embedding", "similarity"]),
+    default="embedding",
+    show_default=True,
+    help="What is propagated: graph.propagate gnn or diffusion.",
+)
 @click.option("--capacity", "capacities", multiple=True, type=AT_LEAST_ONE, help="C.  [default: 256 ... 16384]")
 @click.option("--batch", default=32, show_default=True, type=AT_LEAST_ONE, help="B of each domain: 2 B input nodes.")
 @click.option("--width", default=96, show_default=True, type=AT_LEAST_ONE, help="d, the embedding width.")
@@ -81,6 +129,7 @@ def compare(capacity: int, config: Gnn, batch: int, width: int, dense: bool, rou
 @click.option("--rounds", default=5, show_default=True, type=AT_LEAST_ONE, help="Rounds behind each median.")
 @click.option("--threads", default=1, show_default=True, type=AT_LEAST_ONE, help="Threads of torch.")
 def main(
+    signal: str,
     capacities: tuple[int, ...],
     batch: int,
     width: int,
@@ -90,7 +139,9 @@ def main(
     rounds: int,
     threads: int,
 ) -> None:
-    """Seconds of propagating 2 B input nodes in a graph of N = 2 C nodes, by three routes to the same numbers.
+    """Seconds of propagating a batch's input nodes, by three routes to the same numbers.
+
+    Embeddings: 2 B inputs in a graph of 2 C nodes. Similarities: B queries of a bank of C and the C keys of another.
 
     \b
     two-hop   what training does: neighbours and layers for the inputs' neighbourhood only
@@ -98,23 +149,28 @@ def main(
     matrices  whole graph, naive: N x N similarities and weights, all layers on all nodes
 
     The three are compared first and have to agree within 1e-5. Nodes are unit vectors in groups of five, inputs are
-    drawn at random, the convolution is the parameter-free smoothing.
+    drawn at random, the convolution is the parameter-free smoothing. With --signal similarity keys share what lies on them over
+    their whole bank in every route.
 
     \b
     python benchmarks/propagation.py --capacity 4096
+    python benchmarks/propagation.py --signal similarity --capacity 4096
     """
     torch.set_num_threads(threads)
-    config = Gnn(k=k, layers=layers, conv="smooth", residual=0.5, temperature=0.1)
+    make = of_embeddings if signal == "embedding" else of_similarities
     table = Table("C", "nodes touched", "two-hop s", "lists s", "ratio", "matrices s", "ratio")
     chosen = capacities or (256, 1024, 4096, 16_384)
     console = wide_console()
     with torch.no_grad():
         for capacity in track(chosen, "measuring", console=console, transient=True):
-            if not max(batch, k // 2 + 1) <= capacity:
+            if not max(batch, k + 1) <= capacity:
                 raise click.BadParameter(
-                    f"{capacity} is below its limit: B = {batch} and K / 2", param_hint="--capacity"
+                    f"{capacity} is below its limit: B = {batch} and K + 1", param_hint="--capacity"
                 )
-            table.add_row(*compare(capacity, config, batch, width, capacity <= dense_limit, rounds))
+            routes, touched = make(capacity, batch, width, k, layers)
+            if capacity > dense_limit:
+                del routes["matrices"]
+            table.add_row(*compare(capacity, routes, touched, rounds))
     console.print(table)
 
 

@@ -1,4 +1,4 @@
-"""`gckd`: data, config, train, evaluate, report."""
+"""`gckd`: data, config, train, evaluate, audit, report."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 import gckd
+from gckd.cli.audit import audit
 from gckd.cli.data import data
 from gckd.cli.guard import run_command
 from gckd.cli.options import config_options
@@ -55,6 +56,7 @@ def describe(config: Config) -> str:
 cli.add_command(data)
 cli.add_command(train)
 cli.add_command(evaluate)
+cli.add_command(audit)
 
 
 def main() -> None:

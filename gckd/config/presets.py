@@ -13,17 +13,18 @@ from gckd.errors import InputError
 def tiny() -> Config:
     """Made for two CPU cores: 64 x 32 images, 0.6 M parameters, minutes.
 
-    The graph passes messages on pseudo similarities. K, m and alpha differ from the paper's: hundreds of steps instead
+    The graph passes messages on pseudo similarities. C, K, m and alpha differ from the paper's: hundreds of steps instead
     of tens of thousands leave a teacher of m = 0.999 where it began, and identities of five images have four neighbours
     worth having. Chosen with target labels of generated datasets of another seed (LOG.md).
     """
-    graph = Diffusion(k=5, residual=0.4)
-    return apply(Config(), {"graph.propagate": graph, "distill.teacher.m": 0.99, "distill.alpha": 0.0})
+    graph = {"graph.propagate": Diffusion(k=5, residual=0.4), "graph.memory.capacity": 2048}
+    return apply(Config(), graph | {"distill.teacher.m": 0.99, "distill.alpha": 0.0, "adapt.steps": 100})
 
 
 def small() -> Config:
-    """`tiny` with more training: a saturated source model, where a table says something."""
-    return apply(tiny(), {"pretrain.steps": 2000, "adapt.steps": 350, "adapt.evaluations": 4})
+    """`tiny` with more training and larger banks: a saturated source model, where a table says something."""
+    steps = {"pretrain.steps": 2000, "adapt.steps": 350, "adapt.evaluations": 4}
+    return apply(tiny(), steps | {"graph.memory.capacity": 4096})
 
 
 def base() -> Config:

@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 RunFunction = Callable[..., "RunResult"]
 
 
+def shown_on(display: Display, row: str, seed: int) -> Callable[[Progress], None]:
+    """A report callback that shows the one run `row`, `seed` on `display`."""
+    board = Board([(row, seed)])
+
+    def tell(progress: Progress) -> None:
+        board.report((row, seed), progress)
+        display.show(board.snapshot())
+
+    return Throttle(tell)
+
+
 def train_single(
     config: Config, run: RunFunction, *, cache: Path, out: Path | None, resume: bool, display: Display
 ) -> Path:
@@ -43,13 +54,8 @@ def train_single(
         if not records.finished(item):
             item.folder.mkdir(parents=True, exist_ok=True)
             (item.folder / CONFIG_FILE).write_text(to_yaml(config), encoding="utf-8")
-            key, board = (item.row, item.seed), Board([(item.row, item.seed)])
-
-            def tell(progress: Progress) -> None:
-                board.report(key, progress)
-                display.show(board.snapshot())
-
             with display:
-                result = run(config, cache=cache, out=item.folder, report=Throttle(tell))
+                report = shown_on(display, item.row, item.seed)
+                result = run(config, cache=cache, out=item.folder, report=report)
             records.add(done_record(item, result, origin), result.curves)
     return folder

@@ -27,6 +27,7 @@ def caption(records: Sequence[Mapping[str, Any]], rows: Sequence[RowSummary], co
         "once, at the end of a run."
     )
     lines.append(_inference(config))
+    lines.append("The presets' hyperparameters were chosen with target labels of generated datasets (LOG.md).")
     lines.append("± is the 95 % interval of the mean over seeds (Student's t; n/a with one seed).")
     if any(row.row != FULL for row in rows):
         lines.append("Δ is full - row, paired seed by seed: positive where the full method is better.")
