@@ -149,8 +149,8 @@ def main(
     matrices  whole graph, naive: N x N similarities and weights, all layers on all nodes
 
     The three are compared first and have to agree within 1e-5. Nodes are unit vectors in groups of five, inputs are
-    drawn at random, the convolution is the parameter-free smoothing. With --signal similarity keys share what lies on them over
-    their whole bank in every route.
+    drawn at random, the convolution is the parameter-free smoothing. With --signal similarity keys share what lies on
+    them over their whole bank in every route.
 
     \b
     python benchmarks/propagation.py --capacity 4096

@@ -13,9 +13,9 @@ from gckd.errors import InputError
 def tiny() -> Config:
     """Made for two CPU cores: 64 x 32 images, 0.6 M parameters, minutes.
 
-    The graph passes messages on pseudo similarities. C, K, m and alpha differ from the paper's: hundreds of steps instead
-    of tens of thousands leave a teacher of m = 0.999 where it began, and identities of five images have four neighbours
-    worth having. Chosen with target labels of generated datasets of another seed (LOG.md).
+    The graph passes messages on pseudo similarities. C, K, m and alpha differ from the paper's: hundreds of steps
+    instead of tens of thousands leave a teacher of m = 0.999 where it began, and identities of five images have four
+    neighbours worth having. Chosen with target labels of generated datasets (LOG.md).
     """
     graph = {"graph.propagate": Diffusion(k=5, residual=0.4), "graph.memory.capacity": 2048}
     return apply(Config(), graph | {"distill.teacher.m": 0.99, "distill.alpha": 0.0, "adapt.steps": 100})
