@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from benchmarks.timing import interleaved, timed
 from gckd.config.schema import Diffusion, Gnn
-from gckd.graph.neighbourhood import neighbourhood
+from gckd.graph.neighbourhood import Nodes, neighbourhood
 from gckd.graph.propagation import Propagation
 from gckd.graph.similarity import Diffused, Side
 from gckd.report.write import wide_console
@@ -65,7 +65,7 @@ def of_embeddings(capacity: int, batch: int, width: int, k: int, layers: int) ->
         "lists": lambda: module(nodes, everyone)[inputs],
         "matrices": matrices,
     }
-    return routes, len(neighbourhood(nodes, inputs, layers, k, config.temperature).order)
+    return routes, len(neighbourhood(Nodes(nodes), inputs, layers, k, config.temperature).order)
 
 
 def of_similarities(capacity: int, batch: int, width: int, k: int, layers: int) -> tuple[Routes, int]:
@@ -90,11 +90,11 @@ def of_similarities(capacity: int, batch: int, width: int, k: int, layers: int) 
         return signal[place]
 
     routes: Routes = {
-        "two-hop": lambda: diffused(Side(own[place], place, own, keys), T, agree=False),
-        "lists": lambda: diffused(Side(own, everyone, own, keys), T, agree=False)[place],
+        "two-hop": lambda: diffused(Side(own[place], place, Nodes(own), Nodes(keys)), T, agree=False),
+        "lists": lambda: diffused(Side(own, everyone, Nodes(own), Nodes(keys)), T, agree=False)[place],
         "matrices": matrices,
     }
-    return routes, len(neighbourhood(own, place, layers, k, config.temperature).order)
+    return routes, len(neighbourhood(Nodes(own), place, layers, k, config.temperature).order)
 
 
 def compare(capacity: int, routes: Routes, touched: int, rounds: int) -> list[str]:

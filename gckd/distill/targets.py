@@ -46,7 +46,7 @@ class MutualNearest:
 
     def __call__(self, side: Side, tau: float) -> Tensor:
         best = self.similarity(side, tau, agree=False).argmax(1)
-        back = Side(side.keys[best], best, side.keys, side.own)
+        back = Side(side.keys.embeddings[best], best, side.keys, side.own)
         mutual = self.similarity(back, tau, agree=False).argmax(1) == side.place
         return F.one_hot(best, len(side.keys)).to(side.queries.dtype) * mutual[:, None]
 

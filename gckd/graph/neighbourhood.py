@@ -21,31 +21,61 @@ class Neighbourhood(NamedTuple):
     weights: Tensor  # [E], softmax(cosine / temperature) over a receiver's K edges
 
 
+class Nodes:
+    """The nodes of a graph, unit vectors [N, d]; neighbours that several graphs of one step ask for are found once."""
+
+    def __init__(self, embeddings: Tensor) -> None:
+        self.embeddings = embeddings
+        self._found: dict[int, Neighbours] = {}
+
+    def __len__(self) -> int:
+        return len(self.embeddings)
+
+    def all(self, k: int) -> Neighbours:
+        """Every node's K nearest.
+
+        Raises:
+            ValueError: K is not below N.
+        """
+        if k not in self._found:
+            everyone = torch.arange(len(self), device=self.embeddings.device)
+            self._found[k] = nearest(self.embeddings, everyone, k)
+        return self._found[k]
+
+    def some(self, inputs: Tensor, k: int) -> Neighbours:
+        """The K nearest of the nodes `inputs` [n]; looked up where all are known, else found for them alone."""
+        if k not in self._found:
+            return nearest(self.embeddings, inputs, k)
+        known = self._found[k]
+        return Neighbours(known.index[inputs], known.cosine[inputs])
+
+
 @torch.no_grad()
-def neighbourhood(nodes: Tensor, inputs: Tensor, layers: int, k: int, temperature: float) -> Neighbourhood:
+def neighbourhood(nodes: Nodes, inputs: Tensor, layers: int, k: int, temperature: float) -> Neighbourhood:
     """The inputs and what they depend on: `layers` rounds of K neighbours, each node's looked up once.
 
     Args:
-        nodes: unit vectors [N, d]. inputs: [B] indices into them.
+        inputs: [B] indices into the nodes.
 
     Raises:
         ValueError: K is not below N.
     """
+    device = nodes.embeddings.device
     order, place = torch.unique(inputs, return_inverse=True)
-    seen = torch.zeros(len(nodes), dtype=torch.bool, device=nodes.device)
+    seen = torch.zeros(len(nodes), dtype=torch.bool, device=device)
     found: list[Neighbours] = []
     receivers: list[int] = []
     fresh = order
     for _ in range(layers):
-        found.append(nearest(nodes, fresh, k))
+        found.append(nodes.some(fresh, k))
         receivers.insert(0, len(order))
         seen[fresh] = True
         fresh = torch.unique(found[-1].index)
         fresh = fresh[~seen[fresh]]
         order = torch.cat((order, fresh))
-    local = torch.zeros(len(nodes), dtype=torch.long, device=nodes.device)
-    local[order] = torch.arange(len(order), device=nodes.device)
+    local = torch.zeros(len(nodes), dtype=torch.long, device=device)
+    local[order] = torch.arange(len(order), device=device)
     sources = local[torch.cat([near.index for near in found]).flatten()]
-    takers = torch.arange(receivers[0], device=nodes.device).repeat_interleave(k)
+    takers = torch.arange(receivers[0], device=device).repeat_interleave(k)
     weights = F.softmax(torch.cat([near.cosine for near in found]) / temperature, 1).flatten()
     return Neighbourhood(order, place, receivers, torch.stack((sources, takers)), weights)

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from torch_geometric.nn import GATv2Conv, MessagePassing, SAGEConv
 
 from gckd.config.schema import Gnn
-from gckd.graph.neighbourhood import neighbourhood
+from gckd.graph.neighbourhood import Nodes, neighbourhood
 
 
 class Smoothing(MessagePassing):  # type: ignore[misc]
@@ -48,7 +48,7 @@ class Propagation(nn.Module):
 
     def forward(self, nodes: Tensor, inputs: Tensor) -> Tensor:
         config = self.config
-        around = neighbourhood(nodes, inputs, config.layers, config.k, config.temperature)
+        around = neighbourhood(Nodes(nodes), inputs, config.layers, config.k, config.temperature)
         x = nodes[around.order]
         for layer, receivers in enumerate(around.receivers):
             used = receivers * config.k

@@ -9,18 +9,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.schema import Diffusion
-from gckd.graph.neighbourhood import Neighbourhood, neighbourhood
+from gckd.graph.neighbourhood import Nodes, neighbourhood
 
 BLOCK = 512  # rows of the similarities of two banks that exist at a time
 
 
 class Side(NamedTuple):
-    """One direction: unit queries [B, d], their places [B] in their modality's bank, and both banks' unit vectors."""
+    """One direction: unit queries [B, d], their places [B] in their own modality's bank, and both banks."""
 
     queries: Tensor
     place: Tensor
-    own: Tensor  # [M, d]
-    keys: Tensor  # [N, d]
+    own: Nodes  # [M, d]
+    keys: Nodes  # [N, d]
 
 
 class Similarity(Protocol):
@@ -55,33 +55,34 @@ class Diffused:
         self.config = config
 
     def __call__(self, side: Side, t: float, agree: bool) -> Tensor:
-        around = self._around(side.own, side.place)
-        directions = _directions(side.own[around.order], side, t, agree)
+        config = self.config
+        around = neighbourhood(side.own, side.place, config.layers, config.k, config.temperature)
+        directions = _directions(side.own.embeddings[around.order], side, t, agree)
         rows = torch.cat(directions, 1)
         for receivers in around.receivers:
-            rows = self._layer(rows, around, receivers)
+            used = receivers * config.k
+            edges, weights = around.edges[0, :used].view(receivers, -1), around.weights[:used].view(receivers, -1)
+            rows = self._layer(rows, edges, weights)
         columns = torch.cat(rows[around.place].split(len(side.keys), 1)).T.contiguous()
-        everyone = self._around(side.keys, torch.arange(len(side.keys), device=side.keys.device), layers=1)
-        for _ in range(self.config.layers):
-            columns = self._layer(columns, everyone, len(columns))
+        edges, cosine = side.keys.all(config.k)
+        for _ in range(config.layers):
+            columns = self._layer(columns, edges, F.softmax(cosine / config.temperature, 1))
         return torch.stack(columns.T.split(len(side.place))).prod(0)
 
-    def _around(self, nodes: Tensor, inputs: Tensor, layers: int | None = None) -> Neighbourhood:
-        config = self.config
-        return neighbourhood(nodes, inputs, layers or config.layers, config.k, config.temperature)
-
-    def _layer(self, signal: Tensor, around: Neighbourhood, receivers: int) -> Tensor:
-        """Signals [n, c] of the sources -> [receivers, c]; every receiver has K edges."""
-        used = receivers * self.config.k
-        sources, weights = (x[:used].view(receivers, -1) for x in (around.edges[0], around.weights))
+    def _layer(self, signal: Tensor, sources: Tensor, weights: Tensor) -> Tensor:
+        """Signals [n, c] -> [m, c]: of the first m nodes and of their K neighbours `sources`, `weights` [m, K]."""
         votes = F.embedding_bag(sources, signal, per_sample_weights=weights, mode="sum")  # the quickest weighted gather
-        return torch.lerp(votes, signal[:receivers], self.config.residual)
+        return torch.lerp(votes, signal[: len(sources)], self.config.residual)
 
 
 def _directions(queries: Tensor, side: Side, t: float, agree: bool) -> list[Tensor]:
-    scores = (queries / t) @ side.keys.T  # the small factor is divided, not the product
+    scores = (queries / t) @ side.keys.embeddings.T  # the small factor is divided, not the product
     forward = F.softmax(scores, 1)
-    return [forward, torch.exp(scores - log_partition(side.own, side.keys, t))] if agree else [forward]
+    return (
+        [forward, torch.exp(scores - log_partition(side.own.embeddings, side.keys.embeddings, t))]
+        if agree
+        else [forward]
+    )
 
 
 def log_partition(own: Tensor, keys: Tensor, t: float) -> Tensor:

@@ -14,6 +14,7 @@ from gckd.config import apply, check
 from gckd.config.schema import Config, Diffusion, Gnn, NoPropagation, NoTargets
 from gckd.distill.targets import Targets, entropies
 from gckd.errors import InputError
+from gckd.graph.neighbourhood import Nodes
 from gckd.graph.similarity import Side
 from gckd.train.data import Datasets, open_datasets
 from gckd.train.loop import load_checkpoint
@@ -94,12 +95,13 @@ def _findings(name: str, parts: Parts, datasets: Datasets) -> Iterator[Finding]:
     banks, views = parts.banks, parts.banks.space(parts.config.centre).views
     image = torch.tensor(labels.image_identities)[banks.target_image.rows[: len(views.target_image)]]
     text = torch.tensor(labels.caption_identities)[banks.target_text.rows[: len(views.target_text)]]
+    images, texts = Nodes(views.target_image), Nodes(views.target_text)
     sides = (
-        (views.source_image, views.target_image, views.target_text, image, text),
-        (views.source_text, views.target_text, views.target_image, text, image),
+        (views.source_image, images, texts, image, text),
+        (views.source_text, texts, images, text, image),
     )
     for modality, (source, own, keys, own_labels, key_labels) in enumerate(sides):
-        nodes = torch.cat((source, own))
+        nodes = torch.cat((source, own.embeddings))
         rows = []
         for place in torch.arange(len(own)).split(QUERIES):
             queries = parts.propagate[modality](nodes, place + len(source))

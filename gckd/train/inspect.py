@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from gckd.config.schema import CrossDomainMatching, Gnn, NoTargets
 from gckd.distill.targets import entropies
 from gckd.graph.knn import nearest
+from gckd.graph.neighbourhood import Nodes
 from gckd.graph.similarity import Side
 from gckd.train.parts import Parts
 
@@ -29,7 +30,7 @@ def inspect(parts: Parts) -> dict[str, float]:
     place = torch.arange(len(views.target_image))[-SAMPLE:]
     queries = parts.propagate[0](torch.cat((views.source_image, views.target_image)), place + len(views.source_image))
     similarity = queries @ views.target_text.T
-    wanted = parts.targets(Side(queries, place, views.target_image, views.target_text), tau)
+    wanted = parts.targets(Side(queries, place, Nodes(views.target_image), Nodes(views.target_text)), tau)
     taught = wanted.sum(1) > 0
     seen["target_entropy"] = float(entropies(F.normalize(wanted[taught], p=1, dim=1)).mean())
     seen["bank_entropy"] = float(entropies(F.softmax(views.target_image[place] @ views.target_text.T / tau, 1)).mean())

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from gckd.config.schema import Diffusion, SoftTargets
 from gckd.distill.targets import PseudoSimilarity
+from gckd.graph.neighbourhood import Nodes
 from gckd.graph.similarity import Diffused, Direct, Side, log_partition
 
 T = 0.2
@@ -46,7 +47,7 @@ def dense(signal: Tensor, own: Tensor, keys: Tensor, layers: int, r: float) -> T
 def test_equals_the_whole_graph(layers: int) -> None:
     own, keys = banks()
     place = torch.tensor([49, 3, 17, 30, 3])
-    side, scores = Side(own[place], place, own, keys), own @ keys.T / T
+    side, scores = Side(own[place], place, Nodes(own), Nodes(keys)), own @ keys.T / T
     forward, backward = (dense(scores.softmax(dim), own, keys, layers, 0.3)[place] for dim in (1, 0))
     diffused = Diffused(config(layers))
     torch.testing.assert_close(diffused(side, T, agree=False), forward)
@@ -55,7 +56,7 @@ def test_equals_the_whole_graph(layers: int) -> None:
 
 def test_residual_1_is_without_a_graph() -> None:
     own, keys = banks()
-    side = Side(own[:5], torch.arange(5), own, keys)
+    side = Side(own[:5], torch.arange(5), Nodes(own), Nodes(keys))
     for agree in (False, True):
         torch.testing.assert_close(Diffused(config(residual=1.0))(side, T, agree), Direct()(side, T, agree))
 
@@ -66,7 +67,7 @@ def test_a_misread_image_is_outvoted() -> None:
     own = torch.stack([e[0] + 0.5 * e[i] for i in range(2, 7)] + [e[1] + 0.5 * e[i] for i in range(2, 7)])
     own[0] = e[0] + 1.6 * e[7]
     keys = torch.stack([e[0], e[0] + 0.1 * e[2], e[1] + e[7], e[1] + e[7] + 0.1 * e[2]])
-    side = Side(F.normalize(own[:1]), torch.tensor([0]), F.normalize(own), F.normalize(keys))
+    side = Side(F.normalize(own[:1]), torch.tensor([0]), Nodes(F.normalize(own)), Nodes(F.normalize(keys)))
     soft = SoftTargets(sharpen=1.0, agree=True, confidence=0.0)
     alone = PseudoSimilarity(soft, Direct())(side, 0.1)
     voted = PseudoSimilarity(soft, Diffused(Diffusion(k=1, layers=2, residual=0.2)))(side, 0.1)
