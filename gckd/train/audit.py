@@ -69,8 +69,8 @@ def audit(config: Config, *, cache: Path, report: Report, checkpoint: Path | Non
 def variants(config: Config) -> Iterator[tuple[str, Config]]:
     """The config with each kind of graph; K is the config's own, the rest of another kind its defaults."""
     own = config.graph.propagate
-    k = {} if isinstance(own, NoPropagation) else {"k": own.k}
-    for other in (NoPropagation(), Gnn(**k), Diffusion(**k)):
+    k = Gnn().k if isinstance(own, NoPropagation) else own.k
+    for other in (NoPropagation(), Gnn(k=k), Diffusion(k=k)):
         same = type(other) is type(own)
         yield other.kind, config if same else apply(config, {"graph.propagate": other})
 
