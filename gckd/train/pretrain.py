@@ -57,11 +57,8 @@ class Pretraining:
         view = feed.views(batch.images, batch.tokens, "pretrain", step)
         image, text = model.encode_image(view.images), model.encode_text(view.tokens)
         z_image, z_text = self._space(image.embedding), self._space(text.embedding)
-        images, texts, identities = self._keys(z_image, z_text, batch)
-        wanted = identity_targets(batch.identities, identities)
         contrastive = (
-            soft_cross_entropy(z_image @ texts.T / model.tau, wanted)
-            + soft_cross_entropy(z_text @ images.T / model.tau, wanted)
+            self._contrast(z_image, z_text, self.texts, batch) + self._contrast(z_text, z_image, self.images, batch)
         ) / 2
         self._remember(z_image, z_text, batch, step)
         intra = (self._intra(z_image, batch.identities) + self._intra(z_text, batch.identities)) / 2
@@ -82,10 +79,14 @@ class Pretraining:
         """
         return centred(z, z.mean(0)) if self.config.centre else z
 
-    def _keys(self, z_image: Tensor, z_text: Tensor, batch: SourceBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """The batch and what is remembered: image keys [N, d], text keys [N, d] and their identities [N]."""
-        identities = torch.cat((batch.identities, self.images.identities[: len(self.images)]))
-        return torch.cat((z_image, self.images.filled())), torch.cat((z_text, self.texts.filled())), identities
+    def _contrast(self, queries: Tensor, keys: Tensor, memory: MemoryBank, batch: SourceBatch) -> Tensor:
+        """Queries [B, d] against the batch's keys [B, d] and what is remembered of their modality.
+
+        The two memories differ in length where an image came again with another of its captions.
+        """
+        identities = torch.cat((batch.identities, memory.identities[: len(memory)]))
+        logits = queries @ torch.cat((keys, memory.filled())).T / self.model.tau
+        return soft_cross_entropy(logits, identity_targets(batch.identities, identities))
 
     def _remember(self, z_image: Tensor, z_text: Tensor, batch: SourceBatch, step: int) -> None:
         plan = self.config.pretrain

@@ -9,6 +9,7 @@ import pytest
 
 from gckd.config import Config, apply
 from gckd.train.data import open_datasets
+from gckd.train.loop import load_checkpoint
 from gckd.train.pretrain import pretrain_digest
 from gckd.train.progress import Progress
 from gckd.train.run import prepare, run
@@ -67,3 +68,12 @@ def test_a_second_run_does_not_train_again(config: Config, tmp_path: Path) -> No
     assert "adapt" in stages
     assert found.pretrain_seconds > 0
     assert {"pretrain", "adapt"} <= {str(point["stage"]) for point in found.curves}
+
+
+def test_a_memory_longer_than_the_dataset(config: Config, tmp_path: Path) -> None:
+    """Images come again with another caption, so that fewer images than captions are remembered."""
+    config = apply(config, {"pretrain.memory": 100, "pretrain.steps": 12})
+    prepare(config, cache=tmp_path)
+    (checkpoint,) = (tmp_path / "pretrain").glob("*/checkpoint.pt")
+    modules = load_checkpoint(checkpoint)["modules"]
+    assert int(modules["images"]["count"]) < int(modules["texts"]["count"])
