@@ -65,8 +65,9 @@ class Diffused:
             rows = self._layer(rows, edges, weights)
         columns = torch.cat(rows[around.place].split(len(side.keys), 1)).T.contiguous()
         edges, cosine = side.keys.all(config.k)
+        weights = F.softmax(cosine / config.temperature, 1)
         for _ in range(config.layers):
-            columns = self._layer(columns, edges, F.softmax(cosine / config.temperature, 1))
+            columns = self._layer(columns, edges, weights)
         return torch.stack(columns.T.split(len(side.place))).prod(0)
 
     def _layer(self, signal: Tensor, sources: Tensor, weights: Tensor) -> Tensor:
@@ -77,12 +78,10 @@ class Diffused:
 
 def _directions(queries: Tensor, side: Side, t: float, agree: bool) -> list[Tensor]:
     scores = (queries / t) @ side.keys.embeddings.T  # the small factor is divided, not the product
-    forward = F.softmax(scores, 1)
-    return (
-        [forward, torch.exp(scores - log_partition(side.own.embeddings, side.keys.embeddings, t))]
-        if agree
-        else [forward]
-    )
+    found = [F.softmax(scores, 1)]
+    if agree:
+        found.append(torch.exp(scores - log_partition(side.own.embeddings, side.keys.embeddings, t)))
+    return found
 
 
 def log_partition(own: Tensor, keys: Tensor, t: float) -> Tensor:
