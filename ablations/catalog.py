@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gckd.config import Config, value_at
-from gckd.config.schema import MutualNeighbours, NoMatching, NoPropagation, NoTargets, NoTeacher
+from gckd.config.distill import MutualNeighbours, NoMatching, NoTargets, NoTeacher
+from gckd.config.graph import NoPropagation
 from gckd.dist.plan import FULL
 from gckd.errors import InputError
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.timing import interleaved, timed
-from gckd.config.schema import Diffusion, Gnn
+from gckd.config.graph import Diffusion, Gnn
 from gckd.graph.neighbourhood import Nodes, neighbourhood
 from gckd.graph.propagation import Propagation
 from gckd.graph.similarity import Diffused, Side

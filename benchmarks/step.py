@@ -21,7 +21,7 @@ from rich.table import Table
 from ablations.catalog import drop_edits
 from benchmarks.timing import interleaved
 from gckd.config import PRESETS, Config, apply, parse_edits, preset
-from gckd.config.schema import Adapt, Pretrain
+from gckd.config.train import Adapt, Pretrain
 from gckd.data.street import make_street
 from gckd.report.write import wide_console
 from gckd.train.adapt import step_of

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from gckd.config.edit import apply
-from gckd.config.schema import Config, Diffusion
+from gckd.config.graph import Diffusion
+from gckd.config.schema import Config
 from gckd.errors import InputError
 
 

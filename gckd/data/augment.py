@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gckd.config.schema import Augment
+from gckd.config.data import Augment
 
 
 def clean_view(images: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from filelock import FileLock
 from tokenizers import Tokenizer as Backend
 
-from gckd.config.schema import FolderTokenizer, TrainedTokenizer
+from gckd.config.data import FolderTokenizer, TrainedTokenizer
 from gckd.data.wordpiece import PAD, SPECIALS, bert, load_pretrained, read_vocabulary, train_vocabulary
 from gckd.errors import InputError
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gckd.config import Config, ConfigError, apply, check
-from gckd.config.schema import Gnn
+from gckd.config.graph import Gnn
 from gckd.data.check import published_match
 from gckd.data.readers import read_annotations
 from gckd.data.store import Store, build_store

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gckd.config.schema import SoftTargets
+from gckd.config.distill import SoftTargets
 from gckd.graph.similarity import Side, Similarity
 
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric.nn import GATv2Conv, MessagePassing, SAGEConv
 
-from gckd.config.schema import Gnn
+from gckd.config.graph import Gnn
 from gckd.graph.neighbourhood import Nodes, neighbourhood
 
 

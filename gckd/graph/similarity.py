@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gckd.config.schema import Diffusion
+from gckd.config.graph import Diffusion
 from gckd.graph.neighbourhood import Nodes, neighbourhood
 
 BLOCK = 512  # rows of the similarities of two banks that exist at a time

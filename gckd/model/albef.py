@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gckd.config.schema import Albef
+from gckd.config.backbone import Albef
 from gckd.model.text import TextEncoder
 from gckd.model.vision import VisionTransformer
 

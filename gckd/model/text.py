@@ -20,7 +20,7 @@ from transformers.models.bert.modeling_bert import (
     BertSelfOutput,
 )
 
-from gckd.config.schema import Text
+from gckd.config.backbone import Text
 from gckd.model.vision import init_std, initialise
 
 

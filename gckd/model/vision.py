@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gckd.config.schema import Vision
+from gckd.config.backbone import Vision
 
 
 class Attention(nn.Module):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gckd.config.schema import NoTargets, NoTeacher
+from gckd.config.distill import NoTargets, NoTeacher
 from gckd.data.records import SourceBatch, TargetBatch
 from gckd.graph.memory import centred
 from gckd.graph.neighbourhood import Nodes

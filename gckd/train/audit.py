@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from gckd.config import apply, check
-from gckd.config.schema import Config, Diffusion, Gnn, NoPropagation, NoTargets
+from gckd.config.distill import NoTargets
+from gckd.config.graph import Diffusion, Gnn, NoPropagation
+from gckd.config.schema import Config
 from gckd.distill.targets import Targets, entropies
 from gckd.errors import InputError
 from gckd.graph.neighbourhood import Nodes

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from gckd.config.schema import Config, Data
+from gckd.config.data import Data
+from gckd.config.schema import Config
 from gckd.data.loaders import SourceLoader, TargetLoader, evaluation_set
 from gckd.data.readers import read_annotations
 from gckd.data.records import EvaluationSet

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gckd.config.schema import Evaluate
+from gckd.config.train import Evaluate
 from gckd.data.augment import clean_view
 from gckd.data.records import EvaluationSet
 from gckd.graph.memory import centred

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from gckd.config.schema import Augment
+from gckd.config.data import Augment
 from gckd.data.augment import clean_view, drop_words, strong_view
 from gckd.data.loaders import SourceLoader, TargetLoader
 from gckd.data.tokenizer import Tokenizer

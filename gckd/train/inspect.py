@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gckd.config.schema import CrossDomainMatching, Gnn, NoTargets
+from gckd.config.distill import CrossDomainMatching, NoTargets
+from gckd.config.graph import Gnn
 from gckd.distill.targets import entropies
 from gckd.graph.knn import nearest
 from gckd.graph.neighbourhood import Nodes

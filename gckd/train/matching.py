@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from gckd.config.schema import CrossDomainMatching
+from gckd.config.distill import CrossDomainMatching
 from gckd.data.augment import clean_view
 from gckd.model.albef import AlbefModel, Encoded
 from gckd.model.losses import matching_loss

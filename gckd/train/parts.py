@@ -9,7 +9,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from gckd.config import schema
+from gckd.config.distill import (
+    CrossDomainMatching,
+    Ema,
+    MutualNeighbours,
+    NoMatching,
+    NoTargets,
+    NoTeacher,
+    SoftTargets,
+)
+from gckd.config.graph import Diffusion, Gnn, NoPropagation, node_count
 from gckd.config.schema import Config
 from gckd.data.tokenizer import Tokenizer
 from gckd.distill.targets import MutualNearest, NoTarget, PseudoSimilarity, Targets
@@ -44,16 +53,16 @@ class Parts:
 
 
 _BUILD: dict[type, Callable[..., Any]] = {
-    schema.Gnn: lambda node, config: Propagation(node, config.backbone.embed_dim),
-    schema.Diffusion: lambda node, config: Identity(),
-    schema.NoPropagation: lambda node, config: Identity(),
-    schema.Ema: lambda node, student: EmaTeacher(node, student),
-    schema.NoTeacher: lambda node, student: StudentItself(student),
-    schema.SoftTargets: lambda node, similarity: PseudoSimilarity(node, similarity),
-    schema.MutualNeighbours: lambda node, similarity: MutualNearest(similarity),
-    schema.NoTargets: lambda node, similarity: NoTarget(),
-    schema.CrossDomainMatching: lambda node, *parts: CrossDomainMatchingTerm(node, *parts),
-    schema.NoMatching: lambda node, *parts: NoMatchingTerm(),
+    Gnn: lambda node, config: Propagation(node, config.backbone.embed_dim),
+    Diffusion: lambda node, config: Identity(),
+    NoPropagation: lambda node, config: Identity(),
+    Ema: lambda node, student: EmaTeacher(node, student),
+    NoTeacher: lambda node, student: StudentItself(student),
+    SoftTargets: lambda node, similarity: PseudoSimilarity(node, similarity),
+    MutualNeighbours: lambda node, similarity: MutualNearest(similarity),
+    NoTargets: lambda node, similarity: NoTarget(),
+    CrossDomainMatching: lambda node, *parts: CrossDomainMatchingTerm(node, *parts),
+    NoMatching: lambda node, *parts: NoMatchingTerm(),
 }
 
 
@@ -91,13 +100,13 @@ def build_parts(config: Config, feed: Feed, student: AlbefModel) -> Parts:
         teacher=build(config.distill.teacher, student),
         banks=banks,
         propagate=nn.ModuleList(build(graph, config) for _ in ("image", "text")),
-        targets=build(config.distill.targets, Diffused(graph) if isinstance(graph, schema.Diffusion) else Direct()),
+        targets=build(config.distill.targets, Diffused(graph) if isinstance(graph, Diffusion) else Direct()),
         matching=build(config.distill.matching, feed, student, banks),
     )
 
 
-def _check_nodes(graph: schema.Gnn | schema.Diffusion | schema.NoPropagation, banks: Banks) -> None:
+def _check_nodes(graph: Gnn | Diffusion | NoPropagation, banks: Banks) -> None:
     sizes = [len(bank.embeddings) for bank in banks.all()]
-    nodes = min(schema.node_count(graph, sizes[0], sizes[2]), schema.node_count(graph, sizes[1], sizes[3]))
-    if not isinstance(graph, schema.NoPropagation) and graph.k >= nodes:
+    nodes = min(node_count(graph, sizes[0], sizes[2]), node_count(graph, sizes[1], sizes[3]))
+    if not isinstance(graph, NoPropagation) and graph.k >= nodes:
         raise InputError(f"graph.propagate.k: K = {graph.k} is outside its limit: < {nodes} nodes of these datasets")

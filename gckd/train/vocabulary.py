@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from gckd.config.schema import FolderTokenizer, TrainedTokenizer
+from gckd.config.data import FolderTokenizer, TrainedTokenizer
 from gckd.model.albef import AlbefModel
 from gckd.train.feed import Feed
 

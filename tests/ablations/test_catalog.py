@@ -6,13 +6,8 @@ import pytest
 
 from ablations.catalog import COMPONENTS, drop_edits, drop_rows, label, parse_drop
 from gckd.config import apply, digest, preset
-from gckd.config.schema import (
-    MutualNeighbours,
-    NoMatching,
-    NoPropagation,
-    NoTargets,
-    NoTeacher,
-)
+from gckd.config.distill import MutualNeighbours, NoMatching, NoTargets, NoTeacher
+from gckd.config.graph import NoPropagation
 from gckd.errors import InputError
 
 FULL = preset("tiny")

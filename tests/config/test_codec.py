@@ -15,9 +15,11 @@ import pytest
 import yaml
 
 from gckd.config import PRESETS, Config, ConfigError, apply, decode, digest, encode, from_yaml, preset, to_yaml
+from gckd.config.data import Augment
 from gckd.config.edit import check_problems
 from gckd.config.fields import hints, knob, limits_of, variants
-from gckd.config.schema import Adapt, Augment, Memory, NoPropagation
+from gckd.config.graph import Memory, NoPropagation
+from gckd.config.train import Adapt
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from gckd.config import Config, ConfigError, apply, check, parse_edits, preset
+from gckd.config.distill import Ema
 from gckd.config.fields import Limits, range_problems, walk
-from gckd.config.schema import Adapt, Ema, Gnn, NoPropagation
+from gckd.config.graph import Gnn, NoPropagation
+from gckd.config.train import Adapt
 from gckd.errors import InputError
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-from gckd.config.schema import Augment
+from gckd.config.data import Augment
 from gckd.data.augment import clean_view, drop_words, scaled, strong_view
 
 OFF = Augment(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from gckd.config.schema import TrainedTokenizer
+from gckd.config.data import TrainedTokenizer
 from gckd.data.loaders import SourceLoader, TargetLoader, evaluation_set
 from gckd.data.readers import read_annotations
 from gckd.data.records import TargetBatch

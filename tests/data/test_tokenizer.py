@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gckd.config.schema import FolderTokenizer, TrainedTokenizer
+from gckd.config.data import FolderTokenizer, TrainedTokenizer
 from gckd.data.tokenizer import Tokenizer, build_tokenizer
 from gckd.data.wordpiece import SPECIALS, bert, read_vocabulary, train_vocabulary
 from gckd.errors import InputError

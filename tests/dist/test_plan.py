@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gckd.config import ConfigError, apply, digest, preset
-from gckd.config.schema import NoPropagation
+from gckd.config.graph import NoPropagation
 from gckd.dist.plan import plan, preparations
 
 OUT = Path("out")

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gckd.config.schema import Diffusion, SoftTargets
+from gckd.config.distill import SoftTargets
+from gckd.config.graph import Diffusion
 from gckd.distill.targets import PseudoSimilarity
 from gckd.graph.neighbourhood import Nodes
 from gckd.graph.similarity import Diffused, Direct, Side, log_partition

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gckd.config.schema import Gnn
+from gckd.config.graph import Gnn
 from gckd.graph.propagation import Identity, Propagation
 
 N, WIDTH, INPUTS = 60, 6, torch.tensor([59, 3, 17, 30])

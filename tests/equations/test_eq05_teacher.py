@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from gckd.config.schema import Ema
+from gckd.config.distill import Ema
 from gckd.distill.teacher import EmaTeacher, StudentItself
 
 

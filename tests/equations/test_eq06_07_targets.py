@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gckd.config.schema import SoftTargets
+from gckd.config.distill import SoftTargets
 from gckd.distill.targets import MutualNearest, NoTarget, PseudoSimilarity, entropies
 from gckd.graph.neighbourhood import Nodes
 from gckd.graph.similarity import Direct, Side

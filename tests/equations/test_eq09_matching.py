@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gckd.config.schema import CrossDomainMatching
+from gckd.config.distill import CrossDomainMatching
 from gckd.model.albef import Encoded
 from gckd.model.losses import matching_loss
 from gckd.train.banks import BankViews

@@ -9,7 +9,11 @@ import torch
 
 from ablations.catalog import drop_edits
 from gckd.config import Config, apply, check
-from gckd.config import schema as s
+from gckd.config.backbone import Albef, Text, Vision
+from gckd.config.data import Augment, Data, TrainedTokenizer
+from gckd.config.distill import CrossDomainMatching, Distill, Ema, SoftTargets
+from gckd.config.graph import Gnn, Graph, Memory
+from gckd.config.train import Adapt, Evaluate, Pretrain, Weights
 from gckd.train.loop import load_checkpoint
 from gckd.train.progress import Progress, Report
 from gckd.train.run import run
@@ -28,28 +32,28 @@ def micro(source: Path, target: Path) -> Config:
         "fusion_every": 2,
     }
     return check(
-        s.Config(
+        Config(
             seed=3,
             centre=True,
-            data=s.Data(source=str(source), target=str(target), height=16, width=8, max_words=12, max_tokens=16),
-            tokenizer=s.TrainedTokenizer(vocab_size=90),
-            augment=s.Augment(channel_gain=0.2, noise=0.05, erase=0.3, shift=0.05, word_dropout=0.1),
-            backbone=s.Albef(
-                vision=s.Vision(patch=8, stem="linear", width=16, depth=1, heads=2, mlp_ratio=2.0),
-                text=s.Text(width=16, depth=1, fusion_depth=1, heads=2, mlp_ratio=2.0, dropout=0.1),
+            data=Data(source=str(source), target=str(target), height=16, width=8, max_words=12, max_tokens=16),
+            tokenizer=TrainedTokenizer(vocab_size=90),
+            augment=Augment(channel_gain=0.2, noise=0.05, erase=0.3, shift=0.05, word_dropout=0.1),
+            backbone=Albef(
+                vision=Vision(patch=8, stem="linear", width=16, depth=1, heads=2, mlp_ratio=2.0),
+                text=Text(width=16, depth=1, fusion_depth=1, heads=2, mlp_ratio=2.0, dropout=0.1),
                 embed_dim=8,
             ),
-            graph=s.Graph(
-                s.Memory(capacity=7, warm_start=True),
-                s.Gnn(k=3, layers=2, conv="smooth", residual=0.5, temperature=0.1),
+            graph=Graph(
+                Memory(capacity=7, warm_start=True),
+                Gnn(k=3, layers=2, conv="smooth", residual=0.5, temperature=0.1),
             ),
-            distill=s.Distill(
-                teacher=s.Ema(m=0.9),
-                targets=s.SoftTargets(sharpen=0.5),
-                matching=s.CrossDomainMatching(delta=-1.0),
+            distill=Distill(
+                teacher=Ema(m=0.9),
+                targets=SoftTargets(sharpen=0.5),
+                matching=CrossDomainMatching(delta=-1.0),
                 alpha=0.4,
             ),
-            weights=s.Weights(
+            weights=Weights(
                 source_contrastive=1.0,
                 source_intra=0.5,
                 source_matching=0.5,
@@ -58,9 +62,9 @@ def micro(source: Path, target: Path) -> Config:
                 graph=1.0,
                 target_matching=0.2,
             ),
-            pretrain=s.Pretrain(**stage, ramp=0.5, memory=8, per_identity=2),
-            adapt=s.Adapt(**stage),
-            evaluate=s.Evaluate(batch=8, k_test=0),
+            pretrain=Pretrain(**stage, ramp=0.5, memory=8, per_identity=2),
+            adapt=Adapt(**stage),
+            evaluate=Evaluate(batch=8, k_test=0),
         )
     )
 

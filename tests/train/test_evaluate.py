@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.retrieval import RetrievalHitRate, RetrievalMAP
 
-from gckd.config.schema import Evaluate
+from gckd.config.train import Evaluate
 from gckd.data.records import EvaluationSet
 from gckd.model.albef import Encoded
 from gckd.train.evaluate import Retriever, retrieval_metrics

@@ -13,7 +13,9 @@ import pytest
 import torch
 
 from gckd.config import Config, apply, value_at
-from gckd.config import schema as s
+from gckd.config.distill import MutualNeighbours, NoMatching, NoTargets
+from gckd.config.graph import Diffusion, NoPropagation
+from gckd.config.train import Weights
 from gckd.data.loaders import SourceLoader, TargetLoader
 from gckd.train.data import open_datasets
 from tests.toy import make_toy
@@ -86,7 +88,7 @@ def test_every_row_sees_the_same_batches(
 @by_name
 def test_terms_of_each_row(config: Config, finished: Train, dropped: tuple[str, ...]) -> None:
     curve = finished(row(config, *dropped))["curve"]
-    terms = {str(point["name"]) for point in curve} & {field.name for field in dataclasses.fields(s.Weights)}
+    terms = {str(point["name"]) for point in curve} & {field.name for field in dataclasses.fields(Weights)}
     source = {"source_contrastive", "source_matching", "source_mlm"}
     target = {"target_contrastive"} if "gmp" not in dropped or "cmkd" not in dropped else set()
     matching = {"target_matching"} if "cmkd" not in dropped else set()
@@ -98,13 +100,13 @@ def test_without_the_teacher_the_checkpoint_has_no_second_model(config: Config, 
 
 
 TOGGLES: dict[str, Any] = {
-    "graph.propagate": s.NoPropagation(),
+    "graph.propagate": NoPropagation(),
     "graph.propagate.k": 1,
     "graph.propagate.layers": 1,
     "graph.propagate.residual": 0.9,
     "graph.propagate.temperature": 1.0,
     "graph.propagate.conv": "sage",
-    "graph.propagate ": s.Diffusion(k=3),
+    "graph.propagate ": Diffusion(k=3),
     "tokenizer.unseen": "keep",
     "distill.targets.agree": False,
     "distill.targets.confidence": 0.0,
@@ -113,8 +115,8 @@ TOGGLES: dict[str, Any] = {
     "graph.memory.warm_start": False,
     "distill.teacher.m": 0.1,
     "distill.targets.sharpen": 1.0,
-    "distill.targets": s.MutualNeighbours(),
-    "distill.matching": s.NoMatching(),
+    "distill.targets": MutualNeighbours(),
+    "distill.matching": NoMatching(),
     "distill.matching.delta": 0.6,
     "distill.alpha": 0.0,
     "weights.source_contrastive": 0.5,
@@ -149,16 +151,16 @@ def test_a_learned_convolution_learns(config: Config, finished: Train, conv: str
     assert differences(taught["student"], untaught["student"])
 
 
-WITHOUT = {"distill.matching": s.NoMatching()}
+WITHOUT = {"distill.matching": NoMatching()}
 SAME = [
     ({"weights.target_matching": 0.0}, WITHOUT),
     (
         {
             "weights.target_contrastive": 0.0,
-            "distill.matching": s.NoMatching(),
+            "distill.matching": NoMatching(),
             "distill.alpha": 0.0,
         },
-        {"distill.targets": s.NoTargets(), "distill.matching": s.NoMatching()},
+        {"distill.targets": NoTargets(), "distill.matching": NoMatching()},
     ),
 ]
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gckd.config import Config, apply
-from gckd.config.schema import FolderTokenizer
+from gckd.config.data import FolderTokenizer
 from gckd.errors import InputError
 from gckd.train.data import open_datasets
 from gckd.train.parts import build_model, build_parts

@@ -1,0 +1,58 @@
+"""Which datasets, and how an example reaches the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gckd.config.fields import knob
+
+
+@dataclass(frozen=True)
+class Data:
+    """Which datasets, and how an example reaches the model."""
+
+    source: str = knob("", "labelled source dataset: a folder, or FORMAT:FOLDER")
+    target: str = knob("", "unlabelled target dataset: a folder, or FORMAT:FOLDER")
+    height: int = knob(64, "image height after resizing", unit="pixels", ge=8, le=1024)
+    width: int = knob(32, "image width after resizing", unit="pixels", ge=8, le=1024)
+    max_words: int = knob(50, "captions are cut after this many words", unit="words", ge=1, le=512)
+    max_tokens: int = knob(64, "and after this many tokens, [CLS] and [SEP] included", unit="tokens", ge=4, le=512)
+    skip_broken: bool = knob(False, "leave out images that cannot be read (and count them) instead of stopping")
+
+
+@dataclass(frozen=True)
+class TrainedTokenizer:
+    """WordPiece vocabulary trained on the train captions of both domains (texts only, no pairing)."""
+
+    kind: ClassVar[str] = "trained"
+    vocab_size: int = knob(1500, "at most this many word pieces", unit="tokens", ge=32, le=200_000)
+    unseen: str = knob(
+        "mask",
+        "what a word that the source never showed means when adaptation starts: what [MASK] means, or what its random "
+        "initial weights happen to mean",
+        choices=("mask", "keep"),
+    )
+
+
+@dataclass(frozen=True)
+class FolderTokenizer:
+    """A pretrained tokenizer (bert-base-uncased layout) from a folder or hub name."""
+
+    kind: ClassVar[str] = "pretrained"
+    name: str = knob("bert-base-uncased", "local folder or hub name")
+
+
+@dataclass(frozen=True)
+class Augment:
+    """The strong view, seen by the student. The teacher sees the clean view. Each strength 0 turns its part off."""
+
+    channel_gain: float = knob(0.25, "each colour channel is scaled by exp(uniform(-g, g))", ge=0, le=2)
+    brightness: float = knob(0.15, "an offset of uniform(-b, b) is added to all channels", ge=0, le=1)
+    contrast: float = knob(0.25, "contrast about the image mean is scaled by exp(uniform(-c, c))", ge=0, le=2)
+    noise: float = knob(0.05, "standard deviation of pixel noise, drawn per image in [0, n]", ge=0, le=1)
+    blur: float = knob(0.3, "share of images that are blurred (3 x 3 binomial)", ge=0, le=1)
+    shift: float = knob(0.08, "largest translation, as a share of height and width", ge=0, le=0.5)
+    flip: bool = knob(True, "mirror half of the images")
+    erase: float = knob(0.3, "share of images with one rectangle erased (random erasing)", ge=0, le=1)
+    word_dropout: float = knob(0.1, "share of caption tokens replaced by [MASK]", ge=0, lt=1)

@@ -1,0 +1,76 @@
+"""Teacher, pseudo targets and cross-domain matching (CMKD)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gckd.config.fields import knob, part
+
+
+@dataclass(frozen=True)
+class Ema:
+    """EMA teacher (eq. 5): parameters and buffers."""
+
+    kind: ClassVar[str] = "ema"
+    m: float = knob(0.999, "momentum of the teacher", ge=0, lt=1)
+
+
+@dataclass(frozen=True)
+class NoTeacher:
+    """No teacher: the banks hold detached embeddings of the student itself."""
+
+    kind: ClassVar[str] = "none"
+
+
+@dataclass(frozen=True)
+class SoftTargets:
+    """Pseudo similarity targets of the teacher (eq. 6-8)."""
+
+    kind: ClassVar[str] = "soft"
+    sharpen: float = knob(0.5, "targets use temperature sharpen x tau", gt=0, le=4)
+    agree: bool = knob(True, "multiply p(key | query) by p(query | key): both directions must agree")
+    confidence: float = knob(0.5, "a row weighs exp(-confidence x its entropy in nats); 0 = all alike", ge=0, le=10)
+
+
+@dataclass(frozen=True)
+class MutualNeighbours:
+    """Targets without a teacher: mutual nearest neighbours between propagated target images and captions."""
+
+    kind: ClassVar[str] = "mutual"
+
+
+@dataclass(frozen=True)
+class NoTargets:
+    """Nothing is learned from the target."""
+
+    kind: ClassVar[str] = "none"
+
+
+@dataclass(frozen=True)
+class CrossDomainMatching:
+    """Binary matching of target images and captions (eq. 9)."""
+
+    kind: ClassVar[str] = "cross"
+    delta: float = knob(0.8, "least cosine of an accepted positive pair", ge=-1, le=1)
+
+
+@dataclass(frozen=True)
+class NoMatching:
+    """No cross-domain matching."""
+
+    kind: ClassVar[str] = "none"
+
+
+@dataclass(frozen=True)
+class Distill:
+    """Cross-modal knowledge distillation (CMKD)."""
+
+    teacher: Ema | NoTeacher = part(Ema, "the teacher, or none")
+    targets: SoftTargets | MutualNeighbours | NoTargets = part(
+        SoftTargets, "what the student's target distributions follow"
+    )
+    matching: CrossDomainMatching | NoMatching = part(CrossDomainMatching, "cross-domain matching, or none")
+    alpha: float = knob(
+        0.4, "weight of soft targets against identity targets on the source, ramped over the first epoch", ge=0, le=1
+    )

@@ -1,0 +1,63 @@
+"""What is remembered and how it is propagated (GMP)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gckd.config.fields import knob, part
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The four FIFO banks of teacher embeddings (eq. 1-2)."""
+
+    capacity: int = knob(
+        4096, "C: entries of each bank; never more than the dataset has", unit="entries", ge=1, le=2**22
+    )
+    warm_start: bool = knob(True, "fill the banks with teacher embeddings before the first step")
+
+
+@dataclass(frozen=True)
+class Gnn:
+    """Graph-based message passing (eq. 3-4) over KNN graphs of the banks, one graph per modality."""
+
+    kind: ClassVar[str] = "gnn"
+    k: int = knob(10, "K: neighbours per node", unit="nodes", ge=1, le=1024)
+    layers: int = knob(2, "L: propagation layers", ge=1, le=3)
+    conv: str = knob("smooth", "the convolution", choices=("smooth", "sage", "gatv2"))
+    residual: float = knob(0.5, "weight of a node's own embedding against its neighbourhood, per layer", ge=0, le=1)
+    temperature: float = knob(0.05, "edge weights are softmax(cosine / temperature) over a node's K edges", gt=0, le=10)
+
+
+@dataclass(frozen=True)
+class Diffusion:
+    """Message passing on pseudo similarities instead of embeddings, over the KNN graphs of the two target banks."""
+
+    kind: ClassVar[str] = "diffusion"
+    k: int = knob(10, "K: neighbours per node", unit="nodes", ge=1, le=1024)
+    layers: int = knob(2, "L: propagation layers", ge=1, le=3)
+    residual: float = knob(0.4, "weight of a node's own similarities against its neighbours', per layer", ge=0, le=1)
+    temperature: float = knob(0.05, "edge weights are softmax(cosine / temperature) over a node's K edges", gt=0, le=10)
+
+
+@dataclass(frozen=True)
+class NoPropagation:
+    """No graph: embeddings pass through unchanged."""
+
+    kind: ClassVar[str] = "none"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What is remembered and how it is propagated."""
+
+    memory: Memory = part(Memory, "embedding memory")
+    propagate: Gnn | Diffusion | NoPropagation = part(
+        Gnn, "GMP: of embeddings (gnn), of pseudo similarities (diffusion), or none"
+    )
+
+
+def node_count(propagate: Gnn | Diffusion | NoPropagation, source: int, target: int) -> int:
+    """Nodes of a graph over a source bank and a target bank of one modality with so many entries."""
+    return source + target if isinstance(propagate, Gnn) else target

@@ -1,0 +1,68 @@
+"""Stages, loss weights and evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gckd.config.fields import knob
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of the loss terms (eq. 10)."""
+
+    source_contrastive: float = knob(1.0, "image-text contrastive loss on the source", ge=0, le=100)
+    source_intra: float = knob(1.0, "image-image and text-text contrastive loss of pre-training", ge=0, le=100)
+    source_matching: float = knob(0.5, "image-text matching on the source", ge=0, le=100)
+    source_mlm: float = knob(0.1, "masked language modelling on the source", ge=0, le=100)
+    target_contrastive: float = knob(2.0, "pseudo similarity targets on the target", ge=0, le=100)
+    graph: float = knob(
+        1.0, "source identities told by propagated embeddings: what a learned convolution learns from", ge=0, le=100
+    )
+    target_matching: float = knob(0.2, "cross-domain matching", ge=0, le=100)
+
+
+@dataclass(frozen=True)
+class Pretrain:
+    """Stage 1: source pre-training, shared by every row and trial under its digest."""
+
+    steps: int = knob(800, "optimiser steps", unit="steps", ge=1, le=10_000_000)
+    batch: int = knob(64, "pairs per step", unit="pairs", ge=2, le=65_536)
+    lr: float = knob(3e-3, "peak learning rate", gt=0, le=1)
+    warmup: float = knob(0.1, "share of the steps with rising learning rate", ge=0, lt=1)
+    weight_decay: float = knob(0.02, "AdamW weight decay, not on 1-D parameters", ge=0, le=10)
+    clip: float = knob(1.0, "gradients are clipped to this norm", gt=0, le=1e6)
+    ramp: float = knob(0.4, "share of the steps over which the augmentation grows to full strength", ge=0, le=1)
+    memory: int = knob(
+        1024, "recent embeddings that are negatives beside the batch, after the warm-up; 0 = none", ge=0, le=2**20
+    )
+    per_identity: int = knob(2, "images of one identity that stand together in a batch", unit="images", ge=1, le=64)
+    evaluations: int = knob(5, "evaluations on source val, evenly spread", ge=1, le=1000)
+    fusion_every: int = knob(
+        8, "matching and MLM are computed at every n-th step, weighted n-fold", unit="steps", ge=1, le=1000
+    )
+
+
+@dataclass(frozen=True)
+class Adapt:
+    """Stage 3: adaptation; equal for every row."""
+
+    steps: int = knob(120, "optimiser steps", unit="steps", ge=1, le=10_000_000)
+    batch: int = knob(64, "B: examples per domain and step", unit="pairs", ge=2, le=65_536)
+    lr: float = knob(3e-3, "peak learning rate", gt=0, le=1)
+    warmup: float = knob(0.1, "share of the steps with rising learning rate", ge=0, lt=1)
+    weight_decay: float = knob(0.02, "AdamW weight decay, not on 1-D parameters", ge=0, le=10)
+    clip: float = knob(1.0, "gradients are clipped to this norm", gt=0, le=1e6)
+    evaluations: int = knob(2, "points of the curves, evenly spread (target val, for monitoring only)", ge=1, le=1000)
+    fusion_every: int = knob(
+        8, "matching and MLM are computed at every n-th step, weighted n-fold", unit="steps", ge=1, le=1000
+    )
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Retrieval on the target test split: captions are queries, images the gallery."""
+
+    batch: int = knob(256, "examples per forward pass", ge=1, le=65_536)
+    k_test: int = knob(0, "re-rank the top k_test by the matching head; 0 = off", unit="images", ge=0, le=100_000)
+    below: str = knob("contrastive", "order below the re-ranked top", choices=("contrastive", "constant"))
