@@ -20,7 +20,7 @@ from benchmarks.timing import interleaved, timed
 from gckd.config.graph import Diffusion, Gnn
 from gckd.graph.neighbourhood import Nodes, neighbourhood
 from gckd.graph.propagation import Propagation
-from gckd.graph.similarity import Diffused, Side
+from gckd.graph.similarity import Diffused, Side, TwoBanks
 from gckd.report.write import wide_console
 
 AT_LEAST_ONE = click.IntRange(min=1)
@@ -90,8 +90,8 @@ def of_similarities(capacity: int, batch: int, width: int, k: int, layers: int) 
         return signal[place]
 
     routes: Routes = {
-        "two-hop": lambda: diffused(Side(own[place], place, Nodes(own), Nodes(keys)), T, agree=False),
-        "lists": lambda: diffused(Side(own, everyone, Nodes(own), Nodes(keys)), T, agree=False)[place],
+        "two-hop": lambda: diffused(Side(own[place], place, TwoBanks(own, keys)), T, agree=False),
+        "lists": lambda: diffused(Side(own, everyone, TwoBanks(own, keys)), T, agree=False)[place],
         "matrices": matrices,
     }
     return routes, len(neighbourhood(Nodes(own), place, layers, k, config.temperature).order)

@@ -46,16 +46,16 @@ class MutualNearest:
 
     def __call__(self, side: Side, tau: float) -> Tensor:
         best = self.similarity(side, tau, agree=False).argmax(1)
-        back = Side(side.keys.embeddings[best], best, side.keys, side.own)
+        back = Side(side.banks.keys.embeddings[best], best, side.banks.turned())
         mutual = self.similarity(back, tau, agree=False).argmax(1) == side.place
-        return F.one_hot(best, len(side.keys)).to(side.queries.dtype) * mutual[:, None]
+        return F.one_hot(best, len(side.banks.keys)).to(side.queries.dtype) * mutual[:, None]
 
 
 class NoTarget:
     """Rows of zeros: nothing is learned from the target."""
 
     def __call__(self, side: Side, tau: float) -> Tensor:
-        return torch.zeros(len(side.queries), len(side.keys))
+        return torch.zeros(len(side.queries), len(side.banks.keys))
 
 
 def entropies(distribution: Tensor) -> Tensor:

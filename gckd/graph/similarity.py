@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import NamedTuple, Protocol
 
 import torch
@@ -14,13 +15,33 @@ from gckd.graph.neighbourhood import Nodes, neighbourhood
 BLOCK = 512  # rows of the similarities of two banks that exist at a time
 
 
+class TwoBanks:
+    """The queries' own bank [M, d] and the bank of their keys [N, d]; what both directions ask is found once."""
+
+    def __init__(self, own: Tensor, keys: Tensor) -> None:
+        self.own, self.keys = Nodes(own), Nodes(keys)
+        self._partitions: dict[tuple[Nodes, float], Tensor] = {}
+
+    def turned(self) -> TwoBanks:
+        """The same banks seen from the keys; whatever one side has found the other knows."""
+        other = copy.copy(self)
+        other.own, other.keys = self.keys, self.own
+        return other
+
+    def log_partition(self, t: float) -> Tensor:
+        """log sum_i exp(own_i . key_j / t) over the entries of the own bank, for each key: [N]."""
+        if (self.own, t) not in self._partitions:
+            over_own, over_keys = log_partitions(self.own.embeddings, self.keys.embeddings, t)
+            self._partitions |= {(self.own, t): over_own, (self.keys, t): over_keys}
+        return self._partitions[self.own, t]
+
+
 class Side(NamedTuple):
     """One direction: unit queries [B, d], their places [B] in their own modality's bank, and both banks."""
 
     queries: Tensor
     place: Tensor
-    own: Nodes  # [M, d]
-    keys: Nodes  # [N, d]
+    banks: TwoBanks
 
 
 class Similarity(Protocol):
@@ -56,15 +77,16 @@ class Diffused:
 
     def __call__(self, side: Side, t: float, agree: bool) -> Tensor:
         config = self.config
-        around = neighbourhood(side.own, side.place, config.layers, config.k, config.temperature)
-        directions = _directions(side.own.embeddings[around.order], side, t, agree)
+        own, keys = side.banks.own, side.banks.keys
+        around = neighbourhood(own, side.place, config.layers, config.k, config.temperature)
+        directions = _directions(own.embeddings[around.order], side, t, agree)
         rows = torch.cat(directions, 1)
         for receivers in around.receivers:
             used = receivers * config.k
             edges, weights = around.edges[0, :used].view(receivers, -1), around.weights[:used].view(receivers, -1)
             rows = self._layer(rows, edges, weights)
-        columns = torch.cat(rows[around.place].split(len(side.keys), 1)).T.contiguous()
-        edges, cosine = side.keys.all(config.k)
+        columns = torch.cat(rows[around.place].split(len(keys), 1)).T.contiguous()
+        edges, cosine = keys.all(config.k)
         weights = F.softmax(cosine / config.temperature, 1)
         for _ in range(config.layers):
             columns = self._layer(columns, edges, weights)
@@ -77,13 +99,18 @@ class Diffused:
 
 
 def _directions(queries: Tensor, side: Side, t: float, agree: bool) -> list[Tensor]:
-    scores = (queries / t) @ side.keys.embeddings.T  # the small factor is divided, not the product
+    scores = (queries / t) @ side.banks.keys.embeddings.T  # the small factor is divided, not the product
     found = [F.softmax(scores, 1)]
     if agree:
-        found.append(torch.exp(scores - log_partition(side.own.embeddings, side.keys.embeddings, t)))
+        found.append(torch.exp(scores - side.banks.log_partition(t)))
     return found
 
 
-def log_partition(own: Tensor, keys: Tensor, t: float) -> Tensor:
-    """log sum_i exp(own_i . key_j / t) for each key: [M, d], [N, d] -> [N]. In blocks, never M x N."""
-    return torch.stack([torch.logsumexp((part / t) @ keys.T, 0) for part in own.split(BLOCK)]).logsumexp(0)
+def log_partitions(own: Tensor, keys: Tensor, t: float) -> tuple[Tensor, Tensor]:
+    """log sum exp(own_i . key_j / t) over i, [N], and over j, [M]: one pass in blocks, never M x N at once."""
+    over_own, over_keys = [], []
+    for part in own.split(BLOCK):
+        scores = (part / t) @ keys.T
+        over_own.append(scores.logsumexp(0))
+        over_keys.append(scores.logsumexp(1))
+    return torch.stack(over_own).logsumexp(0), torch.cat(over_keys)

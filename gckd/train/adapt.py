@@ -11,8 +11,7 @@ from torch.nn import functional as F
 from gckd.config.distill import NoTargets, NoTeacher
 from gckd.data.records import SourceBatch, TargetBatch
 from gckd.graph.memory import centred
-from gckd.graph.neighbourhood import Nodes
-from gckd.graph.similarity import Side
+from gckd.graph.similarity import Side, TwoBanks
 from gckd.model.albef import Encoded
 from gckd.model.losses import identity_targets, soft_cross_entropy
 from gckd.train.banks import BankViews, Entries, Space
@@ -178,16 +177,16 @@ class CrossDomain(SourceOnly):
     ) -> dict[str, Tensor]:
         """Eq. 8, target side: the student's distributions over Q_TT and Q_TI follow the targets; and eq. 9."""
         means, views, tau = space.means, space.views, self.parts.student.tau
-        image, text = Nodes(views.target_image), Nodes(views.target_text)
+        banks = TwoBanks(views.target_image, views.target_text)
         sides = (
-            (student.image, means.target_image, Side(known.target_image, entries.target_image, image, text)),
-            (student.text, means.target_text, Side(known.target_text, entries.target_text, text, image)),
+            (student.image, means.target_image, Side(known.target_image, entries.target_image, banks)),
+            (student.text, means.target_text, Side(known.target_text, entries.target_text, banks.turned())),
         )
         loss = tau.new_zeros(())
         for query, mean, side in sides:
             with torch.no_grad():
                 wanted = self.parts.targets(side, float(tau))
-            logits = centred(query.embedding, mean) @ side.keys.embeddings.T / tau
+            logits = centred(query.embedding, mean) @ side.banks.keys.embeddings.T / tau
             loss = loss + soft_cross_entropy(logits, wanted) / 2
         terms = {"target_contrastive": loss}
         if step % self.config.adapt.fusion_every == 0:

@@ -16,8 +16,7 @@ from gckd.config.graph import Diffusion, Gnn, NoPropagation
 from gckd.config.schema import Config
 from gckd.distill.targets import Targets, entropies
 from gckd.errors import InputError
-from gckd.graph.neighbourhood import Nodes
-from gckd.graph.similarity import Side
+from gckd.graph.similarity import Side, TwoBanks
 from gckd.train.data import Datasets, open_datasets
 from gckd.train.loop import load_checkpoint
 from gckd.train.parts import Parts, build_model, build_parts
@@ -97,17 +96,17 @@ def _findings(name: str, parts: Parts, datasets: Datasets) -> Iterator[Finding]:
     banks, views = parts.banks, parts.banks.space(parts.config.centre).views
     image = torch.tensor(labels.image_identities)[banks.target_image.rows[: len(views.target_image)]]
     text = torch.tensor(labels.caption_identities)[banks.target_text.rows[: len(views.target_text)]]
-    images, texts = Nodes(views.target_image), Nodes(views.target_text)
+    target = TwoBanks(views.target_image, views.target_text)
     sides = (
-        (views.source_image, images, texts, image, text),
-        (views.source_text, texts, images, text, image),
+        (views.source_image, target, image, text),
+        (views.source_text, target.turned(), text, image),
     )
-    for modality, (source, own, keys, own_labels, key_labels) in enumerate(sides):
-        nodes = torch.cat((source, own.embeddings))
+    for modality, (source, faced, own_labels, key_labels) in enumerate(sides):
+        nodes = torch.cat((source, faced.own.embeddings))
         rows = []
-        for place in torch.arange(len(own)).split(QUERIES):
+        for place in torch.arange(len(faced.own)).split(QUERIES):
             queries = parts.propagate[modality](nodes, place + len(source))
-            side = Side(queries, place, own, keys)
+            side = Side(queries, place, faced)
             rows.append(_look(parts.targets, side, float(parts.student.tau), own_labels[place], key_labels))
         yield _summary(name, DIRECTIONS[modality], torch.cat(rows, 1))
 

@@ -10,8 +10,7 @@ from gckd.config.distill import CrossDomainMatching, NoTargets
 from gckd.config.graph import Gnn
 from gckd.distill.targets import entropies
 from gckd.graph.knn import nearest
-from gckd.graph.neighbourhood import Nodes
-from gckd.graph.similarity import Side
+from gckd.graph.similarity import Side, TwoBanks
 from gckd.train.parts import Parts
 
 SAMPLE = 256  # nodes looked at
@@ -31,7 +30,7 @@ def inspect(parts: Parts) -> dict[str, float]:
     place = torch.arange(len(views.target_image))[-SAMPLE:]
     queries = parts.propagate[0](torch.cat((views.source_image, views.target_image)), place + len(views.source_image))
     similarity = queries @ views.target_text.T
-    wanted = parts.targets(Side(queries, place, Nodes(views.target_image), Nodes(views.target_text)), tau)
+    wanted = parts.targets(Side(queries, place, TwoBanks(views.target_image, views.target_text)), tau)
     taught = wanted.sum(1) > 0
     seen["target_entropy"] = float(entropies(F.normalize(wanted[taught], p=1, dim=1)).mean())
     seen["bank_entropy"] = float(entropies(F.softmax(views.target_image[place] @ views.target_text.T / tau, 1)).mean())

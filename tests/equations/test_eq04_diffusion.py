@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from gckd.config.distill import SoftTargets
 from gckd.config.graph import Diffusion
 from gckd.distill.targets import PseudoSimilarity
-from gckd.graph.neighbourhood import Nodes
-from gckd.graph.similarity import Diffused, Direct, Side, log_partition
+from gckd.graph import similarity
+from gckd.graph.similarity import Diffused, Direct, Side, TwoBanks, log_partitions
 
 T = 0.2
 
@@ -48,7 +48,7 @@ def dense(signal: Tensor, own: Tensor, keys: Tensor, layers: int, r: float) -> T
 def test_equals_the_whole_graph(layers: int) -> None:
     own, keys = banks()
     place = torch.tensor([49, 3, 17, 30, 3])
-    side, scores = Side(own[place], place, Nodes(own), Nodes(keys)), own @ keys.T / T
+    side, scores = Side(own[place], place, TwoBanks(own, keys)), own @ keys.T / T
     forward, backward = (dense(scores.softmax(dim), own, keys, layers, 0.3)[place] for dim in (1, 0))
     diffused = Diffused(config(layers))
     torch.testing.assert_close(diffused(side, T, agree=False), forward)
@@ -57,7 +57,7 @@ def test_equals_the_whole_graph(layers: int) -> None:
 
 def test_residual_1_is_without_a_graph() -> None:
     own, keys = banks()
-    side = Side(own[:5], torch.arange(5), Nodes(own), Nodes(keys))
+    side = Side(own[:5], torch.arange(5), TwoBanks(own, keys))
     for agree in (False, True):
         torch.testing.assert_close(Diffused(config(residual=1.0))(side, T, agree), Direct()(side, T, agree))
 
@@ -68,7 +68,7 @@ def test_a_misread_image_is_outvoted() -> None:
     own = torch.stack([e[0] + 0.5 * e[i] for i in range(2, 7)] + [e[1] + 0.5 * e[i] for i in range(2, 7)])
     own[0] = e[0] + 1.6 * e[7]
     keys = torch.stack([e[0], e[0] + 0.1 * e[2], e[1] + e[7], e[1] + e[7] + 0.1 * e[2]])
-    side = Side(F.normalize(own[:1]), torch.tensor([0]), Nodes(F.normalize(own)), Nodes(F.normalize(keys)))
+    side = Side(F.normalize(own[:1]), torch.tensor([0]), TwoBanks(F.normalize(own), F.normalize(keys)))
     soft = SoftTargets(sharpen=1.0, agree=True, confidence=0.0)
     alone = PseudoSimilarity(soft, Direct())(side, 0.1)
     voted = PseudoSimilarity(soft, Diffused(Diffusion(k=1, layers=2, residual=0.2)))(side, 0.1)
@@ -76,6 +76,18 @@ def test_a_misread_image_is_outvoted() -> None:
     assert int(voted.argmax()) in (0, 1)
 
 
-def test_log_partition_in_blocks() -> None:
+def test_log_partitions_in_blocks() -> None:
     own, keys = units(1300, 3), units(7, 4)
-    torch.testing.assert_close(log_partition(own, keys, T), torch.logsumexp(own @ keys.T / T, 0))
+    scores = own @ keys.T / T
+    torch.testing.assert_close(log_partitions(own, keys, T), (scores.logsumexp(0), scores.logsumexp(1)))
+
+
+def test_each_side_of_two_banks_gets_its_own_partition(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, keys = units(9, 3), units(7, 4)
+    banks = TwoBanks(own, keys)
+    found = [banks.log_partition(T), banks.turned().log_partition(T), banks.turned().turned().log_partition(2 * T)]
+    scores = own @ keys.T / T
+    torch.testing.assert_close(found, [scores.logsumexp(0), scores.logsumexp(1), (scores / 2).logsumexp(0)])
+    # Whatever one side has found the other knows.
+    monkeypatch.setattr(similarity, "log_partitions", None)
+    torch.testing.assert_close(banks.turned().log_partition(2 * T), (scores / 2).logsumexp(1))

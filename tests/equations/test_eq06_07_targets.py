@@ -11,8 +11,7 @@ from torch.nn import functional as F
 
 from gckd.config.distill import SoftTargets
 from gckd.distill.targets import MutualNearest, NoTarget, PseudoSimilarity, entropies
-from gckd.graph.neighbourhood import Nodes
-from gckd.graph.similarity import Direct, Side
+from gckd.graph.similarity import Direct, Side, TwoBanks
 
 PLAIN = SoftTargets(sharpen=0.5, agree=False, confidence=0.0)
 
@@ -22,7 +21,7 @@ def units(count: int, width: int = 5, seed: int = 0) -> Tensor:
 
 
 def side(queries: Tensor, keys: Tensor, own: Tensor | None = None) -> Side:
-    return Side(queries, torch.arange(len(queries)), Nodes(queries if own is None else own), Nodes(keys))
+    return Side(queries, torch.arange(len(queries)), TwoBanks(queries if own is None else own, keys))
 
 
 def soft(queries: Tensor, keys: Tensor, tau: float, sharpen: float) -> Tensor:
@@ -106,14 +105,14 @@ def test_mutual_nearest_by_hand() -> None:
     """Query 0 and key 0 choose each other; query 1 chooses key 0 too, which prefers query 0: a row of zeros."""
     own_bank = F.normalize(torch.tensor([[1.0, 0.1], [1.0, 0.5], [0.0, 1.0]]), dim=1)
     keys = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
-    found = MutualNearest(Direct())(Side(own_bank[:2], torch.tensor([0, 1]), Nodes(own_bank), Nodes(keys)), 0.07)
+    found = MutualNearest(Direct())(Side(own_bank[:2], torch.tensor([0, 1]), TwoBanks(own_bank, keys)), 0.07)
     assert found.tolist() == [[1.0, 0.0], [0.0, 0.0]]
 
 
 def test_mutual_nearest_against_loops() -> None:
     z = units(40, 4, seed=4).double()
     bank, keys, own = z[:25], z[25:], torch.tensor([24, 3, 7, 0])
-    found = MutualNearest(Direct())(Side(bank[own], own, Nodes(bank), Nodes(keys)), 0.07)
+    found = MutualNearest(Direct())(Side(bank[own], own, TwoBanks(bank, keys)), 0.07)
     for row, query in enumerate(own.tolist()):
         best = max(range(len(keys)), key=lambda j: float(bank[query] @ keys[j]))
         chosen_back = max(range(len(bank)), key=lambda i: float(bank[i] @ keys[best])) == query
