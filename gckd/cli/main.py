@@ -1,4 +1,4 @@
-"""`gckd`: data, config, train, evaluate, audit, report."""
+"""`gckd`: data, config, train, evaluate, audit, weights, report."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from gckd.cli.data import data
 from gckd.cli.guard import run_command
 from gckd.cli.options import config_options
 from gckd.cli.train import evaluate, train
+from gckd.cli.weights import weights
 from gckd.config import to_yaml
 from gckd.config.fields import walk
 from gckd.report.write import wide_console, write_report
@@ -57,6 +58,7 @@ cli.add_command(data)
 cli.add_command(train)
 cli.add_command(evaluate)
 cli.add_command(audit)
+cli.add_command(weights)
 
 
 def main() -> None:

@@ -20,6 +20,11 @@ class Vision:
     depth: int = knob(3, "blocks", ge=1, le=64)
     heads: int = knob(2, "attention heads", ge=1, le=64)
     mlp_ratio: float = knob(4.0, "hidden width of the MLP / token width", gt=0, le=16)
+    pixels: str = knob(
+        "half",
+        "mean and deviation that pixels are normalised by: 0.5 and 0.5, or those of CLIP, which ALBEF's weights expect",
+        choices=("half", "clip"),
+    )
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,15 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Compute:
+    """How the encoders are computed. Embeddings, similarities and losses stay in float32."""
+
+    precision: str = knob("fp32", "arithmetic of the encoders: float32, or bfloat16 autocast", choices=("fp32", "bf16"))
+    checkpointing: bool = knob(False, "recompute each layer in the backward pass: less memory, a third more time")
+    compile: bool = knob(False, "torch.compile each layer: slow first steps, quicker ones after")
+
+
+@dataclass(frozen=True)
 class Albef:
     """ALBEF: image, text and fusion encoders, projections to the joint space, matching head and MLM head."""
 
@@ -42,4 +56,10 @@ class Albef:
     vision: Vision = part(Vision, "image encoder")
     text: Text = part(Text, "text and fusion encoder")
     embed_dim: int = knob(96, "d: width of the joint embedding", ge=4, le=4096)
+    compute: Compute = part(Compute, "how it is computed")
     tau: float = knob(0.07, "initial temperature, learned", gt=0, le=1)
+    weights: str = knob("", "an ALBEF checkpoint (.pth or .safetensors) to start from; empty: random weights")
+    strict: bool = knob(True, "refuse a checkpoint with missing, unexpected or misshapen weights, or load the rest")
+    positions: str = knob(
+        "bicubic", "how its position embeddings are resized to other images", choices=("bicubic", "bilinear")
+    )

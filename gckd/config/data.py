@@ -45,8 +45,9 @@ class FolderTokenizer:
 
 @dataclass(frozen=True)
 class Augment:
-    """The strong view, seen by the student. The teacher sees the clean view. Each strength 0 turns its part off."""
+    """Domain randomisation, for backbones from random weights on few images. Each strength 0 turns its part off."""
 
+    kind: ClassVar[str] = "domain"
     channel_gain: float = knob(0.25, "each colour channel is scaled by exp(uniform(-g, g))", ge=0, le=2)
     brightness: float = knob(0.15, "an offset of uniform(-b, b) is added to all channels", ge=0, le=1)
     contrast: float = knob(0.25, "contrast about the image mean is scaled by exp(uniform(-c, c))", ge=0, le=2)
@@ -56,3 +57,15 @@ class Augment:
     flip: bool = knob(True, "mirror half of the images")
     erase: float = knob(0.3, "share of images with one rectangle erased (random erasing)", ge=0, le=1)
     word_dropout: float = knob(0.1, "share of caption tokens replaced by [MASK]", ge=0, lt=1)
+
+
+@dataclass(frozen=True)
+class RandAugment:
+    """RandAugment with the operations of ALBEF's fine-tuning, for pretrained backbones."""
+
+    kind: ClassVar[str] = "randaugment"
+    operations: int = knob(2, "operations in a row, drawn for every few images", ge=1, le=9)
+    magnitude: float = knob(0.7, "strength of each, as a share of its largest", gt=0, lt=1)
+    flip: bool = knob(True, "mirror half of the images")
+    erase: float = knob(0.0, "share of images with one rectangle erased (random erasing)", ge=0, le=1)
+    word_dropout: float = knob(0.0, "share of caption tokens replaced by [MASK]", ge=0, lt=1)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from gckd.config.data import RandAugment
+from gckd.config.distill import SoftTargets
 from gckd.config.edit import apply
 from gckd.config.graph import Diffusion
 from gckd.config.schema import Config
+from gckd.config.train import MomentumDistillation
 from gckd.errors import InputError
 
 
@@ -29,15 +32,25 @@ def small() -> Config:
 
 
 def base() -> Config:
-    """The paper's size: ViT-B/16 and BERT-base halves at 384 x 128, C = 65,536, m = 0.999, K = 10."""
-    albef = {"backbone.vision.patch": 16, "backbone.vision.stem": "linear", "backbone.vision.width": 768}
-    albef |= {"backbone.vision.depth": 12, "backbone.vision.heads": 12, "backbone.text.dropout": 0.1}
-    albef |= {"backbone.text.width": 768, "backbone.text.depth": 6}
-    albef |= {"backbone.text.fusion_depth": 6, "backbone.text.heads": 12, "backbone.embed_dim": 256}
-    size = {"data.height": 384, "data.width": 128, "tokenizer": "pretrained"}
-    train: dict[str, Any] = {"graph.memory.capacity": 65_536, "adapt.batch": 32, "pretrain.batch": 32}
-    train |= {"pretrain.lr": 1e-5, "adapt.lr": 1e-5, "pretrain.steps": 30_000, "adapt.steps": 10_000}
-    return apply(Config(), albef | size | train | {"pretrain.fusion_every": 1, "adapt.fusion_every": 1})
+    """The paper's setting: published ALBEF (ViT-B/16, 6 + 6 BERT layers) at 384 x 384, C = 65,536, m = 0.999, K = 10.
+
+    Its parts that are ours are at their neutral values: embeddings as they are (no centring), targets as in eq. 6-7,
+    all loss terms of eq. 10 with weight 1. For person crops set `data.width` to 128.
+    """
+    vision = {"patch": 16, "stem": "linear", "width": 768, "depth": 12, "heads": 12, "pixels": "clip"}
+    text = {"width": 768, "depth": 6, "fusion_depth": 6, "heads": 12, "dropout": 0.1}
+    edits: dict[str, Any] = {f"backbone.vision.{name}": value for name, value in vision.items()}
+    edits |= {f"backbone.text.{name}": value for name, value in text.items()}
+    edits |= {"backbone.embed_dim": 256, "backbone.compute.precision": "bf16", "tokenizer": "pretrained"}
+    edits |= {"data.height": 384, "data.width": 384, "augment": RandAugment(), "centre": False}
+    edits |= {"graph.memory.capacity": 65_536, "pretrain.objective": MomentumDistillation()}
+    edits |= {"pretrain.per_identity": 1, "pretrain.ramp": 0.0}
+    edits |= {"distill.targets": SoftTargets(sharpen=1.0, agree=False, confidence=0.0)}
+    edits |= {f"weights.{name}": 1.0 for name in ("source_matching", "source_mlm")}
+    edits |= {f"weights.{name}": 1.0 for name in ("target_contrastive", "target_matching")}
+    for stage, steps in (("pretrain", 30_000), ("adapt", 10_000)):
+        edits |= {f"{stage}.steps": steps, f"{stage}.batch": 32, f"{stage}.lr": 1e-5, f"{stage}.fusion_every": 1}
+    return apply(Config(), edits)
 
 
 PRESETS: dict[str, Callable[[], Config]] = {"tiny": tiny, "small": small, "base": base}

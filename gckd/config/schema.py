@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gckd.config.backbone import Albef
-from gckd.config.data import Augment, Data, FolderTokenizer, TrainedTokenizer
+from gckd.config.data import Augment, Data, FolderTokenizer, RandAugment, TrainedTokenizer
 from gckd.config.distill import Distill, MutualNeighbours, NoTeacher, SoftTargets
 from gckd.config.fields import knob, part
 from gckd.config.graph import Graph, NoPropagation, node_count
-from gckd.config.train import Adapt, Evaluate, Pretrain, Weights
+from gckd.config.train import Adapt, CrossBatchMemory, Evaluate, Pretrain, Weights
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,13 @@ class Config:
     """One run. A search trial and an ablation row are this plus edits `{path: value}`."""
 
     seed: int = knob(0, "seed of weights, batches and augmentation", ge=0, le=2**31 - 1)
+    device: str = knob("auto", "where to compute; auto: the GPU where there is one", choices=("auto", "cpu", "cuda"))
     centre: bool = knob(
         True, "compare embeddings without the mean of their domain and modality, in training and evaluation"
     )
     data: Data = part(Data, "datasets")
     tokenizer: TrainedTokenizer | FolderTokenizer = part(TrainedTokenizer, "vocabulary")
-    augment: Augment = part(Augment, "strong view")
+    augment: Augment | RandAugment = part(Augment, "strong view, seen by the student; the teacher sees the clean one")
     backbone: Albef = part(Albef, "retriever")
     graph: Graph = part(Graph, "memory and propagation (GMP)")
     distill: Distill = part(Distill, "teacher and targets (CMKD)")
@@ -37,8 +38,7 @@ class Config:
         capacity, batch = self.graph.memory.capacity, self.adapt.batch
         if capacity < batch:
             yield f"graph.memory.capacity: C = {capacity} is below its limit: adapt.batch = {batch}"
-        if 0 < self.pretrain.memory < self.pretrain.batch:
-            yield f"pretrain.memory: {self.pretrain.memory} is outside its limit: 0, or >= {self.pretrain.batch}"
+        yield from self._pretrain_problems()
         gnn = self.graph.propagate
         filled, what = (capacity, "of C") if self.graph.memory.warm_start else (batch, "first batches in cold banks, B")
         nodes = node_count(gnn, filled, filled)
@@ -60,3 +60,14 @@ class Config:
             yield "distill.targets: 'soft' needs a teacher, and distill.teacher is 'none'"
         if isinstance(self.distill.targets, MutualNeighbours) and isinstance(gnn, NoPropagation):
             yield "distill.targets: 'mutual' needs the graph, and graph.propagate is 'none'"
+
+    def _pretrain_problems(self) -> Iterator[str]:
+        plan = self.pretrain
+        name, limit = ("size", "0, or >=") if isinstance(plan.objective, CrossBatchMemory) else ("queue", ">=")
+        size = getattr(plan.objective, name)
+        if size < plan.batch and not (size == 0 and name == "size"):
+            yield f"pretrain.objective.{name}: {size} is outside its limit: {limit} pretrain.batch = {plan.batch}"
+        if plan.steps == 0 and not self.backbone.weights:
+            yield "pretrain.steps: 0 is outside its limit: >= 1 where backbone.weights is empty"
+        if self.backbone.weights and self.backbone.vision.stem != "linear":
+            yield "backbone.vision.stem: 'conv' is outside its limit: 'linear' where backbone.weights is given"

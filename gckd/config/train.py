@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from gckd.config.fields import knob
+from gckd.config.fields import knob, part
 
 
 @dataclass(frozen=True)
@@ -23,19 +24,40 @@ class Weights:
 
 
 @dataclass(frozen=True)
+class CrossBatchMemory:
+    """Identity-aware contrast with the batch and the model's own recent embeddings, across and within modalities."""
+
+    kind: ClassVar[str] = "memory"
+    size: int = knob(
+        1024, "recent embeddings that are negatives beside the batch, after the warm-up; 0 = none", ge=0, le=2**20
+    )
+
+
+@dataclass(frozen=True)
+class MomentumDistillation:
+    """ALBEF's own: contrast with queues of a momentum model, whose similarities and words also soften the targets."""
+
+    kind: ClassVar[str] = "momentum"
+    queue: int = knob(65_536, "embeddings of the momentum model in each queue", unit="entries", ge=1, le=2**22)
+    m: float = knob(0.995, "momentum of the momentum model", ge=0, lt=1)
+    alpha: float = knob(0.4, "weight of its targets against identities, ramped over the first epoch", ge=0, le=1)
+
+
+@dataclass(frozen=True)
 class Pretrain:
     """Stage 1: source pre-training, shared by every row and trial under its digest."""
 
-    steps: int = knob(800, "optimiser steps", unit="steps", ge=1, le=10_000_000)
-    batch: int = knob(64, "pairs per step", unit="pairs", ge=2, le=65_536)
+    steps: int = knob(
+        800, "optimiser steps; 0: backbone.weights are the source model", unit="steps", ge=0, le=10_000_000
+    )
+    batch: int = knob(64, "pairs that are compared with each other", unit="pairs", ge=2, le=65_536)
+    accumulate: int = knob(1, "batches whose gradients are averaged in a step", unit="batches", ge=1, le=4096)
     lr: float = knob(3e-3, "peak learning rate", gt=0, le=1)
     warmup: float = knob(0.1, "share of the steps with rising learning rate", ge=0, lt=1)
     weight_decay: float = knob(0.02, "AdamW weight decay, not on 1-D parameters", ge=0, le=10)
     clip: float = knob(1.0, "gradients are clipped to this norm", gt=0, le=1e6)
     ramp: float = knob(0.4, "share of the steps over which the augmentation grows to full strength", ge=0, le=1)
-    memory: int = knob(
-        1024, "recent embeddings that are negatives beside the batch, after the warm-up; 0 = none", ge=0, le=2**20
-    )
+    objective: CrossBatchMemory | MomentumDistillation = part(CrossBatchMemory, "what the contrastive terms compare")
     per_identity: int = knob(2, "images of one identity that stand together in a batch", unit="images", ge=1, le=64)
     evaluations: int = knob(5, "evaluations on source val, evenly spread", ge=1, le=1000)
     fusion_every: int = knob(
@@ -48,7 +70,8 @@ class Adapt:
     """Stage 3: adaptation; equal for every row."""
 
     steps: int = knob(120, "optimiser steps", unit="steps", ge=1, le=10_000_000)
-    batch: int = knob(64, "B: examples per domain and step", unit="pairs", ge=2, le=65_536)
+    batch: int = knob(64, "B: examples per domain and batch", unit="pairs", ge=2, le=65_536)
+    accumulate: int = knob(1, "batches whose gradients are averaged in a step", unit="batches", ge=1, le=4096)
     lr: float = knob(3e-3, "peak learning rate", gt=0, le=1)
     warmup: float = knob(0.1, "share of the steps with rising learning rate", ge=0, lt=1)
     weight_decay: float = knob(0.02, "AdamW weight decay, not on 1-D parameters", ge=0, le=10)

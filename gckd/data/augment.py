@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gckd.config.data import Augment
+from gckd.config.data import Augment, RandAugment
 
 
 def clean_view(images: Tensor) -> Tensor:
@@ -16,18 +16,27 @@ def clean_view(images: Tensor) -> Tensor:
     return images.float().div_(127.5).sub_(1.0)
 
 
-def scaled(config: Augment, strength: float) -> Augment:
-    """The same augmentation at a share `strength` in [0, 1] of every strength and rate."""
-    numbers = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
-    return Augment(**{k: v if isinstance(v, bool) else v * strength for k, v in numbers.items()})
+def scaled(config: Augment | RandAugment, strength: float) -> Augment | RandAugment:
+    """The same augmentation at a share `strength` in [0, 1] of every strength and rate; counts and switches stay."""
+    numbers = [f.name for f in dataclasses.fields(config) if f.type == "float"]
+    return dataclasses.replace(config, **{name: getattr(config, name) * strength for name in numbers})
 
 
-def strong_view(images: Tensor, config: Augment, generator: torch.Generator) -> Tensor:
-    """Random mirror, translation, contrast, colour, brightness, blur, noise and erasing of a uint8 batch [B, 3, H, W].
+def strong_view(images: Tensor, config: Augment | RandAugment, generator: torch.Generator) -> Tensor:
+    """The student's view of a uint8 batch [B, 3, H, W].
 
     Returns:
         float32 [B, 3, H, W], around [-1, 1]. The same generator state gives the same view.
     """
+    if isinstance(config, Augment):
+        return _randomised(images, config, generator)
+    from gckd.data.randaugment import rand_augmented  # kornia is slow to import, and only needed here
+
+    return rand_augmented(images, config, generator)
+
+
+def _randomised(images: Tensor, config: Augment, generator: torch.Generator) -> Tensor:
+    """Random mirror, translation, contrast, colour, brightness, blur, noise and erasing of uint8 [B, 3, H, W]."""
 
     def uniform(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator)
@@ -46,7 +55,7 @@ def strong_view(images: Tensor, config: Augment, generator: torch.Generator) -> 
     blurred = uniform(batch) < config.blur
     x[blurred] = _blur(x[blurred])
     x = x + torch.randn(x.shape, generator=generator) * (uniform(batch, 1, 1, 1) * config.noise * 2)
-    return _erase(x.clamp_(-1.2, 1.2), uniform(batch) < config.erase, uniform(batch, 5))
+    return erased(x.clamp_(-1.2, 1.2), uniform(batch) < config.erase, uniform(batch, 5))
 
 
 def drop_words(tokens: Tensor, rate: float, mask_id: int, first_word: int, generator: torch.Generator) -> Tensor:
@@ -72,7 +81,7 @@ def _blur(x: Tensor) -> Tensor:
     return (x[..., :-2] + 2 * x[..., 1:-1] + x[..., 2:]) / 4
 
 
-def _erase(x: Tensor, chosen: Tensor, draw: Tensor) -> Tensor:
+def erased(x: Tensor, chosen: Tensor, draw: Tensor) -> Tensor:
     """Fill one rectangle of 10 to 45 % of each side with a grey level (Zhong et al., random erasing, AAAI 2020)."""
     _, _, height, width = x.shape
     size = 0.1 + 0.35 * draw[:, :2]

@@ -6,6 +6,7 @@ Pixels come from the decoded memory map and tokens from one array made at constr
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,11 +32,11 @@ class _Pool:
         self.lengths = (self.ids != tokenizer.pad).sum(axis=1)
 
     def images(self, rows: Rows) -> torch.Tensor:
-        return torch.from_numpy(np.array(self.pixels[rows]))
+        return _tensor(self.pixels[rows])
 
     def tokens(self, rows: Rows) -> torch.Tensor:
         longest = int(self.lengths[rows].max())
-        return torch.from_numpy(np.array(self.ids[rows, :longest]))
+        return _tensor(self.ids[rows, :longest])
 
 
 class _Loader:
@@ -44,15 +45,15 @@ class _Loader:
     def __init__(self, pool: _Pool, batch: int, seed: int) -> None:
         self._pool, self._batch, self._seed = pool, batch, seed
         self.image_count, self.caption_count = len(pool.pixels), len(pool.ids)
-        self.words = torch.from_numpy(np.unique(pool.ids))  # token ids that occur in the split's captions
+        self.words = _tensor(np.unique(pool.ids))  # token ids that occur in the split's captions
 
     def images_at(self, rows: torch.Tensor) -> torch.Tensor:
         """Images [b, 3, H, W] uint8 at rows [b] of the split."""
-        return self._pool.images(rows.numpy())
+        return self._pool.images(rows.cpu().numpy())
 
     def tokens_at(self, rows: torch.Tensor) -> torch.Tensor:
         """Tokens [b, L] int64 of the captions at rows [b] of the split, cut to the longest of them."""
-        return self._pool.tokens(rows.numpy())
+        return self._pool.tokens(rows.cpu().numpy())
 
     def _require(self, count: int, what: str) -> None:
         if self._batch > count:
@@ -98,9 +99,9 @@ class SourceLoader(_Loader):
         return SourceBatch(
             images=self._pool.images(images),
             tokens=self._pool.tokens(captions),
-            identities=torch.from_numpy(self._image_identities[images]),
-            image_rows=torch.from_numpy(images.copy()),
-            caption_rows=torch.from_numpy(captions.copy()),
+            identities=_tensor(self._image_identities[images]),
+            image_rows=_tensor(images),
+            caption_rows=_tensor(captions),
         )
 
     def _draw_epoch(self, epoch: int) -> tuple[Rows, Rows]:
@@ -114,7 +115,7 @@ class SourceLoader(_Loader):
     def identities_at(self, rows: torch.Tensor, kind: str) -> torch.Tensor:
         """Identities [b] of the images or captions (`kind`: "image" or "caption") at rows [b]."""
         identities = {"image": self._image_identities, "caption": self._caption_identities}[kind]
-        return torch.from_numpy(identities[rows.numpy()])
+        return _tensor(identities[rows.cpu().numpy()])
 
 
 class TargetLoader(_Loader):
@@ -136,8 +137,8 @@ class TargetLoader(_Loader):
         return TargetBatch(
             images=self._pool.images(images),
             tokens=self._pool.tokens(captions),
-            image_rows=torch.from_numpy(images.copy()),
-            caption_rows=torch.from_numpy(captions.copy()),
+            image_rows=_tensor(images),
+            caption_rows=_tensor(captions),
         )
 
     def _rows(self, step: int, purpose: int, count: int) -> Rows:
@@ -152,10 +153,15 @@ def evaluation_set(split: LabelledSplit, tokenizer: Tokenizer, height: int, widt
     """A labelled split for evaluation; its images stay in the memory map."""
     return EvaluationSet(
         images=torch.from_numpy(split.images.decoded(height, width)),
-        tokens=tokenizer.encode(split.captions),
-        image_identities=torch.from_numpy(np.array(split.image_identities)),
-        caption_identities=torch.from_numpy(np.array(split.caption_identities)),
+        tokens=tokenizer.encode(split.captions).to(torch.get_default_device()),
+        image_identities=_tensor(split.image_identities),
+        caption_identities=_tensor(split.caption_identities),
     )
+
+
+def _tensor(array: NDArray[Any]) -> torch.Tensor:
+    """A copy as a tensor on the default device."""
+    return torch.from_numpy(np.array(array)).to(torch.get_default_device())
 
 
 def _grouped(images: Rows, identities: Rows, size: int, random: np.random.Generator) -> Rows:

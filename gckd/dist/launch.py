@@ -15,7 +15,7 @@ from gckd.dist.records import Origin, Records, done_record, failed_record
 from gckd.dist.tasks import Entry, Failure, Job, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from gckd.dist.display import Display
@@ -65,7 +65,7 @@ class _Launcher:
         self._board = ray.remote(num_cpus=0)(Board).remote(lines)
         job = Job(how.entry, how.cache, how.threads, self._board)
         # Ray runs a system failure (a worker that was killed) once more; the run goes on from its checkpoint.
-        options = {"num_cpus": how.threads, "max_retries": 1}
+        options = resources(runs, how.threads, ray.cluster_resources()) | {"max_retries": 1}
         prepare, do = ray.remote(**options)(tasks.prepare), ray.remote(**options)(tasks.run)
         prepared = {key: prepare.remote(job, names[key], run.config) for key, run in first.items()}
         self._preparing = {ref: names[key] for key, ref in prepared.items()}
@@ -115,6 +115,15 @@ class _Launcher:
         else:
             rank_1 = outcome.result.metrics["rank_1"] if outcome.result else None
             self._board.end.remote(key, rank_1=rank_1)
+
+
+def resources(runs: Sequence[Run], threads: int, there: Mapping[str, float]) -> dict[str, int]:
+    """What a task asks of Ray: its threads, and a GPU where there are any and a run would use one.
+
+    Ray hides GPUs from tasks that ask for none.
+    """
+    gpu = there.get("GPU", 0) >= 1 and any(run.config.device != "cpu" for run in runs)
+    return {"num_cpus": threads} | ({"num_gpus": 1} if gpu else {})
 
 
 def _preparation(run: Run) -> str:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gckd.config.backbone import Albef
+from gckd.model.compute import autocast, compile_layers
 from gckd.model.text import TextEncoder
 from gckd.model.vision import VisionTransformer
 
@@ -32,35 +33,41 @@ class AlbefModel(nn.Module):
 
     def __init__(self, config: Albef, *, vocab_size: int, height: int, width: int, max_tokens: int) -> None:
         super().__init__()
-        self.visual_encoder = VisionTransformer(config.vision, height, width)
-        self.text_encoder = TextEncoder(config.text, vocab_size, max_tokens, config.vision.width)
+        self.visual_encoder = VisionTransformer(config.vision, height, width, config.compute)
+        self.text_encoder = TextEncoder(config.text, vocab_size, max_tokens, config.vision.width, config.compute)
         self.vision_proj = nn.Linear(config.vision.width, config.embed_dim)
         self.text_proj = nn.Linear(config.text.width, config.embed_dim)
         self.itm_head = nn.Linear(config.text.width, 2)
+        self.compute = config.compute
+        compile_layers(config.compute, (*self.visual_encoder.blocks, *self.text_encoder.layer))
         self.log_tau = nn.Parameter(torch.tensor(math.log(config.tau)))
 
     @property
     def tau(self) -> Tensor:
-        """Temperature, kept in [0.01, 0.5]."""
-        return self.log_tau.exp().clamp(0.01, 0.5)
+        """Temperature, kept in [0.001, 0.5] as in ALBEF."""
+        return self.log_tau.exp().clamp(0.001, 0.5)
 
     def encode_image(self, images: Tensor) -> Encoded:
         """Normalised images [B, 3, H, W] -> image tokens and unit embeddings."""
-        states = self.visual_encoder(images)
-        return Encoded(states, F.normalize(self.vision_proj(states[:, 0]), dim=-1))
+        with autocast(self.compute, images):
+            states = self.visual_encoder(images)
+        return Encoded(states.float(), F.normalize(self.vision_proj(states[:, 0].float()), dim=-1))
 
     def encode_text(self, tokens: Tensor) -> Encoded:
         """Token ids [B, L], 0 = padding -> text states and unit embeddings."""
-        states = self.text_encoder(tokens)
-        return Encoded(states, F.normalize(self.text_proj(states[:, 0]), dim=-1))
+        with autocast(self.compute, tokens):
+            states = self.text_encoder(tokens)
+        return Encoded(states.float(), F.normalize(self.text_proj(states[:, 0].float()), dim=-1))
 
     def match(self, image_states: Tensor, text_states: Tensor, tokens: Tensor) -> Tensor:
         """Matching logits [B, 2] of B pairs; column 1 is "they match"."""
-        logits: Tensor = self.itm_head(self.text_encoder.fuse(text_states, tokens, image_states)[:, 0])
-        return logits
+        with autocast(self.compute, tokens):
+            logits: Tensor = self.itm_head(self.text_encoder.fuse(text_states, tokens, image_states)[:, 0])
+        return logits.float()
 
     def predict_tokens(self, tokens: Tensor, image_states: Tensor, where: Tensor) -> Tensor:
         """MLM logits [n, vocabulary] at the n positions that the boolean mask `where` [B, L] selects."""
-        fused = self.text_encoder.fuse(self.text_encoder(tokens), tokens, image_states)
-        logits: Tensor = self.text_encoder.predictions(fused[where])
-        return logits
+        with autocast(self.compute, tokens):
+            fused = self.text_encoder.fuse(self.text_encoder(tokens), tokens, image_states)
+            logits: Tensor = self.text_encoder.predictions(fused[where])
+        return logits.float()

@@ -24,7 +24,7 @@ def identity_targets(rows: Tensor, columns: Tensor) -> Tensor:
 def matching_loss(positive: Tensor, negative: Tensor) -> Tensor:
     """Binary cross-entropy of matching logits [P, 2] of true pairs and [N, 2] of false ones, each pair equally."""
     logits = torch.cat((positive, negative))
-    labels = torch.cat((torch.ones(len(positive)), torch.zeros(len(negative)))).long().to(logits.device)
+    labels = torch.cat((torch.ones(len(positive)), torch.zeros(len(negative)))).long()
     return F.cross_entropy(logits, labels)
 
 
@@ -59,4 +59,4 @@ def hard_negatives(similarity: Tensor, forbidden: Tensor, generator: torch.Gener
     """
     # Finite, so that a row that forbids everything is uniform and not NaN.
     weights = F.softmax(similarity.float().masked_fill(forbidden, -1e9), 1)
-    return torch.multinomial(weights.cpu(), 1, generator=generator).squeeze(1).to(similarity.device)
+    return torch.multinomial(weights, 1, generator=generator).squeeze(1)

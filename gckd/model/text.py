@@ -6,9 +6,6 @@ because its cross-attention needs no decoder and takes keys of another width.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import cast
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.models.bert.configuration_bert import BertConfig
@@ -20,7 +17,8 @@ from transformers.models.bert.modeling_bert import (
     BertSelfOutput,
 )
 
-from gckd.config.backbone import Text
+from gckd.config.backbone import Compute, Text
+from gckd.model.compute import through
 from gckd.model.vision import init_std, initialise
 
 
@@ -68,30 +66,33 @@ class Layer(nn.Module):
         self.output = BertOutput(config)
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        return self.feed_forward(self.attention(states, states, mask))
-
-    def feed_forward(self, states: Tensor) -> Tensor:
+        states = self.attention(states, states, mask)
         out: Tensor = self.output(self.intermediate(states), states)
         return out
 
 
-class FusionLayer(Layer):
+class FusionLayer(nn.Module):
     """A layer with cross-attention to the image tokens between self-attention and the MLP."""
 
     def __init__(self, config: BertConfig, image_width: int) -> None:
-        super().__init__(config)
+        super().__init__()
+        self.attention = Attention(config, config.hidden_size)
+        self.intermediate = BertIntermediate(config)
+        self.output = BertOutput(config)
         self.crossattention = Attention(config, image_width)
 
-    def fuse(self, states: Tensor, mask: Tensor, image: Tensor) -> Tensor:
-        states = self.attention(states, states, mask)
-        return self.feed_forward(self.crossattention(states, image, None))
+    def forward(self, states: Tensor, mask: Tensor, image: Tensor) -> Tensor:
+        states = self.crossattention(self.attention(states, states, mask), image, None)
+        out: Tensor = self.output(self.intermediate(states), states)
+        return out
 
 
 class TextEncoder(nn.Module):
     """Tokens [B, L] -> text states [B, L, width]; text states and image tokens -> fused states [B, L, width]."""
 
-    def __init__(self, config: Text, vocab_size: int, max_tokens: int, image_width: int) -> None:
+    def __init__(self, config: Text, vocab_size: int, max_tokens: int, image_width: int, compute: Compute) -> None:
         super().__init__()
+        self.compute = compute
         bert = BertConfig(
             vocab_size=vocab_size,
             hidden_size=config.width,
@@ -117,14 +118,14 @@ class TextEncoder(nn.Module):
         mask = attention_mask(tokens)
         states: Tensor = self.embeddings(tokens)
         for layer in self.layer[: self.depth]:
-            states = layer(states, mask)
+            states = through(self.compute, layer, states, mask)
         return states
 
     def fuse(self, states: Tensor, tokens: Tensor, image: Tensor) -> Tensor:
         """Text states with the image: the fusion layers. `tokens` [B, L] gives the padding."""
         mask = attention_mask(tokens)
-        for layer in cast(Iterable[FusionLayer], self.layer[self.depth :]):
-            states = layer.fuse(states, mask, image)
+        for layer in self.layer[self.depth :]:
+            states = through(self.compute, layer, states, mask, image)
         return states
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gckd.config.backbone import Vision
+from gckd.config.backbone import Compute, Vision
+from gckd.model.compute import through
+
+Grid = tuple[int, int]  # patches: rows, columns
 
 
 class Attention(nn.Module):
@@ -57,6 +61,15 @@ class Block(nn.Module):
         return out
 
 
+class ClipPixels(nn.Module):
+    """Images around [-1, 1] -> normalised by the mean and deviation of CLIP's training images, as ALBEF's are."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        mean = images.new_tensor((0.48145466, 0.4578275, 0.40821073)).view(3, 1, 1)
+        deviation = images.new_tensor((0.26862954, 0.26130258, 0.27577711)).view(3, 1, 1)
+        return ((images + 1) / 2 - mean) / deviation
+
+
 class PatchEmbed(nn.Module):
     """Non-overlapping patches as tokens: [B, 3, H, W] -> [B, P, width]."""
 
@@ -95,8 +108,9 @@ class VisionTransformer(nn.Module):
     Names and arithmetic follow salesforce/ALBEF `models/vit.py` at b9727e4 (dropout and drop path there default to 0).
     """
 
-    def __init__(self, config: Vision, height: int, width: int) -> None:
+    def __init__(self, config: Vision, height: int, width: int, compute: Compute) -> None:
         super().__init__()
+        self.compute, self.normalise = compute, _NORMALISE[config.pixels]()
         patches = (height // config.patch) * (width // config.patch)
         self.patch_embed = _STEMS[config.stem](config.patch, config.width)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
@@ -109,15 +123,40 @@ class VisionTransformer(nn.Module):
         initialise(self, std)
 
     def forward(self, images: Tensor) -> Tensor:
-        patches = self.patch_embed(images)
+        patches = self.patch_embed(self.normalise(images))
         x = torch.cat((self.cls_token.expand(len(patches), -1, -1), patches), 1) + self.pos_embed
         for block in self.blocks:
-            x = block(x)
+            x = through(self.compute, block, x)
         out: Tensor = self.norm(x)
         return out
 
 
+_NORMALISE = {"half": nn.Identity, "clip": ClipPixels}
 _STEMS = {"linear": PatchEmbed, "conv": ConvEmbed}
+
+
+def grid_of(patches: int, like: Grid) -> Grid | None:
+    """The grid that so many position embeddings were trained on: square if it can be, else shaped `like` the other.
+
+    Published ALBEF is trained on squares, person retrieval on crops; a checkpoint does not say which.
+    """
+    side = math.isqrt(patches)
+    if side * side == patches and patches != like[0] * like[1]:
+        return side, side
+    rows = math.isqrt(patches * like[0] // like[1])
+    return (rows, patches // rows) if rows and rows * like[1] == (patches // rows) * like[0] else None
+
+
+def resize_positions(positions: Tensor, old: Grid, new: Grid, mode: str) -> Tensor:
+    """Position embeddings [1, 1 + P, width] of one grid for another; the class token's stays as it is.
+
+    Source: `interpolate_pos_embed` in salesforce/ALBEF `models/vit.py` at b9727e4 (bicubic, corners not aligned), which
+    knows squares alone.
+    """
+    token, patches = positions[:, :1], positions[:, 1:]
+    image = patches.unflatten(1, old).permute(0, 3, 1, 2)
+    resized = F.interpolate(image, size=new, mode=mode, align_corners=False)
+    return torch.cat((token, resized.flatten(2).transpose(1, 2)), 1)
 
 
 def init_std(width: int) -> float:

@@ -53,7 +53,7 @@ class SourceOnly:
         parts.banks.warm_start_source(parts.teacher.model(), parts.feed.source, self.config.seed)
 
     def terms(self, step: int) -> dict[str, Tensor]:
-        """Loss terms of step `step` (from 0), each a scalar."""
+        """Loss terms of batch `step` (from 0), each a scalar."""
         banks, batch = self.parts.banks, self.parts.feed.source.batch(step)
         banks.push_source(self.parts.teacher.model(), batch)
         student = self.encode(batch, "source", step)

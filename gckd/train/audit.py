@@ -18,6 +18,7 @@ from gckd.distill.targets import Targets, entropies
 from gckd.errors import InputError
 from gckd.graph.similarity import Side, TwoBanks
 from gckd.train.data import Datasets, open_datasets
+from gckd.train.device import on_its_device
 from gckd.train.loop import load_checkpoint
 from gckd.train.parts import Parts, build_model, build_parts
 from gckd.train.pretrain import pretrained
@@ -41,6 +42,7 @@ class Finding:
     by_entropy: tuple[float, ...]  # precision of the GROUPS, the sharpest targets first
 
 
+@on_its_device
 def audit(config: Config, *, cache: Path, report: Report, checkpoint: Path | None = None) -> list[Finding]:
     """Targets without a graph, from propagated embeddings and from diffused similarities, of one and the same teacher.
 
@@ -54,7 +56,7 @@ def audit(config: Config, *, cache: Path, report: Report, checkpoint: Path | Non
         raise InputError("distill.targets: 'none' has no targets to look at")
     datasets = open_datasets(check(config), cache, report)
     feed = datasets.feed(config, config.adapt.batch)
-    student = build_model(config, datasets.tokenizer)
+    student = build_model(config, datasets.tokenizer.vocab_size)
     state = load_checkpoint(checkpoint)["modules"] if checkpoint else None
     if state is None:
         student.load_state_dict(pretrained(config, datasets, cache, report)["modules"]["model"])

@@ -55,6 +55,11 @@ def embed(
     return torch.cat([encode(prepare(part)) for part in inputs.split(batch)])
 
 
+def _here(images: Tensor) -> Tensor:
+    """The clean view of memory-mapped images, on the default device."""
+    return clean_view(images.to(torch.get_default_device()))
+
+
 class Retriever:
     """A model in evaluation mode, with the centring statistics it is evaluated under.
 
@@ -67,7 +72,7 @@ class Retriever:
 
     def images(self, images: Tensor) -> Tensor:
         """uint8 images [N, 3, H, W] -> embeddings [N, d]."""
-        z = embed(lambda x: self.model.encode_image(x).embedding, images, self.config.batch, clean_view)
+        z = embed(lambda x: self.model.encode_image(x).embedding, images, self.config.batch, _here)
         return centred(z, self.means[0])
 
     def captions(self, tokens: Tensor) -> Tensor:
@@ -98,7 +103,7 @@ class Retriever:
         Public ALBEF-based code gives the others one constant score (`below="constant"`), so that its mAP tail is tie
         order; `"contrastive"` keeps their cosine order.
         """
-        states = embed(lambda x: self.model.encode_image(x).states, data.images, self.config.batch, clean_view)
+        states = embed(lambda x: self.model.encode_image(x).states, data.images, self.config.batch, _here)
         top = cosine.topk(k, dim=1).indices
         # Cosines lie in [-1, 1] and probabilities in [0, 1]: 3 lower keeps every one of the others below the top.
         out = cosine - 3.0 if self.config.below == "contrastive" else torch.full_like(cosine, -3.0)

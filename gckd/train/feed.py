@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from gckd.config.data import Augment
+from gckd.config.data import Augment, RandAugment
 from gckd.data.augment import clean_view, drop_words, strong_view
 from gckd.data.loaders import SourceLoader, TargetLoader
 from gckd.data.tokenizer import Tokenizer
@@ -30,7 +30,7 @@ class Feed:
     source: SourceLoader
     target: TargetLoader
     tokenizer: Tokenizer
-    augment: Augment
+    augment: Augment | RandAugment
     seed: int
 
     def views(self, images: Tensor, tokens: Tensor, stream: str, step: int) -> Views:

@@ -34,6 +34,8 @@ class Schedule(Protocol):
     def clip(self) -> float: ...
     @property
     def evaluations(self) -> int: ...
+    @property
+    def accumulate(self) -> int: ...
 
 
 @dataclass
@@ -44,7 +46,7 @@ class Stage:
         name: of the stage, in curves and progress.
         digest: of everything the result depends on; a checkpoint of another digest is refused.
         modules: what is trained and saved, by name.
-        terms: step (from 0) -> named loss terms. weights: term -> weight in the total (eq. 10).
+        terms: number of a batch (from 0) -> named loss terms. weights: term -> weight in the total (eq. 10).
         after: called after every optimiser step (the teacher follows).
         monitor: called at each evaluation -> named values for the curves; training never reads them.
     """
@@ -72,30 +74,37 @@ class Stage:
         begun = time.perf_counter() - self.seconds
         for step in range(first, steps):
             set_rate(optimiser, self.schedule.lr * rate(step, steps, self.schedule.warmup))
-            torch.manual_seed(derived_seed(self.seed, self.name + "/dropout", step))
-            terms = self.terms(step)
-            self._descend(optimiser, trained, terms, step)
-            sums.add(terms)
+            terms = self._descend(optimiser, trained, sums, step)
             if self._is_evaluation(step):
                 self._evaluate(step + 1, sums)
                 sums = _Means()
                 self.seconds = time.perf_counter() - begun
                 self._save(checkpoint, step + 1, optimiser)
             self.report(Progress(self.name, step + 1, steps, terms_as_floats(terms), self._latest("target_val_rank_1")))
+        if steps == 0:  # what it starts from is the result
+            self._evaluate(0, sums)
+            self._save(checkpoint, 0, optimiser)
         self.seconds = time.perf_counter() - begun
 
     def _descend(
-        self, optimiser: torch.optim.Optimizer, trained: nn.Module, terms: dict[str, Tensor], step: int
-    ) -> None:
-        total = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
-        if not bool(torch.isfinite(total)):
-            values = ", ".join(f"{name} {value:g}" for name, value in terms_as_floats(terms).items())
-            raise FloatingPointError(f"{self.name} step {step + 1}: the loss is not finite ({values})")
+        self, optimiser: torch.optim.Optimizer, trained: nn.Module, sums: _Means, step: int
+    ) -> dict[str, Tensor]:
+        """One optimiser step on the mean gradient of `accumulate` batches; returns the last batch's terms."""
+        count, terms = self.schedule.accumulate, dict[str, Tensor]()
         optimiser.zero_grad()
-        total.backward()
+        for number in range(step * count, (step + 1) * count):
+            torch.manual_seed(derived_seed(self.seed, self.name + "/dropout", number))
+            terms = self.terms(number)
+            total = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
+            if not bool(torch.isfinite(total)):
+                values = ", ".join(f"{name} {value:g}" for name, value in terms_as_floats(terms).items())
+                raise FloatingPointError(f"{self.name} step {step + 1}: the loss is not finite ({values})")
+            (total / count).backward()
+            sums.add(terms)
         nn.utils.clip_grad_norm_(trained.parameters(), self.schedule.clip, foreach=True)
         optimiser.step()
         self.after()
+        return terms
 
     def _is_evaluation(self, step: int) -> bool:
         """Evaluations are spread evenly and include the last step."""

@@ -20,7 +20,7 @@ from gckd.config.distill import (
 )
 from gckd.config.graph import Diffusion, Gnn, NoPropagation, node_count
 from gckd.config.schema import Config
-from gckd.data.tokenizer import Tokenizer
+from gckd.config.train import CrossBatchMemory, MomentumDistillation
 from gckd.distill.targets import MutualNearest, NoTarget, PseudoSimilarity, Targets
 from gckd.distill.teacher import EmaTeacher, StudentItself, Teacher
 from gckd.errors import InputError
@@ -30,6 +30,8 @@ from gckd.model.albef import AlbefModel
 from gckd.train.banks import Banks
 from gckd.train.feed import Feed
 from gckd.train.matching import CrossDomainMatchingTerm, Matching, NoMatchingTerm
+from gckd.train.momentum import Momentum
+from gckd.train.objectives import CrossBatch
 from gckd.train.randomness import derived_seed
 
 
@@ -63,6 +65,8 @@ _BUILD: dict[type, Callable[..., Any]] = {
     NoTargets: lambda node, similarity: NoTarget(),
     CrossDomainMatching: lambda node, *parts: CrossDomainMatchingTerm(node, *parts),
     NoMatching: lambda node, *parts: NoMatchingTerm(),
+    CrossBatchMemory: lambda node, config, feed, model, copies: CrossBatch(node, config, feed, model),
+    MomentumDistillation: lambda node, *parts: Momentum(node, *parts),
 }
 
 
@@ -71,12 +75,12 @@ def build(node: Any, *arguments: Any) -> Any:
     return _BUILD[type(node)](node, *arguments)
 
 
-def build_model(config: Config, tokenizer: Tokenizer) -> AlbefModel:
-    """A freshly initialised backbone; the same config gives the same weights."""
+def build_model(config: Config, vocab_size: int) -> AlbefModel:
+    """A randomly initialised backbone; the same config gives the same weights."""
     torch.manual_seed(derived_seed(config.seed, "weights"))
     return AlbefModel(
         config.backbone,
-        vocab_size=tokenizer.vocab_size,
+        vocab_size=vocab_size,
         height=config.data.height,
         width=config.data.width,
         max_tokens=config.data.max_tokens,

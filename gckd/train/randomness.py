@@ -14,5 +14,5 @@ def derived_seed(seed: int, stream: str, step: int = 0) -> int:
 
 
 def generator(seed: int, stream: str, step: int = 0) -> torch.Generator:
-    """A CPU generator for `(seed, stream, step)`."""
-    return torch.Generator().manual_seed(derived_seed(seed, stream, step))
+    """A generator for `(seed, stream, step)` on the default device; another kind of device draws other numbers."""
+    return torch.Generator(torch.get_default_device()).manual_seed(derived_seed(seed, stream, step))

@@ -16,6 +16,7 @@ from gckd.model.albef import AlbefModel
 from gckd.train.adapt import SourceOnly, step_of
 from gckd.train.banks import train_means
 from gckd.train.data import Datasets, open_datasets
+from gckd.train.device import on_its_device
 from gckd.train.evaluate import Retriever
 from gckd.train.feed import Feed
 from gckd.train.inspect import inspect
@@ -28,6 +29,7 @@ from gckd.train.vocabulary import neutralise_unseen
 CHECKPOINT = "checkpoint.pt"
 
 
+@on_its_device
 def prepare(config: Config, *, cache: Path, report: Report = lambda progress: None) -> None:
     """Everything that runs of the same datasets, backbone and seed share: stores, vocabulary, pre-training.
 
@@ -38,6 +40,7 @@ def prepare(config: Config, *, cache: Path, report: Report = lambda progress: No
     pretrained(config, datasets, cache, report)
 
 
+@on_its_device
 def run(config: Config, *, cache: Path, out: Path, report: Report = lambda progress: None) -> RunResult:
     """Adapt a source-trained retriever to the target and evaluate the last step's student on target test.
 
@@ -52,12 +55,12 @@ def run(config: Config, *, cache: Path, out: Path, report: Report = lambda progr
     datasets = open_datasets(check(config), cache, report)
     start = pretrained(config, datasets, cache, report)
     feed = datasets.feed(config, config.adapt.batch)
-    student = build_model(config, datasets.tokenizer)
+    student = build_model(config, datasets.tokenizer.vocab_size)
     student.load_state_dict(start["modules"]["model"])
     neutralise_unseen(config.tokenizer, student, feed)
     parts = build_parts(config, feed, student)
     step = step_of(parts)
-    stage = _adaptation(config, datasets, parts, step, report)
+    stage = _adaptation(config, datasets, parts, step, str(start["digest"]), report)
     checkpoint = out / CHECKPOINT
     begun = time.perf_counter()
     if config.graph.memory.warm_start and not checkpoint.exists():
@@ -76,6 +79,7 @@ def run(config: Config, *, cache: Path, out: Path, report: Report = lambda progr
     )
 
 
+@on_its_device
 def evaluate_checkpoint(config: Config, checkpoint: Path, cache: Path, split: str = "test") -> RunResult:
     """Evaluate the student of a run's checkpoint on a split of the target.
 
@@ -84,7 +88,7 @@ def evaluate_checkpoint(config: Config, checkpoint: Path, cache: Path, split: st
     """
     datasets = open_datasets(check(config), cache, lambda progress: None)
     feed = datasets.feed(config, config.adapt.batch)
-    student = build_model(config, datasets.tokenizer)
+    student = build_model(config, datasets.tokenizer.vocab_size)
     try:
         student.load_state_dict(load_checkpoint(checkpoint)["modules"]["student"])
     except (KeyError, RuntimeError) as error:
@@ -92,7 +96,9 @@ def evaluate_checkpoint(config: Config, checkpoint: Path, cache: Path, split: st
     return _evaluate(config, datasets, student, feed, split)
 
 
-def _adaptation(config: Config, datasets: Datasets, parts: Parts, step: SourceOnly, report: Report) -> Stage:
+def _adaptation(
+    config: Config, datasets: Datasets, parts: Parts, step: SourceOnly, start: str, report: Report
+) -> Stage:
     source_val = datasets.labelled(datasets.source, "val", config.data)
     # Read for the curves alone: nothing that trains or selects sees what the monitor returns.
     target_val = datasets.labelled(datasets.target, "val", config.data)
@@ -108,7 +114,7 @@ def _adaptation(config: Config, datasets: Datasets, parts: Parts, step: SourceOn
     weights = {name: float(value) for name, value in dataclasses.asdict(config.weights).items()}
     return Stage(
         name="adapt",
-        digest=digest(config, datasets.source.digest, datasets.target.digest),
+        digest=digest(config, start, datasets.source.digest, datasets.target.digest),
         seed=config.seed,
         schedule=config.adapt,
         modules=parts.stateful(),

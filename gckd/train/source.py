@@ -13,14 +13,26 @@ MLM_RATE = 0.15  # share of masked words, as in ALBEF and BERT
 
 
 def source_matching(
-    model: AlbefModel, image: Encoded, text: Encoded, tokens: Tensor, identities: Tensor, random: torch.Generator
+    model: AlbefModel,
+    image: Encoded,
+    text: Encoded,
+    tokens: Tensor,
+    identities: Tensor,
+    random: torch.Generator,
+    keys: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
-    """Matching loss: the B true pairs against one hard image a text and one hard text an image (another identity)."""
+    """Matching loss: the B true pairs against one hard image a text and one hard text an image (another identity).
+
+    Args:
+        keys: image and text embeddings [B, d] that hardness is measured by; the model's own if not given.
+    """
+    image_keys, text_keys = keys or (image.embedding, text.embedding)
     with torch.no_grad():
-        similarity = image.embedding @ text.embedding.T / model.tau
+        to_texts = image.embedding @ text_keys.T / model.tau
+        to_images = text.embedding @ image_keys.T / model.tau
     same = identities[:, None] == identities[None, :]
-    texts = hard_negatives(similarity, same, random)
-    images = hard_negatives(similarity.T, same, random)
+    texts = hard_negatives(to_texts, same, random)
+    images = hard_negatives(to_images, same, random)
     logits = model.match(
         torch.cat((image.states, image.states, image.states[images])),
         torch.cat((text.states, text.states[texts], text.states)),

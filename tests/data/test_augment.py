@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-from gckd.config.data import Augment
+from gckd.config.data import Augment, RandAugment
 from gckd.data.augment import clean_view, drop_words, scaled, strong_view
 
 OFF = Augment(
@@ -131,3 +131,35 @@ def test_word_dropout_masks_words_only() -> None:
     assert not bool(changed[tokens < 5].any())
     assert float(changed[tokens >= 5].float().mean()) == pytest.approx(0.2, abs=0.01)
     assert torch.equal(drop_words(tokens, 0.0, 4, 5, random()), tokens)
+
+
+class TestRandAugment:
+    def test_stays_in_range_and_changes_images_differently(self) -> None:
+        same = photos(1).expand(16, -1, -1, -1)
+        seen = strong_view(same, RandAugment(magnitude=0.7, erase=0.5), random())
+        assert seen.shape == same.shape and seen.dtype == torch.float32
+        assert float(seen.min()) >= -1 and float(seen.max()) <= 1
+        assert len({tuple(view.flatten().tolist()) for view in seen}) > 8
+
+    def test_is_a_function_of_the_generator_alone(self) -> None:
+        config, images = RandAugment(), photos()
+        one = strong_view(images, config, random(1))
+        torch.manual_seed(5)
+        state = torch.get_rng_state()
+        assert torch.equal(one, strong_view(images, config, random(1)))
+        assert torch.equal(torch.get_rng_state(), state)
+        assert not torch.equal(one, strong_view(images, config, random(2)))
+
+    def test_at_no_strength_is_the_clean_view(self) -> None:
+        config = scaled(RandAugment(flip=False, erase=1.0), 0.0)
+        torch.testing.assert_close(strong_view(photos(), config, random()), clean_view(photos()))
+
+    def test_erases_and_mirrors(self) -> None:
+        black = torch.zeros(64, 3, 40, 20, dtype=torch.uint8)
+        seen = strong_view(black, scaled(RandAugment(erase=1.0), 1.0), random())
+        assert bool((seen != -1).flatten(1).any(1).all())
+        left = torch.zeros(64, 3, 4, 4, dtype=torch.uint8)
+        left[..., :2] = 255
+        mild = strong_view(left, dataclasses.replace(RandAugment(), magnitude=1e-6), random())
+        mirrored = int((mild[..., 0] < 0).all(2).all(1).sum())
+        assert 20 < mirrored < 44

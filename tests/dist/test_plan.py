@@ -9,6 +9,7 @@ import pytest
 
 from gckd.config import ConfigError, apply, digest, preset
 from gckd.config.graph import NoPropagation
+from gckd.dist.launch import resources
 from gckd.dist.plan import plan, preparations
 
 OUT = Path("out")
@@ -54,3 +55,11 @@ def test_rows_share_the_preparation_of_their_seed() -> None:
     assert [(r.row, r.seed) for r in first.values()] == [("full", 0), ("full", 1), ("-pre", 0), ("-pre", 1)]
     shared = {r.preparation for r in runs if r.row in ("full", "-gmp", "-long") and r.seed == 1}
     assert len(shared) == 1
+
+
+def test_a_task_asks_for_a_gpu_where_there_is_one_and_it_would_use_it() -> None:
+    anywhere = plan(preset("tiny"), {}, 1, OUT)
+    on_cpu = plan(apply(preset("tiny"), {"device": "cpu"}), {}, 1, OUT)
+    assert resources(anywhere, 2, {"CPU": 8, "GPU": 1}) == {"num_cpus": 2, "num_gpus": 1}
+    assert resources(anywhere, 2, {"CPU": 8}) == {"num_cpus": 2}
+    assert resources(on_cpu, 2, {"CPU": 8, "GPU": 1}) == {"num_cpus": 2}

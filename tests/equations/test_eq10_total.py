@@ -38,6 +38,22 @@ def test_gradient_is_that_of_the_weighted_sum(tmp_path: Path) -> None:
     assert {p["name"] for p in stage.curve} == {"a", "b"}
 
 
+def test_accumulated_batches_are_one_step_on_their_mean(tmp_path: Path) -> None:
+    layer, seen = model(), []
+
+    def terms(batch: int) -> dict[str, Tensor]:
+        seen.append(batch)
+        return {"a": layer(torch.tensor([float(batch), 1.0]))[0]}
+
+    schedule = Adapt(steps=2, accumulate=3, lr=0.1, warmup=0.0, weight_decay=0.0, clip=1e6, evaluations=1)
+    stage = Stage("adapt", "digest", 0, schedule, {"model": layer}, terms, WEIGHTS, lambda done: {})
+    stage.run(tmp_path / "checkpoint.pt")
+    assert seen == [0, 1, 2, 3, 4, 5]
+    # Of the second step: 2 * mean((3, 1), (4, 1), (5, 1)).
+    assert layer.weight.grad is not None
+    torch.testing.assert_close(layer.weight.grad, torch.tensor([[8.0, 2.0]]))
+
+
 def test_a_weight_of_0_takes_a_term_out(tmp_path: Path) -> None:
     layer = model()
     terms = {"a": layer(torch.tensor([1.0, 0.0]))[0], "b": layer(torch.tensor([10.0, 4.0]))[0]}

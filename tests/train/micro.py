@@ -13,7 +13,7 @@ from gckd.config.backbone import Albef, Text, Vision
 from gckd.config.data import Augment, Data, TrainedTokenizer
 from gckd.config.distill import CrossDomainMatching, Distill, Ema, SoftTargets
 from gckd.config.graph import Gnn, Graph, Memory
-from gckd.config.train import Adapt, Evaluate, Pretrain, Weights
+from gckd.config.train import Adapt, CrossBatchMemory, Evaluate, Pretrain, Weights
 from gckd.train.loop import load_checkpoint
 from gckd.train.progress import Progress, Report
 from gckd.train.run import run
@@ -62,7 +62,7 @@ def micro(source: Path, target: Path) -> Config:
                 graph=1.0,
                 target_matching=0.2,
             ),
-            pretrain=Pretrain(**stage, ramp=0.5, memory=8, per_identity=2),
+            pretrain=Pretrain(**stage, ramp=0.5, objective=CrossBatchMemory(size=8), per_identity=2),
             adapt=Adapt(**stage),
             evaluate=Evaluate(batch=8, k_test=0),
         )

@@ -33,7 +33,7 @@ OWN: dict[str, Any] = {
     "augment.noise": 0.2,
     "pretrain.steps": 7,
     "centre": False,
-    "pretrain.memory": 0,
+    "pretrain.objective.size": 0,
     "weights.source_intra": 0.3,
     "weights.source_mlm": 0.3,
     "data.height": 24,
@@ -72,7 +72,7 @@ def test_a_second_run_does_not_train_again(config: Config, tmp_path: Path) -> No
 
 def test_a_memory_longer_than_the_dataset(config: Config, tmp_path: Path) -> None:
     """Images come again with another caption, so that fewer images than captions are remembered."""
-    config = apply(config, {"pretrain.memory": 100, "pretrain.steps": 12})
+    config = apply(config, {"pretrain.objective.size": 100, "pretrain.steps": 12})
     prepare(config, cache=tmp_path)
     (checkpoint,) = (tmp_path / "pretrain").glob("*/checkpoint.pt")
     modules = load_checkpoint(checkpoint)["modules"]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gckd.config import Config, apply
+from gckd.config.train import MomentumDistillation
 from gckd.errors import InputError
 from gckd.train.data import open_datasets
 from gckd.train.loop import load_checkpoint
@@ -50,10 +51,12 @@ def test_interrupted_adaptation_goes_on(
     assert set(differences(trained(config, cache, tmp_path), finished(config))) <= TIMED
 
 
-@pytest.mark.parametrize("step", [1, 3])
+@pytest.mark.parametrize(("objective", "step"), [("memory", 1), ("memory", 3), ("momentum", 3)])
 def test_interrupted_pretraining_goes_on(
-    config: Config, cache: Path, tmp_path: Path, finished: Finished, step: int
+    config: Config, cache: Path, tmp_path: Path, finished: Finished, objective: str, step: int
 ) -> None:
+    if objective == "momentum":
+        config = apply(config, {"pretrain.objective": MomentumDistillation(queue=9)})
     with pytest.raises(Interruption):
         trained(config, tmp_path / "cache", tmp_path / "run", stop_at("pretrain", step))
     assert set(differences(trained(config, tmp_path / "cache", tmp_path / "run"), finished(config))) <= TIMED

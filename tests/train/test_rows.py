@@ -15,7 +15,7 @@ import torch
 from gckd.config import Config, apply, value_at
 from gckd.config.distill import MutualNeighbours, NoMatching, NoTargets
 from gckd.config.graph import Diffusion, NoPropagation
-from gckd.config.train import Weights
+from gckd.config.train import MomentumDistillation, Weights
 from gckd.data.loaders import SourceLoader, TargetLoader
 from gckd.train.data import open_datasets
 from tests.toy import make_toy
@@ -128,8 +128,9 @@ TOGGLES: dict[str, Any] = {
     "augment.erase": 0.0,
     "augment.word_dropout": 0.0,
     "pretrain.ramp": 0.0,
-    "pretrain.memory": 0,
+    "pretrain.objective.size": 0,
     "pretrain.per_identity": 1,
+    "pretrain.objective": MomentumDistillation(queue=9),
     "adapt.fusion_every": 1,
 }
 

@@ -1,0 +1,55 @@
+"""`gckd weights`: what becomes of every key of a published checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from gckd.cli.options import config_options
+from gckd.config import Config
+from gckd.errors import InputError
+from gckd.report.write import wide_console
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@config_options
+def weights(file: Path, config: Config) -> int:
+    """Say what becomes of every key of the ALBEF checkpoint FILE in the backbone that the config describes.
+
+    The vocabulary is as large as the file's. Numbers of attention heads leave no trace in a checkpoint: compare
+    backbone.vision.heads and backbone.text.heads with its documentation.
+
+    Exit status: 0, or 1 if weights are missing, unexpected or of another shape, or 2 if the file cannot be read.
+    """
+    from gckd.model.weights import our_name, read_weights
+    from gckd.train.parts import build_model
+    from gckd.train.start import fill
+
+    found = read_weights(file)
+    words = next((v for k, v in found.items() if our_name(k).endswith("word_embeddings.weight")), None)
+    if words is None:
+        raise InputError(f"backbone.weights: {file} holds no word embeddings, so it is no ALBEF checkpoint")
+    report = fill(build_model(config, len(words)), config, found, strict=False)
+    table = Table("what", "keys", "which", title=f"{file.name}: {len(found)} keys")
+    table.add_row("loaded", str(len(report.loaded)), _grouped(report.loaded))
+    for line in report.changed:
+        table.add_row("  of these, fitted", "", line)
+    for reason, keys in report.unused.items():
+        table.add_row(f"not used: {reason}", str(len(keys)), _grouped(keys))
+    for kind in ("missing", "unexpected", "wrong_shape"):
+        names: list[str] = getattr(report, kind)
+        table.add_row(kind.replace("_", " "), str(len(names)), "\n".join(names))
+    wide_console().print(table)
+    return 1 if list(report.problems()) else 0
+
+
+def _grouped(keys: Iterable[str]) -> str:
+    """Keys by their first part, with how many there are of it; a single one in full."""
+    groups: dict[str, list[str]] = {}
+    for key in keys:
+        groups.setdefault(key.partition(".")[0], []).append(key)
+    return ", ".join(f"{name}.* ({len(found)})" if len(found) > 1 else found[0] for name, found in groups.items())

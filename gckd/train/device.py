@@ -1,0 +1,40 @@
+"""Where a run computes: factories and loaders make their tensors on torch's default device, which a run sets."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+import torch
+
+from gckd.config.schema import Config
+from gckd.errors import InputError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def on_device(name: str) -> contextlib.AbstractContextManager[object]:
+    """A context in which new tensors are made on the device that `config.device` names.
+
+    Raises:
+        InputError: it names a GPU, and torch sees none.
+    """
+    gpu = torch.cuda.is_available()
+    if name == "cuda" and not gpu:
+        raise InputError("device: 'cuda' is outside its limit: torch sees no GPU here; use auto or cpu")
+    # The context costs a little at every call, so the CPU does without.
+    return torch.device("cuda") if gpu and name != "cpu" else contextlib.nullcontext()
+
+
+def on_its_device(function: Callable[Concatenate[Config, P], R]) -> Callable[Concatenate[Config, P], R]:
+    """Makes a function of a config compute where the config says."""
+
+    @functools.wraps(function)
+    def placed(config: Config, *args: P.args, **kwargs: P.kwargs) -> R:
+        with on_device(config.device):
+            return function(config, *args, **kwargs)
+
+    return placed

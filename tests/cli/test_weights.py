@@ -1,0 +1,45 @@
+"""`gckd weights`: a table of every key, and an exit status that says whether the file fits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from gckd.cli.main import cli
+from gckd.config.backbone import Albef, Text, Vision
+from gckd.model.albef import AlbefModel
+from tests.cli.test_commands import status_of
+from tests.published import published
+
+EDITS = ["backbone.vision.stem=linear", "backbone.embed_dim=8", "backbone.vision.depth=1", "backbone.text.depth=1"]
+EDITS += [f"backbone.{part}.{field}" for part in ("vision", "text") for field in ("width=16", "mlp_ratio=2")]
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> list[str]:
+    sizes = {"width": 16, "depth": 1, "heads": 2, "mlp_ratio": 2.0}
+    vision, text = Vision(patch=8, stem="linear", **sizes), Text(fusion_depth=1, **sizes)  # type: ignore[arg-type]
+    model = AlbefModel(Albef(vision, text, embed_dim=8), vocab_size=20, height=64, width=32, max_tokens=64)
+    torch.save(published(model), tmp_path / "w.pth")
+    return ["weights", str(tmp_path / "w.pth"), *(f"--set={edit}" for edit in EDITS)]
+
+
+def test_every_key_has_a_place(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(cli, *command) == 0
+    shown = capsys.readouterr().out
+    for part in ("loaded", "visual_encoder.* (18)", "not used: momentum copies", "not used: queues", "missing"):
+        assert part in shown
+
+
+def test_what_does_not_fit_is_listed(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(cli, *command, "--set", "backbone.text.fusion_depth=2") == 1
+    assert "text_encoder.layer.2.attention.self.query.weight" in capsys.readouterr().out
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"weight": torch.zeros(2)}, tmp_path / "other.pth")
+    for name, message in (("nowhere.pth", "is not a file"), ("other.pth", "holds no word embeddings")):
+        assert status_of(cli, "weights", str(tmp_path / name)) == 2
+        assert message in capsys.readouterr().err
