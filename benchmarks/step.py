@@ -62,7 +62,7 @@ def weights_of(config: Config) -> dict[str, float]:
 def pretraining(config: Config, datasets: Datasets) -> Stage:
     """Source pre-training from fresh weights."""
     feed = datasets.feed(config, config.pretrain.batch, config.pretrain.per_identity)
-    model = build_model(config, datasets.tokenizer.vocab_size)
+    model = build_model(config, datasets.tokenizer.vocabulary)
     terms = Pretraining(config, feed, model).terms
     return Stage("pretrain", "", 0, config.pretrain, {"model": model}, terms, weights_of(config), lambda done: {})
 
@@ -70,7 +70,7 @@ def pretraining(config: Config, datasets: Datasets) -> Stage:
 def adaptation(config: Config, datasets: Datasets) -> Stage:
     """Adaptation with warm banks; a step costs the same whatever the weights are, so they are fresh ones."""
     feed = datasets.feed(config, config.adapt.batch)
-    parts = build_parts(config, feed, build_model(config, datasets.tokenizer.vocab_size))
+    parts = build_parts(config, feed, build_model(config, datasets.tokenizer.vocabulary))
     step = step_of(parts)
     step.warm_start()
     return Stage(

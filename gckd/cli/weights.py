@@ -10,6 +10,7 @@ from rich.table import Table
 
 from gckd.cli.options import config_options
 from gckd.config import Config
+from gckd.config.backbone import Albef
 from gckd.errors import InputError
 from gckd.report.write import wide_console
 
@@ -25,6 +26,8 @@ def weights(file: Path, config: Config) -> int:
 
     Exit status: 0, or 1 if weights are missing, unexpected or of another shape, or 2 if the file cannot be read.
     """
+    from gckd.data.records import Vocabulary
+    from gckd.model.albef import AlbefModel
     from gckd.model.weights import our_name, read_weights
     from gckd.train.parts import build_model
     from gckd.train.start import fill
@@ -33,7 +36,12 @@ def weights(file: Path, config: Config) -> int:
     words = next((v for k, v in found.items() if our_name(k).endswith("word_embeddings.weight")), None)
     if words is None:
         raise InputError(f"backbone.weights: {file} holds no word embeddings, so it is no ALBEF checkpoint")
-    report = fill(build_model(config, len(words)), config, found, strict=False)
+    node = config.backbone
+    if not isinstance(node, Albef):
+        raise InputError("backbone: 'albef' is what this command reads; transformers names the keys of the others")
+    model = build_model(config, Vocabulary(len(words), end=0))
+    assert isinstance(model, AlbefModel)
+    report = fill(model, node, config.data, found, strict=False)
     table = Table("what", "keys", "which", title=f"{file.name}: {len(found)} keys")
     table.add_row("loaded", str(len(report.loaded)), _grouped(report.loaded))
     for line in report.changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -63,3 +64,76 @@ class Albef:
     positions: str = knob(
         "bicubic", "how its position embeddings are resized to other images", choices=("bicubic", "bilinear")
     )
+
+    def problems(self, height: int, width: int) -> Iterator[str]:
+        """Limits that involve several fields, for images of so many pixels."""
+        patch = self.vision.patch
+        if self.vision.stem == "conv" and patch & (patch - 1):
+            yield f"backbone.vision.patch: {patch} is outside its limit: a power of 2 where backbone.vision.stem = conv"
+        yield from _patch_problems("backbone.vision.patch", patch, height, width)
+        yield from _head_problems({"vision": self.vision, "text": self.text})
+        if self.weights and self.vision.stem != "linear":
+            yield "backbone.vision.stem: 'conv' is outside its limit: 'linear' where backbone.weights is given"
+
+
+@dataclass(frozen=True)
+class Tower:
+    """An encoder of CLIP or BLIP; read only where weights are random."""
+
+    width: int = knob(64, "token width", ge=8, le=4096)
+    depth: int = knob(3, "layers", ge=1, le=64)
+    heads: int = knob(2, "attention heads", ge=1, le=64)
+    mlp_ratio: float = knob(4.0, "hidden width of the MLP / token width", gt=0, le=16)
+
+
+@dataclass(frozen=True)
+class Blip:
+    """BLIP's image-text-retrieval model of transformers: no MLM head. Sizes are the checkpoint's, if there is one."""
+
+    kind: ClassVar[str] = "blip"
+    weights: str = knob("", "local folder or hub name (Salesforce/blip-itm-base-coco); empty: random weights")
+    patch: int = knob(8, "side of a square patch", unit="pixels", ge=2, le=64)
+    vision: Tower = part(Tower, "image encoder")
+    text: Tower = part(Tower, "text encoder")
+    embed_dim: int = knob(96, "d: width of the joint embedding", ge=4, le=4096)
+    compute: Compute = part(Compute, "how it is computed")
+    tau: float = knob(0.07, "initial temperature, learned; a checkpoint has none", gt=0, le=1)
+
+    def problems(self, height: int, width: int) -> Iterator[str]:
+        """Limits that involve several fields, for images of so many pixels."""
+        if not self.weights:
+            yield from _patch_problems("backbone.patch", self.patch, height, width)
+            yield from _head_problems({"vision": self.vision, "text": self.text})
+
+
+@dataclass(frozen=True)
+class Clip:
+    """CLIP of transformers: no fusion encoder, no MLM head. Sizes are the checkpoint's, if there is one."""
+
+    kind: ClassVar[str] = "clip"
+    weights: str = knob("", "local folder or hub name (openai/clip-vit-base-patch16); empty: random weights")
+    patch: int = knob(8, "side of a square patch", unit="pixels", ge=2, le=64)
+    vision: Tower = part(Tower, "image encoder")
+    text: Tower = part(Tower, "text encoder")
+    fusion_depth: int = knob(1, "layers of a fusion head on top, from random weights; 0: no matching", ge=0, le=64)
+    embed_dim: int = knob(96, "d: width of the joint embedding", ge=4, le=4096)
+    compute: Compute = part(Compute, "how it is computed")
+    tau: float = knob(0.07, "initial temperature, learned; a checkpoint has its own", gt=0, le=1)
+
+    def problems(self, height: int, width: int) -> Iterator[str]:
+        """Limits that involve several fields, for images of so many pixels."""
+        if not self.weights:
+            yield from _patch_problems("backbone.patch", self.patch, height, width)
+            yield from _head_problems({"vision": self.vision, "text": self.text})
+
+
+def _patch_problems(path: str, patch: int, height: int, width: int) -> Iterator[str]:
+    for axis, size in (("height", height), ("width", width)):
+        if size % patch:
+            yield f"data.{axis}: {size} is not a multiple of {path} = {patch}"
+
+
+def _head_problems(encoders: Mapping[str, Vision | Text | Tower]) -> Iterator[str]:
+    for name, sizes in encoders.items():
+        if sizes.width % sizes.heads:
+            yield f"backbone.{name}.width: {sizes.width} is not a multiple of backbone.{name}.heads = {sizes.heads}"

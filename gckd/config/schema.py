@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gckd.config.backbone import Albef
+from gckd.config.backbone import Albef, Blip, Clip
 from gckd.config.data import Augment, Data, FolderTokenizer, RandAugment, TrainedTokenizer
-from gckd.config.distill import Distill, MutualNeighbours, NoTeacher, SoftTargets
+from gckd.config.distill import CrossDomainMatching, Distill, MutualNeighbours, NoTeacher, SoftTargets
 from gckd.config.fields import knob, part
 from gckd.config.graph import Graph, NoPropagation, node_count
 from gckd.config.train import Adapt, CrossBatchMemory, Evaluate, Pretrain, Weights
@@ -25,7 +25,7 @@ class Config:
     data: Data = part(Data, "datasets")
     tokenizer: TrainedTokenizer | FolderTokenizer = part(TrainedTokenizer, "vocabulary")
     augment: Augment | RandAugment = part(Augment, "strong view, seen by the student; the teacher sees the clean one")
-    backbone: Albef = part(Albef, "retriever")
+    backbone: Albef | Clip | Blip = part(Albef, "retriever")
     graph: Graph = part(Graph, "memory and propagation (GMP)")
     distill: Distill = part(Distill, "teacher and targets (CMKD)")
     weights: Weights = part(Weights, "loss weights")
@@ -44,18 +44,7 @@ class Config:
         nodes = node_count(gnn, filled, filled)
         if not isinstance(gnn, NoPropagation) and gnn.k >= nodes:
             yield f"graph.propagate.k: K = {gnn.k} is outside its limit: < {nodes} nodes ({what} = {filled})"
-        patch = self.backbone.vision.patch
-        if self.backbone.vision.stem == "conv" and patch & (patch - 1):
-            yield f"backbone.vision.patch: {patch} is outside its limit: a power of 2 where backbone.vision.stem = conv"
-        for axis, size in (("height", self.data.height), ("width", self.data.width)):
-            if size % self.backbone.vision.patch:
-                yield f"data.{axis}: {size} is not a multiple of backbone.vision.patch = {self.backbone.vision.patch}"
-        for name, width, heads in (
-            ("vision", self.backbone.vision.width, self.backbone.vision.heads),
-            ("text", self.backbone.text.width, self.backbone.text.heads),
-        ):
-            if width % heads:
-                yield f"backbone.{name}.width: {width} is not a multiple of backbone.{name}.heads = {heads}"
+        yield from self.backbone.problems(self.data.height, self.data.width)
         if isinstance(self.distill.targets, SoftTargets) and isinstance(self.distill.teacher, NoTeacher):
             yield "distill.targets: 'soft' needs a teacher, and distill.teacher is 'none'"
         if isinstance(self.distill.targets, MutualNeighbours) and isinstance(gnn, NoPropagation):
@@ -69,5 +58,8 @@ class Config:
             yield f"pretrain.objective.{name}: {size} is outside its limit: {limit} pretrain.batch = {plan.batch}"
         if plan.steps == 0 and not self.backbone.weights:
             yield "pretrain.steps: 0 is outside its limit: >= 1 where backbone.weights is empty"
-        if self.backbone.weights and self.backbone.vision.stem != "linear":
-            yield "backbone.vision.stem: 'conv' is outside its limit: 'linear' where backbone.weights is given"
+        if isinstance(self.backbone, Clip) and not self.backbone.fusion_depth:
+            if isinstance(self.distill.matching, CrossDomainMatching):
+                yield "distill.matching: 'cross' needs a fusion encoder, and backbone.fusion_depth is 0; set it to none"
+            if self.evaluate.k_test:
+                yield f"evaluate.k_test: {self.evaluate.k_test} needs a fusion encoder, and backbone.fusion_depth is 0"

@@ -29,7 +29,8 @@ class _Pool:
     def __init__(self, split: LabelledSplit | UnlabelledSplit, tokenizer: Tokenizer, height: int, width: int) -> None:
         self.pixels = split.images.decoded(height, width)
         self.ids = tokenizer.encode(split.captions).numpy()
-        self.lengths = (self.ids != tokenizer.pad).sum(axis=1)
+        # To the last token: an id of 0 within a caption is a word of CLIP's.
+        self.lengths = self.ids.shape[1] - (self.ids[:, ::-1] != tokenizer.pad).argmax(axis=1)
 
     def images(self, rows: Rows) -> torch.Tensor:
         return _tensor(self.pixels[rows])

@@ -12,7 +12,7 @@ from gckd.data.augment import erased
 GROUP = 4  # images that share their operations, as kornia draws them for a whole call
 
 # The operations of ALBEF's fine-tuning (`dataset/__init__.py` of salesforce/ALBEF at b9727e4), in kornia's ranges.
-_OPERATIONS = [
+_OPERATIONS: list[list[tuple[str, float, float | None]]] = [
     [("auto_contrast", 0, 1)],
     [("equalize", 0, 1)],
     [("brightness", 0.1, 1.9)],
@@ -23,7 +23,7 @@ _OPERATIONS = [
     [("translate_x", -0.1, 0.1)],
     [("translate_y", -0.1, 0.1)],
 ]
-_LARGEST = 30  # of kornia's magnitudes
+_LEVELS = 30  # of kornia's magnitudes
 
 
 def rand_augmented(images: Tensor, config: RandAugment, generator: torch.Generator) -> Tensor:
@@ -39,8 +39,9 @@ def rand_augmented(images: Tensor, config: RandAugment, generator: torch.Generat
     x = images.float() / 255
     if config.flip:
         x = torch.where(uniform(len(x), 1, 1, 1) < 0.5, x.flip(3), x)
-    if config.magnitude * _LARGEST >= 1e-3:  # kornia refuses zero, where pre-training's ramp begins
-        policy = KorniaRandAugment(config.operations, config.magnitude * _LARGEST, _OPERATIONS)
+    level = min(_LEVELS - 1, round(config.magnitude * _LEVELS))
+    if level:  # kornia refuses zero, where pre-training's ramp begins
+        policy = KorniaRandAugment(config.operations, level, _OPERATIONS)
         # kornia draws from the global streams.
         seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
         with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):

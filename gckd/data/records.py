@@ -32,6 +32,13 @@ class Annotations:
     notes: tuple[str, ...] = ()  # what a table must say, for example that val was held out of train
 
 
+class Vocabulary(NamedTuple):
+    """What a backbone must know of a tokenizer: how many ids there are, and which one ends a caption."""
+
+    size: int
+    end: int
+
+
 class SourceBatch(NamedTuple):
     """A labelled batch: row i of `images` and `tokens` belongs to `identities[i]`."""
 

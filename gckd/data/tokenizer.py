@@ -14,8 +14,11 @@ from filelock import FileLock
 from tokenizers import Tokenizer as Backend
 
 from gckd.config.data import FolderTokenizer, TrainedTokenizer
-from gckd.data.wordpiece import PAD, SPECIALS, bert, load_pretrained, read_vocabulary, train_vocabulary
+from gckd.data.records import Vocabulary
+from gckd.data.wordpiece import CLIP_ENDS, PAD, SPECIALS, bert, load_pretrained, read_vocabulary, train_vocabulary
 from gckd.errors import InputError
+
+NO_MASK = -1  # in place of the id of [MASK], where there is none
 
 
 class Tokenizer:
@@ -25,9 +28,14 @@ class Tokenizer:
 
     def __init__(self, backend: Backend, *, max_words: int, max_tokens: int) -> None:
         vocab = backend.get_vocab()
-        self.unk, self.cls, self.sep, self.mask = (vocab[t] for t in SPECIALS[1:])
-        self.first_word = max(vocab[t] for t in SPECIALS) + 1  # smaller ids are special or unused
         self.vocab_size = max(vocab.values()) + 1
+        if all(t in vocab for t in CLIP_ENDS):
+            # CLIP's special ids come last; it has no [MASK], and reads nothing behind a caption's end.
+            self.cls, self.sep = (vocab[t] for t in CLIP_ENDS)
+            self.unk, self.mask, self.first_word = self.sep, NO_MASK, 0
+        else:
+            self.unk, self.cls, self.sep, self.mask = (vocab[t] for t in SPECIALS[1:])
+            self.first_word = max(vocab[t] for t in SPECIALS) + 1  # smaller ids are special or unused
         if self.first_word >= self.vocab_size:
             raise InputError("tokenizer: the vocabulary has no words after the special tokens")
         self.max_words, self.max_tokens = max_words, max_tokens
@@ -35,6 +43,10 @@ class Tokenizer:
         backend.enable_truncation(max_tokens)
         self._backend = backend
         self.digest = hashlib.sha256(json.dumps([backend.to_str(), max_words]).encode()).hexdigest()[:16]
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return Vocabulary(self.vocab_size, self.sep)
 
     def encode(self, captions: Sequence[str]) -> torch.Tensor:
         """Token ids `[N, L]` int64, 0 after each caption's end; L is the longest caption's length."""

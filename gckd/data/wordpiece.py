@@ -13,6 +13,7 @@ from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
 from gckd.errors import InputError
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+CLIP_ENDS = ("<|startoftext|>", "<|endoftext|>")
 PAD = 0  # everywhere in gckd
 MAX_ALPHABET = 1000  # characters; the trainer's own default
 
@@ -59,14 +60,16 @@ def load_pretrained(name: str) -> Backend:
     """The tokenizer in folder `name` (tokenizer.json or vocab.txt), or of that name on the hub.
 
     Raises:
-        InputError: it is not there, or not in BERT's layout.
+        InputError: it is not there, or neither in BERT's layout nor in CLIP's.
     """
     folder = Path(name).expanduser()
     backend = _from_folder(folder) if folder.is_dir() else _from_hub(name)
+    if all(backend.token_to_id(t) is not None for t in CLIP_ENDS):
+        return backend
     missing = [t for t in SPECIALS if backend.token_to_id(t) is None]
     if missing or backend.token_to_id("[PAD]") != PAD:
         what = f"lacks {', '.join(missing)}" if missing else f"has [PAD] = {backend.token_to_id('[PAD]')}, not 0"
-        raise InputError(f"tokenizer.name: {name!r} is not in BERT's layout: it {what}")
+        raise InputError(f"tokenizer.name: {name!r} is in neither BERT's layout nor CLIP's: it {what}")
     return backend
 
 

@@ -146,8 +146,8 @@ def _fit(ours: Weights, wanted: Weights, grid: Grid, mode: str, report: KeyRepor
         count = ours[_POSITIONS].shape[1] - 1
         old, side = grid_of(count, grid), math.isqrt(count)
         if old == grid != (side, side) and side * side == count:
-            here = f"{grid[0]} x {grid[1]}, could be {side} x {side}"
-            report.changed.append(f"{_POSITIONS}: {count} positions taken as {here}")
+            taken = f"{grid[0]} x {grid[1]}, could be {side} x {side}"
+            report.changed.append(f"{_POSITIONS}: {count} positions taken as {taken}")
         if old is not None and old != grid:
             ours[_POSITIONS] = resize_positions(ours[_POSITIONS], old, grid, mode)
             report.changed.append(f"{_POSITIONS}: {old[0]} x {old[1]} -> {grid[0]} x {grid[1]} patches, {mode}")

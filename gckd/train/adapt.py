@@ -12,13 +12,13 @@ from gckd.config.distill import NoTargets, NoTeacher
 from gckd.data.records import SourceBatch, TargetBatch
 from gckd.graph.memory import centred
 from gckd.graph.similarity import Side, TwoBanks
-from gckd.model.albef import Encoded
+from gckd.model.backbone import Encoded
 from gckd.model.losses import identity_targets, soft_cross_entropy
 from gckd.train.banks import BankViews, Entries, Space
 from gckd.train.matching import Queries
 from gckd.train.parts import Parts
 from gckd.train.randomness import generator
-from gckd.train.source import source_matching, source_mlm
+from gckd.train.source import source_fusion_terms
 
 
 class Student(NamedTuple):
@@ -94,9 +94,7 @@ class SourceOnly:
         if step % every:
             return {}
         random, model = generator(self.config.seed, "adapt/fusion", step), self.parts.student
-        matching = source_matching(model, student.image, student.text, student.tokens, batch.identities, random)
-        mlm = source_mlm(model, student.image, batch.tokens, self.parts.feed.tokenizer, random)
-        return {"source_matching": every * matching, "source_mlm": every * mlm}
+        return source_fusion_terms(model, *student, batch, self.parts.feed.tokenizer, every, random)
 
 
 class CrossDomain(SourceOnly):

@@ -56,7 +56,7 @@ def audit(config: Config, *, cache: Path, report: Report, checkpoint: Path | Non
         raise InputError("distill.targets: 'none' has no targets to look at")
     datasets = open_datasets(check(config), cache, report)
     feed = datasets.feed(config, config.adapt.batch)
-    student = build_model(config, datasets.tokenizer.vocab_size)
+    student = build_model(config, datasets.tokenizer.vocabulary)
     state = load_checkpoint(checkpoint)["modules"] if checkpoint else None
     if state is None:
         student.load_state_dict(pretrained(config, datasets, cache, report)["modules"]["model"])

@@ -11,7 +11,7 @@ from gckd.data.augment import clean_view
 from gckd.data.loaders import SourceLoader, TargetLoader
 from gckd.data.records import SourceBatch, TargetBatch
 from gckd.graph.memory import MemoryBank, centred
-from gckd.model.albef import AlbefModel
+from gckd.model.backbone import Backbone
 from gckd.train.randomness import generator
 
 WARM_BATCH = 256  # examples per forward pass when banks are filled
@@ -54,7 +54,7 @@ class Banks(nn.Module):
         self.target_image = MemoryBank(min(capacity, target.image_count), width)
         self.target_text = MemoryBank(min(capacity, target.caption_count), width)
 
-    def push_source(self, model: AlbefModel, batch: SourceBatch) -> tuple[Tensor, Tensor]:
+    def push_source(self, model: Backbone, batch: SourceBatch) -> tuple[Tensor, Tensor]:
         """Embed a source batch and store it; returns its positions in Q_SI and Q_ST."""
         images, texts = embed_clean(model, batch.images, batch.tokens)
         return (
@@ -62,7 +62,7 @@ class Banks(nn.Module):
             self.source_text.push(texts, batch.caption_rows, batch.identities),
         )
 
-    def push(self, model: AlbefModel, source: SourceBatch, target: TargetBatch) -> Entries:
+    def push(self, model: Backbone, source: SourceBatch, target: TargetBatch) -> Entries:
         """Embed a source and a target batch and store them."""
         images, texts = embed_clean(model, target.images, target.tokens)
         return Entries(
@@ -71,7 +71,7 @@ class Banks(nn.Module):
             self.target_text.push(texts, target.caption_rows),
         )
 
-    def warm_start_source(self, model: AlbefModel, source: SourceLoader, seed: int) -> None:
+    def warm_start_source(self, model: Backbone, source: SourceLoader, seed: int) -> None:
         """Fill Q_SI and Q_ST with embeddings of examples in a seeded random order, before the first step."""
         for rows in _order(source.image_count, self.source_image, seed, "source-image"):
             images, _ = embed_clean(model, images=source.images_at(rows))
@@ -80,7 +80,7 @@ class Banks(nn.Module):
             _, texts = embed_clean(model, tokens=source.tokens_at(rows))
             self.source_text.push(texts, rows, source.identities_at(rows, "caption"))
 
-    def warm_start_target(self, model: AlbefModel, target: TargetLoader, seed: int) -> None:
+    def warm_start_target(self, model: Backbone, target: TargetLoader, seed: int) -> None:
         """The same for Q_TI and Q_TT, without identities."""
         for rows in _order(target.image_count, self.target_image, seed, "target-image"):
             self.target_image.push(embed_clean(model, images=target.images_at(rows))[0], rows)
@@ -104,7 +104,7 @@ def _order(count: int, bank: MemoryBank, seed: int, stream: str) -> tuple[Tensor
     return torch.split(rows, WARM_BATCH)
 
 
-def train_means(model: AlbefModel, loader: SourceLoader | TargetLoader, centre: bool) -> tuple[Tensor, Tensor]:
+def train_means(model: Backbone, loader: SourceLoader | TargetLoader, centre: bool) -> tuple[Tensor, Tensor]:
     """Mean image and text embedding [d] over (at most 1,024 of) a train split: what evaluation is centred by.
 
     Unlabelled: of the target it reads images and captions alone. Zero without centring.
@@ -119,7 +119,7 @@ def train_means(model: AlbefModel, loader: SourceLoader | TargetLoader, centre: 
 
 
 @torch.no_grad()
-def embed_clean(model: AlbefModel, images: Tensor | None = None, tokens: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def embed_clean(model: Backbone, images: Tensor | None = None, tokens: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Unit embeddings of uint8 images and of token ids, without dropout; what is not given comes back empty."""
     training, nothing = model.training, torch.zeros(0)
     model.eval()

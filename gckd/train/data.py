@@ -11,7 +11,7 @@ from gckd.data.loaders import SourceLoader, TargetLoader, evaluation_set
 from gckd.data.readers import read_annotations
 from gckd.data.records import EvaluationSet
 from gckd.data.store import Store, build_store
-from gckd.data.tokenizer import Tokenizer, build_tokenizer
+from gckd.data.tokenizer import NO_MASK, Tokenizer, build_tokenizer
 from gckd.errors import InputError
 from gckd.train.feed import Feed
 from gckd.train.progress import Progress, Report
@@ -68,4 +68,8 @@ def open_datasets(config: Config, cache: Path, report: Report) -> Datasets:
     source, target = stores
     captions = [*source.unlabelled("train").captions, *target.unlabelled("train").captions]
     limits = {"max_words": config.data.max_words, "max_tokens": config.data.max_tokens}
-    return Datasets(source, target, build_tokenizer(config.tokenizer, captions, cache, **limits))
+    tokenizer = build_tokenizer(config.tokenizer, captions, cache, **limits)
+    if tokenizer.mask == NO_MASK and config.augment.word_dropout:
+        dropout = config.augment.word_dropout
+        raise InputError(f"augment.word_dropout: {dropout} is outside its limit: 0 where the tokenizer has no [MASK]")
+    return Datasets(source, target, tokenizer)

@@ -33,7 +33,7 @@ def on_its_device(function: Callable[Concatenate[Config, P], R]) -> Callable[Con
     """Makes a function of a config compute where the config says."""
 
     @functools.wraps(function)
-    def placed(config: Config, *args: P.args, **kwargs: P.kwargs) -> R:
+    def placed(config: Config, /, *args: P.args, **kwargs: P.kwargs) -> R:
         with on_device(config.device):
             return function(config, *args, **kwargs)
 

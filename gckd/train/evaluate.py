@@ -12,7 +12,7 @@ from gckd.config.train import Evaluate
 from gckd.data.augment import clean_view
 from gckd.data.records import EvaluationSet
 from gckd.graph.memory import centred
-from gckd.model.albef import AlbefModel
+from gckd.model.backbone import Backbone
 
 METRICS = ("rank_1", "rank_5", "rank_10", "map", "minp")
 
@@ -67,7 +67,7 @@ class Retriever:
         means: (image, text) mean embeddings [d] of **train** data, subtracted before ranking (`train_means`).
     """
 
-    def __init__(self, model: AlbefModel, config: Evaluate, means: tuple[Tensor, Tensor]) -> None:
+    def __init__(self, model: Backbone, config: Evaluate, means: tuple[Tensor, Tensor]) -> None:
         self.model, self.config, self.means = model, config, means
 
     def images(self, images: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gckd.config.distill import CrossDomainMatching
 from gckd.data.augment import clean_view
-from gckd.model.albef import AlbefModel, Encoded
+from gckd.model.backbone import Backbone, Encoded
 from gckd.model.losses import matching_loss
 from gckd.train.banks import Banks, BankViews
 from gckd.train.feed import Feed
@@ -65,7 +65,7 @@ class CrossDomainMatchingTerm:
     Partners come from the banks by their dataset row and are encoded afresh by the student, from their clean views.
     """
 
-    def __init__(self, config: CrossDomainMatching, feed: Feed, student: AlbefModel, banks: Banks) -> None:
+    def __init__(self, config: CrossDomainMatching, feed: Feed, student: Backbone, banks: Banks) -> None:
         self.delta, self.feed, self.student, self.banks = config.delta, feed, student, banks
 
     def __call__(self, queries: Queries, views: BankViews) -> dict[str, Tensor]:

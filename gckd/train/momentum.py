@@ -13,7 +13,7 @@ from gckd.config.schema import Config
 from gckd.config.train import MomentumDistillation
 from gckd.distill.teacher import EmaTeacher
 from gckd.graph.memory import MemoryBank
-from gckd.model.albef import AlbefModel, Encoded
+from gckd.model.backbone import Backbone, Encoded
 from gckd.model.losses import identity_targets, mask_tokens, soft_cross_entropy
 from gckd.train.feed import Feed
 from gckd.train.objectives import strong_views
@@ -47,12 +47,12 @@ class Momentum:
     """
 
     def __init__(
-        self, node: MomentumDistillation, config: Config, feed: Feed, model: AlbefModel, copies: AlbefModel
+        self, node: MomentumDistillation, config: Config, feed: Feed, model: Backbone, copies: Backbone
     ) -> None:
         self.node, self.config, self.feed, self.model = node, config, feed, model
         self.teacher = EmaTeacher(Ema(m=node.m), copies)
-        self.images = MemoryBank(node.queue, config.backbone.embed_dim)
-        self.texts = MemoryBank(node.queue, config.backbone.embed_dim)
+        self.images = MemoryBank(node.queue, model.embed_dim)
+        self.texts = MemoryBank(node.queue, model.embed_dim)
 
     def modules(self) -> dict[str, nn.Module]:
         return {"momentum": self.teacher, "images": self.images, "texts": self.texts}
@@ -66,12 +66,22 @@ class Momentum:
         online, momentum, contrastive = self.contrastive(pairs, alpha)
         terms = {"source_contrastive": contrastive}
         if step % every == 0:
-            random, tokenizer = generator(self.config.seed, "pretrain/fusion", step), self.feed.tokenizer
-            matching = self.matching(pairs, online, momentum, random)
+            fused = self._fusion_terms(pairs, batch.tokens, online, momentum, alpha, step)
+            terms |= {name: every * term for name, term in fused.items()}
+        return terms
+
+    def _fusion_terms(
+        self, pairs: Pairs, tokens: Tensor, online: Seen, momentum: Seen, alpha: float, step: int
+    ) -> dict[str, Tensor]:
+        """Matching and MLM, where the backbone has a head for it; `tokens` [B, L] without word dropout."""
+        random, tokenizer = generator(self.config.seed, "pretrain/fusion", step), self.feed.tokenizer
+        terms = {}
+        if self.model.matches:
+            terms["source_matching"] = self.matching(pairs, online, momentum, random)
+        if self.model.predicts:
             words = tokenizer.first_word, tokenizer.vocab_size
-            masked, chosen = mask_tokens(batch.tokens, MLM_RATE, tokenizer.mask, *words, random)
-            mlm = self.mlm(online, momentum, masked, chosen, batch.tokens, alpha)
-            terms |= {"source_matching": every * matching, "source_mlm": every * mlm}
+            masked, chosen = mask_tokens(tokens, MLM_RATE, tokenizer.mask, *words, random)
+            terms["source_mlm"] = self.mlm(online, momentum, masked, chosen, tokens, alpha)
         return terms
 
     def contrastive(self, pairs: Pairs, alpha: float) -> tuple[Seen, Seen, Tensor]:

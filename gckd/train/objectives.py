@@ -13,11 +13,11 @@ from gckd.config.train import CrossBatchMemory
 from gckd.data.augment import scaled
 from gckd.data.records import SourceBatch
 from gckd.graph.memory import MemoryBank, centred
-from gckd.model.albef import AlbefModel
+from gckd.model.backbone import Backbone
 from gckd.model.losses import identity_targets, soft_cross_entropy
 from gckd.train.feed import Feed, Views
 from gckd.train.randomness import generator
-from gckd.train.source import source_matching, source_mlm
+from gckd.train.source import source_fusion_terms
 
 
 class Objective(Protocol):
@@ -43,10 +43,10 @@ class CrossBatch:
     CVPR 2020). It starts after the warm-up, once embeddings no longer drift too fast to be compared.
     """
 
-    def __init__(self, node: CrossBatchMemory, config: Config, feed: Feed, model: AlbefModel) -> None:
+    def __init__(self, node: CrossBatchMemory, config: Config, feed: Feed, model: Backbone) -> None:
         self.size, self.config, self.feed, self.model = node.size, config, feed, model
-        self.images = MemoryBank(node.size, config.backbone.embed_dim)
-        self.texts = MemoryBank(node.size, config.backbone.embed_dim)
+        self.images = MemoryBank(node.size, model.embed_dim)
+        self.texts = MemoryBank(node.size, model.embed_dim)
 
     def modules(self) -> dict[str, nn.Module]:
         return {"images": self.images, "texts": self.texts}
@@ -65,9 +65,8 @@ class CrossBatch:
         terms = {"source_contrastive": contrastive, "source_intra": intra}
         if step % plan.fusion_every == 0:
             random = generator(self.config.seed, "pretrain/fusion", step)
-            matching = source_matching(model, image, text, view.tokens, batch.identities, random)
-            mlm = source_mlm(model, image, batch.tokens, self.feed.tokenizer, random)
-            terms |= {"source_matching": plan.fusion_every * matching, "source_mlm": plan.fusion_every * mlm}
+            seen = image, text, view.tokens, batch, self.feed.tokenizer
+            terms |= source_fusion_terms(model, *seen, plan.fusion_every, random)
         return terms
 
     def _space(self, z: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from gckd.config.backbone import Albef, Blip, Clip
 from gckd.config.distill import (
     CrossDomainMatching,
     Ema,
@@ -21,12 +22,16 @@ from gckd.config.distill import (
 from gckd.config.graph import Diffusion, Gnn, NoPropagation, node_count
 from gckd.config.schema import Config
 from gckd.config.train import CrossBatchMemory, MomentumDistillation
+from gckd.data.records import Vocabulary
 from gckd.distill.targets import MutualNearest, NoTarget, PseudoSimilarity, Targets
 from gckd.distill.teacher import EmaTeacher, StudentItself, Teacher
 from gckd.errors import InputError
 from gckd.graph.propagation import Identity, Propagation
 from gckd.graph.similarity import Diffused, Direct
 from gckd.model.albef import AlbefModel
+from gckd.model.backbone import Backbone
+from gckd.model.blip import BlipBackbone
+from gckd.model.clip import ClipBackbone
 from gckd.train.banks import Banks
 from gckd.train.feed import Feed
 from gckd.train.matching import CrossDomainMatchingTerm, Matching, NoMatchingTerm
@@ -41,8 +46,8 @@ class Parts:
 
     config: Config
     feed: Feed
-    student: AlbefModel
-    teacher: Teacher[AlbefModel]
+    student: Backbone
+    teacher: Teacher[Backbone]
     banks: Banks
     propagate: nn.ModuleList
     targets: Targets
@@ -55,9 +60,9 @@ class Parts:
 
 
 _BUILD: dict[type, Callable[..., Any]] = {
-    Gnn: lambda node, config: Propagation(node, config.backbone.embed_dim),
-    Diffusion: lambda node, config: Identity(),
-    NoPropagation: lambda node, config: Identity(),
+    Gnn: lambda node, width: Propagation(node, width),
+    Diffusion: lambda node, width: Identity(),
+    NoPropagation: lambda node, width: Identity(),
     Ema: lambda node, student: EmaTeacher(node, student),
     NoTeacher: lambda node, student: StudentItself(student),
     SoftTargets: lambda node, similarity: PseudoSimilarity(node, similarity),
@@ -70,24 +75,23 @@ _BUILD: dict[type, Callable[..., Any]] = {
 }
 
 
+_BACKBONES: dict[type, Callable[..., Backbone]] = {Albef: AlbefModel, Clip: ClipBackbone, Blip: BlipBackbone}
+
+
 def build(node: Any, *arguments: Any) -> Any:
     """The object of a component's config node."""
     return _BUILD[type(node)](node, *arguments)
 
 
-def build_model(config: Config, vocab_size: int) -> AlbefModel:
-    """A randomly initialised backbone; the same config gives the same weights."""
+def build_model(config: Config, vocabulary: Vocabulary) -> Backbone:
+    """A backbone, randomly initialised unless it comes whole from transformers; the same config gives the same one."""
     torch.manual_seed(derived_seed(config.seed, "weights"))
-    return AlbefModel(
-        config.backbone,
-        vocab_size=vocab_size,
-        height=config.data.height,
-        width=config.data.width,
-        max_tokens=config.data.max_tokens,
-    )
+    size = {"height": config.data.height, "width": config.data.width, "max_tokens": config.data.max_tokens}
+    model: Backbone = _BACKBONES[type(config.backbone)](config.backbone, vocabulary=vocabulary, **size)
+    return model
 
 
-def build_parts(config: Config, feed: Feed, student: AlbefModel) -> Parts:
+def build_parts(config: Config, feed: Feed, student: Backbone) -> Parts:
     """The parts of the method for a student with source-trained weights.
 
     Raises:
@@ -95,7 +99,7 @@ def build_parts(config: Config, feed: Feed, student: AlbefModel) -> Parts:
     """
     torch.manual_seed(derived_seed(config.seed, "parts"))
     graph = config.graph.propagate
-    banks = Banks(config.graph.memory.capacity, config.backbone.embed_dim, feed.source, feed.target)
+    banks = Banks(config.graph.memory.capacity, student.embed_dim, feed.source, feed.target)
     _check_nodes(graph, banks)
     return Parts(
         config=config,
@@ -103,7 +107,7 @@ def build_parts(config: Config, feed: Feed, student: AlbefModel) -> Parts:
         student=student,
         teacher=build(config.distill.teacher, student),
         banks=banks,
-        propagate=nn.ModuleList(build(graph, config) for _ in ("image", "text")),
+        propagate=nn.ModuleList(build(graph, student.embed_dim) for _ in ("image", "text")),
         targets=build(config.distill.targets, Diffused(graph) if isinstance(graph, Diffusion) else Direct()),
         matching=build(config.distill.matching, feed, student, banks),
     )

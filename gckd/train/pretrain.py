@@ -17,13 +17,12 @@ from gckd.train.loop import Point, Stage, load_checkpoint
 from gckd.train.objectives import Objective
 from gckd.train.parts import build
 from gckd.train.progress import Report
-from gckd.train.start import file_digest, starting_models
+from gckd.train.start import starting_models, weights_digest
 
 
 def pretrain_digest(config: Config, datasets: Datasets) -> str:
     """Names all that source pre-training depends on: neither K, delta, C nor m, nor anything of the adaptation."""
-    file = config.backbone.weights
-    backbone = dataclasses.replace(config.backbone, weights=file_digest(Path(file)) if file else "")
+    backbone = dataclasses.replace(config.backbone, weights=weights_digest(config.backbone.weights))
     shared = [backbone, config.augment, config.pretrain, config.seed, config.centre]
     sizes = [config.data.height, config.data.width, config.data.max_tokens]
     weights = [value for name, value in dataclasses.asdict(config.weights).items() if name.startswith("source_")]
@@ -49,7 +48,7 @@ def pretrained(config: Config, datasets: Datasets, cache: Path, report: Report) 
 
 def _train(config: Config, datasets: Datasets, name: str, path: Path, report: Report) -> None:
     feed = datasets.feed(config, config.pretrain.batch, config.pretrain.per_identity)
-    model, copies = starting_models(config, datasets.tokenizer.vocab_size)
+    model, copies = starting_models(config, datasets.tokenizer.vocabulary)
     objective: Objective = build(config.pretrain.objective, config, feed, model, copies)
     val = datasets.labelled(datasets.source, "val", config.data)
     plain = dataclasses.replace(config.evaluate, k_test=0)

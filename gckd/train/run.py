@@ -12,7 +12,7 @@ from gckd.config import check, digest
 from gckd.config.schema import Config
 from gckd.data.records import EvaluationSet
 from gckd.errors import InputError
-from gckd.model.albef import AlbefModel
+from gckd.model.backbone import Backbone
 from gckd.train.adapt import SourceOnly, step_of
 from gckd.train.banks import train_means
 from gckd.train.data import Datasets, open_datasets
@@ -55,7 +55,7 @@ def run(config: Config, *, cache: Path, out: Path, report: Report = lambda progr
     datasets = open_datasets(check(config), cache, report)
     start = pretrained(config, datasets, cache, report)
     feed = datasets.feed(config, config.adapt.batch)
-    student = build_model(config, datasets.tokenizer.vocab_size)
+    student = build_model(config, datasets.tokenizer.vocabulary)
     student.load_state_dict(start["modules"]["model"])
     neutralise_unseen(config.tokenizer, student, feed)
     parts = build_parts(config, feed, student)
@@ -75,7 +75,7 @@ def run(config: Config, *, cache: Path, out: Path, report: Report = lambda progr
         curves=[*start["curve"], *stage.curve],
         seconds=warm_seconds + stage.seconds + result.seconds,
         pretrain_seconds=float(start["seconds"]),
-        notes=(*result.notes, flatness(start["curve"])),
+        notes=(*result.notes, *student.notes(), flatness(start["curve"])),
     )
 
 
@@ -88,7 +88,7 @@ def evaluate_checkpoint(config: Config, checkpoint: Path, cache: Path, split: st
     """
     datasets = open_datasets(check(config), cache, lambda progress: None)
     feed = datasets.feed(config, config.adapt.batch)
-    student = build_model(config, datasets.tokenizer.vocab_size)
+    student = build_model(config, datasets.tokenizer.vocabulary)
     try:
         student.load_state_dict(load_checkpoint(checkpoint)["modules"]["student"])
     except (KeyError, RuntimeError) as error:
@@ -127,7 +127,7 @@ def _adaptation(
 
 
 def _val_metrics(
-    prefix: str, model: AlbefModel, means: tuple[Tensor, Tensor], config: Config, data: EvaluationSet
+    prefix: str, model: Backbone, means: tuple[Tensor, Tensor], config: Config, data: EvaluationSet
 ) -> dict[str, float]:
     """Without re-ranking, which would cost more than the training between two evaluations."""
     plain = dataclasses.replace(config.evaluate, k_test=0)
@@ -135,7 +135,7 @@ def _val_metrics(
     return {f"{prefix}_rank_1": found["rank_1"], f"{prefix}_map": found["map"]}
 
 
-def _evaluate(config: Config, datasets: Datasets, student: AlbefModel, feed: Feed, split: str) -> RunResult:
+def _evaluate(config: Config, datasets: Datasets, student: Backbone, feed: Feed, split: str) -> RunResult:
     """The only place that opens a target test split."""
     begun = time.perf_counter()
     data = datasets.labelled(datasets.target, split, config.data)

@@ -5,15 +5,39 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gckd.data.records import SourceBatch
 from gckd.data.tokenizer import Tokenizer
-from gckd.model.albef import AlbefModel, Encoded
+from gckd.model.backbone import Backbone, Encoded
 from gckd.model.losses import hard_negatives, mask_tokens, matching_loss
 
 MLM_RATE = 0.15  # share of masked words, as in ALBEF and BERT
 
 
+def source_fusion_terms(
+    model: Backbone,
+    image: Encoded,
+    text: Encoded,
+    tokens: Tensor,
+    batch: SourceBatch,
+    tokenizer: Tokenizer,
+    every: int,
+    random: torch.Generator,
+) -> dict[str, Tensor]:
+    """Matching and MLM on the source, each weighted `every`-fold, where the backbone has a head for it.
+
+    Args:
+        tokens: [B, L] as the model saw them; the batch holds them as they are.
+    """
+    terms = {}
+    if model.matches:
+        terms["source_matching"] = every * source_matching(model, image, text, tokens, batch.identities, random)
+    if model.predicts:
+        terms["source_mlm"] = every * source_mlm(model, image, batch.tokens, tokenizer, random)
+    return terms
+
+
 def source_matching(
-    model: AlbefModel,
+    model: Backbone,
     image: Encoded,
     text: Encoded,
     tokens: Tensor,
@@ -44,7 +68,7 @@ def source_matching(
 
 
 def source_mlm(
-    model: AlbefModel, image: Encoded, tokens: Tensor, tokenizer: Tokenizer, random: torch.Generator
+    model: Backbone, image: Encoded, tokens: Tensor, tokenizer: Tokenizer, random: torch.Generator
 ) -> Tensor:
     """Masked language modelling with the image: cross-entropy over the vocabulary at the masked words."""
     first_word = tokenizer.first_word

@@ -5,33 +5,50 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from gckd.config.backbone import Albef
+from gckd.config.data import Data
 from gckd.config.schema import Config
+from gckd.data.records import Vocabulary
 from gckd.errors import InputError
 from gckd.model.albef import AlbefModel
+from gckd.model.backbone import Backbone
 from gckd.model.weights import KeyReport, Weights, load_weights, momentum_copies, read_weights
 from gckd.train.parts import build_model
 
 
-def starting_models(config: Config, vocab_size: int) -> tuple[AlbefModel, AlbefModel]:
+def starting_models(config: Config, vocabulary: Vocabulary) -> tuple[Backbone, Backbone]:
     """The model, and what a momentum model starts from: the checkpoint's momentum copies, or else the model itself.
 
     Raises:
         InputError: `backbone.weights` cannot be read or does not fit.
     """
-    model = build_model(config, vocab_size)
-    if not config.backbone.weights:
+    model, node = build_model(config, vocabulary), config.backbone
+    if not (isinstance(node, Albef) and node.weights):
         return model, model
-    weights, copies = read_weights(Path(config.backbone.weights)), build_model(config, vocab_size)
-    fill(model, config, weights, config.backbone.strict)
-    fill(copies, config, momentum_copies(weights), config.backbone.strict)
+    weights, copies = read_weights(Path(node.weights)), build_model(config, vocabulary)
+    for which, found in ((model, weights), (copies, momentum_copies(weights))):
+        assert isinstance(which, AlbefModel)
+        fill(which, node, config.data, found, node.strict)
     return model, copies
 
 
-def fill(model: AlbefModel, config: Config, weights: Weights, strict: bool) -> KeyReport:
+def fill(model: AlbefModel, node: Albef, data: Data, weights: Weights, strict: bool) -> KeyReport:
     """Load published weights, positions resized to the config's images."""
-    patch = config.backbone.vision.patch
-    grid = config.data.height // patch, config.data.width // patch
-    return load_weights(model, weights, grid, config.backbone.positions, strict)
+    grid = data.height // node.vision.patch, data.width // node.vision.patch
+    return load_weights(model, weights, grid, node.positions, strict)
+
+
+def weights_digest(name: str) -> str:
+    """Names weights by their content: a file, a folder's weights, or else (none, or of the hub) by their name.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    path = Path(name).expanduser()
+    if not name or not (path.exists() or path.suffix):
+        return name
+    files = sorted(path.glob("*.safetensors")) + sorted(path.glob("*.bin")) if path.is_dir() else [path]
+    return " ".join(file_digest(file) for file in files)
 
 
 def file_digest(path: Path) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 
 from gckd.config.data import FolderTokenizer, TrainedTokenizer
-from gckd.model.albef import AlbefModel
+from gckd.model.backbone import Backbone
 from gckd.train.feed import Feed
 
 
-def neutralise_unseen(config: TrainedTokenizer | FolderTokenizer, model: AlbefModel, feed: Feed) -> None:
+def neutralise_unseen(config: TrainedTokenizer | FolderTokenizer, model: Backbone, feed: Feed) -> None:
     """Give every word that no source caption holds the embedding of [MASK], which pre-training by word dropout taught.
 
     With its random initial embedding an unseen word says something wrong, the teacher's targets are wrong in the same
@@ -22,6 +22,6 @@ def neutralise_unseen(config: TrainedTokenizer | FolderTokenizer, model: AlbefMo
     unseen = torch.ones(feed.tokenizer.vocab_size, dtype=torch.bool)
     unseen[feed.source.words] = False
     unseen[: feed.tokenizer.first_word] = False
-    words = model.text_encoder.embeddings.word_embeddings.weight
+    words = model.words()
     with torch.no_grad():
         words[unseen] = words[feed.tokenizer.mask].clone()

@@ -9,6 +9,7 @@ import torch
 
 from gckd.cli.main import cli
 from gckd.config.backbone import Albef, Text, Vision
+from gckd.data.records import Vocabulary
 from gckd.model.albef import AlbefModel
 from tests.cli.test_commands import status_of
 from tests.published import published
@@ -21,7 +22,8 @@ EDITS += [f"backbone.{part}.{field}" for part in ("vision", "text") for field in
 def command(tmp_path: Path) -> list[str]:
     sizes = {"width": 16, "depth": 1, "heads": 2, "mlp_ratio": 2.0}
     vision, text = Vision(patch=8, stem="linear", **sizes), Text(fusion_depth=1, **sizes)  # type: ignore[arg-type]
-    model = AlbefModel(Albef(vision, text, embed_dim=8), vocab_size=20, height=64, width=32, max_tokens=64)
+    node = Albef(vision, text, embed_dim=8)
+    model = AlbefModel(node, vocabulary=Vocabulary(20, 3), height=64, width=32, max_tokens=64)
     torch.save(published(model), tmp_path / "w.pth")
     return ["weights", str(tmp_path / "w.pth"), *(f"--set={edit}" for edit in EDITS)]
 

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from gckd.config import Config, apply
 from gckd.config.train import MomentumDistillation
+from gckd.data.records import Vocabulary
 from gckd.model.albef import AlbefModel
 from gckd.model.vision import resize_positions
 from gckd.model.weights import Weights, momentum_copies, our_name, read_weights
@@ -92,7 +93,9 @@ def _is(start: Config, path: str, value: object) -> bool:
 
 def models(height: int = 0, width: int = 0, positions: str = "bicubic") -> tuple[AlbefModel, AlbefModel]:
     """The model and its momentum copy, through the real loading path, in evaluation mode."""
-    model, copies = starting_models(config(height, width, positions), facts()["text"]["vocab_size"])
+    vocabulary = Vocabulary(facts()["text"]["vocab_size"], facts()["special_tokens"]["sep"])
+    model, copies = starting_models(config(height, width, positions), vocabulary)
+    assert isinstance(model, AlbefModel) and isinstance(copies, AlbefModel)
     return model.eval(), copies.eval()
 
 

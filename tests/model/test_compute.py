@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gckd.config.backbone import Albef, Compute, Text, Vision
+from gckd.data.records import Vocabulary
 from gckd.model.albef import AlbefModel
 from gckd.model.vision import ClipPixels
 
@@ -19,7 +20,7 @@ def model(compute: Compute, dropout: float = 0.0) -> AlbefModel:
     vision = Vision(patch=8, stem="linear", width=32, depth=2, heads=2)
     text = Text(width=32, depth=1, fusion_depth=1, heads=2, dropout=dropout)
     config = Albef(vision=vision, text=text, embed_dim=16, compute=compute)
-    return AlbefModel(config, vocab_size=50, height=32, width=16, max_tokens=12)
+    return AlbefModel(config, vocabulary=Vocabulary(50, 3), height=32, width=16, max_tokens=12)
 
 
 def outputs(of: AlbefModel) -> list[Tensor]:

@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from gckd.config.backbone import Albef, Text, Vision
+from gckd.data.records import Vocabulary
 from gckd.errors import InputError
 from gckd.model.albef import AlbefModel
 from gckd.model.vision import grid_of, resize_positions
@@ -26,7 +27,7 @@ def model(seed: int = 0, height: int = 32, width: int = 16, max_tokens: int = 12
     vision = Vision(patch=8, stem="linear", width=16, depth=1, heads=2, mlp_ratio=2.0)
     text = Text(width=16, depth=1, fusion_depth=1, heads=2, mlp_ratio=2.0)
     config = Albef(vision=vision, text=text, embed_dim=8)
-    return AlbefModel(config, vocab_size=20, height=height, width=width, max_tokens=max_tokens)
+    return AlbefModel(config, vocabulary=Vocabulary(20, 3), height=height, width=width, max_tokens=max_tokens)
 
 
 def differing(one: AlbefModel, two: AlbefModel) -> list[str]:

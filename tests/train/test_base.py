@@ -12,6 +12,7 @@ import torch
 from gckd.config import Config, apply, check, preset
 from gckd.config.data import FolderTokenizer
 from gckd.config.train import MomentumDistillation
+from gckd.data.records import Vocabulary
 from gckd.data.tokenizer import build_tokenizer
 from gckd.train.data import open_datasets
 from gckd.train.parts import build_model
@@ -50,7 +51,7 @@ def base(config: Config, cache: Path, tmp_path_factory: pytest.TempPathFactory) 
     for stage in ("pretrain", "adapt"):
         small |= {f"{stage}.steps": 3, f"{stage}.batch": 4, f"{stage}.evaluations": 1}
     toy = apply(preset("base"), small)
-    words = build_tokenizer(toy.tokenizer, [], cache, max_words=12, max_tokens=16).vocab_size
+    words = build_tokenizer(toy.tokenizer, [], cache, max_words=12, max_tokens=16).vocabulary
     square = apply(toy, {"data.width": 16})
     torch.save({"model": published(build_model(square, words))}, folder / "ALBEF.pth")
     return check(apply(toy, {"backbone.weights": str(folder / "ALBEF.pth")}))
@@ -77,7 +78,7 @@ def test_it_is_the_paper_s_setting() -> None:
 def test_its_size_is_that_of_the_published_model() -> None:
     """ViT-B/16 with 577 positions, BERT-base with cross-attention in its upper half, projections and heads."""
     with torch.device("meta"):
-        model = build_model(preset("base"), 30_522)
+        model = build_model(preset("base"), Vocabulary(30_522, 102))
     width, mlp = 768, 4 * 768
     linear = lambda a, b: a * b + b  # noqa: E731
     norm = 2 * width

@@ -11,6 +11,7 @@ import torch
 
 from gckd.config import Config, ConfigError, apply, check
 from gckd.config.train import MomentumDistillation
+from gckd.data.records import Vocabulary
 from gckd.errors import InputError
 from gckd.model.weights import Weights, our_name
 from gckd.train.data import open_datasets
@@ -28,7 +29,7 @@ QUIET: Report = lambda progress: None  # noqa: E731
 def weights(config: Config, cache: Path) -> Weights:
     """A published checkpoint that fits the toy datasets' vocabulary."""
     other = apply(config, {"seed": 77})
-    return published(build_model(other, open_datasets(other, cache, QUIET).tokenizer.vocab_size))
+    return published(build_model(other, open_datasets(other, cache, QUIET).tokenizer.vocabulary))
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def test_the_momentum_model_starts_from_the_momentum_copies(
 
 
 def test_without_weights_the_momentum_model_starts_as_the_model(config: Config) -> None:
-    model, copies = starting_models(config, 30)
+    model, copies = starting_models(config, Vocabulary(30, 3))
     assert model is copies
 
 

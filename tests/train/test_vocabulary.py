@@ -33,7 +33,7 @@ def worded(config: Config, tmp_path: Path) -> Config:
 def embeddings(config: Config, cache: Path, *, after: bool) -> tuple[torch.Tensor, dict[str, int], int]:
     """Word embeddings, the ids of a few words, and [MASK]'s id."""
     datasets = open_datasets(config, cache, lambda progress: None)
-    feed, model = datasets.feed(config, 4), build_model(config, datasets.tokenizer.vocab_size)
+    feed, model = datasets.feed(config, 4), build_model(config, datasets.tokenizer.vocabulary)
     if after:
         neutralise_unseen(config.tokenizer, model, feed)
     ids = datasets.tokenizer.encode(["person coat anorak"])[0].tolist()
@@ -54,7 +54,7 @@ def test_unseen_words_are_masks_and_the_others_stay(worded: Config, cache: Path)
 def test_switched_off_nothing_changes(worded: Config, cache: Path, how: str) -> None:
     before, _, _ = embeddings(worded, cache, after=False)
     datasets = open_datasets(worded, cache, lambda progress: None)
-    model = build_model(worded, datasets.tokenizer.vocab_size)
+    model = build_model(worded, datasets.tokenizer.vocabulary)
     kept = apply(worded, {"tokenizer.unseen": "keep"}).tokenizer if how == "keep" else FolderTokenizer()
     neutralise_unseen(kept, model, datasets.feed(worded, 4))
     assert torch.equal(model.text_encoder.embeddings.word_embeddings.weight.detach(), before)
@@ -65,7 +65,7 @@ def test_k_not_below_the_nodes_of_the_datasets_is_refused(config: Config, cache:
     config = apply(config, {"graph.memory.capacity": 500, "graph.propagate.k": 24})
     datasets = open_datasets(config, cache, lambda progress: None)
     with pytest.raises(InputError, match=r"graph\.propagate\.k: K = 24 is outside its limit: < 24 nodes"):
-        build_parts(config, datasets.feed(config, 4), build_model(config, datasets.tokenizer.vocab_size))
+        build_parts(config, datasets.feed(config, 4), build_model(config, datasets.tokenizer.vocabulary))
 
 
 def test_cold_banks_start_with_what_the_first_batch_brought(config: Config, cache: Path, tmp_path: Path) -> None:

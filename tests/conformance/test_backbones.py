@@ -1,0 +1,218 @@
+"""What the method relies on, for every backbone; and CLIP and BLIP against transformers' own forward passes."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gckd.config import Config, apply, preset
+from gckd.config.backbone import Albef, Blip, Clip, Compute, Text, Tower, Vision
+from gckd.config.distill import NoMatching
+from gckd.data.records import Vocabulary
+from gckd.errors import InputError
+from gckd.model.backbone import Backbone
+from gckd.model.blip import BlipBackbone
+from gckd.model.clip import ClipBackbone
+from gckd.train.parts import build_model
+
+VOCABULARY = Vocabulary(60, end=3)
+TOWER = {"width": 32, "depth": 2, "heads": 2, "mlp_ratio": 2.0}
+BACKBONES: dict[str, Any] = {
+    "albef": Albef(
+        vision=Vision(patch=8, stem="linear", **TOWER),  # type: ignore[arg-type]
+        text=Text(width=32, depth=1, fusion_depth=1, heads=2, mlp_ratio=2.0),
+        embed_dim=16,
+    ),
+    "clip": Clip(vision=Tower(**TOWER), text=Tower(**TOWER), embed_dim=16),  # type: ignore[arg-type]
+    "clip without fusion": Clip(vision=Tower(**TOWER), text=Tower(**TOWER), embed_dim=16, fusion_depth=0),  # type: ignore[arg-type]
+    "blip": Blip(vision=Tower(**TOWER), text=Tower(**TOWER), embed_dim=16),  # type: ignore[arg-type]
+}
+
+
+def config(name: str, **changes: Any) -> Config:
+    sizes = {"data.height": 32, "data.width": 16, "data.max_tokens": 12, "backbone": BACKBONES[name]}
+    without = {"distill.matching": NoMatching()} if name == "clip without fusion" else {}
+    return apply(preset("tiny"), sizes | without | changes)
+
+
+@pytest.fixture(params=list(BACKBONES))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def model(name: str) -> Backbone:
+    return build_model(config(name), VOCABULARY).eval()
+
+
+def images(count: int = 5) -> Tensor:
+    return torch.randn(count, 3, 32, 16, generator=torch.Generator().manual_seed(1))
+
+
+def tokens(count: int = 5) -> Tensor:
+    """[CLS] words [SEP] and padding, of different lengths."""
+    found = torch.randint(5, 60, (count, 10), generator=torch.Generator().manual_seed(2))
+    found[:, 0] = 2
+    for row in range(count):
+        end = 4 + row
+        found[row, end], found[row, end + 1 :] = VOCABULARY.end, 0
+    return found
+
+
+def test_embeddings_are_unit_vectors_of_the_width_it_says(model: Backbone) -> None:
+    for z in (model.encode_image(images()).embedding, model.encode_text(tokens()).embedding):
+        assert z.shape == (5, model.embed_dim) and z.dtype == torch.float32
+        torch.testing.assert_close(z.norm(dim=1), torch.ones(5))
+
+
+def test_the_same_config_gives_the_same_weights_and_another_seed_others(name: str) -> None:
+    one, two, other = (build_model(config(name, seed=seed), VOCABULARY).state_dict() for seed in (5, 5, 6))
+    assert all(torch.equal(one[k], two[k]) for k in one)
+    assert not all(torch.equal(one[k], other[k]) for k in one)
+
+
+def test_examples_of_a_batch_do_not_touch(model: Backbone) -> None:
+    whole, part = model.encode_image(images()), model.encode_image(images()[1:3])
+    torch.testing.assert_close(whole.embedding[1:3], part.embedding)
+    whole, part = model.encode_text(tokens()), model.encode_text(tokens()[1:3])
+    torch.testing.assert_close(whole.embedding[1:3], part.embedding)
+
+
+def test_padding_says_nothing(model: Backbone) -> None:
+    short = tokens()
+    long = F.pad(short, (0, 2))
+    torch.testing.assert_close(model.encode_text(short).embedding, model.encode_text(long).embedding)
+    if model.matches:
+        states = model.encode_image(images()).states
+        matched = (model.match(states, model.encode_text(t).states, t) for t in (short, long))
+        torch.testing.assert_close(*matched)
+
+
+def test_every_word_counts(model: Backbone) -> None:
+    changed = tokens()
+    changed[:, 2] = torch.where(changed[:, 2] == 7, 8, 7)
+    assert (
+        float((model.encode_text(tokens()).embedding - model.encode_text(changed).embedding).abs().amax(1).min()) > 1e-4
+    )
+
+
+def test_heads_are_there_or_say_so(model: Backbone) -> None:
+    image, text = model.encode_image(images()), model.encode_text(tokens())
+    if model.matches:
+        logits = model.match(image.states, text.states, tokens())
+        assert logits.shape == (5, 2)
+        assert not torch.allclose(logits, model.match(image.states.roll(1, 0), text.states, tokens()))
+    else:
+        with pytest.raises(NotImplementedError, match="no matching head"):
+            model.match(image.states, text.states, tokens())
+    if model.predicts:
+        where = tokens() > 20
+        assert model.predict_tokens(tokens(), image.states, where).shape == (int(where.sum()), VOCABULARY.size)
+    else:
+        with pytest.raises(NotImplementedError, match="no MLM head"):
+            model.predict_tokens(tokens(), image.states, tokens() > 20)
+    assert model.words().shape[0] == VOCABULARY.size
+
+
+def test_contrast_and_matching_reach_every_encoder(model: Backbone) -> None:
+    image, text = model.encode_image(images()), model.encode_text(tokens())
+    loss = F.cross_entropy(image.embedding @ text.embedding.T / model.tau, torch.arange(5))
+    if model.matches:
+        loss = loss + model.match(image.states, text.states, tokens()).square().sum()
+    loss.backward()
+    still = {n for n, p in model.named_parameters() if p.requires_grad and p.grad is None}
+    # The MLM head has no part in these two; CLIP pools before its last normalisation and BLIP has no pooler.
+    assert not {n for n in still if not n.startswith("text_encoder.predictions")}
+
+
+def test_a_copy_is_another_model_with_the_same_numbers(model: Backbone) -> None:
+    """What the EMA teacher starts as."""
+    twin = copy.deepcopy(model)
+    with torch.no_grad():
+        model.words().add_(1.0)
+    assert not torch.equal(model.words(), twin.words())
+    twin.load_state_dict(model.state_dict())
+    torch.testing.assert_close(twin.encode_text(tokens()).embedding, model.encode_text(tokens()).embedding)
+
+
+@pytest.mark.parametrize("compute", [Compute(checkpointing=True), Compute(precision="bf16")])
+def test_how_it_is_computed_changes_little(name: str, compute: Compute) -> None:
+    found = []
+    for how in (Compute(), compute):
+        model = build_model(
+            config(name, backbone=dataclasses.replace(BACKBONES[name], compute=how)), VOCABULARY
+        ).train()
+        z = model.encode_image(images()).embedding
+        (z @ model.encode_text(tokens()).embedding.T).square().sum().backward()
+        gradient = model.words().grad
+        assert gradient is not None
+        found.append((z.detach(), gradient))
+    near = {"atol": 0.05, "rtol": 0.1} if compute.precision == "bf16" else {}
+    torch.testing.assert_close(*(z for z, _ in found), **near)
+    if compute.checkpointing:
+        torch.testing.assert_close(*(gradient for _, gradient in found))
+
+
+def test_clip_is_transformers_clip() -> None:
+    model = build_model(config("clip"), VOCABULARY).eval()
+    assert isinstance(model, ClipBackbone)
+    normalised = model.pixels(images())
+    theirs = model.clip(input_ids=tokens(), pixel_values=normalised, interpolate_pos_encoding=True)
+    torch.testing.assert_close(model.encode_image(images()).embedding, theirs.image_embeds)
+    torch.testing.assert_close(model.encode_text(tokens()).embedding, theirs.text_embeds)
+
+
+def test_blip_is_transformers_blip() -> None:
+    model = build_model(config("blip"), VOCABULARY).eval()
+    assert isinstance(model, BlipBackbone)
+    given = {
+        "input_ids": tokens(),
+        "attention_mask": (tokens() != 0).long(),
+        "pixel_values": model.pixels(images()),
+        "interpolate_pos_encoding": True,
+    }
+    image, text = model.encode_image(images()), model.encode_text(tokens())
+    theirs = model.blip(**given, use_itm_head=False).itm_score
+    torch.testing.assert_close(image.embedding @ text.embedding.T, theirs)
+    torch.testing.assert_close(model.match(image.states, text.states, tokens()), model.blip(**given).itm_score)
+
+
+@pytest.mark.parametrize("name", ["clip", "blip"])
+class TestFolders:
+    """Local folders as `save_pretrained` writes them and the hub holds them."""
+
+    def saved(self, name: str, folder: Path) -> Backbone:
+        model = build_model(config(name, seed=9), VOCABULARY).eval()
+        inner = model.clip if isinstance(model, ClipBackbone) else model.blip  # type: ignore[attr-defined]
+        inner.save_pretrained(folder)
+        return model
+
+    def test_give_their_weights_and_sizes(self, name: str, tmp_path: Path) -> None:
+        before = self.saved(name, tmp_path)
+        kind = type(BACKBONES[name])
+        after = build_model(config(name, backbone=kind(weights=str(tmp_path))), VOCABULARY).eval()
+        assert after.embed_dim == before.embed_dim
+        torch.testing.assert_close(after.encode_image(images()).embedding, before.encode_image(images()).embedding)
+        torch.testing.assert_close(after.encode_text(tokens()).embedding, before.encode_text(tokens()).embedding)
+
+    def test_what_they_cannot_read_is_refused(self, name: str, tmp_path: Path) -> None:
+        self.saved(name, tmp_path)
+        given = {"backbone": type(BACKBONES[name])(weights=str(tmp_path))}
+        with pytest.raises(InputError, match=r"data.max_tokens: 13 is outside its limit: <= 12 of the checkpoint"):
+            build_model(config(name, **given, **{"data.max_tokens": 13}), VOCABULARY)
+        with pytest.raises(InputError, match=r"tokenizer: a vocabulary of 61 is outside its limit: <= 60"):
+            build_model(config(name, **given), Vocabulary(61, 3))
+        with pytest.raises(InputError, match=r"data.width: 20 is not a multiple of the checkpoint's patch = 8"):
+            build_model(config(name, **given, **{"data.width": 20}), VOCABULARY)
+
+    def test_without_a_model_are_named(self, name: str, tmp_path: Path) -> None:
+        given = config(name, backbone=type(BACKBONES[name])(weights=str(tmp_path)))
+        with pytest.raises(InputError, match=r"backbone.weights: '.*' is no folder with a \w+, nor did the hub"):
+            build_model(given, VOCABULARY)
