@@ -27,9 +27,10 @@ from gckd.report.write import wide_console
 from gckd.train.adapt import step_of
 from gckd.train.data import Datasets, open_datasets
 from gckd.train.loop import Stage
-from gckd.train.parts import build_model, build_parts
-from gckd.train.pretrain import Pretraining
+from gckd.train.objectives import Objective
+from gckd.train.parts import build, build_model, build_parts
 from gckd.train.progress import Progress
+from gckd.train.start import starting_models
 
 SOURCE, TARGET = "ICFG-PEDES", "RSTPReid"
 AT_LEAST_ONE = click.IntRange(min=1)
@@ -62,9 +63,10 @@ def weights_of(config: Config) -> dict[str, float]:
 def pretraining(config: Config, datasets: Datasets) -> Stage:
     """Source pre-training from fresh weights."""
     feed = datasets.feed(config, config.pretrain.batch, config.pretrain.per_identity)
-    model = build_model(config, datasets.tokenizer.vocabulary)
-    terms = Pretraining(config, feed, model).terms
-    return Stage("pretrain", "", 0, config.pretrain, {"model": model}, terms, weights_of(config), lambda done: {})
+    model, copies = starting_models(config, datasets.tokenizer.vocabulary)
+    objective: Objective = build(config.pretrain.objective, config, feed, model, copies)
+    modules = {"model": model, **objective.modules()}
+    return Stage("pretrain", "", 0, config.pretrain, modules, objective.terms, weights_of(config), lambda done: {})
 
 
 def adaptation(config: Config, datasets: Datasets) -> Stage:

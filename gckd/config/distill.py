@@ -14,6 +14,12 @@ class Ema:
 
     kind: ClassVar[str] = "ema"
     m: float = knob(0.999, "momentum of the teacher", ge=0, lt=1)
+    start: str = knob(
+        "student",
+        "what it is at the first step: the source-trained student, or the momentum model of its pre-training (with "
+        "pretrain.steps = 0: the momentum copies in backbone.weights)",
+        choices=("student", "momentum"),
+    )
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ class Config:
         if capacity < batch:
             yield f"graph.memory.capacity: C = {capacity} is below its limit: adapt.batch = {batch}"
         yield from self._pretrain_problems()
+        yield from self._fusion_problems()
         gnn = self.graph.propagate
         filled, what = (capacity, "of C") if self.graph.memory.warm_start else (batch, "first batches in cold banks, B")
         nodes = node_count(gnn, filled, filled)
@@ -56,8 +57,13 @@ class Config:
         size = getattr(plan.objective, name)
         if size < plan.batch and not (size == 0 and name == "size"):
             yield f"pretrain.objective.{name}: {size} is outside its limit: {limit} pretrain.batch = {plan.batch}"
+        start = getattr(self.distill.teacher, "start", "student")
+        if start == "momentum" and plan.objective.kind != "momentum":
+            yield f"distill.teacher.start: 'momentum' needs pretrain.objective = momentum, not {plan.objective.kind}"
         if plan.steps == 0 and not self.backbone.weights:
             yield "pretrain.steps: 0 is outside its limit: >= 1 where backbone.weights is empty"
+
+    def _fusion_problems(self) -> Iterator[str]:
         if isinstance(self.backbone, Clip) and not self.backbone.fusion_depth:
             if isinstance(self.distill.matching, CrossDomainMatching):
                 yield "distill.matching: 'cross' needs a fusion encoder, and backbone.fusion_depth is 0; set it to none"

@@ -6,11 +6,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import BlipConfig, BlipForImageTextRetrieval
 
-from gckd.config.backbone import Blip, Tower
+from gckd.config.backbone import Blip
 from gckd.data.records import Vocabulary
 from gckd.model.backbone import Backbone, Encoded, log_temperature
 from gckd.model.compute import autocast
-from gckd.model.pretrained import from_folder_or_hub, require_fit, speed_up
+from gckd.model.pretrained import from_folder_or_hub, require_fit, speed_up, tower_sizes
 from gckd.model.vision import ClipPixels, init_std
 
 
@@ -64,18 +64,12 @@ class BlipBackbone(Backbone):
 
 
 def _random(config: Blip, vocabulary: Vocabulary, height: int, max_tokens: int) -> BlipConfig:
-    def sizes(tower: Tower) -> dict[str, float]:
-        return {
-            "hidden_size": tower.width,
-            "num_hidden_layers": tower.depth,
-            "num_attention_heads": tower.heads,
-            "intermediate_size": int(tower.width * tower.mlp_ratio),
-            "initializer_range": init_std(tower.width),  # transformers starts the image encoder at 1e-10
-        }
-
-    text = {"vocab_size": vocabulary.size, "max_position_embeddings": max_tokens, "pad_token_id": 0}
+    text: dict[str, float] = {"vocab_size": vocabulary.size, "max_position_embeddings": max_tokens, "pad_token_id": 0}
+    text |= {"encoder_hidden_size": config.vision.width, "initializer_range": init_std(config.text.width)}
+    image: dict[str, float] = {"image_size": height, "patch_size": config.patch}
+    image |= {"initializer_range": init_std(config.vision.width)}  # transformers starts it at 1e-10
     return BlipConfig(
-        text_config=sizes(config.text) | text | {"encoder_hidden_size": config.vision.width},
-        vision_config=sizes(config.vision) | {"image_size": height, "patch_size": config.patch},
+        text_config=tower_sizes(config.text) | text,
+        vision_config=tower_sizes(config.vision) | image,
         image_text_hidden_size=config.embed_dim,
     )

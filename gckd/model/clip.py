@@ -8,11 +8,11 @@ from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPModel
 from transformers.models.bert.configuration_bert import BertConfig
 
-from gckd.config.backbone import Clip, Tower
+from gckd.config.backbone import Clip
 from gckd.data.records import Vocabulary
 from gckd.model.backbone import Backbone, Encoded, log_temperature
 from gckd.model.compute import autocast
-from gckd.model.pretrained import from_folder_or_hub, require_fit, speed_up
+from gckd.model.pretrained import from_folder_or_hub, require_fit, speed_up, tower_sizes
 from gckd.model.text import FusionLayer
 from gckd.model.vision import ClipPixels
 
@@ -87,18 +87,10 @@ class ClipBackbone(Backbone):
 
 
 def _random(config: Clip, vocabulary: Vocabulary, height: int, max_tokens: int) -> CLIPConfig:
-    def sizes(tower: Tower) -> dict[str, int]:
-        return {
-            "hidden_size": tower.width,
-            "num_hidden_layers": tower.depth,
-            "num_attention_heads": tower.heads,
-            "intermediate_size": int(tower.width * tower.mlp_ratio),
-        }
-
     text = {"vocab_size": vocabulary.size, "max_position_embeddings": max_tokens, "eos_token_id": vocabulary.end}
     image = {"image_size": height, "patch_size": config.patch}
     return CLIPConfig(
-        text_config=sizes(config.text) | text | {"bos_token_id": None, "pad_token_id": 0},
-        vision_config=sizes(config.vision) | image,
+        text_config=tower_sizes(config.text) | text | {"bos_token_id": None, "pad_token_id": 0},
+        vision_config=tower_sizes(config.vision) | image,
         projection_dim=config.embed_dim,
     )

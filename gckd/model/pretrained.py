@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from gckd.config.backbone import Compute
+from gckd.config.backbone import Compute, Tower
 from gckd.data.records import Vocabulary
 from gckd.errors import InputError
 from gckd.model.compute import compile_layers
@@ -52,6 +52,16 @@ def require_fit(text: Any, patch: int, vocabulary: Vocabulary, size: tuple[int, 
     for axis, pixels in zip(("height", "width"), size, strict=True):
         if pixels % patch:
             raise InputError(f"data.{axis}: {pixels} is not a multiple of the checkpoint's patch = {patch}")
+
+
+def tower_sizes(tower: Tower) -> dict[str, Any]:
+    """A tower of random weights in the words of transformers."""
+    return {
+        "hidden_size": tower.width,
+        "num_hidden_layers": tower.depth,
+        "num_attention_heads": tower.heads,
+        "intermediate_size": round(tower.width * tower.mlp_ratio),
+    }
 
 
 def speed_up(model: Any, config: Compute, encoders: Iterable[nn.Module]) -> None:

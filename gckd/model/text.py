@@ -97,7 +97,7 @@ class TextEncoder(nn.Module):
             vocab_size=vocab_size,
             hidden_size=config.width,
             num_attention_heads=config.heads,
-            intermediate_size=int(config.width * config.mlp_ratio),
+            intermediate_size=round(config.width * config.mlp_ratio),
             max_position_embeddings=max_tokens,
             hidden_dropout_prob=config.dropout,
             attention_probs_dropout_prob=config.dropout,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import time
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from gckd.config import check, digest
+from gckd.config.distill import Ema
 from gckd.config.schema import Config
 from gckd.data.records import EvaluationSet
+from gckd.distill.teacher import EmaTeacher
 from gckd.errors import InputError
 from gckd.model.backbone import Backbone
 from gckd.train.adapt import SourceOnly, step_of
@@ -59,6 +62,7 @@ def run(config: Config, *, cache: Path, out: Path, report: Report = lambda progr
     student.load_state_dict(start["modules"]["model"])
     neutralise_unseen(config.tokenizer, student, feed)
     parts = build_parts(config, feed, student)
+    _start_teacher(parts, start)
     step = step_of(parts)
     stage = _adaptation(config, datasets, parts, step, str(start["digest"]), report)
     checkpoint = out / CHECKPOINT
@@ -94,6 +98,15 @@ def evaluate_checkpoint(config: Config, checkpoint: Path, cache: Path, split: st
     except (KeyError, RuntimeError) as error:
         raise InputError(f"{checkpoint}: does not hold the student of this config ({error})") from error
     return _evaluate(config, datasets, student, feed, split)
+
+
+def _start_teacher(parts: Parts, start: dict[str, Any]) -> None:
+    """The teacher begins as the student, or as the momentum model of the student's pre-training."""
+    node = parts.config.distill.teacher
+    if isinstance(node, Ema) and node.start == "momentum":
+        assert isinstance(parts.teacher, EmaTeacher)
+        parts.teacher.load_state_dict(start["modules"]["momentum"])
+        neutralise_unseen(parts.config.tokenizer, parts.teacher.model(), parts.feed)
 
 
 def _adaptation(

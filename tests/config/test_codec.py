@@ -15,11 +15,10 @@ import pytest
 import yaml
 
 from gckd.config import PRESETS, Config, ConfigError, apply, decode, digest, encode, from_yaml, preset, to_yaml
-from gckd.config.data import Augment
 from gckd.config.edit import check_problems
 from gckd.config.fields import hints, knob, limits_of, variants
 from gckd.config.graph import Memory, NoPropagation
-from gckd.config.train import Adapt
+from gckd.config.train import Adapt, Weights
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -99,9 +98,9 @@ def test_absent_fields_take_their_defaults_and_a_kind_alone_is_enough() -> None:
 
 
 def test_whole_numbers_in_float_fields_are_floats() -> None:
-    config = from_yaml(Augment, "contrast: 1")
-    assert type(config.contrast) is float
-    assert digest(config) == digest(Augment(contrast=1.0))
+    config = from_yaml(Weights, "graph: 1")
+    assert type(config.graph) is float
+    assert digest(config) == digest(Weights(graph=1.0))
 
 
 @pytest.mark.parametrize("text", ["1e-05", "1E-5", "0.00001", "1.0e-05", "+1e-5"])

@@ -21,6 +21,7 @@ from gckd.train.progress import Report
 from gckd.train.run import run
 from gckd.train.start import starting_models
 from tests.published import published
+from tests.train.micro import trained
 
 QUIET: Report = lambda progress: None  # noqa: E731
 
@@ -72,6 +73,20 @@ def test_the_momentum_model_starts_from_the_momentum_copies(
     assert not torch.equal(found["model"]["vision_proj.weight"], weights["vision_proj.weight"])
 
 
+@pytest.mark.parametrize("start", ["student", "momentum"])
+def test_what_the_teacher_of_adaptation_starts_as(
+    config: Config, cache: Path, tmp_path: Path, file: Path, weights: Weights, start: str
+) -> None:
+    """With m = 1 - 1e-9 it stays there."""
+    edits: dict[str, Any] = {"backbone.weights": str(file), "pretrain.steps": 0, "distill.teacher.m": 1 - 1e-9}
+    edits["pretrain.objective"] = MomentumDistillation(queue=9)
+    if start == "momentum":
+        edits["distill.teacher.start"] = "momentum"
+    teacher = trained(apply(config, edits), cache, tmp_path)["modules"]["teacher"]
+    copied = "vision_proj_m.weight" if start == "momentum" else "vision_proj.weight"
+    torch.testing.assert_close(teacher["copy.vision_proj.weight"], weights[copied])
+
+
 def test_without_weights_the_momentum_model_starts_as_the_model(config: Config) -> None:
     model, copies = starting_models(config, Vocabulary(30, 3))
     assert model is copies
@@ -112,6 +127,10 @@ def test_a_missing_file_is_named(config: Config, cache: Path, tmp_path: Path) ->
         ({"pretrain.steps": 0}, "pretrain.steps: 0 is outside its limit: >= 1 where backbone.weights is empty"),
         ({"backbone.weights": "w.pth", "backbone.vision.stem": "conv"}, "backbone.vision.stem: 'conv' is outside"),
         ({"pretrain.objective": MomentumDistillation(queue=3)}, "queue: 3 is outside its limit: >= pretrain.batch = 4"),
+        (
+            {"distill.teacher.start": "momentum"},
+            "teacher.start: 'momentum' needs pretrain.objective",
+        ),
         ({"pretrain.objective.size": 3}, "size: 3 is outside its limit: 0, or >= pretrain.batch = 4"),
     ],
 )

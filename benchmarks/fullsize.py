@@ -1,0 +1,159 @@
+"""What a step of adaptation at full size takes, and what of it: images/s, memory, model FLOPs utilisation, shares."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+if __name__ == "__main__":  # run as a script: the checkout it lies in, before any installed copy
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import click
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.step import SOURCE, TARGET, seconds_a_step, weights_of
+from benchmarks.timing import interleaved, timed
+from gckd.config import PRESETS, Config, apply, parse_edits, preset
+from gckd.data.street import make_street
+from gckd.graph.memory import MemoryBank
+from gckd.report.write import wide_console
+from gckd.train.adapt import SourceOnly, step_of
+from gckd.train.data import Datasets, open_datasets
+from gckd.train.device import on_device
+from gckd.train.loop import Stage
+from gckd.train.parts import Parts, build_model, build_parts
+
+AT_LEAST_ONE = click.IntRange(min=1)
+NEVER = 1000  # fusion_every, so that none of the timed steps has matching or MLM
+
+
+def adaptation(config: Config, datasets: Datasets, without_mlm: bool = False) -> tuple[Stage, Parts, SourceOnly]:
+    """Adaptation of a fresh backbone, with banks of C random unit vectors however few examples there are."""
+    model = build_model(config, datasets.tokenizer.vocabulary)
+    model.predicts = model.predicts and not without_mlm
+    parts = build_parts(config, datasets.feed(config, config.adapt.batch), model)
+    capacity = config.graph.memory.capacity
+    for name, bank in list(parts.banks.named_children()):
+        examples = len(bank.rows)  # type: ignore[arg-type]
+        full = MemoryBank(capacity, model.embed_dim)
+        full.embeddings.copy_(F.normalize(torch.randn(capacity, model.embed_dim), dim=1))
+        full.rows.copy_(torch.arange(capacity) % examples)
+        full.identities.copy_(torch.arange(capacity) % examples)
+        full.count.fill_(capacity)
+        setattr(parts.banks, name, full)
+    step = step_of(parts)
+    stage = Stage(
+        name="adapt",
+        digest="",
+        seed=0,
+        schedule=config.adapt,
+        modules=parts.stateful(),
+        terms=step.terms,
+        weights=weights_of(config),
+        monitor=lambda done: {},
+        after=lambda: parts.teacher.follow(parts.student),
+    )
+    return stage, parts, step
+
+
+def flops_a_step(parts: Parts, step: SourceOnly, weights: dict[str, float]) -> int:
+    """Floating-point operations of matrix products and attention in one step, its backward pass included."""
+    with FlopCounterMode(display=False) as counter:
+        torch.stack([weights[name] * term for name, term in step.terms(0).items()]).sum().backward()
+    parts.student.zero_grad()
+    return int(counter.get_total_flops())
+
+
+def synchronised(work: Callable[[], object]) -> Callable[[], None]:
+    """The work, waited for on a GPU too."""
+
+    def wait() -> None:
+        work()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+
+    return wait
+
+
+def variants(config: Config) -> dict[str, Config]:
+    """The step, and the step without one part each."""
+    return {
+        "full step": config,
+        "graph": apply(config, {"graph.propagate": "none"}),
+        "cross-domain matching": apply(config, {"distill.matching": "none"}),
+        "all matching and MLM": apply(config, {"adapt.fusion_every": NEVER}),
+    }
+
+
+@click.command()
+@click.option("--preset", "name", default="base", show_default=True, type=click.Choice(list(PRESETS)), help="Config.")
+@click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Edit of the config: adapt.batch=64.")
+@click.option("--steps", default=10, show_default=True, type=AT_LEAST_ONE, help="Steps a round.")
+@click.option("--rounds", default=3, show_default=True, type=AT_LEAST_ONE, help="Rounds behind each median.")
+@click.option("--peak", default=989.0, show_default=True, help="Peak of the device in TFLOP/s: H100, bf16, dense.")
+def main(name: str, assignments: tuple[str, ...], steps: int, rounds: int, peak: float) -> None:
+    """Seconds, images/s, memory and model FLOPs utilisation of a full-size adaptation step, and the share of its parts.
+
+    A part's share is the difference to the step without it (of the teacher: its forward pass alone). The vocabulary
+    is trained on a small street, whose pictures are enlarged; banks hold C random unit vectors. Nothing is kept.
+
+    \b
+    python benchmarks/fullsize.py                                    # one GPU
+    python benchmarks/fullsize.py --set backbone.compute.compile=true --set adapt.batch=64
+    """
+    config, console = apply(preset(name), {"tokenizer": "trained"} if name == "base" else {}), wide_console()
+    config = apply(config, parse_edits(assignments)) if assignments else config
+    with tempfile.TemporaryDirectory() as temporary, on_device(config.device):
+        folder = Path(temporary)
+        Console(stderr=True).print("drawing a street and building the models ...")
+        make_street(folder / "street", ids=48, domains=(SOURCE, TARGET))
+        sides = {"data.source": str(folder / "street" / SOURCE), "data.target": str(folder / "street" / TARGET)}
+        config = apply(config, sides)
+        datasets = open_datasets(config, folder / "cache", lambda progress: None)
+        seconds, flops, memory = measure(config, datasets, steps, rounds, folder)
+    console.print(table(config, seconds, flops, memory, peak))
+
+
+def measure(
+    config: Config, datasets: Datasets, steps: int, rounds: int, folder: Path
+) -> tuple[dict[str, float], int, int]:
+    """Median seconds of the step and of the step without each part, its FLOPs, and the most GPU memory it held."""
+    built = {name: adaptation(variant, datasets) for name, variant in variants(config).items()}
+    built["MLM"] = adaptation(config, datasets, without_mlm=True)
+    work = {name: functools.partial(seconds_a_step, stage, steps, folder) for name, (stage, _, _) in built.items()}
+    stage, parts, step = built["full step"]
+    flops = flops_a_step(parts, step, dict(stage.weights))
+    source, target = parts.feed.source.batch(0), parts.feed.target.batch(0)
+    teacher = timed(synchronised(lambda: parts.banks.push(parts.teacher.model(), source, target)))
+    seconds = interleaved({**work, "teacher": teacher}, rounds)
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        work["full step"]()
+    return seconds, flops, torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+
+
+def table(config: Config, seconds: dict[str, float], flops: int, memory: int, peak: float) -> Table:
+    """What was measured, in the units that it is compared in."""
+    whole, images = seconds["full step"], 2 * config.adapt.batch
+    found = Table("full-size adaptation", "value", caption=f"{config.adapt.batch} images of each domain a step")
+    found.add_row("seconds a step", f"{whole:.4f}")
+    found.add_row("images/s", f"{images / whole:.1f}")
+    found.add_row("GPU memory", f"{memory / 2**30:.2f} GiB" if memory else "no GPU")
+    found.add_row("TFLOP a step", f"{flops / 1e12:.3f}")
+    found.add_row("model FLOPs utilisation", f"{100 * flops / whole / peak / 1e12:.2f} % of {peak:g} TFLOP/s")
+    for name, value in seconds.items():
+        if name != "full step":
+            part = value if name == "teacher" else whole - value
+            found.add_row(f"share of {name}", f"{100 * part / whole:.1f} %")
+    return found
+
+
+if __name__ == "__main__":
+    main()
