@@ -16,7 +16,7 @@ from gckd.cli.train import evaluate, train
 from gckd.cli.weights import weights
 from gckd.config import to_yaml
 from gckd.config.fields import walk
-from gckd.report.write import wide_console, write_report
+from gckd.report.write import show_curves, wide_console, write_report
 
 if TYPE_CHECKING:
     from gckd.config import Config
@@ -30,9 +30,12 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-def report(folder: Path) -> None:
+@click.option("--curves", is_flag=True, help="Also print where each curve begins and ends.")
+def report(folder: Path, curves: bool) -> None:
     """Make the tables of FOLDER again from its runs.parquet."""
     write_report(folder, wide_console())
+    if curves:
+        show_curves(folder, wide_console())
 
 
 @cli.command("config")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich.table import Table
+
 from gckd.report.statistics import estimate
 
 if TYPE_CHECKING:
@@ -60,6 +62,21 @@ def _panel(axis: Axes, points: Sequence[Point], colours: Mapping[str, str]) -> N
         high = [m + w for m, w in zip(means, widths, strict=True)]
         axis.fill_between(steps, low, high, alpha=0.15, color=colours[row], linewidth=0)
     axis.tick_params(labelsize=7)
+
+
+def ends_of_curves(points: Sequence[Point]) -> Table:
+    """First and last point of every curve, mean ± half width of the 95 % interval over seeds."""
+    table = Table("stage", "curve", "row", "first step", "value", "last step", "value")
+    for stage, name in dict.fromkeys((p["stage"], p["name"]) for p in points):
+        for row in row_colours(points):
+            found = [p for p in points if (p["stage"], p["name"], p["row"]) == (stage, name, row)]
+            if found:
+                ends = [
+                    (str(step), f"{mean:.2f} ± {width:.2f}")
+                    for step, mean, width in zip(*mean_curve(found), strict=True)
+                ]
+                table.add_row(stage, name, row, *ends[0], *ends[-1])
+    return table
 
 
 def mean_curve(points: Sequence[Point]) -> tuple[list[int], list[float], list[float]]:

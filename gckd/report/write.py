@@ -11,7 +11,7 @@ from rich.console import Console
 from gckd.config import Config, from_yaml
 from gckd.errors import InputError
 from gckd.report.caption import caption
-from gckd.report.curves import draw_curves
+from gckd.report.curves import draw_curves, ends_of_curves
 from gckd.report.summary import RowSummary, summarise
 from gckd.report.table import comma_separated, latex, markdown, screen
 
@@ -46,6 +46,15 @@ def write_report(folder: Path, console: Console) -> list[RowSummary]:
     for line in lines:
         console.print(line, style="dim", highlight=False, markup=False)
     return rows
+
+
+def show_curves(folder: Path, console: Console) -> None:
+    """Prints where every curve of `folder` begins and ends.
+
+    Raises:
+        InputError: `folder` has no curves.
+    """
+    console.print(ends_of_curves(_parquet(folder / "curves.parquet")))
 
 
 def read_config(path: Path) -> Config:
