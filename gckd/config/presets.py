@@ -22,7 +22,8 @@ def tiny() -> Config:
     neighbours worth having. Chosen with target labels of generated datasets (LOG.md).
     """
     graph = {"graph.propagate": Diffusion(k=5, residual=0.4), "graph.memory.capacity": 2048}
-    return apply(Config(), graph | {"distill.teacher.m": 0.99, "distill.alpha": 0.0, "adapt.steps": 100})
+    steps = {"pretrain.steps": 640, "adapt.steps": 80}
+    return apply(Config(), graph | steps | {"distill.teacher.m": 0.99, "distill.alpha": 0.0})
 
 
 def small() -> Config:
