@@ -22,13 +22,13 @@ def tiny() -> Config:
     neighbours worth having. Chosen with target labels of generated datasets (LOG.md).
     """
     graph = {"graph.propagate": Diffusion(k=5, residual=0.4), "graph.memory.capacity": 2048}
-    steps = {"pretrain.steps": 640, "adapt.steps": 80}
-    return apply(Config(), graph | steps | {"distill.teacher.m": 0.99, "distill.alpha": 0.0})
+    time = {"adapt.steps": 80, "adapt.evaluations": 1, "pretrain.fusion_every": 32}
+    return apply(Config(), graph | time | {"distill.teacher.m": 0.99, "distill.alpha": 0.0})
 
 
 def small() -> Config:
     """`tiny` with more training and larger banks: a saturated source model, where a table says something."""
-    steps = {"pretrain.steps": 2000, "adapt.steps": 350, "adapt.evaluations": 4}
+    steps = {"pretrain.steps": 2000, "adapt.steps": 350, "adapt.evaluations": 4, "pretrain.fusion_every": 8}
     return apply(tiny(), steps | {"graph.memory.capacity": 4096})
 
 

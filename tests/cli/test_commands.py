@@ -27,7 +27,6 @@ MINIATURE = {
     "pretrain.evaluations": 1,
     "adapt.steps": 2,
     "adapt.batch": 4,
-    "adapt.evaluations": 1,
     "graph.memory.capacity": 8,
     "graph.propagate.k": 3,
     "data.height": 16,
