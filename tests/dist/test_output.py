@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gckd.config.graph import Gnn
 from gckd.config import Config, ConfigError, apply, preset
 from gckd.dist.output import default_output, output_folder
 from gckd.dist.preflight import Datasets, check_sizes, prepare_datasets
@@ -62,7 +63,7 @@ def test_sizes_that_just_fit_are_accepted(config: Config, datasets: Datasets) ->
 
 def test_everything_too_large_is_reported_once(config: Config, datasets: Datasets) -> None:
     # the larger bank holds all 12 + 12 images; with C = 16, the captions' banks hold 16 + 16 of 24 + 24
-    edits = {"pretrain.batch": TRAIN_IMAGES + 1, "adapt.batch": 13, "graph.propagate.k": 31}
+    edits = {"pretrain.batch": TRAIN_IMAGES + 1, "adapt.batch": 13, "graph.propagate": Gnn(k=31)}
     large = apply(config, edits)
     with pytest.raises(ConfigError) as caught:
         check_sizes([large, large], datasets)
@@ -106,7 +107,7 @@ def test_a_folder_of_another_config_is_refused_with_what_differs(tmp_path: Path)
     head, *lines = caught.value.problems
     assert "was made with another config" in head
     assert f"  adapt.steps: {preset('tiny').adapt.steps} -> 7" in lines
-    assert "  graph.propagate.kind: 'gnn' -> 'none'" in lines
+    assert "  graph.propagate.kind: 'diffusion' -> 'none'" in lines
 
 
 def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
