@@ -18,7 +18,7 @@ from rich.table import Table
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.step import SOURCE, TARGET, seconds_a_step, weights_of
+from benchmarks.step import SOURCE, TARGET, seconds_a_step, stage_of
 from benchmarks.timing import interleaved, timed
 from gckd.config import PRESETS, Config, apply, parse_edits, preset
 from gckd.data.street import make_street
@@ -49,18 +49,7 @@ def adaptation(config: Config, datasets: Datasets, without_mlm: bool = False) ->
         full.count.fill_(capacity)
         setattr(parts.banks, name, full)
     step = step_of(parts)
-    stage = Stage(
-        name="adapt",
-        digest="",
-        seed=0,
-        schedule=config.adapt,
-        modules=parts.stateful(),
-        terms=step.terms,
-        weights=weights_of(config),
-        monitor=lambda done: {},
-        after=lambda: parts.teacher.follow(parts.student),
-    )
-    return stage, parts, step
+    return stage_of(parts, step), parts, step
 
 
 def flops_a_step(parts: Parts, step: SourceOnly, weights: dict[str, float]) -> int:

@@ -24,11 +24,11 @@ from gckd.config import PRESETS, Config, apply, parse_edits, preset
 from gckd.config.train import Adapt, Pretrain
 from gckd.data.street import make_street
 from gckd.report.write import wide_console
-from gckd.train.adapt import step_of
+from gckd.train.adapt import SourceOnly, step_of
 from gckd.train.data import Datasets, open_datasets
 from gckd.train.loop import Stage
 from gckd.train.objectives import Objective
-from gckd.train.parts import build, build_model, build_parts
+from gckd.train.parts import Parts, build, build_model, build_parts
 from gckd.train.progress import Progress
 from gckd.train.start import starting_models
 
@@ -75,6 +75,12 @@ def adaptation(config: Config, datasets: Datasets) -> Stage:
     parts = build_parts(config, feed, build_model(config, datasets.tokenizer.vocabulary))
     step = step_of(parts)
     step.warm_start()
+    return stage_of(parts, step)
+
+
+def stage_of(parts: Parts, step: SourceOnly) -> Stage:
+    """Adaptation by these parts, from their present state."""
+    config = parts.config
     return Stage(
         name="adapt",
         digest="",
