@@ -86,8 +86,23 @@ class Tower:
     mlp_ratio: float = knob(4.0, "hidden width of the MLP / token width", gt=0, le=16)
 
 
+class OfTransformers:
+    """What the configs of CLIP and BLIP have in common; their fields stand in each."""
+
+    weights: str
+    patch: int
+    vision: Tower
+    text: Tower
+
+    def problems(self, height: int, width: int) -> Iterator[str]:
+        """Limits that involve several fields, for images of so many pixels."""
+        if not self.weights:
+            yield from _patch_problems("backbone.patch", self.patch, height, width)
+            yield from _head_problems({"vision": self.vision, "text": self.text})
+
+
 @dataclass(frozen=True)
-class Blip:
+class Blip(OfTransformers):
     """BLIP's image-text-retrieval model of transformers: no MLM head. Sizes are the checkpoint's, if there is one."""
 
     kind: ClassVar[str] = "blip"
@@ -99,15 +114,9 @@ class Blip:
     compute: Compute = part(Compute, "how it is computed")
     tau: float = knob(0.07, "initial temperature, learned; a checkpoint has none", gt=0, le=1)
 
-    def problems(self, height: int, width: int) -> Iterator[str]:
-        """Limits that involve several fields, for images of so many pixels."""
-        if not self.weights:
-            yield from _patch_problems("backbone.patch", self.patch, height, width)
-            yield from _head_problems({"vision": self.vision, "text": self.text})
-
 
 @dataclass(frozen=True)
-class Clip:
+class Clip(OfTransformers):
     """CLIP of transformers: no fusion encoder, no MLM head. Sizes are the checkpoint's, if there is one."""
 
     kind: ClassVar[str] = "clip"
@@ -119,12 +128,6 @@ class Clip:
     embed_dim: int = knob(96, "d: width of the joint embedding", ge=4, le=4096)
     compute: Compute = part(Compute, "how it is computed")
     tau: float = knob(0.07, "initial temperature, learned; a checkpoint has its own", gt=0, le=1)
-
-    def problems(self, height: int, width: int) -> Iterator[str]:
-        """Limits that involve several fields, for images of so many pixels."""
-        if not self.weights:
-            yield from _patch_problems("backbone.patch", self.patch, height, width)
-            yield from _head_problems({"vision": self.vision, "text": self.text})
 
 
 def _patch_problems(path: str, patch: int, height: int, width: int) -> Iterator[str]:
