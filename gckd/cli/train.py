@@ -25,16 +25,24 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="Go on with what --out holds.")
 @cache_option
 def train(config: Config, seed: int | None, out: Path | None, resume: bool, cache: Path) -> None:
-    """Train one run: pre-train on the source (or reuse that), adapt to the target, evaluate once."""
+    """Train one run: pre-train on the source (or reuse that), adapt to the target, evaluate once.
+
+    On several GPUs or machines: torchrun --nproc-per-node N -m gckd train ... shares every batch between N workers.
+    """
     import torch
 
     from gckd.dist.display import display
-    from gckd.dist.single import train_single
+    from gckd.dist.single import follow, train_single
     from gckd.train import run
+    from gckd.train.workers import group, rank
 
     torch.set_num_threads(threads_for_torch())
     config = config if seed in (None, config.seed) else apply(config, {"seed": seed})
-    folder = train_single(config, run, cache=cache, out=out, resume=resume, display=display())
+    with group():
+        if rank():
+            follow(config, run, cache=cache, out=out)
+            return
+        folder = train_single(config, run, cache=cache, out=out, resume=resume, display=display())
     write_report(folder, wide_console())
     click.echo(f"written to {folder}", err=True)
 

@@ -59,3 +59,17 @@ def train_single(
                 result = run(config, cache=cache, out=item.folder, report=report)
             records.add(done_record(item, result, origin), result.curves)
     return folder
+
+
+def follow(config: Config, run: RunFunction, *, cache: Path, out: Path | None) -> None:
+    """What the other workers of `train_single`'s run do: the same run, without records.
+
+    Raises:
+        InputError: see `train_single`.
+    """
+    cache = usable_folder(cache, "--cache")
+    config, datasets = prepare_datasets(config, cache)
+    folder = usable_folder(out or default_output(config, datasets), "--out")
+    (item,) = plan(config, {}, 1, folder)
+    if not Records(folder).finished(item):
+        run(config, cache=cache, out=item.folder)

@@ -19,10 +19,11 @@ from gckd.train.matching import Queries
 from gckd.train.parts import Parts
 from gckd.train.randomness import generator
 from gckd.train.source import source_fusion_terms
+from gckd.train.workers import gather, mine
 
 
 class Student(NamedTuple):
-    """The student's encodings of the strong views of one domain's batch; tokens [B, L] as it saw them."""
+    """The student's encodings of the strong views of one domain's batch, this worker's rows; tokens [b, L] it saw."""
 
     image: Encoded
     text: Encoded
@@ -85,7 +86,7 @@ class SourceOnly:
             wanted = identity_targets(batch.identities, bank.identities[: len(bank)])
             if soft is not None:
                 wanted = torch.lerp(wanted, soft[side], alpha)
-            losses.append(soft_cross_entropy(centred(query.embedding, mean) @ keys.T / tau, wanted))
+            losses.append(soft_cross_entropy(centred(gather(query.embedding), mean) @ keys.T / tau, wanted))
         return (losses[0] + losses[1]) / 2
 
     def fusion_terms(self, student: Student, batch: SourceBatch, step: int) -> dict[str, Tensor]:
@@ -184,11 +185,11 @@ class CrossDomain(SourceOnly):
         for query, mean, side in sides:
             with torch.no_grad():
                 wanted = self.parts.targets(side, float(tau))
-            logits = centred(query.embedding, mean) @ side.banks.keys.embeddings.T / tau
+            logits = centred(gather(query.embedding), mean) @ side.banks.keys.embeddings.T / tau
             loss = loss + soft_cross_entropy(logits, wanted) / 2
         terms = {"target_contrastive": loss}
         if step % self.config.adapt.fusion_every == 0:
-            queries = Queries(student.image, student.text, student.tokens, known.target_image, known.target_text)
+            queries = Queries(*student, mine(known.target_image), mine(known.target_text))
             matching = self.parts.matching(queries, views)
             terms |= {name: self.config.adapt.fusion_every * term for name, term in matching.items()}
         return terms

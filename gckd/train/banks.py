@@ -13,6 +13,7 @@ from gckd.data.records import SourceBatch, TargetBatch
 from gckd.graph.memory import MemoryBank, centred
 from gckd.model.backbone import Backbone
 from gckd.train.randomness import generator
+from gckd.train.workers import gather, mine
 
 WARM_BATCH = 256  # examples per forward pass when banks are filled
 MEAN_SAMPLE = 1024  # examples behind a mean embedding
@@ -56,7 +57,7 @@ class Banks(nn.Module):
 
     def push_source(self, model: Backbone, batch: SourceBatch) -> tuple[Tensor, Tensor]:
         """Embed a source batch and store it; returns its positions in Q_SI and Q_ST."""
-        images, texts = embed_clean(model, batch.images, batch.tokens)
+        images, texts = _embed_batch(model, batch)
         return (
             self.source_image.push(images, batch.image_rows, batch.identities),
             self.source_text.push(texts, batch.caption_rows, batch.identities),
@@ -64,7 +65,7 @@ class Banks(nn.Module):
 
     def push(self, model: Backbone, source: SourceBatch, target: TargetBatch) -> Entries:
         """Embed a source and a target batch and store them."""
-        images, texts = embed_clean(model, target.images, target.tokens)
+        images, texts = _embed_batch(model, target)
         return Entries(
             *self.push_source(model, source),
             self.target_image.push(images, target.image_rows),
@@ -96,6 +97,12 @@ class Banks(nn.Module):
         means = BankViews(*(bank.mean() * float(centre) for bank in self.all()))
         views = (centred(bank.filled(), mean) for bank, mean in zip(self.all(), means, strict=True))
         return Space(means, BankViews(*views))
+
+
+def _embed_batch(model: Backbone, batch: SourceBatch | TargetBatch) -> tuple[Tensor, Tensor]:
+    """Unit embeddings [B, d] of a whole batch, each worker's rows by that worker."""
+    images, texts = embed_clean(model, mine(batch.images), mine(batch.tokens))
+    return gather(images), gather(texts)
 
 
 def _order(count: int, bank: MemoryBank, seed: int, stream: str) -> tuple[Tensor, ...]:

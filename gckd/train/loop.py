@@ -15,6 +15,7 @@ from gckd.errors import InputError
 from gckd.train.optim import make_optimiser, rate, set_rate
 from gckd.train.progress import Progress, Report
 from gckd.train.randomness import derived_seed
+from gckd.train.workers import average_gradients, averaged, rank
 
 Point = dict[str, str | int | float]  # stage, step, name, value: one row of the curves
 
@@ -93,18 +94,22 @@ class Stage:
         count, terms = self.schedule.accumulate, dict[str, Tensor]()
         optimiser.zero_grad()
         for number in range(step * count, (step + 1) * count):
-            torch.manual_seed(derived_seed(self.seed, self.name + "/dropout", number))
+            torch.manual_seed(derived_seed(self.seed, self.name + "/dropout", number) + rank())
             terms = self.terms(number)
-            total = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
-            if not bool(torch.isfinite(total)):
+            (self._total(terms) / count).backward()
+            terms = averaged(terms)
+            if not bool(torch.isfinite(self._total(terms))):
                 values = ", ".join(f"{name} {value:g}" for name, value in terms_as_floats(terms).items())
                 raise FloatingPointError(f"{self.name} step {step + 1}: the loss is not finite ({values})")
-            (total / count).backward()
             sums.add(terms)
+        average_gradients(trained.parameters())
         nn.utils.clip_grad_norm_(trained.parameters(), self.schedule.clip, foreach=True)
         optimiser.step()
         self.after()
         return terms
+
+    def _total(self, terms: Mapping[str, Tensor]) -> Tensor:
+        return torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
 
     def _is_evaluation(self, step: int) -> bool:
         """Evaluations are spread evenly and include the last step."""
@@ -120,6 +125,8 @@ class Stage:
         return found[-1] if found else None
 
     def _save(self, path: Path, step: int, optimiser: torch.optim.Optimizer) -> None:
+        if rank():
+            return
         save_atomically(
             path,
             {

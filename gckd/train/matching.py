@@ -13,14 +13,18 @@ from gckd.model.backbone import Backbone, Encoded
 from gckd.model.losses import matching_loss
 from gckd.train.banks import Banks, BankViews
 from gckd.train.feed import Feed
+from gckd.train.workers import share
 
 
 class Queries(NamedTuple):
-    """A target batch: the student's encodings, and the teacher's propagated embeddings [B, d] that choose the pairs."""
+    """This worker's rows of a target batch: the student's encodings, and the teacher's propagated embeddings [b, d].
+
+    The latter choose the pairs.
+    """
 
     image: Encoded
     text: Encoded
-    tokens: Tensor  # [B, L]
+    tokens: Tensor  # [b, L]
     image_key: Tensor
     text_key: Tensor
 
@@ -91,9 +95,9 @@ class CrossDomainMatchingTerm:
             text = queries.text.states[images.chosen], queries.tokens[images.chosen]
             logits[True].append(self._against_images(*text, feed.target.images_at(images.positive)))
             logits[False].append(self._against_images(*text, feed.source.images_at(images.negative)))
-        if len(texts.chosen) + len(images.chosen) == 0:
-            return {"target_matching": torch.zeros(())}
-        return {"target_matching": matching_loss(torch.cat(logits[True]), torch.cat(logits[False]))}
+        pairs = 2 * (len(texts.chosen) + len(images.chosen))
+        loss = matching_loss(torch.cat(logits[True]), torch.cat(logits[False])) if pairs else torch.zeros(())
+        return {"target_matching": share(loss, pairs)}
 
     def _against_texts(self, image_states: Tensor, tokens: Tensor) -> Tensor:
         return self.student.match(image_states, self.student.encode_text(tokens).states, tokens)

@@ -19,13 +19,14 @@ from gckd.train.feed import Feed
 from gckd.train.objectives import strong_views
 from gckd.train.randomness import generator
 from gckd.train.source import MLM_RATE, source_matching
+from gckd.train.workers import gather, mine, share
 
 
 class Pairs(NamedTuple):
-    """B image-caption pairs as the model sees them, and where they come from."""
+    """This worker's b of B image-caption pairs as the model sees them, and where all of them come from."""
 
-    images: Tensor  # [B, 3, H, W], normalised
-    tokens: Tensor  # [B, L]
+    images: Tensor  # [b, 3, H, W], normalised
+    tokens: Tensor  # [b, L]
     identities: Tensor  # [B]
     image_rows: Tensor  # [B]
     caption_rows: Tensor  # [B]
@@ -80,8 +81,8 @@ class Momentum:
             terms["source_matching"] = self.matching(pairs, online, momentum, random)
         if self.model.predicts:
             words = tokenizer.first_word, tokenizer.vocab_size
-            masked, chosen = mask_tokens(tokens, MLM_RATE, tokenizer.mask, *words, random)
-            terms["source_mlm"] = self.mlm(online, momentum, masked, chosen, tokens, alpha)
+            masked, chosen = map(mine, mask_tokens(tokens, MLM_RATE, tokenizer.mask, *words, random))
+            terms["source_mlm"] = self.mlm(online, momentum, masked, chosen, mine(tokens), alpha)
         return terms
 
     def contrastive(self, pairs: Pairs, alpha: float) -> tuple[Seen, Seen, Tensor]:
@@ -93,10 +94,8 @@ class Momentum:
         model, tau = self.model, self.model.tau
         online = Seen(model.encode_image(pairs.images), model.encode_text(pairs.tokens))
         momentum = self._follow(pairs)
-        keys = (
-            torch.cat((momentum.text.embedding, self.texts.filled())),
-            torch.cat((momentum.image.embedding, self.images.filled())),
-        )
+        known = gather(momentum.image.embedding), gather(momentum.text.embedding)
+        keys = torch.cat((known[1], self.texts.filled())), torch.cat((known[0], self.images.filled()))
         columns = (
             torch.cat((pairs.identities, self.texts.identities[: len(self.texts)])),
             torch.cat((pairs.identities, self.images.identities[: len(self.images)])),
@@ -104,11 +103,11 @@ class Momentum:
         loss = tau.new_zeros(())
         for side in (0, 1):
             with torch.no_grad():
-                soft = F.softmax(momentum[side].embedding @ keys[side].T / tau, 1)
+                soft = F.softmax(known[side] @ keys[side].T / tau, 1)
                 wanted = torch.lerp(identity_targets(pairs.identities, columns[side]), soft, alpha)
-            loss = loss + soft_cross_entropy(online[side].embedding @ keys[side].T / tau, wanted) / 2
-        self.images.push(momentum.image.embedding, pairs.image_rows, pairs.identities)
-        self.texts.push(momentum.text.embedding, pairs.caption_rows, pairs.identities)
+            loss = loss + soft_cross_entropy(gather(online[side].embedding) @ keys[side].T / tau, wanted) / 2
+        self.images.push(known[0], pairs.image_rows, pairs.identities)
+        self.texts.push(known[1], pairs.caption_rows, pairs.identities)
         return online, momentum, loss
 
     @torch.no_grad()
@@ -123,10 +122,11 @@ class Momentum:
         return source_matching(self.model, *online, pairs.tokens, pairs.identities, random, keys)
 
     def mlm(self, online: Seen, momentum: Seen, masked: Tensor, chosen: Tensor, tokens: Tensor, alpha: float) -> Tensor:
-        """Cross-entropy at the chosen positions [B, L], of the words and, weighted alpha, of the momentum model's."""
-        if not bool(chosen.any()):
-            return torch.zeros(())
-        logits = self.model.predict_tokens(masked, online.image.states, chosen)
-        with torch.no_grad():
-            soft = F.softmax(self.teacher.model().predict_tokens(masked, momentum.image.states, chosen), 1)
-        return (1 - alpha) * F.cross_entropy(logits, tokens[chosen]) + alpha * soft_cross_entropy(logits, soft)
+        """Cross-entropy at the chosen positions [b, L], of the words and, weighted alpha, of the momentum model's."""
+        words, loss = tokens[chosen], torch.zeros(())
+        if len(words):
+            logits = self.model.predict_tokens(masked, online.image.states, chosen)
+            with torch.no_grad():
+                soft = F.softmax(self.teacher.model().predict_tokens(masked, momentum.image.states, chosen), 1)
+            loss = (1 - alpha) * F.cross_entropy(logits, words) + alpha * soft_cross_entropy(logits, soft)
+        return share(loss, len(words))

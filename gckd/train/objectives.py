@@ -18,6 +18,7 @@ from gckd.model.losses import identity_targets, soft_cross_entropy
 from gckd.train.feed import Feed, Views
 from gckd.train.randomness import generator
 from gckd.train.source import source_fusion_terms
+from gckd.train.workers import gather
 
 
 class Objective(Protocol):
@@ -56,7 +57,7 @@ class CrossBatch:
         batch, model, plan = self.feed.source.batch(step), self.model, self.config.pretrain
         view = strong_views(self.config, self.feed, batch, step)
         image, text = model.encode_image(view.images), model.encode_text(view.tokens)
-        z_image, z_text = self._space(image.embedding), self._space(text.embedding)
+        z_image, z_text = self._space(gather(image.embedding)), self._space(gather(text.embedding))
         contrastive = (
             self._contrast(z_image, z_text, self.texts, batch) + self._contrast(z_text, z_image, self.images, batch)
         ) / 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from gckd.train.objectives import Objective
 from gckd.train.parts import build
 from gckd.train.progress import Report
 from gckd.train.start import starting_models, weights_digest
+from gckd.train.workers import agreed, check_split, rank, wait_for_all
 
 
 def pretrain_digest(config: Config, datasets: Datasets) -> str:
@@ -39,10 +41,14 @@ def pretrained(config: Config, datasets: Datasets, cache: Path, report: Report) 
     folder = cache / "pretrain" / name
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "checkpoint.pt"
-    with FileLock(folder / "lock"):
-        if not (path.exists() and load_checkpoint(path)["step"] == config.pretrain.steps):
+    check_split("pretrain.batch", config.pretrain.batch)
+    # Workers of one run train together: the first of them holds the lock for all.
+    with contextlib.nullcontext() if rank() else FileLock(folder / "lock"):
+        if not agreed(path.exists() and load_checkpoint(path)["step"] == config.pretrain.steps):
             _train(config, datasets, name, path, report)
+        wait_for_all()
         found: dict[str, Any] = load_checkpoint(path)
+        wait_for_all()
     return found
 
 

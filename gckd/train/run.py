@@ -28,6 +28,7 @@ from gckd.train.parts import Parts, build_model, build_parts
 from gckd.train.pretrain import flatness, pretrained
 from gckd.train.progress import Progress, Report, RunResult
 from gckd.train.vocabulary import neutralise_unseen
+from gckd.train.workers import check_split
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -56,6 +57,7 @@ def run(config: Config, *, cache: Path, out: Path, report: Report = lambda progr
         FloatingPointError: a loss became infinite or NaN.
     """
     datasets = open_datasets(check(config), cache, report)
+    check_split("adapt.batch", config.adapt.batch)
     start = pretrained(config, datasets, cache, report)
     feed = datasets.feed(config, config.adapt.batch)
     student = build_model(config, datasets.tokenizer.vocabulary)

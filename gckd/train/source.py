@@ -9,6 +9,7 @@ from gckd.data.records import SourceBatch
 from gckd.data.tokenizer import Tokenizer
 from gckd.model.backbone import Backbone, Encoded
 from gckd.model.losses import hard_negatives, mask_tokens, matching_loss
+from gckd.train.workers import gather, mine, share
 
 MLM_RATE = 0.15  # share of masked words, as in ALBEF and BERT
 
@@ -26,7 +27,7 @@ def source_fusion_terms(
     """Matching and MLM on the source, each weighted `every`-fold, where the backbone has a head for it.
 
     Args:
-        tokens: [B, L] as the model saw them; the batch holds them as they are.
+        image, text: this worker's rows. tokens: [b, L] as the model saw them; the batch holds all as they are.
     """
     terms = {}
     if model.matches:
@@ -48,32 +49,40 @@ def source_matching(
     """Matching loss: the B true pairs against one hard image a text and one hard text an image (another identity).
 
     Args:
-        keys: image and text embeddings [B, d] that hardness is measured by; the model's own if not given.
+        image, text: this worker's rows; tokens: [b, L]; identities: [B].
+        keys: image and text embeddings [b, d] that hardness is measured by; the model's own if not given.
     """
-    image_keys, text_keys = keys or (image.embedding, text.embedding)
     with torch.no_grad():
-        to_texts = image.embedding @ text_keys.T / model.tau
-        to_images = text.embedding @ image_keys.T / model.tau
+        image_keys, text_keys = map(gather, keys or (image.embedding, text.embedding))
+        to_texts = gather(image.embedding) @ text_keys.T / model.tau
+        to_images = gather(text.embedding) @ image_keys.T / model.tau
     same = identities[:, None] == identities[None, :]
     texts = hard_negatives(to_texts, same, random)
     images = hard_negatives(to_images, same, random)
-    logits = model.match(
-        torch.cat((image.states, image.states, image.states[images])),
-        torch.cat((text.states, text.states[texts], text.states)),
-        torch.cat((tokens, tokens[texts], tokens)),
-    )
     # A batch of one identity has no negatives; its forbidden draws are dropped.
-    usable = torch.cat((~same[torch.arange(len(same)), texts], ~same[torch.arange(len(same)), images]))
-    return matching_loss(logits[: len(tokens)], logits[len(tokens) :][usable])
+    every = torch.arange(len(same))
+    usable = torch.cat((mine(~same[every, texts]), mine(~same[every, images])))
+    texts, images = mine(texts), mine(images)
+    logits = model.match(
+        torch.cat((image.states, image.states, gather(image.states)[images])),
+        torch.cat((text.states, gather(text.states)[texts], text.states)),
+        torch.cat((tokens, gather(tokens)[texts], tokens)),
+    )
+    loss = matching_loss(logits[: len(tokens)], logits[len(tokens) :][usable])
+    return share(loss, len(tokens) + int(usable.sum()))
 
 
 def source_mlm(
     model: Backbone, image: Encoded, tokens: Tensor, tokenizer: Tokenizer, random: torch.Generator
 ) -> Tensor:
-    """Masked language modelling with the image: cross-entropy over the vocabulary at the masked words."""
+    """Masked language modelling with the image: cross-entropy over the vocabulary at the masked words.
+
+    Args:
+        image: this worker's rows. tokens: [B, L], of the whole batch.
+    """
     first_word = tokenizer.first_word
-    masked, chosen = mask_tokens(tokens, MLM_RATE, tokenizer.mask, first_word, tokenizer.vocab_size, random)
-    if not bool(chosen.any()):
-        return torch.zeros(())
-    logits = model.predict_tokens(masked, image.states, chosen)
-    return torch.nn.functional.cross_entropy(logits, tokens[chosen])
+    masked, chosen = map(mine, mask_tokens(tokens, MLM_RATE, tokenizer.mask, first_word, tokenizer.vocab_size, random))
+    words, loss = mine(tokens)[chosen], torch.zeros(())
+    if len(words):
+        loss = torch.nn.functional.cross_entropy(model.predict_tokens(masked, image.states, chosen), words)
+    return share(loss, len(words))

@@ -1,0 +1,134 @@
+"""Several workers of one run: each has its rows of every batch; banks, negatives and losses are of the whole batch.
+
+Every worker draws the same batch and keeps the same banks. It encodes its own rows alone; what compares rows with each
+other gathers their embeddings. A loss over own rows is a *share*, so that the mean over workers is the loss of the
+whole batch; so is the mean of their gradients. Without a process group all of this is the identity.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from gckd.errors import InputError
+
+
+def count() -> int:
+    """Workers of this run."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Which of them this process is, from 0."""
+    return dist.get_rank() if count() > 1 else 0
+
+
+@contextlib.contextmanager
+def group() -> Iterator[None]:
+    """The process group that `torchrun` describes in the environment, if it does and there are several workers.
+
+    NCCL where there are GPUs, one a worker; gloo elsewhere. Workers of one machine talk over loopback alone.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+        yield
+        return
+    gpu = torch.cuda.is_available()
+    if gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    if os.environ.get("MASTER_ADDR") in ("127.0.0.1", "localhost") and sys.platform == "linux":
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # by default gloo listens on the outer address
+    dist.init_process_group("nccl" if gpu else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def check_split(field: str, batch: int) -> None:
+    """Raises InputError where a batch cannot be shared equally."""
+    if batch % count():
+        raise InputError(f"{field}: {batch} is outside its limit: a multiple of the {count()} workers")
+
+
+def mine(whole: Tensor) -> Tensor:
+    """This worker's rows [B / count, ...] of a batch [B, ...]."""
+    return whole if count() == 1 else whole.chunk(count())[rank()]
+
+
+def gather(own: Tensor) -> Tensor:
+    """The whole batch [B, ...] from every worker's own rows; the gradient comes back to them, summed over workers."""
+    found: Tensor = own if count() == 1 else _Gather.apply(own)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, own: Tensor) -> Tensor:
+        parts = [torch.empty_like(own) for _ in range(count())]
+        dist.all_gather(parts, own.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (gradient,) = gradients
+        gradient = gradient.contiguous()
+        dist.all_reduce(gradient)
+        return mine(gradient)
+
+
+def share(mean: Tensor, items: int) -> Tensor:
+    """A mean over this worker's `items`, scaled so that the mean over workers is that over the items of all.
+
+    Every worker has to call it, also one without items (its mean is then a zero of the caller's).
+    """
+    if count() == 1:
+        return mean
+    total = torch.tensor(float(items))
+    dist.all_reduce(total)
+    return mean * (items * count() / total.clamp(min=1.0))
+
+
+def averaged(values: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Named scalars, each the mean over workers; without gradient."""
+    if count() == 1:
+        return values
+    stacked = torch.stack([value.detach().float() for value in values.values()])
+    dist.all_reduce(stacked)
+    return dict(zip(values, stacked / count(), strict=True))
+
+
+@torch.no_grad()
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Every gradient becomes the mean over workers; a parameter that no worker has one for keeps none."""
+    if count() == 1:
+        return
+    parameters = list(parameters)
+    there = torch.tensor([p.grad is not None for p in parameters], dtype=torch.int32)
+    dist.all_reduce(there)
+    used = [p for p, workers in zip(parameters, there.tolist(), strict=True) if workers]
+    flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in used])
+    dist.all_reduce(flat)
+    for p, part in zip(used, (flat / count()).split([p.numel() for p in used]), strict=True):
+        p.grad = part.view_as(p)
+
+
+def agreed(answer: bool) -> bool:
+    """What the first worker answers."""
+    if count() == 1:
+        return answer
+    word = torch.tensor(int(answer))
+    dist.broadcast(word, src=0)
+    return bool(word)
+
+
+def wait_for_all() -> None:
+    """Returns once every worker is here."""
+    if count() > 1:
+        dist.barrier()

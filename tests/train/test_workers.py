@@ -1,0 +1,125 @@
+"""Two workers with half of every batch each are one worker with the whole batch: banks, negatives and losses."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import Tensor
+
+from gckd.config import Config, apply
+from gckd.config.graph import Diffusion
+from gckd.config.train import MomentumDistillation
+from gckd.errors import InputError
+from gckd.train import workers
+from gckd.train.progress import Progress
+from tests.train.micro import row, trained
+
+WORKERS = 2
+CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "smoothing": ({}, ()),
+    "convolution": ({"graph.propagate.conv": "sage"}, ()),
+    "similarities": ({"graph.propagate": Diffusion(k=2)}, ()),
+    "albef": ({"pretrain.objective": MomentumDistillation(queue=8)}, ()),
+    "accumulated": ({"adapt.accumulate": 2, "pretrain.accumulate": 2}, ("gmp",)),
+    "source-only": ({}, ("gmp", "cmkd")),
+}
+
+
+def case(name: str, config: Config) -> Config:
+    """Without dropout, whose masks two workers draw for themselves."""
+    edits, dropped = CASES[name]
+    return row(apply(config, {"backbone.text.dropout": 0.0} | edits), *dropped)
+
+
+def _join(rank: int, store: Path) -> None:
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=WORKERS)
+
+
+def _train(rank: int, store: Path, config: Config, folder: Path) -> None:
+    _join(rank, store)
+    for name in CASES:
+        told: list[Progress] = []
+        trained(case(name, config), folder / "cache", folder / name, told.append)
+        losses = [p.losses for p in told if p.stage in ("pretrain", "adapt")]
+        torch.save(losses, folder / name / f"losses-{rank}.pt")
+    dist.destroy_process_group()
+
+
+def together(function: Any, *args: Any) -> None:
+    mp.spawn(function, args, nprocs=WORKERS)
+
+
+def _curve(saved: Any) -> dict[tuple[str, str, int], float]:
+    return {(p["stage"], p["name"], p["step"]): p["value"] for p in saved["curve"]}
+
+
+@pytest.fixture(scope="module")
+def shared(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of what two workers made of every case, in a folder each."""
+    folder = tmp_path_factory.mktemp("two")
+    together(_train, folder / "store", config, folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_two_workers_are_one(config: Config, shared: Path, tmp_path: Path, name: str) -> None:
+    one = trained(case(name, config), tmp_path / "cache", tmp_path / "out")
+    two = torch.load(shared / name / "checkpoint.pt", weights_only=True)
+    assert _curve(two) == pytest.approx(_curve(one), rel=1e-3, abs=1e-3)  # Adam magnifies rounding
+    for entry, values in one["modules"]["banks"].items():
+        torch.testing.assert_close(two["modules"]["banks"][entry], values, rtol=1e-3, atol=1e-3)
+    # All workers know the losses of the whole batch.
+    first, second = (torch.load(shared / name / f"losses-{rank}.pt") for rank in range(WORKERS))
+    assert first == second != []
+
+
+def _gathered(rank: int, store: Path, whole: Tensor, found: Path) -> None:
+    _join(rank, store)
+    own = workers.mine(whole).clone().requires_grad_()
+    weight = torch.nn.Parameter(torch.tensor(2.0))
+    # sum_ij <x_i, x_j>^2: every row meets every row.
+    z = workers.gather(own * weight)
+    ((z @ z.T) ** 2).mean().backward()
+    workers.average_gradients([weight])
+    mean = workers.share(own.detach()[:, 0][: rank + 1].mean(), rank + 1)
+    share = workers.averaged({"mean": mean})["mean"]
+    torch.save((weight.grad, share, own.grad), found / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_gradients_and_means_are_those_of_the_whole_batch(tmp_path: Path) -> None:
+    whole = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    together(_gathered, tmp_path / "store", whole, tmp_path)
+    x, weight = whole.clone(), torch.nn.Parameter(torch.tensor(2.0))
+    z = x * weight
+    ((z @ z.T) ** 2).mean().backward()
+    for rank in range(WORKERS):
+        gradient, share, _ = torch.load(tmp_path / f"{rank}.pt")
+        torch.testing.assert_close(gradient, weight.grad)
+        torch.testing.assert_close(share, torch.stack((whole[0, 0], whole[2, 0], whole[3, 0])).mean())
+
+
+def _refused(rank: int, store: Path, found: Path) -> None:
+    _join(rank, store)
+    try:
+        workers.check_split("adapt.batch", 5)
+    except InputError as error:
+        (found / f"{rank}.txt").write_text(str(error))
+    dist.destroy_process_group()
+
+
+def test_a_batch_that_cannot_be_shared_equally_is_refused(tmp_path: Path) -> None:
+    together(_refused, tmp_path / "store", tmp_path)
+    for rank in range(WORKERS):
+        assert (
+            tmp_path / f"{rank}.txt"
+        ).read_text() == "adapt.batch: 5 is outside its limit: a multiple of the 2 workers"
