@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import fullsize, peak, propagation, step
+from benchmarks import fullsize, peak, propagation, retrieval, step
 
 BATCHES = ["--set", "adapt.batch=8", "--set", "adapt.fusion_every=1"]
 SMALL = [*BATCHES, "--set", "graph.memory.capacity=64", "--rounds", "1"]
@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[click.Command, list[str], list[str]]] = {
         ["pre-training", "full"],
     ),
     "fullsize": (fullsize.main, [*SMALL, "--preset", "tiny", "--steps", "2"], ["images/s", "share of teacher"]),
+    "retrieval": (retrieval.main, ["--preset", "tiny", "--rounds", "1"], ["CPU seconds", "2 threads"]),
     "peak": (peak.main, ["--", "true"], ["true: exit status 0", "GiB"]),
 }
 
