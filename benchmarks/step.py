@@ -31,6 +31,7 @@ from gckd.train.objectives import Objective
 from gckd.train.parts import Parts, build, build_model, build_parts
 from gckd.train.progress import Progress
 from gckd.train.start import starting_models
+from gckd.train.warm import WarmStart
 
 SOURCE, TARGET = "ICFG-PEDES", "RSTPReid"
 AT_LEAST_ONE = click.IntRange(min=1)
@@ -74,7 +75,7 @@ def adaptation(config: Config, datasets: Datasets) -> Stage:
     feed = datasets.feed(config, config.adapt.batch)
     parts = build_parts(config, feed, build_model(config, datasets.tokenizer.vocabulary))
     step = step_of(parts)
-    step.warm_start()
+    step.warm_start(WarmStart())
     return stage_of(parts, step)
 
 

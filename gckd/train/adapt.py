@@ -19,6 +19,7 @@ from gckd.train.matching import Queries
 from gckd.train.parts import Parts
 from gckd.train.randomness import generator
 from gckd.train.source import source_fusion_terms
+from gckd.train.warm import WarmStart
 from gckd.train.workers import gather, mine
 
 
@@ -48,10 +49,10 @@ class SourceOnly:
     def __init__(self, parts: Parts) -> None:
         self.parts, self.config = parts, parts.config
 
-    def warm_start(self) -> None:
+    def warm_start(self, warm: WarmStart) -> None:
         """Fill the banks that the terms read, before the first step."""
         parts = self.parts
-        parts.banks.warm_start_source(parts.teacher.model(), parts.feed.source, self.config.seed)
+        parts.banks.warm_start_source(parts.teacher.model(), parts.feed.source, self.config.seed, warm)
 
     def terms(self, step: int) -> dict[str, Tensor]:
         """Loss terms of batch `step` (from 0), each a scalar."""
@@ -101,10 +102,10 @@ class SourceOnly:
 class CrossDomain(SourceOnly):
     """GCKD: the source terms, and the target terms that banks, graph and teacher make possible."""
 
-    def warm_start(self) -> None:
-        super().warm_start()
+    def warm_start(self, warm: WarmStart) -> None:
+        super().warm_start(warm)
         parts = self.parts
-        parts.banks.warm_start_target(parts.teacher.model(), parts.feed.target, self.config.seed)
+        parts.banks.warm_start_target(parts.teacher.model(), parts.feed.target, self.config.seed, warm)
 
     def terms(self, step: int) -> dict[str, Tensor]:
         parts = self.parts

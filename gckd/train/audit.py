@@ -24,6 +24,7 @@ from gckd.train.parts import Parts, build_model, build_parts
 from gckd.train.pretrain import pretrained
 from gckd.train.progress import Report
 from gckd.train.vocabulary import neutralise_unseen
+from gckd.train.warm import WarmStart
 
 QUERIES = 256  # bank entries whose targets exist at a time
 GROUPS = 4  # equal groups by entropy
@@ -82,8 +83,8 @@ def _fill(parts: Parts, state: dict[str, Any] | None, checkpoint: Path | None) -
     """Banks of the checkpoint, or of its teacher or the source model."""
     if state is None:
         model = parts.teacher.model()
-        parts.banks.warm_start_source(model, parts.feed.source, parts.config.seed)
-        parts.banks.warm_start_target(model, parts.feed.target, parts.config.seed)
+        parts.banks.warm_start_source(model, parts.feed.source, parts.config.seed, WarmStart())
+        parts.banks.warm_start_target(model, parts.feed.target, parts.config.seed, WarmStart())
         return
     try:
         parts.student.load_state_dict(state["student"])

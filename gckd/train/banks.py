@@ -13,9 +13,9 @@ from gckd.data.records import SourceBatch, TargetBatch
 from gckd.graph.memory import MemoryBank, centred
 from gckd.model.backbone import Backbone
 from gckd.train.randomness import generator
+from gckd.train.warm import BATCH, Batches, WarmStart
 from gckd.train.workers import gather, mine
 
-WARM_BATCH = 256  # examples per forward pass when banks are filled
 MEAN_SAMPLE = 1024  # examples behind a mean embedding
 
 
@@ -72,21 +72,19 @@ class Banks(nn.Module):
             self.target_text.push(texts, target.caption_rows),
         )
 
-    def warm_start_source(self, model: Backbone, source: SourceLoader, seed: int) -> None:
+    def warm_start_source(self, model: Backbone, source: SourceLoader, seed: int, warm: WarmStart) -> None:
         """Fill Q_SI and Q_ST with embeddings of examples in a seeded random order, before the first step."""
-        for rows in _order(source.image_count, self.source_image, seed, "source-image"):
-            images, _ = embed_clean(model, images=source.images_at(rows))
+        for rows, images in _images(warm, "source-image", seed, self.source_image, model, source):
             self.source_image.push(images, rows, source.identities_at(rows, "image"))
-        for rows in _order(source.caption_count, self.source_text, seed, "source-text"):
-            _, texts = embed_clean(model, tokens=source.tokens_at(rows))
+        for rows, texts in _texts(warm, "source-text", seed, self.source_text, model, source):
             self.source_text.push(texts, rows, source.identities_at(rows, "caption"))
 
-    def warm_start_target(self, model: Backbone, target: TargetLoader, seed: int) -> None:
+    def warm_start_target(self, model: Backbone, target: TargetLoader, seed: int, warm: WarmStart) -> None:
         """The same for Q_TI and Q_TT, without identities."""
-        for rows in _order(target.image_count, self.target_image, seed, "target-image"):
-            self.target_image.push(embed_clean(model, images=target.images_at(rows))[0], rows)
-        for rows in _order(target.caption_count, self.target_text, seed, "target-text"):
-            self.target_text.push(embed_clean(model, tokens=target.tokens_at(rows))[1], rows)
+        for rows, images in _images(warm, "target-image", seed, self.target_image, model, target):
+            self.target_image.push(images, rows)
+        for rows, texts in _texts(warm, "target-text", seed, self.target_text, model, target):
+            self.target_text.push(texts, rows)
 
     def all(self) -> tuple[MemoryBank, MemoryBank, MemoryBank, MemoryBank]:
         """Q_SI, Q_ST, Q_TI, Q_TT."""
@@ -105,10 +103,26 @@ def _embed_batch(model: Backbone, batch: SourceBatch | TargetBatch) -> tuple[Ten
     return gather(images), gather(texts)
 
 
-def _order(count: int, bank: MemoryBank, seed: int, stream: str) -> tuple[Tensor, ...]:
-    """Batches of row numbers that fill the bank once."""
-    rows = torch.randperm(count, generator=generator(seed, "warm-start/" + stream))[: len(bank.embeddings)]
-    return torch.split(rows, WARM_BATCH)
+def _images(
+    warm: WarmStart, name: str, seed: int, bank: MemoryBank, model: Backbone, loader: SourceLoader | TargetLoader
+) -> Batches:
+    """Rows and embeddings of images that fill the bank once, in batches."""
+
+    def embed(rows: Tensor) -> Tensor:
+        return embed_clean(model, images=loader.images_at(rows))[0]
+
+    return warm.first(name, seed, loader.image_count, len(bank.embeddings), embed)
+
+
+def _texts(
+    warm: WarmStart, name: str, seed: int, bank: MemoryBank, model: Backbone, loader: SourceLoader | TargetLoader
+) -> Batches:
+    """The same of captions."""
+
+    def embed(rows: Tensor) -> Tensor:
+        return embed_clean(model, tokens=loader.tokens_at(rows))[1]
+
+    return warm.first(name, seed, loader.caption_count, len(bank.embeddings), embed)
 
 
 def train_means(model: Backbone, loader: SourceLoader | TargetLoader, centre: bool) -> tuple[Tensor, Tensor]:
@@ -120,8 +134,8 @@ def train_means(model: Backbone, loader: SourceLoader | TargetLoader, centre: bo
         torch.randperm(count, generator=generator(0, "train-means"))[:MEAN_SAMPLE]
         for count in (loader.image_count, loader.caption_count)
     )
-    image = torch.cat([embed_clean(model, images=loader.images_at(rows))[0] for rows in images.split(WARM_BATCH)])
-    text = torch.cat([embed_clean(model, tokens=loader.tokens_at(rows))[1] for rows in texts.split(WARM_BATCH)])
+    image = torch.cat([embed_clean(model, images=loader.images_at(rows))[0] for rows in images.split(BATCH)])
+    text = torch.cat([embed_clean(model, tokens=loader.tokens_at(rows))[1] for rows in texts.split(BATCH)])
     return image.mean(0) * float(centre), text.mean(0) * float(centre)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +18,7 @@ from gckd.train.randomness import derived_seed
 from gckd.train.workers import average_gradients, averaged, rank
 
 Point = dict[str, str | int | float]  # stage, step, name, value: one row of the curves
+Values = dict[str, float]  # what one evaluation found, by name
 
 
 class Schedule(Protocol):
@@ -67,11 +68,20 @@ class Stage:
 
     def run(self, checkpoint: Path) -> None:
         """Train from the checkpoint, or from the start if there is none, to the last step."""
+        for _ in self.epochs(checkpoint):
+            pass
+
+    def epochs(self, checkpoint: Path) -> Iterator[Values]:
+        """The same, stopping at each evaluation, once its checkpoint is saved, to tell what it found.
+
+        Evaluations that the checkpoint has seen are told again, before training goes on.
+        """
         trained = nn.ModuleList(self.modules.values())
         optimiser = make_optimiser(trained, self.schedule.lr, self.schedule.weight_decay)
         first = self._resume(checkpoint, optimiser)
         trained.train()
         steps, sums = self.schedule.steps, _Means()
+        yield from self._told()
         begun = time.perf_counter() - self.seconds
         for step in range(first, steps):
             set_rate(optimiser, self.schedule.lr * rate(step, steps, self.schedule.warmup))
@@ -81,11 +91,20 @@ class Stage:
                 sums = _Means()
                 self.seconds = time.perf_counter() - begun
                 self._save(checkpoint, step + 1, optimiser)
+                yield self._told()[-1]
+                begun = time.perf_counter() - self.seconds
             self.report(Progress(self.name, step + 1, steps, terms_as_floats(terms), self._latest("target_val_rank_1")))
         if steps == 0:  # what it starts from is the result
             self._evaluate(0, sums)
             self._save(checkpoint, 0, optimiser)
         self.seconds = time.perf_counter() - begun
+
+    def _told(self) -> list[Values]:
+        """The values of each evaluation so far."""
+        found: dict[Any, Values] = {}
+        for point in self.curve:
+            found.setdefault(point["step"], {})[str(point["name"])] = float(point["value"])
+        return list(found.values())
 
     def _descend(
         self, optimiser: torch.optim.Optimizer, trained: nn.Module, sums: _Means, step: int

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from gckd.config import check, digest
-from gckd.config.distill import Ema
 from gckd.config.schema import Config
 from gckd.data.records import EvaluationSet
-from gckd.distill.teacher import EmaTeacher
 from gckd.errors import InputError
 from gckd.model.backbone import Backbone
-from gckd.train.adapt import SourceOnly, step_of
+from gckd.train.adaptation import begin
 from gckd.train.banks import train_means
 from gckd.train.data import Datasets, open_datasets
 from gckd.train.device import on_its_device
 from gckd.train.evaluate import Retriever
 from gckd.train.feed import Feed
 from gckd.train.inspect import inspect
-from gckd.train.loop import Stage, load_checkpoint
-from gckd.train.parts import Parts, build_model, build_parts
+from gckd.train.loop import load_checkpoint
+from gckd.train.parts import Parts, build_model
 from gckd.train.pretrain import flatness, pretrained
 from gckd.train.progress import Progress, Report, RunResult
-from gckd.train.vocabulary import neutralise_unseen
-from gckd.train.workers import check_split
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -56,32 +52,19 @@ def run(config: Config, *, cache: Path, out: Path, report: Report = lambda progr
         InputError: the config, a dataset or a checkpoint cannot be used.
         FloatingPointError: a loss became infinite or NaN.
     """
-    datasets = open_datasets(check(config), cache, report)
-    check_split("adapt.batch", config.adapt.batch)
-    start = pretrained(config, datasets, cache, report)
-    feed = datasets.feed(config, config.adapt.batch)
-    student = build_model(config, datasets.tokenizer.vocabulary)
-    student.load_state_dict(start["modules"]["model"])
-    neutralise_unseen(config.tokenizer, student, feed)
-    parts = build_parts(config, feed, student)
-    _start_teacher(parts, start)
-    step = step_of(parts)
-    stage = _adaptation(config, datasets, parts, step, str(start["digest"]), report)
-    checkpoint = out / CHECKPOINT
-    begun = time.perf_counter()
-    if config.graph.memory.warm_start and not checkpoint.exists():
-        report(Progress("warm-start", 0, 1, {}, None))
-        step.warm_start()
-    warm_seconds = time.perf_counter() - begun
-    stage.run(checkpoint)
+    adaptation = begin(config, cache, report)
+    datasets, parts, start = adaptation.datasets, adaptation.parts, adaptation.source
+    stage = adaptation.stage(_labelled_monitor(config, datasets, parts))
+    for _ in adaptation.epochs(stage, out / CHECKPOINT):
+        pass
     report(Progress("evaluate", 0, 1, {}, None))
-    result = _evaluate(config, datasets, student, feed, "test")
+    result = _evaluate(config, datasets, parts.student, parts.feed, "test")
     return dataclasses.replace(
         result,
         curves=[*start["curve"], *stage.curve],
-        seconds=warm_seconds + stage.seconds + result.seconds,
+        seconds=stage.seconds + result.seconds,
         pretrain_seconds=float(start["seconds"]),
-        notes=(*result.notes, *student.notes(), flatness(start["curve"])),
+        notes=(*result.notes, *parts.student.notes(), flatness(start["curve"])),
     )
 
 
@@ -102,46 +85,23 @@ def evaluate_checkpoint(config: Config, checkpoint: Path, cache: Path, split: st
     return _evaluate(config, datasets, student, feed, split)
 
 
-def _start_teacher(parts: Parts, start: dict[str, Any]) -> None:
-    """The teacher begins as the student, or as the momentum model of the student's pre-training."""
-    node = parts.config.distill.teacher
-    if isinstance(node, Ema) and node.start == "momentum":
-        assert isinstance(parts.teacher, EmaTeacher)
-        parts.teacher.load_state_dict(start["modules"]["momentum"])
-        neutralise_unseen(parts.config.tokenizer, parts.teacher.model(), parts.feed)
-
-
-def _adaptation(
-    config: Config, datasets: Datasets, parts: Parts, step: SourceOnly, start: str, report: Report
-) -> Stage:
+def _labelled_monitor(config: Config, datasets: Datasets, parts: Parts) -> Callable[[int], dict[str, float]]:
     source_val = datasets.labelled(datasets.source, "val", config.data)
     # Read for the curves alone: nothing that trains or selects sees what the monitor returns.
     target_val = datasets.labelled(datasets.target, "val", config.data)
 
     def monitor(done: int) -> dict[str, float]:
         source_means = train_means(parts.student, parts.feed.source, config.centre)
-        values = _val_metrics("source_val", parts.student, source_means, config, source_val)
+        values = val_metrics("source_val", parts.student, source_means, config, source_val)
         for name, model in (("target_val", parts.student), ("teacher_target_val", parts.teacher.model())):
             means = train_means(model, parts.feed.target, config.centre)
-            values |= _val_metrics(name, model, means, config, target_val)
+            values |= val_metrics(name, model, means, config, target_val)
         return values | inspect(parts)
 
-    weights = {name: float(value) for name, value in dataclasses.asdict(config.weights).items()}
-    return Stage(
-        name="adapt",
-        digest=digest(config, start, datasets.source.digest, datasets.target.digest),
-        seed=config.seed,
-        schedule=config.adapt,
-        modules=parts.stateful(),
-        terms=step.terms,
-        weights=weights,
-        after=lambda: parts.teacher.follow(parts.student),
-        monitor=monitor,
-        report=report,
-    )
+    return monitor
 
 
-def _val_metrics(
+def val_metrics(
     prefix: str, model: Backbone, means: tuple[Tensor, Tensor], config: Config, data: EvaluationSet
 ) -> dict[str, float]:
     """Without re-ranking, which would cost more than the training between two evaluations."""

@@ -1,0 +1,96 @@
+"""Stage 3 from its beginning: a source-trained student, the method's parts around it, and the stage that adapts it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gckd.config import check, digest
+from gckd.config.distill import Ema
+from gckd.config.schema import Config
+from gckd.distill.teacher import EmaTeacher
+from gckd.train.adapt import SourceOnly, step_of
+from gckd.train.data import Datasets, open_datasets
+from gckd.train.loop import Stage, Values
+from gckd.train.parts import Parts, build_model, build_parts
+from gckd.train.pretrain import pretrained
+from gckd.train.progress import Progress, Report
+from gckd.train.vocabulary import neutralise_unseen
+from gckd.train.warm import WarmStart
+from gckd.train.workers import check_split
+
+
+@dataclass
+class Adaptation:
+    """One adaptation, ready to start. `source` is the checkpoint of its pre-training."""
+
+    config: Config
+    datasets: Datasets
+    parts: Parts
+    step: SourceOnly
+    source: dict[str, Any]
+    warm: WarmStart
+    report: Report
+
+    def stage(self, monitor: Any) -> Stage:
+        """The stage; `monitor` as `Stage`'s."""
+        start, both = str(self.source["digest"]), self.datasets
+        return Stage(
+            name="adapt",
+            digest=digest(self.config, start, both.source.digest, both.target.digest),
+            seed=self.config.seed,
+            schedule=self.config.adapt,
+            modules=self.parts.stateful(),
+            terms=self.step.terms,
+            weights={name: float(value) for name, value in dataclasses.asdict(self.config.weights).items()},
+            after=lambda: self.parts.teacher.follow(self.parts.student),
+            monitor=monitor,
+            report=self.report,
+        )
+
+    def epochs(self, stage: Stage, checkpoint: Path) -> Iterator[Values]:
+        """Warm-starts the banks if nothing is saved yet, then adapts, as `Stage.epochs`."""
+        if self.config.graph.memory.warm_start and not checkpoint.exists():
+            begun = time.perf_counter()
+            self.report(Progress("warm-start", 0, 1, {}, None))
+            self.step.warm_start(self.warm)
+            stage.seconds = time.perf_counter() - begun
+        yield from stage.epochs(checkpoint)
+
+
+def begin(config: Config, cache: Path, report: Report) -> Adaptation:
+    """Datasets, source pre-training (or its cached result), and everything that the config names.
+
+    Raises:
+        InputError: the config or a dataset cannot be used.
+    """
+    datasets = open_datasets(check(config), cache, report)
+    check_split("adapt.batch", config.adapt.batch)
+    source = pretrained(config, datasets, cache, report)
+    feed = datasets.feed(config, config.adapt.batch)
+    student = build_model(config, datasets.tokenizer.vocabulary)
+    student.load_state_dict(source["modules"]["model"])
+    neutralise_unseen(config.tokenizer, student, feed)
+    parts = build_parts(config, feed, student)
+    _start_teacher(parts, source)
+    warm = WarmStart(cache / "warm" / _warm_digest(config, datasets, str(source["digest"])))
+    return Adaptation(config, datasets, parts, step_of(parts), source, warm, report)
+
+
+def _warm_digest(config: Config, datasets: Datasets, source: str) -> str:
+    """Names all that a teacher's first embeddings depend on, C apart."""
+    start = getattr(config.distill.teacher, "start", "student")
+    return digest(source, start, config.tokenizer, config.device, datasets.source.digest, datasets.target.digest)
+
+
+def _start_teacher(parts: Parts, source: dict[str, Any]) -> None:
+    """The teacher begins as the student, or as the momentum model of the student's pre-training."""
+    node = parts.config.distill.teacher
+    if isinstance(node, Ema) and node.start == "momentum":
+        assert isinstance(parts.teacher, EmaTeacher)
+        parts.teacher.load_state_dict(source["modules"]["momentum"])
+        neutralise_unseen(parts.config.tokenizer, parts.teacher.model(), parts.feed)
