@@ -12,12 +12,12 @@ if __name__ == "__main__":  # run as a script: the checkout it lies in, before a
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import click
-from filelock import FileLock
 
 from ablations.catalog import COMPONENTS, drop_rows
+from gckd.cli.datasets import with_datasets
 from gckd.cli.guard import run_command
 from gckd.cli.options import cache_option, config_options
-from gckd.config import Config, ConfigError, apply
+from gckd.config import Config
 from gckd.dist.cluster import cores, default_concurrency
 from gckd.dist.display import display, store_progress
 from gckd.dist.launch import Launch, launch
@@ -29,7 +29,6 @@ from gckd.dist.revision import git_revision
 from gckd.dist.tasks import Entry
 from gckd.report.write import wide_console, write_report
 
-_STREET_SOURCE, _STREET_TARGET = "ICFG-PEDES", "RSTPReid"
 _AT_LEAST_ONE = click.IntRange(min=1)
 _DROP_HELP = f"A row without these components, NAME or NAME,NAME: {', '.join(COMPONENTS)}.  [repeatable]"
 
@@ -78,36 +77,6 @@ def table(
         summaries = write_report(folder, wide_console())
     click.echo(f"written to {folder}", err=True)
     return 1 if any(summary.failed for summary in summaries) else 0
-
-
-def with_datasets(config: Config, cache: Path) -> Config:
-    """`config` itself if it names datasets; otherwise with street as source and target.
-
-    Raises:
-        ConfigError: it names one of the two.
-    """
-    named = [side for side in ("source", "target") if getattr(config.data, side)]
-    if len(named) == 1:
-        other = "target" if named == ["source"] else "source"
-        raise ConfigError([f"--{other}: no dataset is given; give both --source and --target, or neither"])
-    if named:
-        return config
-    root = make_street_once(cache)
-    return apply(config, {"data.source": str(root / _STREET_SOURCE), "data.target": str(root / _STREET_TARGET)})
-
-
-def make_street_once(cache: Path) -> Path:
-    """The folder of the benchmark at its default; drawn by the first process that asks, while others wait."""
-    from gckd.data.street import make_street
-    from gckd.data.street.write import GENERATOR
-
-    root = cache / f"street-{GENERATOR}"
-    with FileLock(cache / f"{root.name}.lock"):
-        tell = store_progress()
-        make_street(
-            root, domains=(_STREET_SOURCE, _STREET_TARGET), progress=lambda done, total: tell("street", done, total)
-        )
-    return root
 
 
 def origin(datasets: Datasets) -> Origin:

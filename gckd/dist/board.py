@@ -41,11 +41,12 @@ class Board:
         """
         self._clock = clock
         self._states = {key: RunState(*key) for key in runs}
-        self._began = dict.fromkeys(self._states, 0.0)
-        self._first_step = dict.fromkeys(self._states, 0)
+        self._began: dict[tuple[str, int], float] = {}
+        self._first_step: dict[tuple[str, int], int] = {}
 
     def report(self, key: tuple[str, int], progress: Progress) -> None:
-        state = self._states[key]
+        """Notes progress; a run that was not announced takes the next line."""
+        state = self._states.setdefault(key, RunState(*key))
         if state.stage in ENDED:  # a report can be overtaken by the end of its run
             return
         if state.stage != progress.stage:

@@ -32,7 +32,7 @@ def default_concurrency(available: int) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def cluster(workers: int, threads: int) -> Iterator[tuple[Any, Interruption]]:
+def cluster(workers: int, threads: int, *, nested: bool = False) -> Iterator[tuple[Any, Interruption]]:
     """The `ray` module, connected, and what says that the user wants to stop.
 
     On leaving, however that happens, it is disconnected, and the embedded Ray with all its processes is gone.
@@ -40,6 +40,7 @@ def cluster(workers: int, threads: int) -> Iterator[tuple[Any, Interruption]]:
     Args:
         workers: runs at a time on the embedded Ray. A cluster decides by its own resources.
         threads: CPU threads of each run.
+        nested: runs start Ray Train runs of their own, whose clean-up needs the dashboard's State API.
 
     Raises:
         InputError: RAY_ADDRESS is set and no cluster answers there.
@@ -52,7 +53,7 @@ def cluster(workers: int, threads: int) -> Iterator[tuple[Any, Interruption]]:
 
         try:
             if address == "local":
-                _start(ray, workers * threads)
+                _start(ray, workers * threads + nested, dashboard=nested)
             else:
                 _connect(ray, address)
             interruption.listen()  # Ray has just put in its own handler, which exits without a word
@@ -74,13 +75,14 @@ def _keep_to_loopback(threads: int) -> None:
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
-def _start(ray: Any, cpus: int) -> None:
+def _start(ray: Any, cpus: int, *, dashboard: bool) -> None:
     if not ipaddress.ip_address(ray.util.get_node_ip_address()).is_loopback:
         raise RuntimeError("ray was imported before gckd could keep it to 127.0.0.1; import it later")
     ray.init(
         address="local",
         _node_ip_address="127.0.0.1",
-        include_dashboard=False,
+        include_dashboard=dashboard,
+        dashboard_host="127.0.0.1",
         num_cpus=cpus,
         object_store_memory=_OBJECT_STORE_BYTES,
         log_to_driver=False,

@@ -52,7 +52,7 @@ class Adaptation:
             report=self.report,
         )
 
-    def epochs(self, stage: Stage, checkpoint: Path) -> Iterator[Values]:
+    def epochs(self, stage: Stage, checkpoint: Path) -> Iterator[tuple[int, Values]]:
         """Warm-starts the banks if nothing is saved yet, then adapts, as `Stage.epochs`."""
         if self.config.graph.memory.warm_start and not checkpoint.exists():
             begun = time.perf_counter()

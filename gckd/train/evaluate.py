@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import torch
@@ -113,3 +114,11 @@ class Retriever:
             logits = self.model.match(states[columns], text, tokens.expand(k, -1))
             out[row, columns] = F.softmax(logits, 1)[:, 1]
         return out
+
+
+def val_metrics(
+    prefix: str, model: Backbone, means: tuple[Tensor, Tensor], config: Evaluate, data: EvaluationSet
+) -> dict[str, float]:
+    """Rank-1 and mAP, without re-ranking, which would cost more than the training between two evaluations."""
+    found = Retriever(model, dataclasses.replace(config, k_test=0), means).metrics(data)
+    return {f"{prefix}_rank_1": found["rank_1"], f"{prefix}_map": found["map"]}

@@ -65,14 +65,16 @@ class Stage:
     report: Report = lambda progress: None
     curve: list[Point] = field(default_factory=list)
     seconds: float = 0.0
+    saved: int = field(default=0, init=False)  # step of the checkpoint
+    _begun: float = field(default=0.0, init=False, repr=False)
 
     def run(self, checkpoint: Path) -> None:
         """Train from the checkpoint, or from the start if there is none, to the last step."""
         for _ in self.epochs(checkpoint):
             pass
 
-    def epochs(self, checkpoint: Path) -> Iterator[Values]:
-        """The same, stopping at each evaluation, once its checkpoint is saved, to tell what it found.
+    def epochs(self, checkpoint: Path) -> Iterator[tuple[int, Values]]:
+        """The same, stopping at each evaluation, once its checkpoint is saved, to tell the step and what it found.
 
         Evaluations that the checkpoint has seen are told again, before training goes on.
         """
@@ -81,30 +83,34 @@ class Stage:
         first = self._resume(checkpoint, optimiser)
         trained.train()
         steps, sums = self.schedule.steps, _Means()
-        yield from self._told()
-        begun = time.perf_counter() - self.seconds
+        yield from self._told().items()
+        self._begun = time.perf_counter() - self.seconds
         for step in range(first, steps):
             set_rate(optimiser, self.schedule.lr * rate(step, steps, self.schedule.warmup))
             terms = self._descend(optimiser, trained, sums, step)
             if self._is_evaluation(step):
                 self._evaluate(step + 1, sums)
                 sums = _Means()
-                self.seconds = time.perf_counter() - begun
+                self.seconds = self.elapsed()
                 self._save(checkpoint, step + 1, optimiser)
-                yield self._told()[-1]
-                begun = time.perf_counter() - self.seconds
+                yield step + 1, self._told()[step + 1]
+                self._begun = time.perf_counter() - self.seconds  # the caller's time is not training
             self.report(Progress(self.name, step + 1, steps, terms_as_floats(terms), self._latest("target_val_rank_1")))
         if steps == 0:  # what it starts from is the result
             self._evaluate(0, sums)
             self._save(checkpoint, 0, optimiser)
-        self.seconds = time.perf_counter() - begun
+        self.seconds = self.elapsed()
 
-    def _told(self) -> list[Values]:
-        """The values of each evaluation so far."""
-        found: dict[Any, Values] = {}
+    def elapsed(self) -> float:
+        """Seconds of training and evaluation so far, those before an interruption included."""
+        return time.perf_counter() - self._begun
+
+    def _told(self) -> dict[int, Values]:
+        """The values of each evaluation so far, by its step."""
+        found: dict[int, Values] = {}
         for point in self.curve:
-            found.setdefault(point["step"], {})[str(point["name"])] = float(point["value"])
-        return list(found.values())
+            found.setdefault(int(point["step"]), {})[str(point["name"])] = float(point["value"])
+        return found
 
     def _descend(
         self, optimiser: torch.optim.Optimizer, trained: nn.Module, sums: _Means, step: int
@@ -144,6 +150,7 @@ class Stage:
         return found[-1] if found else None
 
     def _save(self, path: Path, step: int, optimiser: torch.optim.Optimizer) -> None:
+        self.saved = step
         if rank():
             return
         save_atomically(
@@ -169,7 +176,8 @@ class Stage:
         optimiser.load_state_dict(saved["optimiser"])
         self.curve[:] = saved["curve"]
         self.seconds = saved["seconds"]
-        return int(saved["step"])
+        self.saved = int(saved["step"])
+        return self.saved
 
 
 class _Means:

@@ -13,7 +13,7 @@ from gckd.config import digest
 from gckd.config.schema import Config
 from gckd.train.banks import train_means
 from gckd.train.data import Datasets
-from gckd.train.evaluate import Retriever
+from gckd.train.evaluate import val_metrics
 from gckd.train.loop import Point, Stage, load_checkpoint
 from gckd.train.objectives import Objective
 from gckd.train.parts import build
@@ -38,13 +38,12 @@ def pretrained(config: Config, datasets: Datasets, cache: Path, report: Report) 
         The final checkpoint: `modules["model"]` (state dict), `curve`, `seconds`.
     """
     name = pretrain_digest(config, datasets)
-    folder = cache / "pretrain" / name
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "checkpoint.pt"
+    path = _checkpoint(cache, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
     check_split("pretrain.batch", config.pretrain.batch)
     # Workers of one run train together: the first of them holds the lock for all.
-    with contextlib.nullcontext() if rank() else FileLock(folder / "lock"):
-        if not agreed(path.exists() and load_checkpoint(path)["step"] == config.pretrain.steps):
+    with contextlib.nullcontext() if rank() else FileLock(path.with_name("lock")):
+        if not agreed(_complete(path, config)):
             _train(config, datasets, name, path, report)
         wait_for_all()
         found: dict[str, Any] = load_checkpoint(path)
@@ -52,16 +51,27 @@ def pretrained(config: Config, datasets: Datasets, cache: Path, report: Report) 
     return found
 
 
+def is_pretrained(config: Config, datasets: Datasets, cache: Path) -> bool:
+    """Whether the cache has the source model of a config."""
+    return _complete(_checkpoint(cache, pretrain_digest(config, datasets)), config)
+
+
+def _checkpoint(cache: Path, name: str) -> Path:
+    return cache / "pretrain" / name / "checkpoint.pt"
+
+
+def _complete(path: Path, config: Config) -> bool:
+    return path.exists() and bool(load_checkpoint(path)["step"] == config.pretrain.steps)
+
+
 def _train(config: Config, datasets: Datasets, name: str, path: Path, report: Report) -> None:
     feed = datasets.feed(config, config.pretrain.batch, config.pretrain.per_identity)
     model, copies = starting_models(config, datasets.tokenizer.vocabulary)
     objective: Objective = build(config.pretrain.objective, config, feed, model, copies)
     val = datasets.labelled(datasets.source, "val", config.data)
-    plain = dataclasses.replace(config.evaluate, k_test=0)
 
     def monitor(step: int) -> dict[str, float]:
-        found = Retriever(model, plain, train_means(model, feed.source, config.centre)).metrics(val)
-        return {"source_val_rank_1": found["rank_1"], "source_val_map": found["map"]}
+        return val_metrics("source_val", model, train_means(model, feed.source, config.centre), config.evaluate, val)
 
     Stage(
         name="pretrain",

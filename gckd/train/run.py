@@ -7,18 +7,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from torch import Tensor
-
 from gckd.config import check, digest
 from gckd.config.schema import Config
-from gckd.data.records import EvaluationSet
 from gckd.errors import InputError
 from gckd.model.backbone import Backbone
 from gckd.train.adaptation import begin
 from gckd.train.banks import train_means
 from gckd.train.data import Datasets, open_datasets
 from gckd.train.device import on_its_device
-from gckd.train.evaluate import Retriever
+from gckd.train.evaluate import Retriever, val_metrics
 from gckd.train.feed import Feed
 from gckd.train.inspect import inspect
 from gckd.train.loop import load_checkpoint
@@ -92,22 +89,13 @@ def _labelled_monitor(config: Config, datasets: Datasets, parts: Parts) -> Calla
 
     def monitor(done: int) -> dict[str, float]:
         source_means = train_means(parts.student, parts.feed.source, config.centre)
-        values = val_metrics("source_val", parts.student, source_means, config, source_val)
+        values = val_metrics("source_val", parts.student, source_means, config.evaluate, source_val)
         for name, model in (("target_val", parts.student), ("teacher_target_val", parts.teacher.model())):
             means = train_means(model, parts.feed.target, config.centre)
-            values |= val_metrics(name, model, means, config, target_val)
+            values |= val_metrics(name, model, means, config.evaluate, target_val)
         return values | inspect(parts)
 
     return monitor
-
-
-def val_metrics(
-    prefix: str, model: Backbone, means: tuple[Tensor, Tensor], config: Config, data: EvaluationSet
-) -> dict[str, float]:
-    """Without re-ranking, which would cost more than the training between two evaluations."""
-    plain = dataclasses.replace(config.evaluate, k_test=0)
-    found = Retriever(model, plain, means).metrics(data)
-    return {f"{prefix}_rank_1": found["rank_1"], f"{prefix}_map": found["map"]}
 
 
 def _evaluate(config: Config, datasets: Datasets, student: Backbone, feed: Feed, split: str) -> RunResult:

@@ -1,0 +1,31 @@
+"""True metrics of search trials, by target labels: after the search, never during it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gckd.config.configure import configure
+from gckd.dist.trial import BEST, Search
+
+
+def true_metrics(search: Search, given: Mapping[str, Any], split: str) -> dict[str, float]:
+    """Metrics (percent, means over seeds) of the selected epoch of the trial `given` on a labelled target split.
+
+    Raises:
+        InputError: its checkpoint is gone.
+    """
+    import torch
+
+    from gckd.train import evaluate_checkpoint
+
+    torch.set_num_threads(search.threads)
+    config, found = configure(search.base, given["edits"]), []
+    for seed in given["seeds"]:
+        checkpoint = Path(given["folder"]) / f"seed-{seed}" / BEST
+        own = dataclasses.replace(config, seed=seed)
+        found.append(evaluate_checkpoint(own, checkpoint, search.cache, split).metrics)
+    return {name: math.fsum(metrics[name] for metrics in found) / len(found) for name in found[0]}

@@ -1,0 +1,69 @@
+"""A trial on Ray Tune: in its own reused actor, or as the several workers of a nested Ray Train run.
+
+Both drive the same function, `gckd.dist.trial.results`. Imports ray, so import this once a cluster is connected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import ray
+from ray import tune
+from ray.train import RunConfig, ScalingConfig
+from ray.train import report as report_to_train
+from ray.train.torch import TorchTrainer
+from ray.tune.integration.ray_train import TuneReportCallback
+
+from gckd.dist.trial import Search, results
+
+
+class Alone(tune.Trainable):
+    """One worker a trial. An actor takes trial after trial, so that only the first of them pays for its imports."""
+
+    def setup(self, config: dict[str, Any], search: Search | None = None) -> None:
+        assert search is not None
+        self._search = search
+        self._results: Iterator[dict[str, Any]] = results(search, config)
+
+    def step(self) -> dict[str, Any]:
+        """The next epoch; a trial ends with its last one."""
+        found = next(self._results)
+        return {**found, "done": found["done_all"]}
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.cleanup()
+        self._results = results(self._search, new_config)
+        return True
+
+    def cleanup(self) -> None:
+        self._results.close()  # type: ignore[attr-defined]  # a generator
+
+
+def together(config: Mapping[str, Any], search: Search, workers: int, gpu: bool, storage: str) -> None:
+    """Several workers a trial, each with its rows of every batch (`gckd.train.workers`). A function for Tune."""
+    callback: Any = TuneReportCallback()  # type: ignore[no-untyped-call]
+    trainer = TorchTrainer(
+        _worker,
+        train_loop_config={"given": dict(config), "search": search},
+        scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu, resources_per_worker={"CPU": search.threads}),
+        # By its name a run is found again after an interruption, so the name is the trial's own.
+        run_config=RunConfig(name=f"trial-{config['number']}", storage_path=storage, callbacks=[callback]),
+    )
+    trainer.fit()
+
+
+def _worker(config: dict[str, Any]) -> None:
+    for found in results(config["search"], config["given"]):
+        report_to_train(found)
+
+
+def nested_resources() -> tune.PlacementGroupFactory:
+    """What Tune reserves for the driver of a nested run: next to nothing; its workers ask for their own."""
+    return tune.PlacementGroupFactory([{"CPU": 0.01}])
+
+
+def address() -> str:
+    """Of the running cluster, which the drivers of nested runs must be told."""
+    found: str = ray.get_runtime_context().gcs_address
+    return found
