@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import fullsize, peak, propagation, retrieval, step
+from benchmarks import fullsize, peak, propagation, retrieval, search, step
 
 BATCHES = ["--set", "adapt.batch=8", "--set", "adapt.fusion_every=1"]
 SMALL = [*BATCHES, "--set", "graph.memory.capacity=64", "--rounds", "1"]
@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[click.Command, list[str], list[str]]] = {
     ),
     "fullsize": (fullsize.main, [*SMALL, "--preset", "tiny", "--steps", "2"], ["images/s", "share of teacher"]),
     "retrieval": (retrieval.main, ["--preset", "tiny", "--rounds", "1"], ["CPU seconds", "2 threads"]),
+    "search": (search.main, ["--trials", "3", "--ids", "24"], ["the others, median", "3 trials"]),
     "peak": (peak.main, ["--", "true"], ["true: exit status 0", "GiB"]),
 }
 

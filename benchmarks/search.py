@@ -1,0 +1,73 @@
+"""What the search costs beside the training of its trials: seconds between two trials that nobody trained in."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+if __name__ == "__main__":  # run as a script: the checkout it lies in, before any installed copy
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import click
+import optuna
+from optuna.trial import TrialState
+from rich.table import Table
+
+from gckd.data.street import make_street
+from gckd.report.write import wide_console
+from tune.storage import open_storage
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE, TARGET = "ICFG-PEDES", "RSTPReid"
+SHORT = ("adapt.steps=2", "pretrain.steps=8", "pretrain.evaluations=1", "graph.memory.capacity=256")
+
+
+@click.command()
+@click.option("--trials", default=8, show_default=True, type=click.IntRange(min=3), help="One after the other.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(min=1), help="Of each trial.")
+@click.option("--ids", default=48, show_default=True, type=click.IntRange(min=24), help="Of the street it runs on.")
+def main(trials: int, workers: int, ids: int) -> None:
+    """A search of trials of two steps: what each takes beside its own training and evaluation.
+
+    Everything counts: Tune, Optuna, opening the data, building the model, saving. The first trial, which starts an
+    actor, stands by itself. With several workers a trial is a nested Ray Train run.
+
+    \b
+    python benchmarks/search.py
+    python benchmarks/search.py --workers 2 --trials 4
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        make_street(folder / "street", ids=ids, domains=(SOURCE, TARGET))
+        command = [sys.executable, str(ROOT / "tune" / "search.py"), "--trials", str(trials), "--concurrent", "1"]
+        command += ["--workers-per-trial", str(workers), "--epochs", "1", "--scheduler", "none", "--no-audit"]
+        command += ["--source", str(folder / "street" / SOURCE), "--target", str(folder / "street" / TARGET)]
+        command += ["--cache", str(folder / "cache"), "--out", str(folder / "out"), "--sampler", "random"]
+        command += [word for edit in SHORT for word in ("--set", edit)]
+        subprocess.run(command, check=True, capture_output=True)
+        study = optuna.load_study(storage=open_storage(None, folder / "out"), study_name="out")
+    beside = overheads(study)
+    table = Table("overhead of a trial", "seconds", caption=f"{len(beside)} trials of {workers} workers, one at a time")
+    table.add_row("the first", f"{beside[0]:.2f}")
+    table.add_row("the others, median", f"{statistics.median(beside[1:]):.2f}")
+    table.add_row("the others, most", f"{max(beside[1:]):.2f}")
+    wide_console().print(table)
+
+
+def overheads(study: optuna.Study) -> list[float]:
+    """Of each trial, seconds from the end of the one before to its own, less those it trained and evaluated."""
+    done = [t for t in study.get_trials(deepcopy=False) if t.state == TrialState.COMPLETE and "seconds" in t.user_attrs]
+    found = []
+    for before, trial in zip([None, *done], done, strict=False):
+        begun = trial.datetime_start if before is None else before.datetime_complete
+        assert begun is not None
+        assert trial.datetime_complete is not None
+        found.append((trial.datetime_complete - begun).total_seconds() - trial.user_attrs["seconds"])
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Studies as a search leaves them, made by hand, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna import Study
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState, create_trial
+
+from gckd.config import apply, encode, preset
+
+START = {
+    "source_val_rank_1": 70.0,
+    "source_val_map": 60.0,
+    "bnm": 0.4,
+    "im": 0.5,
+    "cycle": 40.0,
+    "snd": 4.0,
+    "rank_me": 60.0,
+}
+SPACE = {
+    "graph.propagate": {"choice": ["gnn", "diffusion", "none"]},
+    "graph.propagate.k": {"int": [2, 50], "log": True, "when": {"graph.propagate": ["gnn", "diffusion"]}},
+    "distill.matching.delta": {"float": [0.3, 0.95]},
+    "graph.memory.capacity": {"powers_of_two": [256, 4096]},
+    "distill.teacher.m": {"one_minus": [1e-4, 1e-1], "log": True},
+}
+RANGES: dict[str, BaseDistribution] = {
+    "graph.propagate": CategoricalDistribution(["gnn", "diffusion", "none"]),
+    "graph.propagate.k": IntDistribution(2, 50, log=True),
+    "distill.matching.delta": FloatDistribution(0.3, 0.95),
+    "graph.memory.capacity": IntDistribution(8, 12),
+    "distill.teacher.m": FloatDistribution(1e-4, 1e-1, log=True),
+}
+
+
+def study(name: str = "s", directions: Sequence[str] = ("maximize",), **attrs: Any) -> Study:
+    """A search around `tiny` that has no trials yet."""
+    made = optuna.create_study(study_name=name, directions=list(directions))
+    base = apply(preset("tiny"), {"data.source": "a/SOURCE", "data.target": "a/TARGET", "adapt.steps": 90})
+    held = {
+        "select": "default",
+        "objectives": ["score"],
+        "base": encode(base),
+        "revision": "abc123",
+        "source": "a/SOURCE",
+        "target": "a/TARGET",
+        "start": START,
+        "space": SPACE,
+    }
+    for key, value in {**held, **attrs}.items():
+        made.set_user_attr(key, value)
+    return made
+
+
+def scores(**changes: float) -> dict[str, float]:
+    """Those of the source model, but for `changes`."""
+    return {**START, **changes}
+
+
+def add(
+    to: Study,
+    state: str,
+    values: Sequence[float],
+    params: Mapping[str, Any] | None = None,
+    said: Sequence[Mapping[str, float | None]] = (),
+    selected: int | None = None,
+    **attrs: Any,
+) -> None:
+    """A trial that told `values`, one an epoch from 1; `said` are its scores; the best epoch is selected by default.
+
+    Epoch n ends 10 n seconds after the trial began. `several` holds the values of a trial of several objectives, or of
+    one that did not run.
+    """
+    params, several = params or {}, attrs.pop("several", None)
+    epoch = selected or (max(range(len(values)), key=values.__getitem__) + 1 if values else None)
+    held: dict[str, Any] = {
+        f"epoch/{place}": {**(said[place - 1] if said else {}), "seconds": 10.0 * place, "value": value}
+        for place, value in enumerate(values, start=1)
+    }
+    held |= {"edits": edits(params), "seeds": [0]}
+    held |= {"epoch": epoch, "seconds": 10.0 * len(values)} if epoch else {}
+    told = several or ([values[epoch - 1]] if epoch else None)
+    to.add_trial(
+        create_trial(
+            state=TrialState[state],
+            params=dict(params),
+            distributions={path: RANGES[path] for path in params},
+            values=told if state == "COMPLETE" else None,
+            intermediate_values={} if several else dict(enumerate(values, start=1)),
+            user_attrs={**held, **attrs},
+        )
+    )
+
+
+def edits(params: Mapping[str, Any]) -> dict[str, Any]:
+    """What the config gets for sampled values, written out by hand."""
+    found = dict(params)
+    if "distill.teacher.m" in found:
+        found["distill.teacher.m"] = 1 - found["distill.teacher.m"]
+    if "graph.memory.capacity" in found:
+        found["graph.memory.capacity"] = 2 ** found["graph.memory.capacity"]
+    return found

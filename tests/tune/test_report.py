@@ -1,0 +1,277 @@
+"""The report of a search: its page read back, and studies of every odd kind."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import warnings
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna import Study
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+from rich.console import Console
+
+from tests.tune.studies import RANGES, add, scores, study
+from tune.report.write import write_search_report
+
+M, DELTA = "distill.teacher.m", "distill.matching.delta"
+
+
+class Cells(HTMLParser):
+    """All text of the page's rows, cell by cell, and its headings."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.text = ""
+        self._cell = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+            self._cell = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self._cell = self._cell and tag not in ("td", "th")
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if self._cell:
+            self.rows[-1][-1] += data
+
+    def row(self, first: str) -> list[str]:
+        (found,) = [row for row in self.rows if row[0] == first]
+        return found
+
+
+def written(made: Study, folder: Path, **options: str | None) -> tuple[Cells, str, str]:
+    """The page read back, the page, and what was printed; a warning is an error."""
+    console = Console(file=io.StringIO(), width=160)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_search_report(made, folder, console, **options)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    return Cells(page), page, printed
+
+
+def searched() -> Study:
+    """Four finished trials, whose best by bnm is not the true one; one was stopped, one failed, one was refused."""
+    true = {f"audit/{number}": {"rank_1": truth} for number, truth in enumerate((50.0, 48.5, 40.0, 30.0))}
+    made = study(select="bnm", saved_seconds=7200.0, best_test={"number": 1, "rank_1": 47.25, "map": 31.0}, **true)
+    for number, bnm in enumerate((0.5, 0.7, 0.4, 0.3)):
+        said = [scores(bnm=bnm, cycle=40.0 + number), scores(bnm=0.1)]
+        add(made, "COMPLETE", [bnm, 0.1], {DELTA: 0.4 + 0.1 * number, M: 0.001}, said, memory_gib=1.0 + number)
+    add(made, "PRUNED", [0.6], {DELTA: 0.9, M: 0.1}, [scores(bnm=0.6)])
+    add(made, "FAIL", [], {DELTA: 0.31, M: 0.002}, reason="OSError: <b>disk</b> & more")
+    add(made, "FAIL", [], {DELTA: 0.32, M: 0.002}, reason="C is too small", refused=True)
+    return made
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("report")
+
+
+@pytest.fixture(scope="module")
+def report(folder: Path) -> tuple[Cells, str, str]:
+    return written(searched(), folder)
+
+
+def test_the_page_says_the_right_numbers(report: tuple[Cells, str, str]) -> None:
+    page, _, printed = report
+    # Chosen: the trial of the largest bnm, 1; base: tiny has delta 0.8 and m 0.99.
+    assert ["hyperparameter", "in the base", "in trial 1"] in page.rows
+    assert page.row(DELTA) == [DELTA, "0.8", "0.5"]
+    assert page.row(M) == [M, "0.99", "0.999"]
+    assert next(row for row in page.rows if row[0] == "bnm")[2:] == ["0.4", "0.7"]
+    assert "Rank-1 47.2 %, mAP 31.0 %" in page.text
+    # The audit, with trials 0 to 3 of truth 50, 48.5, 40, 30: bnm picks 1; cycle grows with the number and picks 3.
+    (bnm,) = [row for row in page.rows if row[0] == "bnm" and len(row) == 6]
+    assert bnm[3:] == ["1", "48.5", "1.50"]
+    assert bnm[1].startswith("+0.80") and bnm[2] == "+0.67"  # one of six pairs is in the wrong order
+    (cycle,) = [row for row in page.rows if row[0] == "cycle" and len(row) == 6]
+    assert cycle[3:] == ["3", "30", "20.00"]
+    assert page.row("random")[-1] == f"{50 - (50 + 48.5 + 40 + 30) / 4:.2f}"
+    assert page.row("trials")[1] == "7: 4 finished, 1 stopped early, 1 failed, 1 refused and never run"
+    assert page.row("adaptation of a finished trial")[1] == "median 20.0 s (20.0 s to 20.0 s)"
+    assert page.row("adaptation of all trials together")[1] == "90.0 s"
+    assert page.row("largest peak memory of a trial")[1] == "4 GiB"
+    assert page.row("saved by sharing what trials have in common")[1] == "2.0 h"
+    assert page.row("5")[1] == "OSError: <b>disk</b> & more"
+    assert page.row("6")[1] == "refused and never run: C is too small"
+    assert page.row("base")[1] == "preset tiny, except:" and ["", "adapt.steps: 80 -> 90"] in page.rows
+    assert "Chosen: trial 1, epoch 1." in printed and "selected without target labels" in printed
+
+
+def test_the_best_trials_stand_in_the_order_of_the_choice(report: tuple[Cells, str, str]) -> None:
+    page, text, _ = report
+    (start,) = [place for place, row in enumerate(page.rows) if row[:3] == ["trial", "epoch", "bnm"]]
+    assert page.rows[start][3:5] == ["delta", "m"]
+    assert [row[:4] for row in page.rows[start + 1 : start + 5]] == [
+        ["1", "1", "0.7", "0.5"],
+        ["0", "1", "0.5", "0.4"],
+        ["2", "1", "0.4", "0.6"],
+        ["3", "1", "0.3", "0.7"],
+    ]
+    assert text.count("class=chosen") == 1
+
+
+def test_the_page_needs_nothing_beside_it(report: tuple[Cells, str, str], folder: Path) -> None:
+    _, page, _ = report
+    assert not re.search(r"https?:|<script|<link|url\(", page)
+    assert "<b>disk" not in page
+    pictures = sorted(base64.b64decode(text) for text in re.findall(r'src="data:image/png;base64,([^"]+)"', page))
+    assert pictures == sorted(file.read_bytes() for file in folder.glob("*.png"))
+    assert len(pictures) == page.count("<img") == 6
+    assert not list(folder.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("storage", "shown"),
+    [
+        ("postgresql://me:secret@127.0.0.1/optuna", "&#39;postgresql://me:***@127.0.0.1/optuna&#39;"),
+        ("journal:a.journal", "a.journal"),
+        (None, "{folder}/study.journal"),
+    ],
+)
+def test_the_dashboard_gets_what_it_opens_without_a_password(storage: str | None, shown: str, tmp_path: Path) -> None:
+    _, page, _ = written(study(), tmp_path, storage=storage)
+    assert f"optuna-dashboard {shown.format(folder=tmp_path)}\n" in page and "secret" not in page
+
+
+def test_oracle_marks_every_table(report: tuple[Cells, str, str], tmp_path: Path) -> None:
+    true = {f"audit/{number}": {"rank_1": 40.0 + number} for number in range(2)}
+    made = study(select="oracle", **true)
+    for number in range(2):
+        add(made, "COMPLETE", [40.0 + number], {DELTA: 0.5}, [scores()])
+    page, text, printed = written(made, tmp_path)
+    assert text.count("<caption>selected with target labels</caption>") == text.count("<table") > 4
+    assert "Selected with target labels" in page.text and "selected with target labels" in printed
+    assert "without target labels" not in page.text
+    assert "<caption>" not in report[1]
+
+
+def test_the_name_of_a_study_is_text(tmp_path: Path) -> None:
+    made = study(name="<i>&\"'")
+    assert "<i>" not in written(made, tmp_path)[1].replace("<img", "")
+
+
+def one() -> Study:
+    made = study()
+    add(made, "COMPLETE", [0.1, 0.3], {DELTA: 0.5}, [scores(), scores(bnm=0.5)])
+    return made
+
+
+def all_failed() -> Study:
+    made = study()
+    for _ in range(3):
+        add(made, "FAIL", [], {DELTA: 0.5}, reason="no")
+    return made
+
+
+def all_pruned() -> Study:
+    made = study()
+    for number in range(10):
+        add(made, "PRUNED", [0.1 * number], {DELTA: 0.3 + 0.05 * number}, [scores()])
+    return made
+
+
+def conditional() -> Study:
+    made = study()
+    for number in range(12):
+        with_k = {"graph.propagate": "gnn", "graph.propagate.k": 3 + number}
+        params = with_k if number % 2 else {"graph.propagate": "none"}
+        add(made, "COMPLETE", [0.1 * number], params, [scores(bnm=0.1 + 0.01 * number)])
+    return made
+
+
+def several() -> Study:
+    made = study(directions=["maximize", "minimize", "minimize"], objectives=["score", "seconds", "memory_gib"])
+    for number in range(9):
+        values = [0.1 * number, 10.0 + number, 1.0 + number % 3]
+        add(made, "COMPLETE", values[:1], {DELTA: 0.3 + 0.05 * number}, [scores()], several=values)
+    add(made, "PRUNED", [0.3], {DELTA: 0.4}, [scores()], several=[0.3, 1.0, 1.0], **{"values/1": [0.3, 1.0, 1.0]})
+    return made
+
+
+def alike() -> Study:
+    made = study()
+    for _ in range(12):
+        add(made, "COMPLETE", [0.0], {DELTA: 0.5, "graph.propagate": "gnn"}, [scores()])
+    return made
+
+
+def collapsed() -> Study:
+    made = study()
+    for _ in range(9):
+        add(made, "COMPLETE", [-12.0], {DELTA: 0.5}, [scores(rank_me=1.0)])
+    return made
+
+
+def without_params() -> Study:
+    made = study()
+    add(made, "COMPLETE", [0.0], {}, [scores()])
+    return made
+
+
+@pytest.mark.parametrize(
+    ("make", "chosen", "pictures"),
+    [
+        (study, None, set()),
+        (one, 0, {"epochs", "history", "parallel", "parameters", "resources"}),
+        (all_failed, None, set()),
+        (all_pruned, None, {"history", "importance", "parallel", "parameters", "resources"}),
+        (conditional, 11, {"history", "importance", "parallel", "parameters", "resources"}),
+        (several, 0, {"history", "importance", "parallel", "parameters", "pareto", "resources"}),
+        (alike, 0, {"history", "parallel", "parameters", "resources"}),
+        (collapsed, 0, {"history", "parallel", "parameters", "resources"}),
+        (without_params, 0, {"history", "resources"}),
+    ],
+)
+def test_studies_of_every_kind(
+    make: Callable[[], Study], chosen: int | None, pictures: set[str], tmp_path: Path
+) -> None:
+    page, _, printed = written(make(), tmp_path)
+    files = {"report.html", "trials.parquet", *(f"{name}.png" for name in pictures)}
+    assert {file.name for file in tmp_path.iterdir()} == files | ({"best.yaml"} if chosen is not None else set())
+    said = "No trial has finished" if chosen is None else f"Chosen: trial {chosen}, epoch"
+    assert said in printed
+    for name, title in (("importance", "Not known: it needs 8 trials"), ("history", "Nothing to draw")):
+        assert (title in page.text) == (name not in pictures)
+
+
+def test_a_later_report_takes_away_what_it_does_not_have(tmp_path: Path) -> None:
+    written(conditional(), tmp_path)
+    written(one(), tmp_path)
+    assert not (tmp_path / "importance.png").exists()
+
+
+def test_an_open_study_of_a_journal_is_read_and_left_as_it_is(tmp_path: Path) -> None:
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / "study.journal")))
+    made = optuna.create_study(storage=storage, study_name="s", direction="maximize")
+    for key, value in study().user_attrs.items():
+        made.set_user_attr(key, value)
+    for state in (TrialState.COMPLETE, TrialState.PRUNED, None):
+        trial = made.ask({DELTA: RANGES[DELTA]})
+        trial.set_user_attr("edits", {DELTA: trial.params[DELTA]})
+        trial.set_user_attr("epoch/1", {**scores(), "seconds": 1.0, "value": 0.25})
+        trial.set_user_attr("epoch", 1)
+        trial.report(0.25, 1)
+        if state is not None:
+            made.tell(trial, 0.25 if state == TrialState.COMPLETE else None, state)
+    made.enqueue_trial({DELTA: 0.5})
+    before = (tmp_path / "study.journal").read_bytes()
+    page, _, _ = written(made, tmp_path / "out")
+    assert page.row("trials")[1] == "4: 1 finished, 1 stopped early, 1 running, 1 waiting"
+    assert (tmp_path / "study.journal").read_bytes() == before

@@ -1,0 +1,596 @@
+"""The bridge against Ray's own OptunaSearch, driven as Tune drives a searcher; Ray itself is not started."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import optuna
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from optuna.trial import TrialState
+from ray.exceptions import RayActorError
+from ray.tune.search import Searcher
+from ray.tune.search.optuna import OptunaSearch
+
+from gckd.config import encode, preset
+from tests.tune.together import check_kill_of_one, check_two_at_once
+from tune.failures import Failures
+from tune.searcher import DRAWS, Bridge
+from tune.space.space import Space, read_space
+from tune.storage import open_storage
+from tune.study import TWIN, counts, make_sampler, open_study
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+BASE = preset("tiny")
+WIDE = "distill.matching.delta: {float: [0.0, 1.0]}\ngraph.propagate.k: {int: [2, 50]}"
+NARROW = "graph.propagate.k: {choice: [3, 4, 5]}"
+COMPLETE, PRUNED, FAIL, RUNNING = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING
+IDS = itertools.count()
+
+
+def space_of(text: str) -> Space:
+    return read_space(text).check(BASE, 4096)[0]
+
+
+def bridge_to(folder: Path, uri: str | None = None, **changes: Any) -> Bridge:
+    """A bridge of its own process: nothing but the storage is shared with another."""
+    space = space_of(changes.pop("text", WIDE))
+    objectives = changes.setdefault("objectives", {"score": "max"})
+    study = open_study(
+        open_storage(uri, folder),
+        "s",
+        make_sampler(changes.pop("sampler", "random"), 0, len(objectives)),
+        ["maximize" if mode == "max" else "minimize" for mode in objectives.values()],
+        {"base": encode(BASE), "space": space.encode()},
+        changes.pop("points", ()),
+    )
+    return Bridge(study, space, BASE, **{"owner": "us", "budget": 8, "folder": "/out", **changes})
+
+
+def study_in(folder: Path, uri: str | None = None) -> Study:
+    return optuna.load_study(storage=open_storage(uri, folder), study_name="s")
+
+
+def trials_in(folder: Path) -> list[FrozenTrial]:
+    return study_in(folder).trials
+
+
+def next_trial(bridge: Bridge) -> tuple[str, dict[str, Any]]:
+    trial_id = f"t{next(IDS)}"
+    config: Any = bridge.suggest(trial_id)
+    assert config != Searcher.FINISHED, bridge.ended
+    return trial_id, config
+
+
+def result(epoch: int, score: Any, last: bool = False, **more: Any) -> dict[str, Any]:
+    head = {"epoch": epoch, "score": score, "scores/bnm": 0.5, "seconds": 10.0 * epoch, "training_iteration": epoch}
+    return {**head, "done_all": last, **more}
+
+
+def finish(bridge: Bridge, trial_id: str, scores: list[float], **more: Any) -> None:
+    """As Tune does with a function that returns: the last result once more, to on_trial_complete."""
+    for epoch, score in enumerate(scores, 1):
+        said = result(epoch, score, last=epoch == len(scores), **more)
+        bridge.on_trial_result(trial_id, said)
+    bridge.on_trial_complete(trial_id, said)
+
+
+def stop(bridge: Any, trial_id: str, scores: list[float]) -> None:
+    """As Tune does with a trial that the scheduler stops: the last result goes to on_trial_complete alone."""
+    for epoch, score in enumerate(scores[:-1], 1):
+        bridge.on_trial_result(trial_id, result(epoch, score))
+    bridge.on_trial_complete(trial_id, result(len(scores), scores[-1]))
+
+
+def run_all(bridge: Bridge, score: Any = lambda config: 0.0) -> list[int]:
+    """Runs what is handed out, one trial after the other, until the search ends."""
+    numbers = []
+    while True:
+        trial_id = f"t{next(IDS)}"
+        config: Any = bridge.suggest(trial_id)
+        if config == Searcher.FINISHED:
+            return numbers
+        finish(bridge, trial_id, [score(config)])
+        numbers.append(config["number"])
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> OptunaSearch:
+    """Ray's searcher on a study of its own."""
+
+    def space(trial: optuna.Trial) -> None:
+        trial.suggest_float("x", 0, 1)
+
+    return OptunaSearch(space, metric="score", mode="max", storage=open_storage(None, tmp_path), study_name="theirs")
+
+
+def of_theirs(folder: Path) -> FrozenTrial:
+    return optuna.load_study(storage=open_storage(None, folder), study_name="theirs").trials[-1]
+
+
+# What Ray's searcher gets wrong
+
+
+def test_a_trial_that_the_scheduler_stops_is_pruned(theirs: OptunaSearch, tmp_path: Path) -> None:
+    theirs.suggest("a")
+    stop(theirs, "a", [0.1, 0.4, 0.3])
+    assert (of_theirs(tmp_path).state, of_theirs(tmp_path).value) == (COMPLETE, 0.3)  # the trap
+
+    bridge = bridge_to(tmp_path)
+    trial_id, _ = next_trial(bridge)
+    stop(bridge, trial_id, [0.1, 0.4, 0.3])
+    (trial,) = trials_in(tmp_path)
+    assert (trial.state, trial.intermediate_values) == (PRUNED, {1: 0.1, 2: 0.4, 3: 0.3})
+    assert (trial.user_attrs["epoch"], trial.user_attrs["seconds"]) == (2, 30.0)
+
+
+def test_steps_are_epochs_after_a_resume_too(theirs: OptunaSearch, tmp_path: Path) -> None:
+    def said(bridge: Any, trial_id: str) -> None:
+        for epoch, iteration in ((1, 1), (2, 2), (3, 1), (4, 2)):  # resumed after epoch 2
+            bridge.on_trial_result(trial_id, result(epoch, epoch / 10, training_iteration=iteration))
+
+    theirs.suggest("a")
+    with pytest.warns(UserWarning, match="is already reported"):
+        said(theirs, "a")
+    assert of_theirs(tmp_path).intermediate_values == {1: 0.1, 2: 0.2}  # the trap
+
+    bridge = bridge_to(tmp_path)
+    trial_id, _ = next_trial(bridge)
+    said(bridge, trial_id)
+    assert trials_in(tmp_path)[0].intermediate_values == {1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4}
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (math.nan, "epoch 2: score is nan"),
+        (math.inf, "epoch 2: score is inf"),
+        (None, "epoch 2: score is None"),
+        ("high", "epoch 2: score is 'high'"),
+    ],
+)
+def test_a_value_that_is_no_number_fails_the_trial(bad: Any, reason: str, tmp_path: Path) -> None:
+    bridge = bridge_to(tmp_path)
+    trial_id, _ = next_trial(bridge)
+    bridge.on_trial_result(trial_id, result(1, 0.5))
+    bridge.on_trial_result(trial_id, result(2, bad))
+    bridge.on_trial_complete(trial_id, result(3, 0.7, last=True))
+    (trial,) = trials_in(tmp_path)
+    assert (trial.state, trial.user_attrs["reason"]) == (FAIL, reason)
+    assert trial.intermediate_values == {1: 0.5, 3: 0.7}
+
+
+def test_theirs_leaves_a_trial_with_nan_running(theirs: OptunaSearch, tmp_path: Path) -> None:
+    theirs.suggest("a")
+    theirs.on_trial_complete("a", result(1, math.nan, last=True))
+    assert of_theirs(tmp_path).state == RUNNING  # the trap of the test above
+
+
+def test_a_missing_metric_fails_the_trial(theirs: OptunaSearch, tmp_path: Path) -> None:
+    theirs.suggest("a")
+    with pytest.raises(KeyError):  # the trap: it takes Tune's loop down
+        theirs.on_trial_result("a", {"epoch": 1, "training_iteration": 1})
+
+    bridge = bridge_to(tmp_path)
+    trial_id, _ = next_trial(bridge)
+    bridge.on_trial_result(trial_id, {"epoch": 1, "training_iteration": 1})
+    bridge.on_trial_complete(trial_id, {"epoch": 1, "training_iteration": 1})
+    assert trials_in(tmp_path)[0].user_attrs["reason"] == "epoch 1: score is None"
+
+
+def test_the_value_is_that_of_the_selected_epoch(theirs: OptunaSearch, tmp_path: Path) -> None:
+    theirs.suggest("a")
+    theirs.on_trial_result("a", result(1, 0.9))
+    theirs.on_trial_complete("a", result(2, 0.2, last=True))
+    assert of_theirs(tmp_path).value == 0.2  # the trap
+
+    bridge = bridge_to(tmp_path)
+    trial_id, _ = next_trial(bridge)
+    finish(bridge, trial_id, [0.1, 0.9, 0.9, 0.2])
+    (trial,) = trials_in(tmp_path)
+    assert (trial.state, trial.value, trial.user_attrs["epoch"]) == (COMPLETE, 0.9, 2)
+
+
+def test_starting_points_are_queued_once(tmp_path: Path) -> None:
+    def space(trial: optuna.Trial) -> None:
+        trial.suggest_float("x", 0, 1)
+
+    for _ in range(3):
+        OptunaSearch(
+            space,
+            metric="score",
+            mode="max",
+            storage=open_storage(None, tmp_path),
+            study_name="theirs",
+            points_to_evaluate=[{"x": 0.5}],
+        )
+    queued = optuna.load_study(storage=open_storage(None, tmp_path), study_name="theirs").trials
+    assert len(queued) == 3  # the trap
+
+    point = {"distill.matching.delta": 0.5, "graph.propagate.k": 7}
+    for number in range(3):
+        bridge = bridge_to(tmp_path, points=[point])
+        trial_id, config = next_trial(bridge)
+        assert (config["edits"] == point) == (number == 0)
+        finish(bridge, trial_id, [0.1])
+    assert len(trials_in(tmp_path)) == 3
+
+
+def test_theirs_loses_the_trials_of_a_dead_driver(tmp_path: Path) -> None:
+    def space(trial: optuna.Trial) -> None:
+        trial.suggest_float("x", 0, 1)
+
+    def searcher() -> OptunaSearch:
+        return OptunaSearch(
+            space, metric="score", mode="max", storage=open_storage(None, tmp_path), study_name="theirs"
+        )
+
+    first = searcher().suggest("a")
+    assert searcher().suggest("a") != first
+    states = [t.state for t in optuna.load_study(storage=open_storage(None, tmp_path), study_name="theirs").trials]
+    assert states == [RUNNING, RUNNING]  # the trap of the tests below
+
+
+# What is noted
+
+
+def test_what_stands_in_a_finished_trial(tmp_path: Path) -> None:
+    bridge = bridge_to(tmp_path, seeds=(3, 4))
+    trial_id, config = next_trial(bridge)
+    assert set(config) == {"edits", "number", "folder", "seeds"}
+    assert (config["number"], config["folder"], config["seeds"]) == (0, "/out/trials/0", [3, 4])
+    bridge.on_trial_result(trial_id, result(1, np.float32(0.5), memory_gib=2.5))
+    bridge.on_trial_complete(trial_id, result(2, 0.25, last=True, memory_gib=1.5, **{"scores/snd": math.nan}))
+    (trial,) = trials_in(tmp_path)
+    assert trial.params == config["edits"]
+    assert trial.user_attrs == {
+        "owner": "us",
+        "edits": config["edits"],
+        "folder": "/out/trials/0",
+        "seeds": [3, 4],
+        "epoch/1": {"bnm": 0.5, "seconds": 10.0, "value": 0.5},
+        "epoch/2": {"bnm": 0.5, "snd": None, "seconds": 20.0, "value": 0.25},
+        "epoch": 1,
+        "seconds": 20.0,
+        "memory_gib": 2.5,
+    }
+
+
+@given(
+    scores=st.lists(st.sampled_from([0.1, 0.2, 0.3]), min_size=1, max_size=6), low=st.booleans(), stopped=st.booleans()
+)
+@settings(max_examples=30, deadline=None)
+def test_the_selected_epoch_is_the_earliest_of_the_best(scores: list[float], low: bool, stopped: bool) -> None:
+    study = optuna.create_study(direction="minimize" if low else "maximize")
+    objectives = {"score": "min" if low else "max"}
+    bridge = Bridge(study, space_of(WIDE), BASE, owner="us", budget=1, folder="", objectives=objectives)
+    trial_id, _ = next_trial(bridge)
+    (stop if stopped else finish)(bridge, trial_id, scores)
+    (trial,) = study.trials
+    best = min(scores) if low else max(scores)
+    assert trial.user_attrs["epoch"] == scores.index(best) + 1
+    assert trial.intermediate_values == dict(enumerate(scores, 1))
+    assert (trial.state, trial.value) == ((PRUNED, scores[-1]) if stopped else (COMPLETE, best))
+
+
+def test_an_epoch_that_is_reported_again_is_ignored(tmp_path: Path) -> None:
+    bridge = bridge_to(tmp_path)
+    trial_id, _ = next_trial(bridge)
+    for epoch, score in ((1, 0.1), (2, 0.2), (1, 0.7), (2, 0.8)):
+        bridge.on_trial_result(trial_id, result(epoch, score))
+    bridge.on_trial_complete(trial_id, result(3, 0.15, last=True))
+    (trial,) = trials_in(tmp_path)
+    assert (trial.intermediate_values, trial.value) == ({1: 0.1, 2: 0.2, 3: 0.15}, 0.2)
+
+
+def test_several_objectives_are_those_of_the_epoch_that_the_first_selects(tmp_path: Path) -> None:
+    bridge = bridge_to(tmp_path, objectives={"score": "max", "seconds": "min"}, sampler="nsga2")
+    trial_id, _ = next_trial(bridge)
+    finish(bridge, trial_id, [0.1, 0.9, 0.3])
+    other_id, _ = next_trial(bridge)
+    stop(bridge, other_id, [0.5, 0.4])
+    failed_id, _ = next_trial(bridge)
+    bridge.on_trial_complete(failed_id, {**result(1, 0.5, last=True), "seconds": math.nan})
+    done, stopped, failed = trials_in(tmp_path)
+    assert (done.state, done.values, done.user_attrs["epoch"]) == (COMPLETE, [0.9, 20.0], 2)
+    assert (stopped.state, stopped.user_attrs["epoch"]) == (PRUNED, 1)
+    assert failed.user_attrs["reason"] == "epoch 1: seconds is nan"
+    assert [done.user_attrs[f"epoch/{n}"]["value"] for n in (1, 2, 3)] == [0.1, 0.9, 0.3]
+
+
+# How trials fail
+
+
+class TuneTrial:
+    """What `Failures` looks at of Tune's trials."""
+
+    def __init__(self, trial_id: str, folder: Path, error: BaseException | None) -> None:
+        self.trial_id, self.local_path = trial_id, str(folder)
+        self.pickled_error_file = str(folder / "error.pkl") if error else None
+        if error:
+            (folder / "error.pkl").write_bytes(pickle.dumps(error))
+
+
+class TaskError(Exception):
+    """As Ray's RayTaskError: what the trial raised is its cause."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (TaskError(ValueError("lr: 3 is\nabove its limit")), "ValueError: lr: 3 is above its limit"),
+        (RayActorError(error_msg="The actor died."), "RayActorError: The actor died."),
+        (None, "it failed; see {}"),
+    ],
+)
+def test_a_trial_that_raises_or_dies_fails_with_the_reason(
+    error: BaseException | None, reason: str, tmp_path: Path
+) -> None:
+    failures = Failures()
+    bridge = bridge_to(tmp_path, why=failures)
+    trial_id, _ = next_trial(bridge)
+    bridge.on_trial_result(trial_id, result(1, 0.5))
+    failures.on_step_begin(0, [TuneTrial("another", tmp_path, None), TuneTrial(trial_id, tmp_path, error)])
+    bridge.on_trial_complete(trial_id, error=True)
+    (trial,) = trials_in(tmp_path)
+    assert (trial.state, trial.user_attrs["reason"]) == (FAIL, reason.format(tmp_path))
+    assert (trial.user_attrs["epoch"], trial.user_attrs["seconds"]) == (1, 10.0)
+
+
+def test_reasons_that_nobody_knows_and_that_the_trial_gave(tmp_path: Path) -> None:
+    bridge = bridge_to(tmp_path)
+    ids = [next_trial(bridge)[0] for _ in range(5)]
+    bridge.on_trial_complete(ids[0], error=True)
+    bridge.on_trial_complete(ids[1])  # Tune removes a trial that never started
+    bridge.on_trial_complete(ids[2], {"training_iteration": 1, "done": True})  # it returned without a report
+    bridge.on_trial_complete(ids[3], {**result(1, 0.5), "reason": "out of memory"})
+    bridge.on_trial_result(ids[4], {**result(1, 0.5), "reason": "out of memory"})
+    bridge.on_trial_complete(ids[4], result(2, 0.5, last=True))  # it was started again, and got through
+    assert [trial.user_attrs.get("reason") for trial in trials_in(tmp_path)] == [
+        "it failed",
+        "it ended before its first epoch",
+        "it ended before its first epoch",
+        "out of memory",
+        None,
+    ]
+    assert [trial.state for trial in trials_in(tmp_path)] == [FAIL] * 4 + [COMPLETE]
+
+
+def test_what_is_told_twice_or_unknown_is_ignored(tmp_path: Path) -> None:
+    bridge = bridge_to(tmp_path)
+    trial_id, _ = next_trial(bridge)
+    finish(bridge, trial_id, [0.1])
+    before = trials_in(tmp_path)[0]
+    finish(bridge, trial_id, [0.9, 0.9])
+    bridge.on_trial_complete(trial_id, error=True)
+    finish(bridge, "unknown", [0.9])
+    assert trials_in(tmp_path) == [before]
+
+
+# How many trials
+
+
+def test_a_search_ends_at_its_budget_and_can_be_extended(tmp_path: Path) -> None:
+    bridge = bridge_to(tmp_path, budget=3)
+    assert run_all(bridge) == [0, 1, 2]
+    assert bridge.ended == "3 trials are done or running"
+    assert run_all(bridge_to(tmp_path, budget=3)) == []
+    assert run_all(bridge_to(tmp_path, budget=5)) == [3, 4]
+
+
+def test_pruned_failed_and_running_trials_count(tmp_path: Path) -> None:
+    bridge = bridge_to(tmp_path, budget=4)
+    finish(bridge, next_trial(bridge)[0], [0.1])
+    stop(bridge, next_trial(bridge)[0], [0.1])
+    bridge.on_trial_complete(next_trial(bridge)[0], error=True)
+    next_trial(bridge)
+    assert bridge.suggest("x") == Searcher.FINISHED
+
+
+def test_of_two_that_take_the_last_trial_at_once_one_gets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = bridge_to(tmp_path, owner="one", budget=1), bridge_to(tmp_path, owner="two", budget=1)
+    create = one._study._storage.create_new_trial
+
+    def late(*args: Any) -> int:
+        next_trial(two)  # after `one` has counted, before it has made its trial
+        return create(*args)
+
+    monkeypatch.setattr(one._study._storage, "create_new_trial", late)
+    assert one.suggest("a") == Searcher.FINISHED
+    kept, withdrawn = trials_in(tmp_path)
+    assert (kept.state, kept.user_attrs["owner"]) == (RUNNING, "two")
+    assert (withdrawn.state, counts(withdrawn)) == (FAIL, False)
+    assert withdrawn.user_attrs["reason"] == "another search on this study drew the last of 1 trials just before"
+
+
+# Resumed and shared
+
+
+@pytest.fixture(params=[None, "sqlite:///{}/s.db"])
+def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
+    return request.param and str(request.param).format(tmp_path)
+
+
+def test_the_trials_of_a_dead_driver_are_handed_out_first(uri: str | None, tmp_path: Path) -> None:
+    bridge = bridge_to(tmp_path, uri)
+    ids, configs = zip(*(next_trial(bridge) for _ in range(4)), strict=True)
+    finish(bridge, ids[1], [0.3])
+    bridge.on_trial_result(ids[2], result(1, 0.8))
+    del bridge  # kill -9
+
+    again = bridge_to(tmp_path, uri)
+    handed = [next_trial(again) for _ in range(4)]
+    assert [config for _, config in handed[:3]] == [configs[0], configs[2], configs[3]]
+    assert handed[3][1]["number"] == 4
+    resumed = handed[1][0]
+    again.on_trial_result(resumed, result(1, 0.1))  # from its checkpoint before: known
+    again.on_trial_complete(resumed, result(2, 0.4, last=True))
+    trial = study_in(tmp_path, uri).trials[2]
+    assert (trial.state, trial.value, trial.intermediate_values) == (COMPLETE, 0.8, {1: 0.8, 2: 0.4})
+
+
+def test_what_a_driver_had_not_finished_drawing_is_drawn_to_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge = bridge_to(tmp_path)
+    for place in ("create_new_trial", "set_trial_param", "set_trial_user_attr"):
+        with monkeypatch.context() as patched:
+            done = getattr(bridge._study._storage, place)
+
+            def die_after(*args: Any, done: Any = done, **more: Any) -> None:
+                done(*args, **more)
+                raise KeyboardInterrupt
+
+            patched.setattr(bridge._study._storage, place, die_after)
+            with pytest.raises(KeyboardInterrupt):
+                bridge.suggest("a")
+        left = trials_in(tmp_path)[-1]
+        bridge = bridge_to(tmp_path)
+        trial_id, config = next_trial(bridge)
+        assert config["number"] == left.number
+        assert left.params.items() <= config["edits"].items() and len(config["edits"]) == 2
+        finish(bridge, trial_id, [0.1])
+    assert [trial.number for trial in trials_in(tmp_path)] == [0, 1, 2]
+
+
+def test_trials_of_others_are_never_touched(uri: str | None, tmp_path: Path) -> None:
+    one, two = bridge_to(tmp_path, uri, owner="one"), bridge_to(tmp_path, uri, owner="two")
+    handed = {
+        owner: [next_trial(bridge)[1]["number"] for _ in range(2)] for owner, bridge in (("one", one), ("two", two))
+    }
+    foreign = study_in(tmp_path, uri).ask().number  # a program of its own, on the same study
+    del one
+    rebuilt = bridge_to(tmp_path, uri, owner="one")
+    assert [next_trial(rebuilt)[1]["number"] for _ in range(3)] == [*handed["one"], foreign + 1]
+    assert [next_trial(two)[1]["number"]] == [foreign + 2]
+    owners = [trial.user_attrs.get("owner") for trial in study_in(tmp_path, uri).trials]
+    assert owners == ["one", "one", "two", "two", None, "one", "two"]
+
+
+def test_two_bridges_in_turn_share_the_budget_and_the_knowledge(uri: str | None, tmp_path: Path) -> None:
+    bridges = [bridge_to(tmp_path, uri, owner=name, budget=9, sampler="tpe") for name in ("one", "two")]
+    numbers: list[int] = []
+    for bridge in itertools.cycle(bridges):
+        trial_id = f"t{next(IDS)}"
+        config: Any = bridge.suggest(trial_id)
+        if config == Searcher.FINISHED:
+            break
+        finish(bridge, trial_id, [0.5])
+        numbers.append(config["number"])
+    assert numbers == list(range(9))
+    assert all(bridge.suggest("x") == Searcher.FINISHED for bridge in bridges)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("check", [check_two_at_once, check_kill_of_one])
+@pytest.mark.parametrize("kept", ["journal:{}/s.journal", "sqlite:///{}/s.db"])
+def test_two_processes_on_one_study(check: Any, kept: str, tmp_path: Path) -> None:
+    check(kept.format(tmp_path), "s")
+
+
+def test_a_bridge_survives_pickle_save_and_restore(uri: str | None, tmp_path: Path) -> None:
+    bridge = bridge_to(tmp_path, uri, why=lambda trial_id: "a closure, which no pickle holds")
+    trial_id, _ = next_trial(bridge)
+    bridge.on_trial_result(trial_id, result(1, 0.6))
+    bridge.save(str(tmp_path / "saved.pkl"))
+    copy: Bridge = pickle.loads(pickle.dumps(bridge))
+    assert next_trial(copy)[1]["number"] == 1  # trial 0 is handed out
+    finish(copy, trial_id, [0.6, 0.2])
+
+    other = bridge_to(tmp_path, uri, why=lambda trial_id: "mine")
+    other.restore(str(tmp_path / "saved.pkl"))
+    finish(other, trial_id, [0.9])  # told already
+    failed, _ = next_trial(other)
+    other.on_trial_complete(failed, error=True)
+    done, lost = study_in(tmp_path, uri).trials
+    assert (done.state, done.value, done.user_attrs["epoch"]) == (COMPLETE, 0.6, 1)
+    assert lost.user_attrs["reason"] == "mine"
+
+
+# Draws that are not run
+
+
+def test_what_the_config_refuses_is_told_and_drawn_again(tmp_path: Path) -> None:
+    text = "adapt.batch: {powers_of_two: [32, 256]}\ngraph.memory.capacity: {powers_of_two: [32, 256]}"
+    bridge = bridge_to(tmp_path, text=text, budget=6)
+    numbers = run_all(bridge)
+    found = trials_in(tmp_path)
+    refused = [trial for trial in found if trial.user_attrs.get("refused")]
+    assert len(numbers) == sum(map(counts, found)) == 6
+    assert refused and all(trial.state == FAIL for trial in refused)
+    for trial in found:
+        edits = trial.user_attrs["edits"]
+        fits = edits["graph.memory.capacity"] >= edits["adapt.batch"]
+        assert fits == (trial not in refused)
+        if not fits:
+            capacity, batch = edits["graph.memory.capacity"], edits["adapt.batch"]
+            line = f"graph.memory.capacity: C = {capacity} is below its limit: adapt.batch = {batch}"
+            assert trial.user_attrs["reason"] == line
+
+
+def test_a_twin_is_told_at_once_and_does_not_count(tmp_path: Path) -> None:
+    bridge = bridge_to(tmp_path, text=NARROW, budget=3)
+    scores = {3: 0.1, 4: 0.5, 5: 0.2}
+    numbers = run_all(bridge, lambda config: scores[config["edits"]["graph.propagate.k"]])
+    found = trials_in(tmp_path)
+    ran = {found[number].params["graph.propagate.k"]: number for number in numbers}
+    twins = [trial for trial in found if TWIN in trial.user_attrs]
+    assert set(ran) == {3, 4, 5} and len(numbers) == 3
+    assert twins and len(found) == 3 + len(twins)
+    for twin in twins:
+        assert twin.user_attrs[TWIN] == ran[twin.params["graph.propagate.k"]] < twin.number
+        assert (twin.state, twin.value) == (COMPLETE, scores[twin.params["graph.propagate.k"]])
+    assert study_in(tmp_path).best_trial.number == ran[4]
+
+
+def test_an_exhausted_space_ends_the_search(tmp_path: Path) -> None:
+    bridge = bridge_to(tmp_path, text=NARROW, budget=10)
+    assert len(run_all(bridge)) == 3
+    assert bridge.ended == f"the last {DRAWS} draws had been tried before or cannot be run: the space is exhausted"
+    assert sum(TWIN in trial.user_attrs for trial in trials_in(tmp_path)) >= DRAWS
+
+
+def test_a_trial_like_one_that_was_stopped_or_failed_is_run(tmp_path: Path) -> None:
+    points = [{"graph.propagate.k": 3}] * 2
+    bridge = bridge_to(tmp_path, text=NARROW, budget=9)
+    for point in (*points, *points):
+        bridge._study.enqueue_trial(point)
+    stop(bridge, next_trial(bridge)[0], [0.1])
+    bridge.on_trial_complete(next_trial(bridge)[0], error=True)
+    finish(bridge, next_trial(bridge)[0], [0.3])
+    next_trial(bridge)
+    assert [TWIN in trial.user_attrs for trial in trials_in(tmp_path)][:4] == [False, False, False, True]
+
+
+@pytest.mark.filterwarnings("ignore:Fixed parameter")
+def test_queued_values_that_are_not_in_the_space(tmp_path: Path) -> None:
+    bridge = bridge_to(tmp_path, text=NARROW + "\ndistill.matching.delta: {float: [0.5, 0.9]}", budget=2)
+    bridge._study.enqueue_trial({"graph.propagate.k": 99})
+    bridge._study.enqueue_trial({"distill.matching.delta": 7.0})
+    bridge._study.enqueue_trial({"distill.matching.delta": "high"})
+    bridge._study.enqueue_trial({"distill.matching.delta": 0.25})
+    assert next_trial(bridge)[1]["edits"]["distill.matching.delta"] == 0.25  # outside, but the config takes it
+    reasons = [trial.user_attrs["reason"] for trial in trials_in(tmp_path)[:3]]
+    assert reasons[1] == "distill.matching.delta: 7.0 is outside its limit: >= -1 and <= 1"
+    assert "99" in reasons[0] and "high" in reasons[2] and "\n" not in "".join(reasons)
+
+
+def test_what_tune_asks_of_a_searcher(tmp_path: Path) -> None:
+    bridge = bridge_to(tmp_path)
+    assert (bridge.metric, bridge.mode) == ("score", "max")
+    assert not bridge.set_search_properties("other", "min", {"x": 1})
+    assert (bridge.metric, bridge.mode) == ("score", "max")

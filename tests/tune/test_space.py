@@ -1,0 +1,546 @@
+"""Spaces: what YAML is taken, what is sampled, and what the config gets."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import optuna
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gckd.config import Config, ConfigError, apply, encode, preset
+from gckd.config.configure import configure
+from gckd.config.distill import Ema, MutualNeighbours
+from gckd.config.graph import Diffusion, Gnn, Memory, NoPropagation
+from gckd.errors import InputError
+from tune.space.space import Space, load_space, read_space
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+TINY = preset("tiny")
+GNN_FIELDS = "the fields are k, layers, conv, residual, temperature"
+PLENTY = 2**20  # entries: caps nothing
+CONDITIONAL = """
+graph.propagate.k: {int: [2, 50], log: true, when: {graph.propagate: [diffusion, gnn]}}
+graph.propagate.conv: {choice: [smooth, sage], when: {graph.propagate: [gnn]}}
+graph.propagate: {choice: [diffusion, gnn, none]}
+"""
+
+
+def checked(text: str, config: Config = TINY, limit: int = PLENTY) -> Space:
+    return read_space(text).check(config, limit)[0]
+
+
+def problems_of(text: str, config: Config = TINY, limit: int = PLENTY) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        read_space(text).check(config, limit)
+    return caught.value.problems
+
+
+def samples(space: Space, count: int = 200) -> list[dict[str, Any]]:
+    """What a random sampler draws."""
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    return [space.suggest(study.ask()) for _ in range(count)]
+
+
+# The default space
+
+
+def test_the_default_is_that_of_the_issue() -> None:
+    space, notes = load_space().check(TINY, PLENTY)
+    draws = [space.edits(params) for params in samples(space, 600)]
+    ends = {path: (min(d[path] for d in draws), max(d[path] for d in draws)) for path in draws[0]}
+    assert notes == []
+    assert ends["graph.propagate.k"] == (2, 50)
+    assert ends["distill.matching.delta"] == pytest.approx((0.3, 0.95), abs=0.01)
+    assert ends["graph.memory.capacity"] == (256, 65_536)
+    assert ends["distill.teacher.m"] == pytest.approx((0.9, 0.9999), abs=0.001)
+    assert {d["graph.memory.capacity"] for d in draws} == {2**e for e in range(8, 17)}
+
+
+def test_m_and_k_are_uniform_by_their_logarithm() -> None:
+    space = load_space().check(TINY, PLENTY)[0]
+    draws = [space.edits(params) for params in samples(space, 1000)]
+    # A third of 1-m in each decade of [1e-4, 1e-1]; half of K below the geometric mean of its ends, 10.
+    decades = [sum(10.0**-n < 1 - d["distill.teacher.m"] <= 10.0 ** (1 - n) for d in draws) / 1000 for n in (4, 3, 2)]
+    assert decades == pytest.approx([1 / 3] * 3, abs=0.05)
+    assert sum(d["graph.propagate.k"] < math.sqrt(2 * 50) for d in draws) / 1000 == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["tiny", "small", "base"])
+def test_every_draw_of_the_default_makes_a_sound_config(name: str) -> None:
+    config = preset(name)
+    space = load_space().check(config, 10_000)[0]
+    for params in samples(space, 50):
+        made = space.configure(config, params)
+        assert made.graph.memory.capacity == 2 ** params["graph.memory.capacity"] <= 8192
+        assert made.distill.teacher == Ema(m=1 - params["distill.teacher.m"], start=config.distill.teacher.start)
+
+
+def test_paths_of_components_that_are_off_are_not_searched() -> None:
+    config = apply(TINY, {"graph.propagate": "none", "distill.matching": "none"})
+    space, notes = load_space().check(config, PLENTY)
+    assert notes == [
+        "graph.propagate.k: not searched, as graph.propagate is none",
+        "distill.matching.delta: not searched, as distill.matching is none",
+    ]
+    assert set(samples(space, 1)[0]) == {"graph.memory.capacity", "distill.teacher.m"}
+
+
+# What is sampled and what the config gets
+
+
+@pytest.mark.parametrize(
+    ("spec", "value", "raw"),
+    [
+        ("graph.propagate.k: {int: [2, 50]}", 7, 7),
+        ("graph.propagate.k: {int: [2, 50], log: true}", 50, 50),
+        ("distill.matching.delta: {float: [0.3, 0.95]}", 0.5, 0.5),
+        ("distill.matching.delta: {float: [0, 1]}", 1, 1.0),
+        ("distill.teacher.m: {one_minus: [1.0e-4, 1.0e-1], log: true}", 0.75 + 0.1875, 0.0625),
+        ("graph.memory.capacity: {powers_of_two: [256, 65536]}", 4096, 12),
+        ("graph.propagate: {choice: [diffusion, none]}", "none", "none"),
+        (
+            "graph.propagate: {choice: [diffusion, {kind: gnn, k: 3}]}",
+            {"kind": "gnn", "k": 3},
+            '{"k": 3, "kind": "gnn"}',
+        ),
+        ("centre: {choice: [true, false]}", False, False),
+        ("adapt.batch: {choice: [32, 64]}", 32, 32),
+    ],
+)
+def test_edits_and_params_are_inverse(spec: str, value: Any, raw: Any) -> None:
+    space = checked(spec)
+    (path,) = space.encode()
+    assert space.params_of({path: value}) == {path: raw}
+    assert space.edits({path: raw}) == {path: value}
+    assert type(space.params_of({path: value})[path]) is type(raw)
+
+
+@given(m=st.floats(0.9, 0.9999))
+def test_no_m_is_lost_on_the_way_to_optuna_and_back(m: float) -> None:
+    space = read_space("distill.teacher.m: {one_minus: [1.0e-4, 1.0e-1], log: true}")
+    params = space.params_of({"distill.teacher.m": m})
+    assert 1e-4 <= params["distill.teacher.m"] <= 1e-1  # as Optuna demands, whatever 1 - m is rounded to
+    assert space.edits(params)["distill.teacher.m"] == pytest.approx(m, rel=1e-9)
+
+
+@given(
+    low=st.integers(1, 500),
+    width=st.integers(1, 500),
+    log=st.booleans(),
+    value=st.integers(-5, 1100),
+    draw=st.randoms(),
+)
+@settings(max_examples=50, deadline=None)
+def test_whole_numbers_stay_inside(low: int, width: int, log: bool, value: int, draw: Any) -> None:
+    space = read_space(f"graph.propagate.k: {{int: [{low}, {low + width}], log: {str(log).lower()}}}")
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=draw.randrange(2**31)))
+    sampled = space.edits(space.suggest(study.ask()))["graph.propagate.k"]
+    assert isinstance(sampled, int) and low <= sampled <= low + width
+    if low <= value <= low + width:
+        assert space.params_of({"graph.propagate.k": value}) == {"graph.propagate.k": value}
+    else:
+        with pytest.raises(ConfigError, match="is outside what is searched"):
+            space.params_of({"graph.propagate.k": value})
+
+
+def test_starting_points_outside_are_all_listed() -> None:
+    space = checked("graph.propagate.k: {int: [2, 50]}\ngraph.memory.capacity: {powers_of_two: [256, 512]}")
+    with pytest.raises(ConfigError) as caught:
+        space.params_of({"seed": 1, "graph.propagate.k": 2.5, "graph.memory.capacity": 300})
+    assert caught.value.problems == [
+        "seed: it is not searched",
+        "graph.propagate.k: 2.5 is outside what is searched: whole numbers from 2 to 50",
+        "graph.memory.capacity: 300 is outside what is searched: powers of two from 256 to 512",
+    ]
+
+
+def test_a_trial_that_is_asked_again_gives_the_same() -> None:
+    space = checked(CONDITIONAL)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=3))
+    for _ in range(20):
+        trial = study.ask()
+        once = space.suggest(trial)
+        assert once == space.suggest(optuna.trial.Trial(study, trial._trial_id)) == trial.params
+
+
+# Conditions
+
+
+def test_conditions_hold_in_every_draw() -> None:
+    expected = {
+        "none": {"graph.propagate"},
+        "diffusion": {"graph.propagate", "graph.propagate.k"},
+        "gnn": {"graph.propagate", "graph.propagate.k", "graph.propagate.conv"},
+    }
+    draws = samples(checked(CONDITIONAL))
+    assert {d["graph.propagate"] for d in draws} == set(expected)
+    assert all(set(d) == expected[d["graph.propagate"]] for d in draws)
+
+
+def test_conditions_chain_and_come_in_any_order() -> None:
+    space = checked(
+        "distill.matching.delta: {float: [0.3, 0.9], when: {graph.memory.warm_start: [true]}}\n"
+        "graph.memory.warm_start: {choice: [true, false], when: {graph.memory.capacity: [512]}}\n"
+        "graph.memory.capacity: {powers_of_two: [256, 1024]}"
+    )
+    assert list(space.encode()) == ["graph.memory.capacity", "graph.memory.warm_start", "distill.matching.delta"]
+    for d in samples(space):
+        assert ("graph.memory.warm_start" in d) == (d["graph.memory.capacity"] == 9)
+        assert ("distill.matching.delta" in d) == (d.get("graph.memory.warm_start") is True)
+
+
+def test_a_condition_on_what_is_not_searched_is_settled_beforehand() -> None:
+    text = "adapt.lr: {float: [1.0e-4, 1.0e-2], log: true, when: {distill.teacher: [ema], adapt.batch: [64]}}"
+    assert checked(text).encode() == {"adapt.lr": {"float": [1e-4, 1e-2], "log": True}}
+    both = text + "\nseed: {int: [0, 9]}"
+    space, notes = read_space(both).check(apply(TINY, {"adapt.batch": 32}), PLENTY)
+    assert list(space.encode()) == ["seed"]
+    assert notes == ["adapt.lr: not searched, as adapt.batch is 32"]
+
+
+def test_what_waits_for_something_that_is_not_searched_is_not_either() -> None:
+    text = (
+        "adapt.lr: {float: [0.1, 0.2], when: {graph.propagate.conv: [sage]}}\n"
+        "graph.propagate.conv: {choice: [smooth, sage], when: {graph.propagate: [gnn]}}\n"
+        "seed: {int: [0, 9]}"
+    )
+    space, notes = read_space(text).check(TINY, PLENTY)
+    assert list(space.encode()) == ["seed"]
+    assert notes == [
+        "graph.propagate.conv: not searched, as graph.propagate is diffusion",
+        "adapt.lr: not searched, as graph.propagate.conv is not",
+    ]
+
+
+def test_a_field_that_a_chosen_component_lacks_needs_a_condition() -> None:
+    bare = "graph.propagate.k: {int: [2, 50]}\n"
+    advice = "; say with `when` where it applies"
+    assert problems_of(bare, apply(TINY, {"graph.propagate": "none"})) == [
+        f"graph.propagate.k: there is no field 'k' here; the fields are (none){advice}"
+    ]
+    assert problems_of(bare + "graph.propagate: {choice: [gnn, none]}") == [
+        f"graph.propagate.k: there is no such field; the fields are (none) (where graph.propagate is none){advice}"
+    ]
+
+
+# A component by its kind
+
+
+def test_the_kind_that_the_config_has_means_its_own_component() -> None:
+    config = apply(TINY, {"graph.propagate": Diffusion(k=5, layers=3, residual=0.1)})
+    space = checked(CONDITIONAL, config)
+    assert space.configure(config, {"graph.propagate": "diffusion"}) == config
+    made = space.configure(config, {"graph.propagate": "diffusion", "graph.propagate.k": 9})
+    assert made.graph.propagate == Diffusion(k=9, layers=3, residual=0.1)
+    other = space.configure(config, {"graph.propagate": "gnn", "graph.propagate.k": 9})
+    assert other.graph.propagate == Gnn(k=9)
+
+
+def test_configure_agrees_with_one_edit_at_a_time() -> None:
+    space = checked(CONDITIONAL + "graph.memory.capacity: {powers_of_two: [256, 4096]}")
+    for params in samples(space, 60):
+        step = TINY
+        for path, value in space.edits(params).items():  # outer paths come first
+            now: Any = step
+            for key in path.split("."):
+                now = getattr(now, key)
+            if encode(now) != value:
+                step = apply(step, {path: value})
+        assert space.configure(TINY, params) == step
+
+
+# Edits
+
+
+@pytest.mark.parametrize(
+    ("edits", "path", "expected"),
+    [
+        ({"graph.propagate.k": 5}, "graph", TINY.graph),
+        ({"graph.propagate.k": 4, "graph.propagate": "gnn"}, "graph.propagate", Gnn(k=4)),
+        (
+            {"graph.propagate": {"kind": "gnn", "k": 8, "layers": 1}, "graph.propagate.k": 4},
+            "graph.propagate",
+            Gnn(k=4, layers=1),
+        ),
+        ({"graph.propagate": "none", "graph.memory.capacity": 64}, "graph.propagate", NoPropagation()),
+        ({"graph.propagate": None}, "graph.propagate", NoPropagation()),
+        ({"graph.memory": {"capacity": 128}, "graph.memory.warm_start": False}, "graph.memory", Memory(128, False)),
+        (
+            {"backbone": "clip", "backbone.vision": {"width": 32}, "backbone.vision.depth": 1},
+            "backbone.vision.width",
+            32,
+        ),
+        ({"distill.targets": "mutual", "distill.teacher": "none"}, "distill.targets", MutualNeighbours()),
+        ({"adapt.lr": 1}, "adapt.lr", 1.0),
+    ],
+)
+def test_configure(edits: dict[str, Any], path: str, expected: Any) -> None:
+    found: Any = configure(TINY, edits)
+    for key in path.split("."):
+        found = getattr(found, key)
+    assert found == expected and type(found) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("edits", "problem"),
+    [
+        ({"graph.propagatee": "none"}, "graph.propagatee: there is no field 'propagatee' here"),
+        ({"graph.propagate": "none", "graph.propagate.k": 4}, "graph.propagate.k: there is no such field"),
+        ({"graph.propagate.k": 5000}, "graph.propagate.k: 5000 is outside its limit: >= 1 and <= 1024"),
+        ({"seed.x": 1}, "seed.x: seed is a single value, it has no field 'x'"),
+        ({"graph.propagate.kind": "gnn"}, "graph.propagate.kind: there is no field 'kind' here"),
+        ({"centre": 1}, "centre: 1 is not true or false"),
+        ({"graph.memory.capacity": 32}, "graph.memory.capacity: C = 32 is below its limit: adapt.batch = 64"),
+    ],
+)
+def test_what_configure_refuses(edits: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        configure(TINY, edits)
+    assert caught.value.problems[0].startswith(problem)
+
+
+# The starting point
+
+
+def test_the_config_itself_is_a_starting_point() -> None:
+    space = load_space().check(TINY, PLENTY)[0]
+    params = space.start(TINY)
+    assert params == {
+        "graph.propagate.k": 5,
+        "distill.matching.delta": 0.8,
+        "graph.memory.capacity": 11,
+        "distill.teacher.m": pytest.approx(0.01),
+    }
+    assert space.configure(TINY, params) == TINY
+
+
+def test_only_paths_that_apply_and_lie_inside_are_in_the_starting_point() -> None:
+    config = apply(TINY, {"graph.propagate": Gnn(k=60, conv="sage")})
+    assert checked(CONDITIONAL, config).start(config) == {"graph.propagate": "gnn", "graph.propagate.conv": "sage"}
+    assert checked(CONDITIONAL).start(TINY) == {"graph.propagate": "diffusion", "graph.propagate.k": 5}
+    assert checked("graph.propagate.k: {int: [6, 50]}").start(TINY) is None
+
+
+def test_optuna_takes_the_starting_point_as_it_is() -> None:
+    space = checked(CONDITIONAL + "distill.teacher.m: {one_minus: [1.0e-4, 1.0e-2]}")
+    start = space.start(TINY)
+    assert start is not None
+    study = optuna.create_study()
+    study.enqueue_trial(start)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # Optuna takes what is outside too, and only warns
+        assert space.suggest(study.ask()) == start
+
+
+# The capacity of the banks
+
+
+@pytest.mark.parametrize("limit", [256, 257, 511, 512, 3000, 65_535, 65_536, 10**6])
+def test_capacity_is_capped_by_the_data(limit: int) -> None:
+    space, notes = load_space().check(TINY, limit)
+    powers = [2**e for e in range(8, 17) if 2**e <= limit]
+    drawn = {space.edits(d)["graph.memory.capacity"] for d in samples(space, 400)}
+    assert drawn == set(powers)
+    cap = f"graph.memory.capacity: up to {powers[-1]}, not 65536: the largest power of two in {limit} entries"
+    assert notes == ([] if powers[-1] == 65_536 else [cap])
+
+
+@pytest.mark.parametrize(("batch", "low"), [(2, 16), (64, 64), (65, 128)])
+def test_capacity_is_no_less_than_a_batch(batch: int, low: int) -> None:
+    config = apply(TINY, {} if batch == 64 else {"adapt.batch": batch})
+    space, notes = read_space("graph.memory.capacity: {powers_of_two: [16, 1024]}").check(config, PLENTY)
+    assert space.encode() == {"graph.memory.capacity": {"powers_of_two": [low, 1024]}}
+    assert notes == ([] if low == 16 else [f"graph.memory.capacity: from {low}, not 16: adapt.batch is {batch}"])
+
+
+def test_no_capacity_may_be_left() -> None:
+    assert problems_of("graph.memory.capacity: {powers_of_two: [256, 1024]}", limit=255) == [
+        "graph.memory.capacity: powers of two from 256 to 1024, of which none lies between adapt.batch = 64 and the "
+        "255 entries that the datasets have"
+    ]
+
+
+def test_capacity_as_whole_numbers_is_capped_too() -> None:
+    space = checked("graph.memory.capacity: {int: [10, 9999]}", limit=700)
+    assert space.encode() == {"graph.memory.capacity": {"int": [64, 700]}}
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        ("3", "a: 3 is not a mapping such as {int: [2, 50]}"),
+        ("{}", "a: nothing is given; give one of int, float, one_minus, powers_of_two, choice"),
+        ("{int: [1, 2], float: [1, 2]}", "a: int and float is given; give one of"),
+        (
+            "{int: [1, 2], step: 1}",
+            "a: there is no key 'step' here; the keys are int, float, one_minus, powers_of_two,",
+        ),
+        ("{int: [2, 1]}", "a.int: [2, 1] is outside its limit: low < high"),
+        ("{int: [2, 2]}", "a.int: [2, 2] is outside its limit: low < high"),
+        ("{int: [1.5, 2]}", "a.int: [1.5, 2] is outside its limit: [low, high], two whole numbers"),
+        ("{int: [true, 2]}", "a.int: [True, 2] is outside its limit: [low, high], two whole numbers"),
+        ("{int: [0, 2], log: true}", "a.int: [0, 2] is outside its limit: low > 0 with log"),
+        ("{int: 5}", "a.int: 5 is outside its limit: [low, high], two whole numbers"),
+        ("{float: [0, .inf]}", "a.float: [0, inf] is outside its limit: [low, high], two numbers"),
+        ("{float: [.nan, 1]}", "a.float: [nan, 1] is outside its limit: [low, high], two numbers"),
+        ("{float: [-1, 1], log: true}", "a.float: [-1, 1] is outside its limit: low > 0 with log"),
+        ("{one_minus: [0, 0.1], log: true}", "a.one_minus: [0, 0.1] is outside its limit: low > 0 with log"),
+        ("{powers_of_two: [3, 8]}", "a.powers_of_two: [3, 8] is outside its limit: [low, high], two powers of two"),
+        ("{powers_of_two: [0, 8]}", "a.powers_of_two: [0, 8] is outside its limit: [low, high], two powers of two"),
+        ("{powers_of_two: [2, 8], log: true}", "a.log: True is outside its limit: true or false, with int, float, one"),
+        ("{float: [1, 2], log: 1}", "a.log: 1 is outside its limit: true or false, with int, float, one_minus"),
+        ("{choice: [x]}", "a.choice: ['x'] is outside its limit: a list of two values or more"),
+        ("{choice: x}", "a.choice: 'x' is outside its limit: a list of two values or more"),
+        ("{choice: [x, x]}", "a.choice: 'x' is outside its limit: different from the others"),
+        ("{choice: [1, true]}", "a.choice: True is outside its limit: different from the others"),
+        (
+            "{choice: [{k: 1, j: 2}, {j: 2, k: 1}]}",
+            "a.choice: {'j': 2, 'k': 1} is outside its limit: different from the",
+        ),
+        ("{choice: [[1], 2]}", "a.choice: [1] is outside its limit: a text, a number, true, false, null or a mapping"),
+        ("{choice: [.nan, 2]}", "a.choice: nan is outside its limit: a text, a number, true, false, null or a mapping"),
+        ("{int: [1, 2], when: [b]}", "a.when: ['b'] is not a mapping such as {graph.propagate: [gnn, diffusion]}"),
+        ("{int: [1, 2], when: {b: gnn}}", "a.when.b: 'gnn' is outside its limit: a list of values (of a component: of"),
+        (
+            "{int: [1, 2], when: {b: []}}",
+            "a.when.b: [] is outside its limit: a list of values (of a component: of kinds)",
+        ),
+        ("{int: [1, 2], when: {a: [1]}}", "a.when: it waits for itself, by way of a"),
+    ],
+)
+def test_refused_yaml(spec: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_space(f"a: {spec}")
+    (line,) = caught.value.problems
+    assert line.startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "None is not a mapping of config paths"),
+        ("[a]", "['a'] is not a mapping of config paths"),
+        ("{}", "{} is not a mapping of config paths"),
+        ("1: {int: [1, 2]}", "{1: {'int': [1, 2]}} is not a mapping of config paths"),
+        ("a: [", "not YAML (while parsing a flow node)"),
+        ("a: {int: [1, 2]}\na: {int: [1, 3]}", "a: given twice"),
+        (
+            "a: {int: [1, 2], when: {b: [1]}}\nb: {int: [1, 2], when: {a: [1]}}",
+            "a.when: it waits for itself, by way of b",
+        ),
+    ],
+)
+def test_refused_texts(text: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_space(text)
+    assert caught.value.problems[0] == problem
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        (
+            "graph.propagate.k: {int: [0, 5000]}\nadapt.lr: {float: [0.1, 2]}",
+            [
+                "graph.propagate.k: 0 is outside its limit: >= 1 and <= 1024",
+                "graph.propagate.k: 5000 is outside its limit: >= 1 and <= 1024",
+                "adapt.lr: 2.0 is outside its limit: > 0 and <= 1",
+            ],
+        ),
+        (
+            "graph.propagate.k: {float: [2, 3]}",
+            ["graph.propagate.k: 2.0 is not a whole number", "graph.propagate.k: 3.0 is not a whole number"],
+        ),
+        ("centre: {int: [0, 1]}", ["centre: 0 is not true or false", "centre: 1 is not true or false"]),
+        ("distill.teacher.m: {one_minus: [0, 0.5]}", ["distill.teacher.m: 1.0 is outside its limit: >= 0 and < 1"]),
+        (
+            "graph.propagate: {choice: [gnn, gcn]}",
+            ["graph.propagate: 'gcn' is no kind of it; the kinds are gnn, diffusion, none"],
+        ),
+        (
+            "graph.propagate: {choice: [{kind: gnn, kk: 1}, none]}",
+            ["graph.propagate.kk: there is no such field; " + GNN_FIELDS],
+        ),
+        (
+            "seed: {int: [1, 2], when: {graph.propagate: [gnm]}}",
+            ["seed.when: graph.propagate: 'gnm' is no kind of it; the kinds are gnn, diffusion, none"],
+        ),
+        ("seed: {int: [1, 2], when: {graph.memory: [x]}}", ["seed.when: graph.memory: 'x' is not a mapping of fields"]),
+        (
+            "seed: {int: [1, 2], when: {adapt.batch: [0]}}",
+            ["seed.when: adapt.batch: 0 is outside its limit: >= 2 and <= 65536"],
+        ),
+        (
+            "seed: {int: [1, 2], when: {graph.propagate: [gnn]}}\ngraph.propagate: {choice: [diffusion, none]}",
+            ["seed.when.graph.propagate: 'gnn' is outside what is searched: one of diffusion, none"],
+        ),
+        (
+            "seed: {int: [1, 2], when: {adapt.lr: [0.1]}}\nadapt.lr: {float: [0.1, 0.2]}",
+            ["seed.when.adapt.lr: it is searched over a range of numbers, and a condition needs single values"],
+        ),
+        (
+            "seed: {int: [1, 2], when: {graph.propagate.layers: [2]}}\ngraph.propagate: {choice: [diffusion, gnn]}",
+            ["seed.when.graph.propagate.layers: graph.propagate, which it is inside, is searched; name that instead"],
+        ),
+        (
+            "adapt.evaluations: {int: [1, 2], when: {graph.propagate: [none]}}",
+            ["adapt.evaluations: not searched, as graph.propagate is diffusion", "nothing is left to search"],
+        ),
+    ],
+)
+def test_what_does_not_fit_the_config_is_refused(text: str, problems: list[str]) -> None:
+    assert problems_of(text) == problems
+
+
+def test_an_end_that_fits_some_combinations_is_kept_and_noted() -> None:
+    text = "adapt.batch: {powers_of_two: [16, 256]}\ngraph.memory.capacity: {powers_of_two: [64, 1024]}"
+    space, notes = read_space(text).check(TINY, PLENTY)
+    assert notes == [
+        "combinations like this one are refused, and drawn again: graph.memory.capacity: C = 64 is below its limit: "
+        "adapt.batch = 256"
+    ]
+    for batch, capacity in itertools.product(range(4, 9), range(6, 11)):
+        params = {"adapt.batch": batch, "graph.memory.capacity": capacity}
+        if capacity >= batch:
+            assert space.configure(TINY, params).adapt.batch == 2**batch
+        else:
+            with pytest.raises(ConfigError):
+                space.configure(TINY, params)
+
+
+def test_a_space_file(tmp_path: Path) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_text(CONDITIONAL)
+    assert load_space(file) == read_space(CONDITIONAL)
+    file.write_text("a: 3\nb: 4")
+    with pytest.raises(ConfigError) as caught:
+        load_space(file)
+    assert [p.split(": ")[:2] for p in caught.value.problems] == [[str(file), "a"], [str(file), "b"]]
+    with pytest.raises(InputError, match=r"--space: .*nowhere.yaml cannot be read"):
+        load_space(tmp_path / "nowhere.yaml")
+
+
+def test_a_space_survives_its_own_yaml() -> None:
+    for space in (read_space(CONDITIONAL), load_space()):
+        assert read_space(yaml.safe_dump(space.encode(), sort_keys=False)) == space
+
+
+def test_descriptions_name_path_range_and_condition() -> None:
+    assert load_space().describe() == [
+        "graph.propagate.k: whole numbers from 2 to 50, by their logarithm, where graph.propagate is gnn or diffusion",
+        "distill.matching.delta: from 0.3 to 0.95, where distill.matching is cross",
+        "graph.memory.capacity: powers of two from 256 to 65536",
+        "distill.teacher.m: 1 - it from 0.0001 to 0.1, by its logarithm, where distill.teacher is ema",
+    ]

@@ -1,0 +1,303 @@
+"""Storages, samplers and who may go on with a study."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+import threading
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import optuna
+import pytest
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState, create_trial
+
+from gckd.config import apply, encode, preset
+from gckd.errors import InputError
+from tune import storage as storage_module
+from tune.storage import open_storage
+from tune.study import OWNER, REFUSED, SAMPLERS, TWIN, claim, counts, make_sampler, open_study
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from optuna import Study
+    from optuna.storages import BaseStorage
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+ATTRS = {"base": encode(preset("tiny")), "space": {"seed": {"int": [0, 9]}}, "select": "default", "revision": "a1"}
+
+
+def opened(folder: Path, uri: str | None = None, **changes: Any) -> Study:
+    given: dict[str, Any] = {"name": "s", "directions": ["maximize"], "attrs": ATTRS, "points": [], **changes}
+    return open_study(open_storage(uri, folder), sampler=make_sampler("random", 0), **given)
+
+
+def refusal(uri: str, folder: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        open_storage(uri, folder)
+    return str(caught.value)
+
+
+# Storages
+
+
+@pytest.fixture(params=[None, "journal:{}/j.log", "sqlite:///{}/s.db"])
+def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
+    return request.param and str(request.param).format(tmp_path)
+
+
+def test_what_one_process_writes_another_reads(uri: str | None, tmp_path: Path) -> None:
+    opened(tmp_path, uri).enqueue_trial({"x": 3})
+    (trial,) = opened(tmp_path, uri).trials
+    assert (trial.state, trial.system_attrs) == (TrialState.WAITING, {"fixed_params": {"x": 3}})
+
+
+def test_a_storage_can_be_pickled(uri: str | None, tmp_path: Path) -> None:
+    kept: BaseStorage = pickle.loads(pickle.dumps(open_storage(uri, tmp_path)))
+    opened(tmp_path, uri).enqueue_trial({"x": 3})
+    assert len(optuna.load_study(storage=kept, study_name="s").trials) == 1
+
+
+def test_the_default_is_a_journal_in_the_folder(tmp_path: Path) -> None:
+    opened(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["study.journal"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("study", "--storage: 'study' is neither journal:PATH nor the URL of a database (sqlite:///study.db)"),
+        ("journal:{}/no/j.log", "--storage: {}/no/j.log cannot be written (No such file or directory)"),
+        ("journal:{}", "--storage: {} cannot be written (Is a directory)"),
+        ("sqlite:///{}/no/s.db", "--storage: sqlite:///{}/no/s.db: unable to open database file"),
+        ("nosuch://host/name", "--storage: nosuch://host/name: Can't load plugin: sqlalchemy.dialects:nosuch"),
+        ("postgresql://host:x/name", "--storage: 'postgresql://host:x/name' is not the URL of a database"),
+    ],
+)
+def test_refused_storages(given: str, message: str, tmp_path: Path) -> None:
+    assert refusal(given.format(tmp_path), tmp_path) == message.format(tmp_path)
+
+
+def test_a_missing_driver_is_one_line_without_the_password(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    message = refusal("postgresql+psycopg://me:secret@127.0.0.1/name", tmp_path)
+    assert message.startswith("--storage: postgresql+psycopg://me:***@127.0.0.1/name: its driver is not installed (")
+    assert "secret" not in message and "\n" not in message
+
+
+def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    pytest.importorskip("psycopg")
+    message = refusal("postgresql+psycopg://me@127.0.0.1:1/name", tmp_path)  # nothing listens at port 1
+    assert message.startswith("--storage: postgresql+psycopg://me@127.0.0.1:1/name: ")
+    assert "refused" in message and "\n" not in message
+
+
+@pytest.mark.parametrize("content", ["a text of mine\nand more", '{"op_code":', "{}\n"])
+def test_another_file_is_not_taken_for_a_journal(content: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine"
+    file.write_text(content)
+    if content == '{"op_code":':  # what a process that was killed in its very first line leaves
+        open_storage(f"journal:{file}", tmp_path)
+        return
+    assert refusal(f"journal:{file}", tmp_path) == f"--storage: {file} is not a journal of Optuna"
+    assert file.read_text() == content
+
+
+@pytest.mark.parametrize("cut", [1, 10, 60])
+def test_a_line_that_was_cut_off_is_overcome(cut: int, tmp_path: Path) -> None:
+    study = opened(tmp_path)
+    for number in range(3):
+        study.enqueue_trial({"x": number})
+    file = tmp_path / "study.journal"
+    torn = file.read_bytes()[:-cut]
+
+    file.write_bytes(torn)
+    theirs = JournalFileBackend(str(file))
+    theirs.append_logs([{"op_code": 2}])
+    theirs.append_logs([{"op_code": 2}])
+    with pytest.raises(json.JSONDecodeError):  # the trap: Optuna reads nothing of it ever after
+        JournalStorage(theirs)
+
+    file.write_bytes(torn)
+    ours = opened(tmp_path)
+    ours.enqueue_trial({"x": 3})
+    queued = [trial.system_attrs["fixed_params"]["x"] for trial in opened(tmp_path).trials]
+    assert queued == [0, 1, 3]
+
+
+@pytest.mark.slow
+def test_the_lock_of_a_dead_process_does_not_hold_for_ever(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(storage_module, "_GRACE_S", 3)
+    opened(tmp_path)
+    (tmp_path / "study.journal.lock").touch()
+    opened(tmp_path).enqueue_trial({"x": 1})
+    assert len(opened(tmp_path).trials) == 1
+
+
+# Samplers
+
+
+def drawn(sampler: BaseSampler, folder: Path, count: int, name: str = "s") -> list[float]:
+    """What a process draws that opens the study, runs some trials and ends."""
+    study = optuna.create_study(
+        storage=open_storage(None, folder), study_name=name, sampler=sampler, load_if_exists=True, direction="maximize"
+    )
+    for _ in range(count):
+        trial = study.ask()
+        study.tell(trial, -((trial.suggest_float("x", 0, 1) - 0.3) ** 2))
+    return [trial.params["x"] for trial in study.trials]
+
+
+def test_a_resumed_search_does_not_draw_its_first_configurations_again(tmp_path: Path) -> None:
+    drawn(RandomSampler(seed=0), tmp_path, 3, "theirs")
+    theirs = drawn(RandomSampler(seed=0), tmp_path, 3, "theirs")
+    assert theirs[:3] == theirs[3:]  # the trap
+    drawn(make_sampler("random", 0), tmp_path, 3, "ours")
+    ours = drawn(make_sampler("random", 0), tmp_path, 3, "ours")
+    assert len(set(ours)) == 6
+
+
+@pytest.mark.parametrize("name", ["tpe", "gp", "random"])
+def test_an_interrupted_search_draws_what_an_uninterrupted_one_does(name: str, tmp_path: Path) -> None:
+    whole = drawn(make_sampler(name, 7), tmp_path, 14, "whole")
+    drawn(make_sampler(name, 7), tmp_path, 11, "parts")
+    assert drawn(make_sampler(name, 7), tmp_path, 3, "parts") == whole
+    assert drawn(make_sampler(name, 8), tmp_path, 1, "other")[0] != whole[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "objectives"), [("tpe", 1), ("tpe", 2), ("gp", 1), ("gp", 2), ("random", 2), ("nsga2", 2)]
+)
+def test_every_sampler_gets_past_its_random_start(name: str, objectives: int) -> None:
+    sampler = pickle.loads(pickle.dumps(make_sampler(name, 0, objectives)))
+    study = optuna.create_study(sampler=sampler, directions=["maximize"] * objectives)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(20):
+            trial = study.ask()
+            kind = trial.suggest_categorical("kind", ["a", "b"])
+            x = trial.suggest_float("x", 0, 1)
+            k = trial.suggest_int("k", 1, 64, log=True) if kind == "a" else 8
+            study.tell(trial, [-((x - 0.5) ** 2) - abs(k - 8) / 64, x][:objectives])
+    assert len({trial.params["x"] for trial in study.trials}) > 16  # a child of nsga2 may have its parent's
+    if (name, objectives) in (("tpe", 1), ("gp", 1)):
+        late = [abs(trial.params["x"] - 0.5) for trial in study.trials[12:]]
+        assert sum(late) / len(late) < 0.25  # of a random one it is 0.25
+
+
+@pytest.mark.parametrize(
+    ("name", "objectives", "message"),
+    [
+        ("cma", 1, "--sampler: 'cma' is not one of tpe, gp, random, nsga2"),
+        ("nsga2", 1, "--sampler: nsga2 is for several objectives, and there is one; take tpe, gp or random"),
+    ],
+)
+def test_refused_samplers(name: str, objectives: int, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        make_sampler(name, 0, objectives)
+    assert str(caught.value) == message
+    assert list(SAMPLERS) == ["tpe", "gp", "random", "nsga2"]
+
+
+# Studies
+
+
+def test_attrs_and_points_are_noted_once(uri: str | None, tmp_path: Path) -> None:
+    for _ in range(3):
+        study = opened(tmp_path, uri, points=[{"seed": 3}, {"seed": 4}])
+    assert {key: study.user_attrs[key] for key in ATTRS} == ATTRS
+    assert [trial.system_attrs["fixed_params"] for trial in study.trials] == [{"seed": 3}, {"seed": 4}]
+
+
+def test_another_revision_may_go_on(tmp_path: Path) -> None:
+    opened(tmp_path)
+    assert opened(tmp_path, attrs={**ATTRS, "revision": "b2"}).user_attrs["revision"] == "a1"
+
+
+def test_another_search_is_refused_with_the_fields_that_differ(tmp_path: Path) -> None:
+    opened(tmp_path)
+    base = encode(apply(preset("tiny"), {"adapt.steps": 9, "graph.propagate": "none"}))
+    with pytest.raises(InputError) as caught:
+        opened(tmp_path, attrs={**ATTRS, "base": base, "select": "bnm", "objectives": ["score"]})
+    assert str(caught.value).splitlines() == [
+        "--study: 's' was made for another search; choose another --study, or take its own:",
+        "  base.graph.propagate.kind: 'diffusion' -> 'none'",
+        "  base.graph.propagate.k: 5 -> None",
+        "  base.graph.propagate.layers: 2 -> None",
+        "  base.graph.propagate.residual: 0.4 -> None",
+        "  base.graph.propagate.temperature: 0.05 -> None",
+        "  base.adapt.steps: 80 -> 9",
+        "  select: 'default' -> 'bnm'",
+        "  objectives: None -> ['score']",
+    ]
+
+
+@pytest.mark.parametrize("directions", [["minimize"], ["maximize", "minimize"]])
+def test_other_directions_are_refused(directions: list[str], tmp_path: Path) -> None:
+    opened(tmp_path)
+    plain = optuna.create_study(
+        storage=open_storage(None, tmp_path), study_name="s", directions=directions, load_if_exists=True
+    )
+    assert len(plain.directions) == 1  # the trap: Optuna gives the study as it is
+    with pytest.raises(InputError) as caught:
+        opened(tmp_path, directions=directions)
+    text = f"its directions are maximize, and this search has {', '.join(directions)}"
+    assert str(caught.value) == f"--study: 's' was made for another search: {text}"
+
+
+def test_of_several_that_open_a_study_at_once_one_prepares_it(uri: str | None, tmp_path: Path) -> None:
+    opened(tmp_path, uri, name="other")  # so that the tables are there
+    gate, failures = threading.Barrier(4), []
+
+    def search(number: int) -> None:
+        storage = open_storage(uri, tmp_path)
+        gate.wait()
+        attrs = {**ATTRS, "select": f"score {number}"}
+        try:
+            open_study(storage, "s", make_sampler("random", 0), ["maximize"], attrs, [{"seed": number}, {"seed": 9}])
+        except InputError as error:
+            failures.append(str(error))
+
+    threads = [threading.Thread(target=search, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    study = optuna.load_study(storage=open_storage(uri, tmp_path), study_name="s")
+    winner = int(study.user_attrs["select"].split()[1])
+    assert [trial.system_attrs["fixed_params"] for trial in study.trials] == [{"seed": winner}, {"seed": 9}]
+    assert sorted(line.splitlines()[1] for line in failures) == sorted(
+        f"  select: 'score {winner}' -> 'score {n}'" for n in range(4) if n != winner
+    )
+
+
+def test_what_a_dead_maker_left_undone_is_done(tmp_path: Path) -> None:
+    study = optuna.create_study(storage=open_storage(None, tmp_path), study_name="s", direction="maximize")
+    study.set_user_attr("base", ATTRS["base"])
+    study.enqueue_trial({"seed": 3})
+    claim(study, ATTRS, [{"seed": 3}, {"seed": 4}], wait_s=0.0)
+    assert {key: study.user_attrs[key] for key in ATTRS} == ATTRS
+    assert [trial.system_attrs["fixed_params"] for trial in study.trials] == [{"seed": 3}, {"seed": 4}]
+
+
+@pytest.mark.parametrize(
+    ("state", "attrs", "counted"),
+    [
+        (TrialState.COMPLETE, {}, True),
+        (TrialState.PRUNED, {}, True),
+        (TrialState.FAIL, {}, True),
+        (TrialState.RUNNING, {OWNER: "x"}, True),
+        (TrialState.RUNNING, {}, False),
+        (TrialState.WAITING, {}, False),
+        (TrialState.COMPLETE, {TWIN: 0}, False),
+        (TrialState.FAIL, {REFUSED: True}, False),
+    ],
+)
+def test_what_counts_towards_the_number_wanted(state: TrialState, attrs: dict[str, Any], counted: bool) -> None:
+    value = 1.0 if state == TrialState.COMPLETE else None
+    assert counts(create_trial(state=state, value=value, user_attrs=attrs)) is counted

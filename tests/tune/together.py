@@ -1,0 +1,83 @@
+"""Searches of their own processes on one study at once, and what must be so afterwards."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import optuna
+from optuna.trial import TrialState
+
+from tests.tune.worker import EPOCHS
+from tune.storage import open_storage
+from tune.study import OWNER, counts
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+_WORKER = Path(__file__).with_name("worker.py")
+
+
+def start(uri: str, name: str, owner: str, budget: int, *die_after: int) -> subprocess.Popen[str]:
+    words = [sys.executable, str(_WORKER), uri, name, owner, *map(str, (budget, *die_after))]
+    return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def go(*searches: subprocess.Popen[str]) -> None:
+    """Lets searches begin together, once all have opened their study."""
+    for search in searches:
+        assert search.stdout is not None and search.stdout.readline() == "ready\n"
+    for search in searches:
+        assert search.stdin is not None
+        search.stdin.write("\n")
+        search.stdin.flush()
+
+
+def told(search: subprocess.Popen[str]) -> list[int]:
+    """Numbers of the trials that a search told, once it has ended."""
+    return [int(line) for line in search.communicate(timeout=120)[0].split()]
+
+
+def trials(uri: str, name: str) -> list[FrozenTrial]:
+    return optuna.load_study(storage=open_storage(uri, Path()), study_name=name).trials
+
+
+def check_two_at_once(uri: str, name: str) -> None:
+    """The total is met exactly, every trial was told by its owner alone, and the starting point was queued once."""
+    one, two = start(uri, name, "one", 24), start(uri, name, "two", 24)
+    go(one, two)
+    numbers = {"one": told(one), "two": told(two)}
+    assert (one.returncode, two.returncode) == (0, 0)
+    found = trials(uri, name)
+    by_owner = {o: [t.number for t in found if t.user_attrs[OWNER] == o and counts(t)] for o in numbers}
+    assert {o: sorted(n) for o, n in numbers.items()} == by_owner
+    assert [t.number for t in found] == list(range(len(found)))
+    assert sum(map(counts, found)) == 24
+    assert [t.number for t in found if "fixed_params" in t.system_attrs] == [0]
+    for trial in filter(counts, found):
+        assert trial.state == TrialState.COMPLETE
+        assert set(trial.intermediate_values) == set(range(1, EPOCHS + 1))
+        assert trial.value == max(trial.intermediate_values.values()) == trial.intermediate_values[2]
+
+
+def check_kill_of_one(uri: str, name: str) -> None:
+    """A search that is killed leaves what it ran to its next process, and the other search does not touch that."""
+    victim, other = start(uri, name, "victim", 20, 2), start(uri, name, "other", 20)
+    go(victim, other)
+    before = told(victim)
+    told(other)
+    assert (victim.returncode, other.returncode) == (-signal.SIGKILL, 0)
+    left = {t.number: t.params for t in trials(uri, name) if t.state == TrialState.RUNNING}
+    assert left  # it had two at a time
+    assert {t.user_attrs[OWNER] for t in trials(uri, name) if t.state == TrialState.RUNNING} == {"victim"}
+    again = start(uri, name, "victim", 20)
+    go(again)
+    assert sorted(told(again)) == sorted(left)
+    found = trials(uri, name)
+    assert {number: found[number].params for number in left} == left
+    assert {t.state for t in found if counts(t)} == {TrialState.COMPLETE}
+    assert sum(map(counts, found)) == 20
+    assert not set(before) & set(left)

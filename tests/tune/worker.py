@@ -1,0 +1,86 @@
+"""A search of its own process, without Ray: `python worker.py URI STUDY OWNER BUDGET [DIE_AFTER]`.
+
+Plays Tune over a Bridge: two trials at a time, three epochs each, the value a function of the edits alone. It says
+`ready` and begins when it reads a line; then it prints the numbers of the trials that it tells, one a line. After
+DIE_AFTER of them it kills itself, with trials running.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import optuna
+
+from gckd.config import encode, preset
+from tune.searcher import Bridge
+from tune.space.space import load_space
+from tune.storage import open_storage
+from tune.study import make_sampler, open_study
+
+EPOCHS = 3
+
+
+def score(edits: dict[str, Any], epoch: int) -> float:
+    """Best at the second epoch."""
+    k, delta = edits["graph.propagate.k"], edits["distill.matching.delta"]
+    return -abs(k - 10) / 10 - abs(delta - 0.6) - abs(epoch - 2)
+
+
+def open_bridge(uri: str, name: str, owner: str, budget: int) -> Bridge:
+    base = preset("tiny")
+    space, _ = load_space().check(base, 4096)
+    start = space.start(base)
+    study = open_study(
+        open_storage(uri, Path()),
+        name,
+        make_sampler("tpe", 0),
+        ["maximize"],
+        {"base": encode(base), "space": space.encode(), "select": "default", "revision": owner},
+        [start] if start else [],
+    )
+    return Bridge(study, space, base, owner=owner, budget=budget, folder=owner, objectives={"score": "max"})
+
+
+def say(what: object) -> None:
+    sys.stdout.write(f"{what}\n")
+    sys.stdout.flush()
+
+
+def main(uri: str, name: str, owner: str, budget: str, die_after: str = "1000000") -> None:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    bridge = open_bridge(uri, name, owner, int(budget))
+    say("ready")
+    sys.stdin.readline()
+    running: list[tuple[str, dict[str, Any]]] = []
+    told = asked = 0
+    more = True
+    while more or running:
+        while more and len(running) < 2:
+            config: Any = bridge.suggest(f"{owner}-{asked}")
+            more = config != "FINISHED"
+            if more:
+                running.append((f"{owner}-{asked}", config))
+                asked += 1
+        if not running:
+            break
+        trial_id, config = running.pop(0)
+        for epoch in range(1, EPOCHS + 1):
+            last = epoch == EPOCHS
+            result = {"epoch": epoch, "score": score(config["edits"], epoch), "seconds": 0.1 * epoch, "done_all": last}
+            if not last:
+                bridge.on_trial_result(trial_id, result)
+        bridge.on_trial_complete(trial_id, result)
+        say(config["number"])
+        told += 1
+        if told == int(die_after):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

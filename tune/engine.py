@@ -1,0 +1,153 @@
+"""A search on a connected Ray: source models first, trials through Tune, then the audit."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gckd.dist import trial as work
+from gckd.dist.board import Board
+from gckd.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from optuna import Study
+    from ray.tune import Callback
+
+    from gckd.dist.display import Display
+    from gckd.dist.interrupt import Interruption
+    from gckd.train.trial import SourceModel
+    from tune.space.space import Space
+
+SCORE = "score"
+SCHEDULERS = ("asha", "none")
+REDUCTION = 3  # ASHA: of the trials at a rung, the best third goes on
+OBJECTIVES = {SCORE: "max", "seconds": "min", "memory_gib": "min"}
+_SECONDS_BETWEEN_LOOKS = 0.5
+_ATTEMPTS = 3  # of a trial whose worker or node dies; it goes on from its checkpoint
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a search is run. Counts are of trials, workers a trial, CPU threads and GPUs a worker."""
+
+    trials: int
+    concurrent: int
+    workers: int
+    threads: int
+    gpus: float
+    scheduler: str
+    objectives: Sequence[str]
+    seeds: Sequence[int]
+
+
+class Engine:
+    """One search, from source models to its last trial."""
+
+    def __init__(
+        self, ray: Any, interruption: Interruption, plan: Plan, search: work.Search, folder: Path, display: Display
+    ) -> None:
+        """search: without `start`, which `source_models` finds."""
+        self._ray, self._interruption, self._display = ray, interruption, display
+        self._plan, self._folder = plan, folder
+        self._board = ray.remote(num_cpus=0)(Board).remote([])
+        self.search = dataclasses.replace(search, board=self._board)
+
+    def source_models(self) -> list[SourceModel]:
+        """Trains the source model of every seed unless the cache has it; in the order of the seeds."""
+        seeds = self._plan.seeds
+        found: list[SourceModel] = self.each(work.source_model, [(self.search, seed) for seed in seeds])
+        for seed in seeds:
+            self._board.end.remote((work.SOURCE_MODEL, seed))
+        start = {seed: model.scores for seed, model in zip(seeds, found, strict=True)}
+        self.search = dataclasses.replace(self.search, start=start)
+        return found
+
+    def trials(self, study: Study, space: Space, owner: str) -> str:
+        """Runs trials until the study has as many as planned; why it ended."""
+        from ray import tune
+        from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
+
+        from tune.failures import Failures
+        from tune.scheduler import make_scheduler
+        from tune.searcher import Bridge
+
+        # What Tune prints and logs, the display and the report say better; its own SIGINT handler would swallow Ctrl-C.
+        os.environ.update(RAY_AIR_NEW_OUTPUT="0", TUNE_DISABLE_SIGINT_HANDLER="1")
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+        plan, failures = self._plan, Failures()
+        objectives = {name: OBJECTIVES[name] for name in plan.objectives}
+        first, mode = next(iter(objectives.items()))
+        epochs = self.search.base.adapt.evaluations
+        bridge = Bridge(
+            study,
+            space,
+            self.search.base,
+            owner=owner,
+            budget=plan.trials,
+            folder=str(self._folder),
+            objectives=objectives,
+            seeds=plan.seeds,
+            why=failures,
+        )
+        Tuner(
+            self._trainable(tune),
+            tune_config=TuneConfig(
+                search_alg=bridge,
+                scheduler=make_scheduler(plan.scheduler, study, first, mode, epochs),
+                num_samples=-1,
+                max_concurrent_trials=plan.concurrent,
+                reuse_actors=plan.workers == 1,
+            ),
+            run_config=RunConfig(
+                # A new name each time: what is to be kept is in the study and in the trials' checkpoints.
+                name=time.strftime("%Y%m%d-%H%M%S-") + uuid.uuid4().hex[:4],
+                storage_path=str(self._folder / "tune"),
+                failure_config=FailureConfig(max_failures=_ATTEMPTS - 1),
+                checkpoint_config=CheckpointConfig(checkpoint_at_end=False),  # trials keep their own
+                callbacks=[failures, self._watch()],
+                verbose=0,
+            ),
+        ).fit()
+        return bridge.ended
+
+    def _trainable(self, tune: Any) -> Any:
+        from gckd.dist.trainable import Alone, nested_resources, together
+
+        plan = self._plan
+        if plan.workers == 1:
+            alone = tune.with_parameters(Alone, search=self.search)
+            return tune.with_resources(alone, {"cpu": plan.threads, "gpu": plan.gpus})
+        given = {"search": self.search, "workers": plan.workers, "gpu": plan.gpus > 0}
+        several = tune.with_parameters(together, **given, storage=str(self._folder / "train"))
+        return tune.with_resources(several, nested_resources())
+
+    def _watch(self) -> Callback:
+        from tune.progress import Watch
+
+        return Watch(self._ray, self._board, self._display, self._interruption)
+
+    def each(self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """What a function of `gckd.dist` returns for each tuple of arguments, as Ray tasks.
+
+        Raises:
+            InputError: one of them did.
+        """
+        task = self._ray.remote(num_cpus=self._plan.threads, num_gpus=self._plan.gpus, max_retries=1)(function)
+        waiting = refs = [task.remote(*given) for given in arguments]
+        while waiting:
+            _, waiting = self._ray.wait(waiting, timeout=_SECONDS_BETWEEN_LOOKS)
+            self._interruption.check()
+            self._display.show(self._ray.get(self._board.snapshot.remote()))
+        try:
+            found: list[Any] = self._ray.get(refs)
+        except self._ray.exceptions.RayTaskError as error:
+            raise error.cause if isinstance(error.cause, InputError) else error from None
+        return found

@@ -1,0 +1,66 @@
+"""Everything about the cluster that can be refused is refused here, in seconds, before the first trial."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from gckd.dist.nodes import Needs, node_problems
+from gckd.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gckd.config import Config
+
+RAY = "2.60."  # several workarounds are for exactly this line
+_SECONDS = 60
+
+
+def check_cluster(ray: Any, config: Config, folder: Path, cache: Path, workers: int, cpus: float, gpus: float) -> None:
+    """Refuses a cluster on which no trial could run.
+
+    Args:
+        cpus, gpus: of one worker.
+
+    Raises:
+        InputError: another version of Ray, too few resources for one trial, or a node that does not see the output
+            folder, the cache or the data; one line a problem.
+    """
+    if not ray.__version__.startswith(RAY):
+        raise InputError(f"ray: {ray.__version__} is outside its limit: {RAY}*")
+    there = ray.cluster_resources()
+    problems = [
+        f"--{option}: a trial needs {need:g} {what}, and the cluster has {there.get(what, 0):g}"
+        for option, what, need in (("threads", "CPU", cpus * workers), ("gpus-per-trial", "GPU", gpus * workers))
+        if need > there.get(what, 0)
+    ]
+    problems += _nodes(ray, Needs(str(folder), str(cache), (config.data.source, config.data.target)))
+    if problems:
+        raise InputError("\n".join(problems))
+
+
+def _nodes(ray: Any, needs: Needs) -> list[str]:
+    """What each node lacks; the token shows that the folder is the same one there."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    token = f".seen-{uuid.uuid4().hex}"
+    (folder_token := needs.folder_path / token).touch()
+    try:
+        task = ray.remote(num_cpus=0)(node_problems)
+        asked = {
+            node["NodeManagerAddress"]: task.options(
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            ).remote(needs, token)
+            for node in ray.nodes()
+            if node["Alive"]
+        }
+        found = []
+        for name, ref in asked.items():
+            try:
+                found += [f"node {name}: {problem}" for problem in ray.get(ref, timeout=_SECONDS)]
+            except ray.exceptions.RayError as error:
+                found.append(f"node {name}: gckd cannot run there ({str(error).strip().splitlines()[-1]})")
+        return found
+    finally:
+        folder_token.unlink(missing_ok=True)

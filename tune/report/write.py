@@ -1,0 +1,87 @@
+"""What comes out of a search, all of it from its study: trials.parquet, best.yaml, pictures and report.html."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jinja2
+import optuna
+from rich.table import Table
+
+from tune.best import WITH_LABELS, best, caption, labels_used, write_best
+from tune.report.sections import Section, sections
+from tune.report.tables import top
+from tune.trials import write_trials, write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from optuna import Study
+    from rich.console import Console
+
+    from tune.best import Candidate
+
+_TOP = 5
+
+
+def write_search_report(
+    study: Study, folder: Path, console: Console, *, storage: str | None = None
+) -> Candidate | None:
+    """Writes trials.parquet, best.yaml, a PNG for each picture and report.html, and prints the best trials.
+
+    report.html is one file that needs nothing beside it: no script, no address, the pictures inside.
+
+    Args:
+        folder: where to; the files of an older report are replaced.
+        storage: as --storage was given, for the line that opens the study; a password in it is left out.
+
+    Returns:
+        the chosen trial; None where there is none, and then there is no best.yaml.
+
+    Raises:
+        ConfigError: the study was made by code whose config had other fields.
+    """
+    study = _snapshot(study)
+    write_trials(study, folder / "trials.parquet")
+    write_best(study, folder)
+    chosen = best(study)
+    write_whole(folder / "report.html", _page(study, sections(study, chosen, folder, storage)).encode())
+    _print(study, chosen, console)
+    return chosen
+
+
+def _snapshot(study: Study) -> Study:
+    """In memory, all trials read at once: another search may be writing to this study."""
+    copy = optuna.create_study(study_name=study.study_name, directions=study.directions)
+    for key, value in study.user_attrs.items():
+        copy.set_user_attr(key, value)
+    copy.add_trials(study.get_trials(deepcopy=False))
+    return copy
+
+
+def _page(study: Study, parts: Sequence[Section]) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )
+    mark = WITH_LABELS if labels_used(study) == WITH_LABELS else ""
+    template = environment.get_template("report.html.j2")
+    return template.render(name=study.study_name, sections=parts, caption=caption(study), mark=mark)
+
+
+def _print(study: Study, chosen: Candidate | None, console: Console) -> None:
+    if chosen is None:
+        console.print("No trial has finished that could be chosen.")
+        return
+    found = top(study, _TOP, scores=False)
+    table = Table(caption=labels_used(study), caption_justify="left")
+    for name in found.head:
+        table.add_column(name, justify="right")
+    for place, line in enumerate(found.body):
+        table.add_row(*line, style="bold" if place == found.marked else None)
+    console.print(table)
+    console.print(f"Chosen: trial {chosen.trial.number}, epoch {chosen.epoch}.", highlight=False)
+    console.print(caption(study), style="dim", highlight=False, markup=False)

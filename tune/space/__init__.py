@@ -1,0 +1,1 @@
+"""What a search varies: ranges and choices of any config path, with conditions."""
