@@ -31,6 +31,13 @@ SCHEDULERS = ("asha", "none")
 REDUCTION = 3  # ASHA: of the trials at a rung, the best third goes on
 OBJECTIVES = {SCORE: "max", "seconds": "min", "memory_gib": "min"}
 _SECONDS_BETWEEN_LOOKS = 0.5
+# What Tune prints, the display and the report say better; its own SIGINT handler would swallow Ctrl-C; and a trial that
+# gives up with its reason reports no score.
+_ENVIRONMENT = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+}
 _ATTEMPTS = 3  # of a trial whose worker or node dies; it goes on from its checkpoint
 
 
@@ -73,23 +80,20 @@ class Engine:
     def trials(self, study: Study, space: Space, owner: str) -> str:
         """Runs trials until the study has as many as planned; why it ended."""
         from ray import tune
-        from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
 
         from tune.failures import Failures
         from tune.scheduler import make_scheduler
         from tune.searcher import Bridge
 
-        # What Tune prints and logs, the display and the report say better; its own SIGINT handler would swallow Ctrl-C.
-        os.environ.update(RAY_AIR_NEW_OUTPUT="0", TUNE_DISABLE_SIGINT_HANDLER="1")
+        os.environ.update(_ENVIRONMENT)
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-        plan, failures = self._plan, Failures()
+        plan, failures, base = self._plan, Failures(), self.search.base
         objectives = {name: OBJECTIVES[name] for name in plan.objectives}
         first, mode = next(iter(objectives.items()))
-        epochs = self.search.base.adapt.evaluations
         bridge = Bridge(
             study,
             space,
-            self.search.base,
+            base,
             owner=owner,
             budget=plan.trials,
             folder=str(self._folder),
@@ -97,26 +101,28 @@ class Engine:
             seeds=plan.seeds,
             why=failures,
         )
-        Tuner(
-            self._trainable(tune),
-            tune_config=TuneConfig(
-                search_alg=bridge,
-                scheduler=make_scheduler(plan.scheduler, study, first, mode, epochs),
-                num_samples=-1,
-                max_concurrent_trials=plan.concurrent,
-                reuse_actors=plan.workers == 1,
-            ),
-            run_config=RunConfig(
-                # A new name each time: what is to be kept is in the study and in the trials' checkpoints.
-                name=time.strftime("%Y%m%d-%H%M%S-") + uuid.uuid4().hex[:4],
-                storage_path=str(self._folder / "tune"),
-                failure_config=FailureConfig(max_failures=_ATTEMPTS - 1),
-                checkpoint_config=CheckpointConfig(checkpoint_at_end=False),  # trials keep their own
-                callbacks=[failures, self._watch()],
-                verbose=0,
-            ),
-        ).fit()
+        tuned = tune.TuneConfig(
+            search_alg=bridge,
+            scheduler=make_scheduler(plan.scheduler, study, first, mode, base.adapt.evaluations),
+            num_samples=-1,
+            max_concurrent_trials=plan.concurrent,
+            reuse_actors=plan.workers == 1,
+        )
+        tune.Tuner(self._trainable(tune), tune_config=tuned, run_config=self._run_config(tune, failures)).fit()
         return bridge.ended
+
+    def _run_config(self, tune: Any, failures: Callback) -> Any:
+        from tune.progress import Watch
+
+        return tune.RunConfig(
+            # A new name each time: what is to be kept is in the study and in the trials' checkpoints.
+            name=time.strftime("%Y%m%d-%H%M%S-") + uuid.uuid4().hex[:4],
+            storage_path=str(self._folder / "tune"),
+            failure_config=tune.FailureConfig(max_failures=_ATTEMPTS - 1),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # trials keep their own
+            callbacks=[failures, Watch(self._ray, self._board, self._display, self._interruption)],
+            verbose=0,
+        )
 
     def _trainable(self, tune: Any) -> Any:
         from gckd.dist.trainable import Alone, nested_resources, together
@@ -128,11 +134,6 @@ class Engine:
         given = {"search": self.search, "workers": plan.workers, "gpu": plan.gpus > 0}
         several = tune.with_parameters(together, **given, storage=str(self._folder / "train"))
         return tune.with_resources(several, nested_resources())
-
-    def _watch(self) -> Callback:
-        from tune.progress import Watch
-
-        return Watch(self._ray, self._board, self._display, self._interruption)
 
     def each(self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
         """What a function of `gckd.dist` returns for each tuple of arguments, as Ray tasks.

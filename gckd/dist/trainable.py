@@ -1,6 +1,6 @@
 """A trial on Ray Tune: in its own reused actor, or as the several workers of a nested Ray Train run.
 
-Both drive the same function, `gckd.dist.trial.results`. Imports ray, so import this once a cluster is connected.
+Both drive the same function, `gckd.dist.trial.results_or_reason`. Imports ray, so import this once a cluster is connected.
 """
 
 from __future__ import annotations
@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import ray
 from ray import tune
 from ray.train import RunConfig, ScalingConfig
 from ray.train import report as report_to_train
 from ray.train.torch import TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from gckd.dist.trial import Search, results
+from gckd.dist.trial import Search, results_or_reason
 
 
 class Alone(tune.Trainable):
@@ -24,16 +23,16 @@ class Alone(tune.Trainable):
     def setup(self, config: dict[str, Any], search: Search | None = None) -> None:
         assert search is not None
         self._search = search
-        self._results: Iterator[dict[str, Any]] = results(search, config)
+        self._results: Iterator[dict[str, Any]] = results_or_reason(search, config)
 
     def step(self) -> dict[str, Any]:
-        """The next epoch; a trial ends with its last one."""
+        """The next epoch; a trial ends with its last one, or with the reason why it gives up."""
         found = next(self._results)
-        return {**found, "done": found["done_all"]}
+        return {**found, "done": found["done_all"] or "reason" in found}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.cleanup()
-        self._results = results(self._search, new_config)
+        self._results = results_or_reason(self._search, new_config)
         return True
 
     def cleanup(self) -> None:
@@ -54,7 +53,7 @@ def together(config: Mapping[str, Any], search: Search, workers: int, gpu: bool,
 
 
 def _worker(config: dict[str, Any]) -> None:
-    for found in results(config["search"], config["given"]):
+    for found in results_or_reason(config["search"], config["given"]):
         report_to_train(found)
 
 
@@ -62,8 +61,3 @@ def nested_resources() -> tune.PlacementGroupFactory:
     """What Tune reserves for the driver of a nested run: next to nothing; its workers ask for their own."""
     return tune.PlacementGroupFactory([{"CPU": 0.01}])
 
-
-def address() -> str:
-    """Of the running cluster, which the drivers of nested runs must be told."""
-    found: str = ray.get_runtime_context().gcs_address
-    return found

@@ -102,6 +102,16 @@ def results(search: Search, given: Mapping[str, Any]) -> Iterator[dict[str, Any]
             }
 
 
+def results_or_reason(search: Search, given: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """`results`; a trial whose config cannot be trained ends with a `reason`, for Tune would only try it again."""
+    from gckd.errors import InputError
+
+    try:
+        yield from results(search, given)
+    except (FloatingPointError, InputError) as error:
+        yield {"reason": f"{type(error).__name__}: {' '.join(str(error).split())}", "done_all": False}
+
+
 def source_model(search: Search, seed: int) -> SourceModel:
     """What the trials of a seed start from; trained now unless the cache has it."""
     import torch

@@ -13,7 +13,7 @@ from gckd.data.records import SourceBatch, TargetBatch
 from gckd.graph.memory import MemoryBank, centred
 from gckd.model.backbone import Backbone
 from gckd.train.randomness import generator
-from gckd.train.warm import BATCH, Batches, WarmStart
+from gckd.train.warm import BATCH, Embed, WarmStart
 from gckd.train.workers import gather, mine
 
 MEAN_SAMPLE = 1024  # examples behind a mean embedding
@@ -74,17 +74,23 @@ class Banks(nn.Module):
 
     def warm_start_source(self, model: Backbone, source: SourceLoader, seed: int, warm: WarmStart) -> None:
         """Fill Q_SI and Q_ST with embeddings of examples in a seeded random order, before the first step."""
-        for rows, images in _images(warm, "source-image", seed, self.source_image, model, source):
-            self.source_image.push(images, rows, source.identities_at(rows, "image"))
-        for rows, texts in _texts(warm, "source-text", seed, self.source_text, model, source):
-            self.source_text.push(texts, rows, source.identities_at(rows, "caption"))
+        images, texts = _embedders(model, source)
+        size = len(self.source_image.rows)
+        for rows, found in warm.first("source-image", seed, source.image_count, size, images):
+            self.source_image.push(found, rows, source.identities_at(rows, "image"))
+        size = len(self.source_text.rows)
+        for rows, found in warm.first("source-text", seed, source.caption_count, size, texts):
+            self.source_text.push(found, rows, source.identities_at(rows, "caption"))
 
     def warm_start_target(self, model: Backbone, target: TargetLoader, seed: int, warm: WarmStart) -> None:
         """The same for Q_TI and Q_TT, without identities."""
-        for rows, images in _images(warm, "target-image", seed, self.target_image, model, target):
-            self.target_image.push(images, rows)
-        for rows, texts in _texts(warm, "target-text", seed, self.target_text, model, target):
-            self.target_text.push(texts, rows)
+        images, texts = _embedders(model, target)
+        size = len(self.target_image.rows)
+        for rows, found in warm.first("target-image", seed, target.image_count, size, images):
+            self.target_image.push(found, rows)
+        size = len(self.target_text.rows)
+        for rows, found in warm.first("target-text", seed, target.caption_count, size, texts):
+            self.target_text.push(found, rows)
 
     def all(self) -> tuple[MemoryBank, MemoryBank, MemoryBank, MemoryBank]:
         """Q_SI, Q_ST, Q_TI, Q_TT."""
@@ -103,26 +109,12 @@ def _embed_batch(model: Backbone, batch: SourceBatch | TargetBatch) -> tuple[Ten
     return gather(images), gather(texts)
 
 
-def _images(
-    warm: WarmStart, name: str, seed: int, bank: MemoryBank, model: Backbone, loader: SourceLoader | TargetLoader
-) -> Batches:
-    """Rows and embeddings of images that fill the bank once, in batches."""
-
-    def embed(rows: Tensor) -> Tensor:
-        return embed_clean(model, images=loader.images_at(rows))[0]
-
-    return warm.first(name, seed, loader.image_count, len(bank.embeddings), embed)
-
-
-def _texts(
-    warm: WarmStart, name: str, seed: int, bank: MemoryBank, model: Backbone, loader: SourceLoader | TargetLoader
-) -> Batches:
-    """The same of captions."""
-
-    def embed(rows: Tensor) -> Tensor:
-        return embed_clean(model, tokens=loader.tokens_at(rows))[1]
-
-    return warm.first(name, seed, loader.caption_count, len(bank.embeddings), embed)
+def _embedders(model: Backbone, loader: SourceLoader | TargetLoader) -> tuple[Embed, Embed]:
+    """What makes embeddings [b, d] of rows [b] of a split: of its images, and of its captions."""
+    return (
+        lambda rows: embed_clean(model, images=loader.images_at(rows))[0],
+        lambda rows: embed_clean(model, tokens=loader.tokens_at(rows))[1],
+    )
 
 
 def train_means(model: Backbone, loader: SourceLoader | TargetLoader, centre: bool) -> tuple[Tensor, Tensor]:

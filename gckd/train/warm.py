@@ -23,6 +23,7 @@ from gckd.train.workers import agreed, rank, wait_for_all
 
 BATCH = 256  # examples per forward pass
 Batches = list[tuple[Tensor, Tensor]]  # rows [b] of a split, embeddings [b, d]
+Embed = Callable[[Tensor], Tensor]  # rows [b] of a split -> their embeddings [b, d]
 
 
 @dataclass
@@ -36,11 +37,8 @@ class WarmStart:
     folder: Path | None = None
     worth: float = 0.0  # seconds that computing them takes, whoever did it
 
-    def first(self, name: str, seed: int, rows: int, wanted: int, embed: Callable[[Tensor], Tensor]) -> Batches:
+    def first(self, name: str, seed: int, rows: int, wanted: int, embed: Embed) -> Batches:
         """The first `wanted` of `rows` examples in the seeded random order `name`.
-
-        Args:
-            embed: rows [b] of the split -> their embeddings [b, d].
 
         Returns:
             Rows and embeddings, in batches. They are computed in whole batches, so that an embedding does not depend
@@ -57,7 +55,7 @@ class WarmStart:
         return list(zip(order[:wanted].split(BATCH), found.split(BATCH), strict=True))
 
 
-def _kept(path: Path, need: Tensor, embed: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+def _kept(path: Path, need: Tensor, embed: Embed) -> dict[str, Any]:
     """What the file holds, once it holds enough; one process computes, others wait."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # Workers of one run compute together: the first of them holds the lock for all.
@@ -71,7 +69,7 @@ def _kept(path: Path, need: Tensor, embed: Callable[[Tensor], Tensor]) -> dict[s
     return held
 
 
-def _extended(held: dict[str, Any], need: Tensor, embed: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+def _extended(held: dict[str, Any], need: Tensor, embed: Embed) -> dict[str, Any]:
     begun, before = time.perf_counter(), [held["embeddings"]] if held else []
     have = sum(map(len, before))
     new = [embed(part).cpu() for part in need[have:].split(BATCH)]

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gckd.config import Config, digest
-from gckd.config.graph import NoPropagation
 from gckd.config.distill import NoTeacher
+from gckd.config.graph import NoPropagation
 from gckd.train import Progress, RunResult
 
 Report = Callable[[Progress], None]

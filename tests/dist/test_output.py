@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gckd.config.graph import Gnn
 from gckd.config import Config, ConfigError, apply, preset
+from gckd.config.graph import Gnn
 from gckd.dist.output import default_output, output_folder
 from gckd.dist.preflight import Datasets, check_sizes, prepare_datasets
 from gckd.errors import InputError

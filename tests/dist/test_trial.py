@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import torch
 
 from gckd.config import Config, apply
 from gckd.dist.audit import true_metrics
-from gckd.dist.trial import BEST, ORACLE, Search, results, source_model
+from gckd.dist.trial import BEST, ORACLE, Search, results, results_or_reason, source_model
+from gckd.errors import InputError
 from gckd.select.choose import value
 from gckd.train import evaluate_checkpoint
 from gckd.train.loop import load_checkpoint
@@ -149,3 +151,16 @@ def test_target_labels_change_no_trial_and_the_audit_alone(
         for split in ("val", "test")
     ]
     assert audits[:2] != audits[2:]
+
+
+@pytest.mark.parametrize("error", [FloatingPointError("adapt step 3: the loss is not finite"), InputError("K is 9")])
+def test_a_trial_that_cannot_be_trained_says_why(
+    base: Config, folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def one_epoch(search: Search, given: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        yield {"epoch": 1}
+        raise error
+
+    monkeypatch.setattr("gckd.dist.trial.results", one_epoch)
+    told = list(results_or_reason(search_of(base, folder), given(folder / "failing")))
+    assert told == [{"epoch": 1}, {"reason": f"{type(error).__name__}: {error}", "done_all": False}]
