@@ -53,6 +53,7 @@ class Plan:
     scheduler: str
     objectives: Sequence[str]
     seeds: Sequence[int]
+    mlflow: str | None  # tracking URI
 
 
 class Engine:
@@ -108,19 +109,26 @@ class Engine:
             max_concurrent_trials=plan.concurrent,
             reuse_actors=plan.workers == 1,
         )
-        tune.Tuner(self._trainable(tune), tune_config=tuned, run_config=self._run_config(tune, failures)).fit()
+        tune.Tuner(
+            self._trainable(tune), tune_config=tuned, run_config=self._run_config(tune, failures, study.study_name)
+        ).fit()
         return bridge.ended
 
-    def _run_config(self, tune: Any, failures: Callback) -> Any:
+    def _run_config(self, tune: Any, failures: Callback, name: str) -> Any:
+        from ray.air.integrations.mlflow import MLflowLoggerCallback
+
         from tune.progress import Watch
 
+        callbacks = [failures, Watch(self._ray, self._board, self._display, self._interruption)]
+        if self._plan.mlflow:
+            callbacks.append(MLflowLoggerCallback(tracking_uri=self._plan.mlflow, experiment_name=name))
         return tune.RunConfig(
             # A new name each time: what is to be kept is in the study and in the trials' checkpoints.
             name=time.strftime("%Y%m%d-%H%M%S-") + uuid.uuid4().hex[:4],
             storage_path=str(self._folder / "tune"),
             failure_config=tune.FailureConfig(max_failures=_ATTEMPTS - 1),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # trials keep their own
-            callbacks=[failures, Watch(self._ray, self._board, self._display, self._interruption)],
+            callbacks=callbacks,
             verbose=0,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,7 @@ class Options:
     out: Path | None
     resume: bool
     audit: bool
+    mlflow: str | None
     dry_run: bool
 
     def check(self) -> None:
@@ -53,8 +55,12 @@ class Options:
             if wrong:
                 why = _NOT_PBT if wrong[0] == "pbt" else ""
                 raise InputError(f"{option}: {wrong[0]!r} is not one of {', '.join(known)}{why}")
+        if self.objectives[0] != SCORE:
+            raise InputError(f"--objective: {self.objectives[0]!r} is first, and {SCORE} must be: it chooses the epoch")
         if len(set(self.objectives)) < len(self.objectives):
             raise InputError(f"--objective: {', '.join(self.objectives)} names one twice")
+        if self.mlflow and importlib.util.find_spec("mlflow") is None:
+            raise InputError(f"--mlflow: {self.mlflow} needs mlflow, which is not installed; pip install mlflow")
         if self.workers > 1 and self.seeds > 1:
             raise InputError("--seeds-per-trial: several seeds need --workers-per-trial 1")
 
@@ -93,7 +99,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         default=(SCORE,),
         show_default=True,
         metavar="NAME",
-        help=f"Of {', '.join(OBJECTIVES)}; the first one chooses.  [repeatable]",
+        help=f"Of {', '.join(OBJECTIVES)}; {SCORE} comes first and chooses.  [repeatable]",
     ),
     click.option(
         "--epochs", default=4, show_default=True, type=_AT_LEAST_ONE, help="Evaluations, evenly over adapt.steps."
@@ -110,6 +116,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--audit/--no-audit", default=True, show_default=True, help="Hold the scores against target labels afterwards."
     ),
+    click.option("--mlflow", metavar="URI", help="Log trials to this MLflow tracking server too."),
     click.option("--dry-run", is_flag=True, help="Check everything, print the plan, train nothing."),
 )
 

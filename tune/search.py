@@ -164,6 +164,7 @@ class _Command:
             scheduler=options.scheduler,
             objectives=options.objectives,
             seeds=self.seeds,
+            mlflow=options.mlflow,
         )
 
     def search(self, study: Study) -> None:

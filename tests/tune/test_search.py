@@ -167,6 +167,7 @@ REFUSED = {
     "scheduler": (["--scheduler", "pbt"], "--scheduler: 'pbt' is not one of asha, none"),
     "select": (["--select", "rank_1"], "--select: 'rank_1' is not one of default"),
     "objective": (["--objective", "speed"], "--objective: 'speed' is not one of score, seconds, memory_gib"),
+    "first objective": (["--objective", "seconds"], "--objective: 'seconds' is first, and score must be"),
     "sampler": (["--sampler", "cma"], "--sampler: 'cma' is not one of"),
     "storage": (["--storage", "study.db"], "--storage: 'study.db' is neither"),
     "space": (["--space", "missing.yaml"], "--space: missing.yaml cannot be read"),
