@@ -35,9 +35,24 @@ def check_cluster(ray: Any, config: Config, folder: Path, cache: Path, workers: 
         for option, what, need in (("threads", "CPU", cpus * workers), ("gpus-per-trial", "GPU", gpus * workers))
         if need > there.get(what, 0)
     ]
+    if workers > 1:
+        problems += _state_api()
     problems += _nodes(ray, Needs(str(folder), str(cache), (config.data.source, config.data.target)))
     if problems:
         raise InputError("\n".join(problems))
+
+
+def _state_api() -> list[str]:
+    """Whether what cleans up after a stopped nested run can do so; else its placement group would stay for ever."""
+    from ray.util.state import list_nodes
+    from ray.util.state.exception import RayStateApiException
+
+    try:
+        list_nodes(timeout=_SECONDS)
+    except (RayStateApiException, OSError) as error:
+        first = str(error).strip().splitlines()[0]
+        return [f"--workers-per-trial: nested trials need Ray's dashboard, which does not answer ({first})"]
+    return []
 
 
 def _nodes(ray: Any, needs: Needs) -> list[str]:

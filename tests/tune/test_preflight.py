@@ -1,0 +1,66 @@
+"""What a cluster lacks is said in one line a problem, before the first trial."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from gckd.config import apply, preset
+from gckd.dist.nodes import Needs, node_problems
+from gckd.errors import InputError
+from tune.preflight import check_cluster
+
+TOKEN = ".seen"
+
+
+def needs(folder: Path, data: str = "") -> Needs:
+    out = folder / "out"
+    out.mkdir(exist_ok=True)
+    (out / TOKEN).touch()
+    return Needs(str(out), str(folder / "cache"), (data or str(folder), f"rstpreid:{folder}"))
+
+
+def test_a_node_that_has_everything(tmp_path: Path) -> None:
+    assert node_problems(needs(tmp_path), TOKEN) == []
+
+
+def test_a_folder_of_the_same_name_is_not_the_same_folder(tmp_path: Path) -> None:
+    (problem,) = node_problems(needs(tmp_path), ".seen-of-another")
+    assert problem.startswith("--out:")
+    assert "shared" in problem or "share" in problem
+
+
+def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file")
+    (problem,) = node_problems(needs(tmp_path), TOKEN)
+    assert problem.startswith(f"--cache: {tmp_path / 'cache'} cannot be made")
+
+
+def test_data_that_is_elsewhere(tmp_path: Path) -> None:
+    (problem,) = node_problems(needs(tmp_path, f"icfg-pedes:{tmp_path / 'missing'}"), TOKEN)
+    assert problem == f"data: {tmp_path / 'missing'} is not there"
+
+
+def cluster_of(version: str = "2.60.0", **resources: float) -> SimpleNamespace:
+    """A cluster without nodes."""
+    remote = lambda **options: lambda function: function  # noqa: E731
+    return SimpleNamespace(__version__=version, cluster_resources=lambda: resources, nodes=list, remote=remote)
+
+
+def test_too_few_resources_for_one_trial(tmp_path: Path) -> None:
+    config = apply(preset("tiny"), {"data.source": "a", "data.target": "b"})
+    with pytest.raises(InputError) as refused:
+        check_cluster(cluster_of(CPU=4.0), config, tmp_path, tmp_path, 1, 8.0, 0.5)
+    assert str(refused.value).splitlines() == [
+        "--threads: a trial needs 8 CPU, and the cluster has 4",
+        "--gpus-per-trial: a trial needs 0.5 GPU, and the cluster has 0",
+    ]
+
+
+def test_another_ray(tmp_path: Path) -> None:
+    config = preset("tiny")
+    with pytest.raises(InputError, match=r"ray: 2.59.1 is outside its limit: 2.60.\*"):
+        check_cluster(cluster_of("2.59.1", CPU=4.0), config, tmp_path, tmp_path, 1, 1.0, 0.0)
+    check_cluster(cluster_of(CPU=4.0), config, tmp_path, tmp_path, 1, 1.0, 0.0)
