@@ -46,9 +46,9 @@ class AlbefModel(Backbone):
             states = self.text_encoder(tokens)
         return Encoded(states.float(), F.normalize(self.text_proj(states[:, 0].float()), dim=-1))
 
-    def match(self, image_states: Tensor, text_states: Tensor, tokens: Tensor) -> Tensor:
+    def match(self, image_states: Tensor, text_states: Tensor, tokens: Tensor, images: Tensor | None = None) -> Tensor:
         with autocast(self.compute, tokens):
-            logits: Tensor = self.itm_head(self.text_encoder.fuse(text_states, tokens, image_states)[:, 0])
+            logits: Tensor = self.itm_head(self.text_encoder.fuse(text_states, tokens, image_states, images)[:, 0])
         return logits.float()
 
     def predict_tokens(self, tokens: Tensor, image_states: Tensor, where: Tensor) -> Tensor:

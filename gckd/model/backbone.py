@@ -46,8 +46,12 @@ class Backbone(nn.Module, ABC):
     def words(self) -> nn.Parameter:
         """Embeddings [vocabulary, width] of the word pieces."""
 
-    def match(self, image_states: Tensor, text_states: Tensor, tokens: Tensor) -> Tensor:
-        """Matching logits [B, 2] of B pairs; column 1 is "they match"."""
+    def match(self, image_states: Tensor, text_states: Tensor, tokens: Tensor, images: Tensor | None = None) -> Tensor:
+        """Matching logits [B, 2] of B pairs; column 1 is "they match".
+
+        Args:
+            images: [B], which of `image_states` each text is paired with; None: text i with image i.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no matching head")
 
     def predict_tokens(self, tokens: Tensor, image_states: Tensor, where: Tensor) -> Tensor:

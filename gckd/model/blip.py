@@ -50,8 +50,9 @@ class BlipBackbone(Backbone):
         found: nn.Parameter = self.blip.text_encoder.embeddings.word_embeddings.weight
         return found
 
-    def match(self, image_states: Tensor, text_states: Tensor, tokens: Tensor) -> Tensor:
+    def match(self, image_states: Tensor, text_states: Tensor, tokens: Tensor, images: Tensor | None = None) -> Tensor:
         """Reads the tokens again, with the image; the states of the caption alone play no part."""
+        image_states = image_states if images is None else image_states[images]
         with autocast(self.compute, tokens):
             fused = self.blip.text_encoder(
                 tokens, attention_mask=(tokens != 0).long(), encoder_hidden_states=image_states

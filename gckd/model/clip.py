@@ -66,14 +66,14 @@ class ClipBackbone(Backbone):
         found: nn.Parameter = self.clip.text_model.embeddings.token_embedding.weight
         return found
 
-    def match(self, image_states: Tensor, text_states: Tensor, tokens: Tensor) -> Tensor:
+    def match(self, image_states: Tensor, text_states: Tensor, tokens: Tensor, images: Tensor | None = None) -> Tensor:
         if self.itm_head is None:
-            return super().match(image_states, text_states, tokens)
+            return super().match(image_states, text_states, tokens, images)
         ends, states = self._ends(tokens), text_states
         mask = torch.arange(tokens.shape[1], device=tokens.device) <= ends[:, None]
         with autocast(self.compute, tokens):
             for layer in self.fusion:
-                states = layer(states, mask[:, None, None], image_states)
+                states = layer(states, mask[:, None, None], image_states, images)
             logits: Tensor = self.itm_head(states[torch.arange(len(tokens), device=tokens.device), ends])
         return logits.float()
 

@@ -23,7 +23,11 @@ from gckd.model.vision import init_std, initialise
 
 
 class SelfAttention(nn.Module):
-    """Queries from the text, keys and values from `memory` (the text itself, or the image tokens)."""
+    """Queries from the text, keys and values from `memory` (the text itself, or the image tokens).
+
+    `rows` [B] says which entry of `memory` each text attends to, so that keys and values of an image in several pairs
+    are computed once; None: text i attends to entry i.
+    """
 
     def __init__(self, config: BertConfig, memory_width: int) -> None:
         super().__init__()
@@ -33,11 +37,13 @@ class SelfAttention(nn.Module):
         self.key = nn.Linear(memory_width, config.hidden_size)
         self.value = nn.Linear(memory_width, config.hidden_size)
 
-    def forward(self, states: Tensor, memory: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, states: Tensor, memory: Tensor, mask: Tensor | None, rows: Tensor | None = None) -> Tensor:
         query, key, value = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for part in (self.query(states), self.key(memory), self.value(memory))
         )
+        if rows is not None:
+            key, value = key[rows], value[rows]
         rate = self.dropout if self.training else 0.0
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=rate)
         return mixed.transpose(1, 2).flatten(2)
@@ -51,8 +57,8 @@ class Attention(nn.Module):
         self.self = SelfAttention(config, memory_width)
         self.output = BertSelfOutput(config)
 
-    def forward(self, states: Tensor, memory: Tensor, mask: Tensor | None) -> Tensor:
-        out: Tensor = self.output(self.self(states, memory, mask), states)
+    def forward(self, states: Tensor, memory: Tensor, mask: Tensor | None, rows: Tensor | None = None) -> Tensor:
+        out: Tensor = self.output(self.self(states, memory, mask, rows), states)
         return out
 
 
@@ -81,8 +87,8 @@ class FusionLayer(nn.Module):
         self.output = BertOutput(config)
         self.crossattention = Attention(config, image_width)
 
-    def forward(self, states: Tensor, mask: Tensor, image: Tensor) -> Tensor:
-        states = self.crossattention(self.attention(states, states, mask), image, None)
+    def forward(self, states: Tensor, mask: Tensor, image: Tensor, rows: Tensor | None = None) -> Tensor:
+        states = self.crossattention(self.attention(states, states, mask), image, None, rows)
         out: Tensor = self.output(self.intermediate(states), states)
         return out
 
@@ -121,11 +127,11 @@ class TextEncoder(nn.Module):
             states = through(self.compute, layer, states, mask)
         return states
 
-    def fuse(self, states: Tensor, tokens: Tensor, image: Tensor) -> Tensor:
-        """Text states with the image: the fusion layers. `tokens` [B, L] gives the padding."""
+    def fuse(self, states: Tensor, tokens: Tensor, image: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Text states with the image: the fusion layers. `tokens` [B, L] gives the padding; `rows` as in attention."""
         mask = attention_mask(tokens)
         for layer in self.layer[self.depth :]:
-            states = through(self.compute, layer, states, mask, image)
+            states = through(self.compute, layer, states, mask, image, rows)
         return states
 
 

@@ -62,11 +62,14 @@ def source_matching(
     # A batch of one identity has no negatives; its forbidden draws are dropped.
     every = torch.arange(len(same))
     usable = torch.cat((mine(~same[every, texts]), mine(~same[every, images])))
-    texts, images = mine(texts), mine(images)
+    own, texts, images = mine(every), mine(texts), mine(images)
+    # Each image once, however many pairs it is in.
+    needed, which = torch.cat((own, own, images)).unique(return_inverse=True)
     logits = model.match(
-        torch.cat((image.states, image.states, gather(image.states)[images])),
+        gather(image.states)[needed],
         torch.cat((text.states, gather(text.states)[texts], text.states)),
         torch.cat((tokens, gather(tokens)[texts], tokens)),
+        which,
     )
     loss = matching_loss(logits[: len(tokens)], logits[len(tokens) :][usable])
     return share(loss, len(tokens) + int(usable.sum()))

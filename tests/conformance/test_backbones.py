@@ -95,6 +95,21 @@ def test_padding_says_nothing(model: Backbone) -> None:
         torch.testing.assert_close(*matched)
 
 
+def test_an_image_may_be_in_several_pairs(model: Backbone) -> None:
+    """Named by its place, with the same logits and gradients as if its tokens stood there again."""
+    if not model.matches:
+        return
+    states, text = model.encode_image(images()).states.detach(), model.encode_text(tokens()).states.detach()
+    which, found = torch.tensor([3, 0, 3, 1, 1]), []
+    for given, rows in ((states, which), (states[which], None)):
+        model.zero_grad()
+        logits = model.match(given, text, tokens(), rows)
+        logits.square().sum().backward()
+        found.append([logits.detach(), *(p.grad.clone() for p in model.parameters() if p.grad is not None)])
+    for one, two in zip(*found, strict=True):
+        torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4)
+
+
 def test_every_word_counts(model: Backbone) -> None:
     changed = tokens()
     changed[:, 2] = torch.where(changed[:, 2] == 7, 8, 7)
