@@ -24,6 +24,8 @@ from tests.train.micro import micro
 from tune.search import search
 from tune.storage import open_storage
 
+pytestmark = pytest.mark.timeout(900)  # a Ray takes a minute to start on a busy machine, and a test starts two
+
 ROOT = Path(__file__).resolve().parents[2]
 SPACE = "graph.propagate.k: {int: [1, 4]}\ndistill.teacher.m: {one_minus: [0.01, 0.5], log: true}\n"
 EPOCHS = 3
