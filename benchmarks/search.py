@@ -22,7 +22,13 @@ from tune.storage import open_storage
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE, TARGET = "ICFG-PEDES", "RSTPReid"
-SHORT = ("adapt.steps=2", "pretrain.steps=8", "pretrain.evaluations=1", "graph.memory.capacity=256")
+SHORT = (
+    "adapt.steps=2",
+    "adapt.batch=16",
+    "pretrain.steps=8",
+    "pretrain.batch=16",
+    "pretrain.evaluations=1",
+)
 
 
 @click.command()
@@ -45,11 +51,13 @@ def main(trials: int, workers: int, ids: int) -> None:
         command = [sys.executable, str(ROOT / "tune" / "search.py"), "--trials", str(trials), "--concurrent", "1"]
         command += ["--workers-per-trial", str(workers), "--epochs", "1", "--scheduler", "none", "--no-audit"]
         command += ["--source", str(folder / "street" / SOURCE), "--target", str(folder / "street" / TARGET)]
+        (folder / "space.yaml").write_text("distill.teacher.m: {one_minus: [0.001, 0.1], log: true}")
+        command += ["--space", str(folder / "space.yaml")]
         command += ["--cache", str(folder / "cache"), "--out", str(folder / "out"), "--sampler", "random"]
         command += [word for edit in SHORT for word in ("--set", edit)]
-        subprocess.run(command, check=True, capture_output=True)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         study = optuna.load_study(storage=open_storage(None, folder / "out"), study_name="out")
-    beside = overheads(study)
+        beside = overheads(study)
     table = Table("overhead of a trial", "seconds", caption=f"{len(beside)} trials of {workers} workers, one at a time")
     table.add_row("the first", f"{beside[0]:.2f}")
     table.add_row("the others, median", f"{statistics.median(beside[1:]):.2f}")

@@ -1,17 +1,16 @@
-"""Every benchmark runs, at a size where it says nothing."""
+"""Every benchmark runs, at a size where it says nothing. Of those that start whole searches the arithmetic is tested."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from datetime import datetime, timedelta
 
 import click
+import optuna
 import pytest
 from click.testing import CliRunner
+from optuna.trial import FrozenTrial, TrialState
 
-from benchmarks import fullsize, peak, propagation, retrieval, search, speedup, step
-from gckd.config import apply, to_yaml
-from tests.toy import make_toy
-from tests.train.micro import micro
+from benchmarks import fullsize, peak, propagation, retrieval, search, step
 
 BATCHES = ["--set", "adapt.batch=8", "--set", "adapt.fusion_every=1"]
 SMALL = [*BATCHES, "--set", "graph.memory.capacity=64", "--rounds", "1"]
@@ -24,7 +23,6 @@ COMMANDS: dict[str, tuple[click.Command, list[str], list[str]]] = {
     ),
     "fullsize": (fullsize.main, [*SMALL, "--preset", "tiny", "--steps", "2"], ["images/s", "share of teacher"]),
     "retrieval": (retrieval.main, ["--preset", "tiny", "--rounds", "1"], ["CPU seconds", "2 threads"]),
-    "search": (search.main, ["--trials", "3", "--ids", "24"], ["the others, median", "3 trials"]),
     "peak": (peak.main, ["--", "true"], ["true: exit status 0", "GiB"]),
 }
 
@@ -37,13 +35,25 @@ def test_runs(name: str) -> None:
     assert all(part in found.output for part in expected)
 
 
-@pytest.mark.slow
-def test_speedup_runs(tmp_path: Path) -> None:
-    config = apply(micro(make_toy(tmp_path / "a"), make_toy(tmp_path / "b", shade=120)), {"graph.memory.capacity": 16})
-    (tmp_path / "config.yaml").write_text(to_yaml(config))
-    (tmp_path / "space.yaml").write_text("graph.propagate.k: {int: [1, 4]}")
-    places = ["--out", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]
-    options = ["--config", str(tmp_path / "config.yaml"), "--space", str(tmp_path / "space.yaml"), "--epochs", "1"]
-    found = CliRunner().invoke(speedup.main, ["--trials", "1", *places, *options], catch_exceptions=False)
-    assert found.exit_code == 0, found.output
-    assert "ratio" in found.output
+def test_overhead_is_what_nobody_trained_in() -> None:
+    """By hand: the first trial from its own begin, the next from the end of the one before; a pruned one is no end."""
+    begun = datetime(2026, 1, 1)
+    study = optuna.create_study()
+    for number, (start, end, seconds, state) in enumerate(
+        [(0, 10, 6.0, TrialState.COMPLETE), (10, 11, 0.5, TrialState.FAIL), (11, 17, 4.5, TrialState.COMPLETE)]
+    ):
+        trial = FrozenTrial(
+            number=number,
+            trial_id=number,
+            state=state,
+            value=1.0 if state == TrialState.COMPLETE else None,
+            datetime_start=begun + timedelta(seconds=start),
+            datetime_complete=begun + timedelta(seconds=end),
+            params={},
+            distributions={},
+            user_attrs={"seconds": seconds},
+            system_attrs={},
+            intermediate_values={},
+        )
+        study.add_trial(trial)
+    assert search.overheads(study) == [4.0, 2.5]
