@@ -1,4 +1,4 @@
-"""Every benchmark runs, at a size where it says nothing. Of those that start whole searches the arithmetic is tested."""
+"""Every benchmark runs, at a size where it says nothing; of those that start whole searches, the arithmetic."""
 
 from __future__ import annotations
 
