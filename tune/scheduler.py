@@ -25,7 +25,8 @@ class Asha(ASHAScheduler):
             time_attr="epoch", metric=metric, mode=mode, max_t=max_epochs, grace_period=1, reduction_factor=REDUCTION
         )
         sign = 1.0 if mode == "max" else -1.0
-        for trial in study.get_trials(deepcopy=False):
+        ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+        for trial in ended:  # one that is running tells its epochs again where it goes on
             said = epochs(trial)
             for milestone, recorded in self._brackets[0]._rungs:
                 value = said.get(round(milestone), {}).get("value")

@@ -25,14 +25,14 @@ class FakeTrial:
         self.trial_id = trial_id
 
 
-def study_with(values: list[list[float]]) -> Study:
+def study_with(values: list[list[float]], state: TrialState = TrialState.PRUNED) -> Study:
     """A trial a list; its values by epoch, from 1."""
     study = optuna.create_study(direction="maximize")
     for told in values:
         attrs = {f"epoch/{epoch}": {"value": value, "seconds": 1.0} for epoch, value in enumerate(told, 1)}
         study.add_trial(
             create_trial(
-                state=TrialState.PRUNED,
+                state=state,
                 params={"x": 0.5},
                 distributions={"x": FloatDistribution(0, 1)},
                 user_attrs=attrs,
@@ -67,6 +67,12 @@ def test_rays_own_lets_the_first_trial_after_a_resume_pass() -> None:
     empty, held = optuna.create_study(direction="maximize"), study_with([[1.0], [2.0], [3.0]])
     assert decision(empty, "max", 1, -5.0) == TrialScheduler.CONTINUE
     assert decision(held, "max", 1, -5.0) == TrialScheduler.STOP
+
+
+def test_a_trial_is_not_held_against_itself() -> None:
+    """One that a dead driver left tells its epochs again; its own record would be a rival of the same value."""
+    left = study_with([[1.0], [9.0]], TrialState.RUNNING)
+    assert decision(left, "max", 1, 1.0) == TrialScheduler.CONTINUE
 
 
 def test_between_rungs_nothing_is_decided() -> None:
