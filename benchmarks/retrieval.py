@@ -56,6 +56,14 @@ class Step:
         return time.perf_counter() - begun, time.process_time() - spent
 
 
+def product_share(step: Step) -> float:
+    """Share of a step's operator time that matrix products take, by torch's profiler."""
+    with torch.profiler.profile() as profiler:
+        step()
+    spent = {found.key: found.self_cpu_time_total for found in profiler.key_averages()}
+    return sum(spent.get(f"aten::{name}", 0.0) for name in ("mm", "addmm", "bmm")) / sum(spent.values())
+
+
 @click.command()
 @click.option("--preset", "name", default="base", show_default=True, help="Config.")
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Edit of the config: data.width=128.")
@@ -81,6 +89,7 @@ def main(name: str, assignments: tuple[str, ...], batch: int, precision: str, th
     table = Table("full-size retrieval step", "median", caption=f"{batch} pairs, {precision}, {threads} threads")
     table.add_row("seconds", f"{statistics.median(wall):.2f}")
     table.add_row("CPU seconds", f"{statistics.median(cpu):.2f}")
+    table.add_row("share of matrix products", f"{100 * product_share(step):.0f} %")
     table.add_row("peak memory", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
     wide_console().print(table)
 

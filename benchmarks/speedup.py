@@ -31,7 +31,7 @@ def main(trials: int, out: Path, cache: Path, options: tuple[str, ...]) -> None:
     and the test split.
 
     \b
-    python benchmarks/speedup.py --out /tmp/speedup --cache CACHE --source A --target B
+    python benchmarks/speedup.py --out runs/speedup --cache CACHE --source A --target B
     """
     folder = out.resolve()
     folder.mkdir(parents=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import random
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 IMAGES_PER_ID = 2
@@ -29,4 +31,19 @@ def make_toy(folder: Path, *, shade: int = 0) -> Path:
                 captions = [f"person {identity} in a coat", f"a coat on person {identity}"]
                 entries.append({"id": identity, "img_path": name, "captions": captions, "split": split})
     (folder / "data_captions.json").write_text(json.dumps(entries))
+    return folder
+
+
+def shuffle_labels(folder: Path, splits: Sequence[str]) -> Path:
+    """Shuffles who is on the images of these splits, and which captions they have; the images and captions stay."""
+    file = folder / "data_captions.json"
+    entries = json.loads(file.read_text())
+    for split in splits:
+        mine = [entry for entry in entries if entry["split"] == split]
+        for seed, key in enumerate(("id", "captions")):
+            values = [entry[key] for entry in mine]
+            random.Random(seed).shuffle(values)
+            for entry, value in zip(mine, values, strict=True):
+                entry[key] = value
+    file.write_text(json.dumps(entries))
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gckd.dist.audit import true_metrics
@@ -17,8 +18,9 @@ TEST = "best_test"
 
 
 def audit(study: Study, engine: Engine) -> None:
-    """Notes the true metrics on target val of every candidate that has none yet. Nothing is chosen by them."""
-    todo = [c.trial for c in candidates(study) if audit_key(c.trial.number) not in study.user_attrs]
+    """Notes the true metrics on target val of every candidate in reach that has none yet; none is chosen by them."""
+    found_here = (c.trial for c in candidates(study) if _reachable(c.trial))
+    todo = [trial for trial in found_here if audit_key(trial.number) not in study.user_attrs]
     found = engine.each(true_metrics, [(engine.search, given(trial), "val") for trial in todo])
     for trial, metrics in zip(todo, found, strict=True):
         study.set_user_attr(audit_key(trial.number), {name: metrics[name] for name in ("rank_1", "map")})
@@ -27,10 +29,19 @@ def audit(study: Study, engine: Engine) -> None:
 def read_test(study: Study, engine: Engine) -> None:
     """Notes the metrics of the chosen trial on the target's test split; once for each trial that is chosen."""
     chosen = best(study)
-    if chosen is None or study.user_attrs.get(TEST, {}).get("number") == chosen.trial.number:
+    if (
+        chosen is None
+        or not _reachable(chosen.trial)
+        or study.user_attrs.get(TEST, {}).get("number") == chosen.trial.number
+    ):
         return
     (metrics,) = engine.each(true_metrics, [(engine.search, given(chosen.trial), "test")])
     study.set_user_attr(TEST, {"number": chosen.trial.number, **metrics})
+
+
+def _reachable(trial: FrozenTrial) -> bool:
+    """Whether its checkpoints are seen from here: another search on the study may work elsewhere."""
+    return Path(trial.user_attrs["folder"]).is_dir()
 
 
 def given(trial: FrozenTrial) -> dict[str, Any]:

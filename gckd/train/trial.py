@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from gckd.config.schema import Config
-from gckd.data.splits import UnlabelledSplit
 from gckd.graph.memory import centred
 from gckd.train.adaptation import Adaptation, begin
 from gckd.train.banks import train_means
@@ -55,7 +54,7 @@ def source_model(config: Config, *, cache: Path, score: Score, report: Report) -
     adaptation = begin(config, cache, report)
     if config.graph.memory.warm_start:
         adaptation.step.warm_start(adaptation.warm)
-    return SourceModel(_scores(adaptation, score), float(adaptation.source["seconds"]), adaptation.warm.worth)
+    return SourceModel(_scorer(adaptation, score)(), float(adaptation.source["seconds"]), adaptation.warm.worth)
 
 
 class Epoch(NamedTuple):
@@ -78,31 +77,38 @@ def epochs(config: Config, *, cache: Path, out: Path, score: Score, report: Repo
         FloatingPointError: a loss became infinite or NaN.
     """
     adaptation = begin(config, cache, report)
+    scores = _scorer(adaptation, score)
 
     def monitor(done: int) -> Values:
-        return _scores(adaptation, score) | inspect(adaptation.parts) | {"seconds": stage.elapsed()}
+        return scores() | inspect(adaptation.parts) | {"seconds": stage.elapsed()}
 
     stage = adaptation.stage(monitor)
     for step, values in adaptation.epochs(stage, out / CHECKPOINT):
         yield Epoch(values, current=step == stage.saved)
 
 
-def _scores(adaptation: Adaptation, score: Score) -> dict[str, float]:
+def _scorer(adaptation: Adaptation, score: Score) -> Callable[[], dict[str, float]]:
+    """Scores the student as it is; what it is shown is made ready once."""
     config, datasets, parts = adaptation.config, adaptation.datasets, adaptation.parts
     labelled = datasets.labelled(datasets.source, "val", config.data)
-    means = train_means(parts.student, parts.feed.source, config.centre)
-    found = val_metrics("source_val", parts.student, means, config.evaluate, labelled)
-    return found | score(_look(adaptation, datasets.target.unlabelled("val")))
+    split = datasets.target.unlabelled("val")
+    pixels = torch.from_numpy(split.images.decoded(config.data.height, config.data.width)[:SAMPLE])
+    tokens = parts.feed.tokenizer.encode(split.captions[:SAMPLE]).to(torch.get_default_device())
+
+    def scores() -> dict[str, float]:
+        means = train_means(parts.student, parts.feed.source, config.centre)
+        found = val_metrics("source_val", parts.student, means, config.evaluate, labelled)
+        return found | score(_look(adaptation, pixels, tokens))
+
+    return scores
 
 
 @torch.no_grad()
-def _look(adaptation: Adaptation, split: UnlabelledSplit) -> Look:
+def _look(adaptation: Adaptation, pixels: Tensor, tokens: Tensor) -> Look:
     config, parts = adaptation.config, adaptation.parts
     student, training = parts.student, parts.student.training
     zero = torch.zeros(student.embed_dim)
     retriever = Retriever(student.eval(), config.evaluate, (zero, zero))
-    pixels = torch.from_numpy(split.images.decoded(config.data.height, config.data.width)[:SAMPLE])
-    tokens = parts.feed.tokenizer.encode(split.captions[:SAMPLE]).to(torch.get_default_device())
     images, texts = retriever.images(pixels), retriever.captions(tokens)
     student.train(training)
     means = train_means(student, parts.feed.target, config.centre)

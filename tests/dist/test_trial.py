@@ -19,7 +19,7 @@ from gckd.select.choose import value
 from gckd.train import evaluate_checkpoint
 from gckd.train.loop import load_checkpoint
 from gckd.train.trial import CHECKPOINT
-from tests.toy import make_toy
+from tests.toy import make_toy, shuffle_labels
 from tests.train.micro import differences, micro
 
 EPOCHS = 4
@@ -121,25 +121,11 @@ def test_oracle_selects_by_target_labels(base: Config, folder: Path, tmp_path: P
     assert [r["score"] for r in results(search, trial)] == [r["score"] for r in told]
 
 
-def relabelled(folder: Path) -> Path:
-    """The target with identities and captions shuffled within each of its splits."""
-    file = make_toy(folder, shade=120) / "data_captions.json"
-    entries = json.loads(file.read_text())
-    for split in ("train", "val", "test"):
-        mine = [entry for entry in entries if entry["split"] == split]
-        for seed, key in enumerate(("id", "captions"), 1):
-            values = [entry[key] for entry in mine]
-            random.Random(seed).shuffle(values)
-            for entry, new in zip(mine, values, strict=True):
-                entry[key] = new
-    file.write_text(json.dumps(entries))
-    return folder
-
-
 def test_target_labels_change_no_trial_and_the_audit_alone(
     base: Config, folder: Path, tmp_path: Path, finished: list[dict[str, Any]]
 ) -> None:
-    other = apply(base, {"data.target": str(relabelled(tmp_path / "relabelled"))})
+    toy = shuffle_labels(make_toy(tmp_path / "relabelled", shade=120), ["train", "val", "test"])
+    other = apply(base, {"data.target": str(toy)})
     search, trial = search_of(other, folder), given(tmp_path / "trial")
     told = list(results(search, trial))
     assert list(map(without_time, told)) == list(map(without_time, finished))

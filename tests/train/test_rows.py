@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from gckd.config.graph import Diffusion, NoPropagation
 from gckd.config.train import MomentumDistillation, Weights
 from gckd.data.loaders import SourceLoader, TargetLoader
 from gckd.train.data import open_datasets
-from tests.toy import make_toy
+from tests.toy import make_toy, shuffle_labels
 from tests.train.micro import STEPS, differences, row, trained
 
 ROWS = [(), ("gmp",), ("cmkd",), ("gmp", "cmkd")]
@@ -184,26 +182,11 @@ def test_residual_1_equals_no_graph(config: Config, student: Train) -> None:
         torch.testing.assert_close(one[name], two[name], atol=1e-4, rtol=1e-3, msg=name)
 
 
-def shuffled(folder: Path) -> Path:
-    """The target with the identities of its train images, and the captions they have, shuffled."""
-    make_toy(folder, shade=120)
-    file = folder / "data_captions.json"
-    entries = json.loads(file.read_text())
-    train = [entry for entry in entries if entry["split"] == "train"]
-    for seed, key in enumerate(("id", "captions")):
-        values = [entry[key] for entry in train]
-        random.Random(seed).shuffle(values)
-        for entry, value in zip(train, values, strict=True):
-            entry[key] = value
-    file.write_text(json.dumps(entries))
-    return folder
-
-
 @by_name
 def test_target_labels_and_pairing_leak_into_no_weight(
     config: Config, cache: Path, tmp_path: Path, finished: Train, dropped: tuple[str, ...]
 ) -> None:
-    other = apply(config, {"data.target": str(shuffled(tmp_path / "shuffled"))})
+    other = apply(config, {"data.target": str(shuffle_labels(make_toy(tmp_path / "shuffled", shade=120), ["train"]))})
     stores = [open_datasets(c, cache, lambda progress: None).target for c in (config, other)]
     assert stores[0].digest != stores[1].digest  # the labels did change
     one, two = finished(row(config, *dropped)), finished(row(other, *dropped))

@@ -43,10 +43,10 @@ class Kind(Protocol):
 
 
 @dataclass(frozen=True)
-class Real:
+class _Range:
     """Numbers, ends included."""
 
-    key: ClassVar[str] = "float"
+    key: ClassVar[str]
     low: float
     high: float
     log: bool = False
@@ -55,11 +55,21 @@ class Real:
     def values(self) -> tuple[Any, ...]:
         return self.low, self.high
 
-    def suggest(self, trial: Trial, path: str) -> Raw:
-        return trial.suggest_float(path, self.low, self.high, log=self.log)
-
     def value(self, raw: Raw) -> Any:
         return raw
+
+    def spec(self) -> dict[str, Any]:
+        return {self.key: [self.low, self.high], **({"log": True} if self.log else {})}
+
+
+@dataclass(frozen=True)
+class Real(_Range):
+    """Numbers, ends included."""
+
+    key: ClassVar[str] = "float"
+
+    def suggest(self, trial: Trial, path: str) -> Raw:
+        return trial.suggest_float(path, self.low, self.high, log=self.log)
 
     def raw(self, value: Any) -> Raw:
         if not is_number(value):
@@ -70,9 +80,6 @@ class Real:
         if not self.low <= value <= self.high:
             raise ValueError(value)
         return float(value)
-
-    def spec(self) -> dict[str, Any]:
-        return {self.key: [self.low, self.high], **({"log": True} if self.log else {})}
 
     def text(self) -> str:
         return f"from {self.low:g} to {self.high:g}{', by its logarithm' if self.log else ''}"
@@ -100,31 +107,20 @@ class OneMinus(Real):
 
 
 @dataclass(frozen=True)
-class Whole:
+class Whole(_Range):
     """Whole numbers, ends included."""
 
     key: ClassVar[str] = "int"
     low: int
     high: int
-    log: bool = False
-
-    @property
-    def values(self) -> tuple[Any, ...]:
-        return self.low, self.high
 
     def suggest(self, trial: Trial, path: str) -> Raw:
         return trial.suggest_int(path, self.low, self.high, log=self.log)
-
-    def value(self, raw: Raw) -> Any:
-        return raw
 
     def raw(self, value: Any) -> Raw:
         if is_number(value) and value == int(value) and self.low <= value <= self.high:
             return int(value)
         raise ValueError(value)
-
-    def spec(self) -> dict[str, Any]:
-        return {self.key: [self.low, self.high], **({"log": True} if self.log else {})}
 
     def text(self) -> str:
         return f"whole numbers from {self.low} to {self.high}{', by their logarithm' if self.log else ''}"

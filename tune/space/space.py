@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gckd.config import Config, ConfigError
-from gckd.config.configure import configure, plain_at
+from gckd.config.configure import plain_at
 from gckd.errors import InputError
 from tune.space.check import check_parameters
 from tune.space.kinds import Raw
@@ -64,25 +64,6 @@ class Space:
         """Path -> what the config gets."""
         return {p.path: p.kind.value(params[p.path]) for p in self.parameters if p.path in params}
 
-    def params_of(self, edits: Mapping[str, Any]) -> dict[str, Raw]:
-        """Inverse of `edits`: a starting point.
-
-        Raises:
-            ConfigError: a path is not searched, or its value is outside; all lines.
-        """
-        params: dict[str, Raw] = {}
-        searched = {parameter.path: parameter for parameter in self.parameters}
-        problems = [f"{path}: it is not searched" for path in edits if path not in searched]
-        for path, parameter in searched.items():
-            try:
-                if path in edits:
-                    params[path] = parameter.kind.raw(edits[path])
-            except ValueError:
-                problems.append(f"{path}: {edits[path]!r} is outside what is searched: {parameter.kind.text()}")
-        if problems:
-            raise ConfigError(problems)
-        return params
-
     def start(self, config: Config) -> dict[str, Raw] | None:
         """The values of `config` itself as a starting point; those outside the space are left to the sampler.
 
@@ -98,14 +79,6 @@ class Space:
                 except ValueError:
                     continue
         return params or None
-
-    def configure(self, config: Config, params: Mapping[str, Raw]) -> Config:
-        """The config of a trial.
-
-        Raises:
-            ConfigError: the values do not fit each other; see `gckd.config.configure.configure`.
-        """
-        return configure(config, self.edits(params))
 
     def describe(self) -> list[str]:
         """A line for each path, in words."""
