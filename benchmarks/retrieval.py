@@ -60,7 +60,7 @@ def product_share(step: Step) -> float:
     """Share of a step's operator time that matrix products take, by torch's profiler."""
     with torch.profiler.profile() as profiler:
         step()
-    spent = {found.key: found.self_cpu_time_total for found in profiler.key_averages()}
+    spent: dict[str, float] = {found.key: found.self_cpu_time_total for found in profiler.key_averages()}
     return sum(spent.get(f"aten::{name}", 0.0) for name in ("mm", "addmm", "bmm")) / sum(spent.values())
 
 
