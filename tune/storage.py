@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FILE = "study.journal"
 _JOURNAL = "journal:"
+_SQLITE = "sqlite"
 _HEAD = b'{"op_code":'  # what every line of a journal begins with
 _GRACE_S = 10  # a process killed while it writes leaves its lock behind; one write takes milliseconds
 _CONNECT_S = 5
@@ -49,6 +50,25 @@ def open_storage(uri: str | None, folder: Path) -> BaseStorage:
     except (sqlalchemy.exc.ArgumentError, ValueError) as error:
         raise InputError(f"--storage: {uri!r} is not the URL of a database") from error
     return _database(url)
+
+
+class _Sqlite(RDBStorage):
+    """SQLite: a transaction locks the file when it begins, not at its first write.
+
+    Optuna lets one process alone take a queued trial by SELECT ... FOR UPDATE, which SQLite overlooks: two processes
+    could both find the trial waiting, and both run it.
+    """
+
+    def __init__(self, url: str, engine_kwargs: dict[str, Any]) -> None:
+        super().__init__(url, engine_kwargs)
+        self._lock_at_begin()
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        super().__setstate__(state)
+        self._lock_at_begin()
+
+    def _lock_at_begin(self) -> None:
+        sqlalchemy.event.listen(self.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
 
 
 def _journal(file: Path) -> BaseStorage:
@@ -84,9 +104,10 @@ def _mend(file: Path, lock: JournalFileOpenLock) -> None:
 
 def _database(url: URL) -> BaseStorage:
     shown = url.render_as_string(hide_password=True)
+    storage = _Sqlite if url.get_backend_name() == _SQLITE else RDBStorage
     for attempt in range(_TRIES):
         try:
-            return RDBStorage(url.render_as_string(hide_password=False), _engine_options(url))
+            return storage(url.render_as_string(hide_password=False), _engine_options(url))
         except ImportError as error:
             reason = f"its driver is not installed ({error.__cause__ or error})"
             raise InputError(f"--storage: {shown}: {reason}") from error
@@ -110,7 +131,7 @@ def _made_meanwhile(error: Exception) -> bool:
 
 
 def _engine_options(url: URL) -> dict[str, Any]:
-    if url.get_backend_name() == "sqlite":
+    if url.get_backend_name() == _SQLITE:
         return {"connect_args": {"timeout": 30}}  # s that a writer waits for another
     timeout = {"connect_timeout": _CONNECT_S} if url.drivername.partition("+")[2] in _BY_CONNECT_TIMEOUT else {}
     # A connection that the server has closed in the meantime is made anew.

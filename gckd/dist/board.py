@@ -59,8 +59,8 @@ class Board:
         state.left = elapsed / done * (state.steps - state.step) if done > 0 else None
 
     def end(self, key: tuple[str, int], *, rank_1: float | None = None, message: str = "") -> None:
-        """The run is over; a message says why it failed."""
-        state = self._states[key]
+        """The run is over, perhaps before it had anything to report; a message says why it failed."""
+        state = self._states.setdefault(key, RunState(*key))
         state.stage, state.message, state.left = (FAILED if message else DONE), message, None
         state.rank_1 = state.rank_1 if rank_1 is None else rank_1
 

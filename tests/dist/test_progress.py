@@ -66,6 +66,12 @@ def test_a_failure_keeps_its_message() -> None:
     assert (state(board).stage, state(board).message) == ("failed", "ValueError: no")
 
 
+def test_a_run_may_end_before_it_had_anything_to_report() -> None:
+    board = Board([], Clock())
+    board.end(KEY)
+    assert [(run.name, run.stage) for run in board.snapshot()] == [(KEY[0], "done")]
+
+
 def test_a_report_that_comes_late_changes_nothing() -> None:
     board = Board([KEY], Clock())
     board.end(KEY, rank_1=60.0)

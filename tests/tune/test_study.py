@@ -63,6 +63,29 @@ def test_a_storage_can_be_pickled(uri: str | None, tmp_path: Path) -> None:
     assert len(optuna.load_study(storage=kept, study_name="s").trials) == 1
 
 
+@pytest.mark.parametrize("pickled", [False, True])
+def test_a_queued_trial_is_taken_once(uri: str | None, pickled: bool, tmp_path: Path) -> None:
+    queued = 40
+    study = opened(tmp_path, uri, points=[{"seed": n} for n in range(queued)])
+    ids = [trial._trial_id for trial in study.trials]
+    together, taken = threading.Barrier(2), []
+
+    def take(storage: BaseStorage) -> None:
+        for trial_id in ids:
+            together.wait()
+            if storage.set_trial_state_values(trial_id, TrialState.RUNNING):
+                taken.append(trial_id)
+
+    storages = [open_storage(uri, tmp_path) for _ in range(2)]
+    both: list[BaseStorage] = [pickle.loads(pickle.dumps(storage)) if pickled else storage for storage in storages]
+    threads = [threading.Thread(target=take, args=(storage,)) for storage in both]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == ids and len(ids) == queued
+
+
 def test_the_default_is_a_journal_in_the_folder(tmp_path: Path) -> None:
     opened(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["study.journal"]
