@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import click
+import numpy as np
 import optuna
 import pytest
 from click.testing import CliRunner
 from optuna.trial import FrozenTrial, TrialState
 
-from benchmarks import fullsize, peak, propagation, retrieval, search, step
+from benchmarks import fullsize, peak, propagation, retrieval, rungs, search, selection, step
 
 BATCHES = ["--set", "adapt.batch=8", "--set", "adapt.fusion_every=1"]
 SMALL = [*BATCHES, "--set", "graph.memory.capacity=64", "--rounds", "1"]
@@ -57,3 +58,23 @@ def test_overhead_is_what_nobody_trained_in() -> None:
         )
         study.add_trial(trial)
     assert search.overheads(study) == [4.0, 2.5]
+
+
+def test_replayed_rungs_by_hand() -> None:
+    """Two epochs, best half at the first: whether the best of four goes on is its place among those before it."""
+    values = np.array([[0.1, 0.1], [0.4, 0.9], [0.5, 0.2], [0.3, 0.3]])
+    for seed in range(10):
+        order = np.random.default_rng(seed).permutation(4)
+        first, kept = values[order, 0], []
+        for place, trial in enumerate(order):
+            if not place or first[place] >= np.median(first[:place]):
+                kept.append(trial)
+        share = (4 + len(kept)) / 8
+        assert rungs.replay(values, 1, 2, seed) == (1 in kept, 0.9 - values[kept].max(), share)
+
+
+def test_what_selection_costs_by_hand() -> None:
+    oracle, own = {0: 50.0, 1: 60.0}, {0: 49.0, 1: 57.0}
+    assert selection.against(oracle, oracle) == ("55.0 ± 63.5", "")  # t(0.975, 1) = 12.706, times 7.07 / sqrt 2
+    assert selection.against(oracle, own) == ("53.0 ± 50.8", "2.0 ± 12.7")
+    assert selection.against({0: 50.0}, {0: 49.0}) == ("49.0", "1.0")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 SCORE = "score"
 SCHEDULERS = ("asha", "none")
-REDUCTION = 3  # ASHA: of the trials at a rung, the best third goes on
+REDUCTION = 2  # ASHA: of the trials at a rung, the better half goes on; see benchmarks/rungs.py
 OBJECTIVES = {SCORE: "max", "seconds": "min", "memory_gib": "min"}
 _SECONDS_BETWEEN_LOOKS = 0.5
 # What Tune prints, the display and the report say better; its own SIGINT handler would swallow Ctrl-C; and a trial that

@@ -51,7 +51,7 @@ def decision(study: Study, mode: str, epoch: int, value: float) -> str:
 @pytest.mark.parametrize("mode", ["max", "min"])
 @pytest.mark.parametrize("value", np.linspace(-1.0, 6.0, 8).tolist())
 def test_a_new_trial_is_held_against_the_study(mode: str, value: float) -> None:
-    """It goes on if it is in the best third of those that reached the rung, counted by hand."""
+    """It goes on if it is in the best half of those that reached the rung, counted by hand."""
     before = [0.0, 1.0, 2.0, 3.0, 4.0]
     found = decision(study_with([[v] for v in before]), mode, 1, value)
     signed = sorted((v if mode == "max" else -v) for v in before)
@@ -76,12 +76,13 @@ def test_a_trial_is_not_held_against_itself() -> None:
 
 
 def test_between_rungs_nothing_is_decided() -> None:
-    assert decision(study_with([[9.0, 9.0]]), "max", 2, -5.0) == TrialScheduler.STOP  # held against the rung at 1
-    scheduler = Asha(study_with([[9.0, 9.0]]), "score", "max", EPOCHS)
+    assert decision(study_with([[9.0, 9.0]]), "max", 3, -5.0) == TrialScheduler.STOP  # held against the rung at 2
+    scheduler = Asha(study_with([[9.0, 9.0, 9.0]]), "score", "max", EPOCHS)
     new = FakeTrial("new")
     bracket = scheduler._brackets[0]
-    assert bracket.on_result(new, 1, 10.0) == TrialScheduler.CONTINUE  # type: ignore[arg-type]
-    assert bracket.on_result(new, 2, -5.0) == TrialScheduler.CONTINUE  # type: ignore[arg-type]
+    for rung in (1, 2):
+        assert bracket.on_result(new, rung, 10.0) == TrialScheduler.CONTINUE  # type: ignore[arg-type]
+    assert bracket.on_result(new, 3, -5.0) == TrialScheduler.CONTINUE  # type: ignore[arg-type]
 
 
 def test_none_stops_nothing() -> None:
