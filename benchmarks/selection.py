@@ -33,7 +33,7 @@ SEARCHES: dict[str, list[str]] = {
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=1), help="0 to this, each a search.")
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=1), help="Counted from 0.")
 @click.option("--trials", default=16, show_default=True, type=click.IntRange(min=1), help="Of each search.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the searches; goes on.")
 @click.option("--cache", type=click.Path(path_type=Path), required=True, help="Shared by all of them.")
@@ -41,8 +41,8 @@ SEARCHES: dict[str, list[str]] = {
 def main(seeds: int, trials: int, out: Path, cache: Path, options: tuple[str, ...]) -> None:
     """Search by the label-free default, by source val alone, at random, and by target labels, with several seeds.
 
-    A seed is that of everything: source model, sampler, batches. OPTIONS are those of tune/search.py. Interrupted, the
-    same command goes on.
+    A seed is that of the source model, the sampler and the batches. OPTIONS are those of tune/search.py. Interrupted,
+    the same command goes on.
 
     \b
     python benchmarks/selection.py --out runs/selection --cache CACHE --source A --target B
@@ -52,8 +52,9 @@ def main(seeds: int, trials: int, out: Path, cache: Path, options: tuple[str, ..
     for seed in range(seeds):
         for name, own in SEARCHES.items():
             folder = out.resolve() / f"{name.replace(' ', '-')}-{seed}"
-            shared = ["--set", f"seed={seed}", "--trials", str(trials), "--cache", str(cache.resolve())]
-            command = [sys.executable, str(ROOT / "tune" / "search.py"), *own, *shared, "--out", str(folder), *options]
+            at = ["--set", f"seed={seed}"] if seed else []  # an edit that changes nothing is refused
+            shared = ["--trials", str(trials), "--cache", str(cache.resolve()), "--out", str(folder)]
+            command = [sys.executable, str(ROOT / "tune" / "search.py"), *own, *at, *shared, *options]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)})
             val[name][seed], test[name][seed] = chosen(folder)
             click.echo(f"seed {seed}, {name}: val {val[name][seed]:.1f}, test {test[name][seed]:.1f}", err=True)
