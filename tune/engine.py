@@ -8,7 +8,6 @@ import os
 import time
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gckd.dist import trial as work
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from gckd.dist.display import Display
     from gckd.dist.interrupt import Interruption
+    from gckd.place import Place
     from gckd.train.trial import SourceModel
     from tune.space.space import Space
 
@@ -60,11 +60,19 @@ class Engine:
     """One search, from source models to its last trial."""
 
     def __init__(
-        self, ray: Any, interruption: Interruption, plan: Plan, search: work.Search, folder: Path, display: Display
+        self,
+        ray: Any,
+        interruption: Interruption,
+        plan: Plan,
+        search: work.Search,
+        out: Place,
+        display: Display,
+        after_trial: Callable[[], None],
     ) -> None:
-        """search: without `start`, which `source_models` finds."""
+        """search: without `start`, which `source_models` finds. after_trial: called when one has ended."""
         self._ray, self._interruption, self._display = ray, interruption, display
-        self._plan, self._folder = plan, folder
+        self._after_trial = after_trial
+        self._plan, self._out = plan, out
         self._board = ray.remote(num_cpus=0)(Board).remote([])
         self.search = dataclasses.replace(search, board=self._board)
 
@@ -97,7 +105,7 @@ class Engine:
             base,
             owner=owner,
             budget=plan.trials,
-            folder=str(self._folder),
+            folder=str(self._out),
             objectives=objectives,
             seeds=plan.seeds,
             why=failures,
@@ -119,13 +127,13 @@ class Engine:
 
         from tune.progress import Watch
 
-        callbacks = [failures, Watch(self._ray, self._board, self._display, self._interruption)]
+        callbacks = [failures, Watch(self._ray, self._board, self._display, self._interruption, self._after_trial)]
         if self._plan.mlflow:
             callbacks.append(MLflowLoggerCallback(tracking_uri=self._plan.mlflow, experiment_name=name))
         return tune.RunConfig(
             # A new name each time: what is to be kept is in the study and in the trials' checkpoints.
             name=time.strftime("%Y%m%d-%H%M%S-") + uuid.uuid4().hex[:4],
-            storage_path=str(self._folder / "tune"),
+            storage_path=str(self._out / "tune"),
             failure_config=tune.FailureConfig(max_failures=_ATTEMPTS - 1),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # trials keep their own
             callbacks=callbacks,
@@ -140,7 +148,7 @@ class Engine:
             alone = tune.with_parameters(Alone, search=self.search)
             return tune.with_resources(alone, {"cpu": plan.threads, "gpu": plan.gpus})
         given = {"search": self.search, "workers": plan.workers, "gpu": plan.gpus > 0}
-        several = tune.with_parameters(together, **given, storage=str(self._folder / "train"))
+        several = tune.with_parameters(together, **given, storage=str(self._out / "train"))
         return tune.with_resources(several, nested_resources())
 
     def each(self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gckd.dist.audit import true_metrics
+from gckd.place import Place
 from tune.best import audit_key, best, candidates
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def read_test(study: Study, engine: Engine) -> None:
 
 def _reachable(trial: FrozenTrial) -> bool:
     """Whether its checkpoints are seen from here: another search on the study may work elsewhere."""
-    return Path(trial.user_attrs["folder"]).is_dir()
+    return Place.at(trial.user_attrs["folder"]).exists()
 
 
 def given(trial: FrozenTrial) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class Options:
     seeds: int
     storage: str | None
     study: str | None
-    out: Path | None
+    out: str | None
     resume: bool
     audit: bool
     mlflow: str | None
@@ -110,7 +110,10 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--storage", metavar="URI", help="journal:PATH, or a database's URL.  [default: a journal in --out]"),
     click.option("--study", metavar="NAME", help="Its name in the storage.  [default: that of --out]"),
     click.option(
-        "--out", type=click.Path(path_type=Path), help="Folder that every node sees.  [default: runs/search-<digest>]"
+        "--out",
+        metavar="DIR|URI",
+        help="Folder that every node sees, or s3://BUCKET/NAME (gs://, abfs://): then the study's journal is in "
+        "runs/NAME-<digest>, and copied there.  [default: runs/search-<digest>]",
     ),
     click.option("--resume", is_flag=True, help="Go on with what --out holds; the same command again does so too."),
     click.option(

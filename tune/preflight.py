@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gckd.config import Config
+    from gckd.place import Place
 
 RAY = "2.60."  # several workarounds are for exactly this line
 _SECONDS = 60
 
 
-def check_cluster(ray: Any, config: Config, folder: Path, cache: Path, workers: int, cpus: float, gpus: float) -> None:
+def check_cluster(ray: Any, config: Config, out: Place, cache: Path, workers: int, cpus: float, gpus: float) -> None:
     """Refuses a cluster on which no trial could run.
 
     Args:
@@ -37,7 +38,7 @@ def check_cluster(ray: Any, config: Config, folder: Path, cache: Path, workers: 
     ]
     if workers > 1:
         problems += _state_api()
-    problems += _nodes(ray, Needs(str(folder), str(cache), (config.data.source, config.data.target)))
+    problems += _nodes(ray, Needs(out, str(cache), (config.data.source, config.data.target)))
     if problems:
         raise InputError("\n".join(problems))
 
@@ -60,7 +61,11 @@ def _nodes(ray: Any, needs: Needs) -> list[str]:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     token = f".seen-{uuid.uuid4().hex}"
-    (folder_token := needs.folder_path / token).touch()
+    try:
+        with (seen := needs.out / token).writing() as file:
+            file.touch()
+    except (InputError, OSError) as error:
+        return [f"--out: {needs.out} cannot be written ({error})"]
     try:
         task = ray.remote(num_cpus=0)(node_problems)
         asked = {
@@ -78,4 +83,4 @@ def _nodes(ray: Any, needs: Needs) -> list[str]:
                 found.append(f"node {name}: gckd cannot run there ({str(error).strip().splitlines()[-1]})")
         return found
     finally:
-        folder_token.unlink(missing_ok=True)
+        seen.remove()

@@ -10,6 +10,8 @@ from ray.tune import Callback
 from gckd.dist.board import ENDED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gckd.dist.display import Display
     from gckd.dist.interrupt import Interruption
 
@@ -20,8 +22,11 @@ _ENDED_SHOWN = 8  # trials that have ended, of which the latest are shown
 class Watch(Callback):
     """Shows the board while Tune works, notes on it how trials end, and stops Tune where the user asked for it."""
 
-    def __init__(self, ray: Any, board: Any, display: Display, interruption: Interruption) -> None:
+    def __init__(
+        self, ray: Any, board: Any, display: Display, interruption: Interruption, after_trial: Callable[[], None]
+    ) -> None:
         self._ray, self._board, self._display, self._interruption = ray, board, display, interruption
+        self._after_trial = after_trial
         self._next = 0.0
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
@@ -40,6 +45,7 @@ class Watch(Callback):
     def _end(self, trial: Any, message: str) -> None:
         for seed in trial.config["seeds"]:
             self._board.end.remote((f"trial {trial.config['number']}", seed), message=message)
+        self._after_trial()
 
     def _show(self) -> None:
         states = self._ray.get(self._board.snapshot.remote())

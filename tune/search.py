@@ -25,15 +25,17 @@ from gckd.cli.options import cache_option, config_options
 from gckd.config import Config, apply, digest, encode
 from gckd.dist.cluster import cluster, cores
 from gckd.dist.display import display, store_progress
-from gckd.dist.output import output_folder
+from gckd.dist.output import CONFIG_FILE, output_folder
 from gckd.dist.preflight import Datasets, check_sizes, prepare_datasets, usable_folder
 from gckd.dist.revision import git_revision
 from gckd.dist.trial import ORACLE, Search
 from gckd.errors import InputError
+from gckd.place import Place
 from gckd.report.write import wide_console
 from gckd.train.measure import step_seconds
 from tune.engine import OBJECTIVES, Engine, Plan
 from tune.finish import audit, read_test
+from tune.mirror import Mirror
 from tune.options import Options, search_options
 from tune.planned import estimate, planned
 from tune.preflight import check_cluster
@@ -89,13 +91,18 @@ class _Command:
     def __init__(self, options: Options, config: Config, cache: Path, space: Space, datasets: Datasets) -> None:
         self.options, self.config, self.cache, self.space, self.datasets = options, config, cache, space, datasets
         what = [options.select, list(options.objectives), options.seeds, space.encode()]
-        self.folder = (options.out or Path("runs") / f"search-{digest(config, *what)[:8]}").expanduser().resolve()
-        self.name = options.study or self.folder.name
+        self.out = Place.at(options.out or Path("runs") / f"search-{digest(config, *what)[:8]}")
+        apart = Path("runs") / f"{self.out.name}-{digest(str(self.out))[:8]}"
+        self.folder = self.out.local or apart.resolve()  # of the driver
+        self.mirror = Mirror(self.folder, self.out)
+        self.name = options.study or self.out.name
         self.seeds = range(config.seed, config.seed + options.seeds)
 
     def run(self) -> int:
         if self.options.dry_run:
             return self.dry_run()
+        usable_folder(self.folder, "--out")
+        self.mirror.fetch((_OWNER, CONFIG_FILE))
         again = self.options.resume or (self.folder / _OWNER).exists()
         with output_folder(self.folder, self.config, resume=again):
             study = self.study()
@@ -110,7 +117,7 @@ class _Command:
                 self.report(study)
                 raise
             chosen = self.report(study)
-        click.echo(f"written to {self.folder}", err=True)
+        click.echo(f"written to {self.out}", err=True)
         return 0 if chosen else 1
 
     def dry_run(self) -> int:
@@ -175,8 +182,8 @@ class _Command:
         shared = Search(self.config, self.cache, options.select, options.threads, start={})
         with cluster(cpus, options.threads, nested=nested) as (ray, interruption), display() as shown:
             plan = self.plan(ray.cluster_resources())
-            check_cluster(ray, self.config, self.folder, self.cache, plan.workers, plan.threads, plan.gpus)
-            engine = Engine(ray, interruption, plan, shared, self.folder, shown)
+            check_cluster(ray, self.config, self.out, self.cache, plan.workers, plan.threads, plan.gpus)
+            engine = Engine(ray, interruption, plan, shared, self.out, shown, self.mirror.save)
             models = engine.source_models()
             study.set_user_attr("start", _means([model.scores for model in models]))
             ended = engine.trials(study, self.space, self.owner())
@@ -197,7 +204,9 @@ class _Command:
 
     def report(self, study: Study) -> bool:
         """Writes and prints the report; whether a trial could be chosen."""
-        return write_search_report(study, self.folder, wide_console(), storage=self.options.storage) is not None
+        chosen = write_search_report(study, self.folder, wide_console(), storage=self.options.storage)
+        self.mirror.save()
+        return chosen is not None
 
 
 def _means(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:

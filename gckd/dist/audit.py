@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from gckd.config.configure import configure
 from gckd.dist.trial import BEST, Search
+from gckd.place import Place
 
 
 def true_metrics(search: Search, given: Mapping[str, Any], split: str) -> dict[str, float]:
@@ -25,7 +25,7 @@ def true_metrics(search: Search, given: Mapping[str, Any], split: str) -> dict[s
     torch.set_num_threads(search.threads)
     config, found = configure(search.base, given["edits"]), []
     for seed in given["seeds"]:
-        checkpoint = Path(given["folder"]) / f"seed-{seed}" / BEST
+        checkpoint = Place.at(given["folder"]) / f"seed-{seed}" / BEST
         own = dataclasses.replace(config, seed=seed)
         found.append(evaluate_checkpoint(own, checkpoint, search.cache, split).metrics)
     return {name: math.fsum(metrics[name] for metrics in found) / len(found) for name in found[0]}

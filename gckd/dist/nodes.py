@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import os
+import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from gckd.errors import InputError
+from gckd.place import Place
 
 
 @dataclass(frozen=True)
 class Needs:
-    """Folders that every node must see: the output, the cache, and the datasets (specs, `FORMAT:FOLDER`)."""
+    """What every node must see: the output, the cache, and the datasets (specs, `FORMAT:FOLDER`)."""
 
-    folder: str
+    out: Place
     cache: str
     datasets: tuple[str, ...]
-
-    @property
-    def folder_path(self) -> Path:
-        return Path(self.folder)
 
 
 def node_problems(needs: Needs, token: str) -> list[str]:
     """What this node lacks, one line each.
 
     Args:
-        token: name of a file that the driver has put into the output folder.
+        token: name of a file that the driver has put into the output.
     """
-    problems = []
-    if not (needs.folder_path / token).exists():
-        problems.append(f"--out: {needs.folder} is not the driver's folder; it must be on storage that all nodes share")
-    elif not os.access(needs.folder, os.W_OK):
-        problems.append(f"--out: {needs.folder} cannot be written")
+    problems = [f"--out: {problem}" for problem in _out_problems(needs.out, token)]
     try:
         Path(needs.cache).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -40,3 +36,15 @@ def node_problems(needs: Needs, token: str) -> list[str]:
         if not Path(folder).is_dir():
             problems.append(f"data: {folder} is not there")
     return problems
+
+
+def _out_problems(out: Place, token: str) -> Iterator[str]:
+    try:
+        if not (out / token).exists():
+            yield f"{out} is not the driver's; it must be on storage that all nodes share"
+            return
+        with (own := out / f"{token}-{uuid.uuid4().hex}").writing() as file:
+            file.touch()
+        own.remove()
+    except (InputError, OSError) as error:
+        yield f"{out} cannot be written ({error})"

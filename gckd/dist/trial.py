@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gckd.config import Config, to_yaml
 from gckd.config.configure import configure
 from gckd.dist.board import Throttle
+from gckd.place import Place
 
 if TYPE_CHECKING:
     from gckd.train.progress import Report
@@ -64,14 +63,14 @@ def results(search: Search, given: Mapping[str, Any]) -> Iterator[dict[str, Any]
     import torch
 
     from gckd.train.device import on_device
-    from gckd.train.trial import epochs
+    from gckd.train.trial import CHECKPOINT, epochs
     from gckd.train.workers import rank
 
     torch.set_num_threads(search.threads)
-    config, folder = configure(search.base, given["edits"]), Path(given["folder"])
+    config, folder = configure(search.base, given["edits"]), Place.at(given["folder"])
     if not rank():
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / _CONFIG).write_text(to_yaml(config), encoding="utf-8")
+        with (folder / _CONFIG).writing() as file:
+            file.write_text(to_yaml(config), encoding="utf-8")
     seeds = {seed: folder / f"seed-{seed}" for seed in given["seeds"]}
     best = -math.inf
     with on_device(config.device):
@@ -90,7 +89,7 @@ def results(search: Search, given: Mapping[str, Any]) -> Iterator[dict[str, Any]
             score = _mean(values)
             if score > best and not rank() and all(epoch.current for epoch in found):
                 for out in seeds.values():
-                    keep(out)
+                    (out / CHECKPOINT).copy_to(out / BEST)  # of the epoch that is selected so far
             best = max(best, score)
             yield {
                 "epoch": number,
@@ -139,19 +138,6 @@ def score_names() -> tuple[str, ...]:
     return tuple(SCORES)
 
 
-def keep(out: Path) -> None:
-    """The present checkpoint of a run becomes that of its selected epoch."""
-    from gckd.train.trial import CHECKPOINT
-
-    partial = out / f".{BEST}.partial"
-    partial.unlink(missing_ok=True)
-    try:
-        os.link(out / CHECKPOINT, partial)  # the next checkpoint replaces the name, not the file
-    except OSError:  # a file system without links
-        shutil.copyfile(out / CHECKPOINT, partial)
-    partial.replace(out / BEST)
-
-
 def memory_gib() -> float:
     """Memory of this process now, resident; on a GPU the most that was allocated there."""
     import psutil
@@ -170,7 +156,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _value(
-    search: Search, config: Config, seeds: Mapping[int, Path], seed: int, number: int, epoch: Epoch
+    search: Search, config: Config, seeds: Mapping[int, Place], seed: int, number: int, epoch: Epoch
 ) -> float:
     if search.select == ORACLE:
         return _oracle(search, _seeded(config, seed), seeds[seed], number, epoch)
@@ -179,18 +165,22 @@ def _value(
     return value(epoch.values, search.start[seed], search.select)
 
 
-def _oracle(search: Search, config: Config, out: Path, number: int, epoch: Epoch) -> float:
+def _oracle(search: Search, config: Config, out: Place, number: int, epoch: Epoch) -> float:
     """Rank-1 on target val, by its labels. Kept in a file, because the checkpoints of earlier epochs are gone."""
     from gckd.train import evaluate_checkpoint
     from gckd.train.trial import CHECKPOINT
     from gckd.train.workers import rank, wait_for_all
 
     file = out / _ORACLE_FILE
-    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    known = {}
+    if file.exists():
+        with file.reading() as there:
+            known = json.loads(there.read_text(encoding="utf-8"))
     if epoch.current:
         wait_for_all()  # for the worker that writes the checkpoint
         known[str(number)] = evaluate_checkpoint(config, out / CHECKPOINT, search.cache, "val").metrics["rank_1"]
         if not rank():
-            file.write_text(json.dumps(known), encoding="utf-8")
+            with file.writing() as here:
+                here.write_text(json.dumps(known), encoding="utf-8")
     found: float = known[str(number)]
     return found

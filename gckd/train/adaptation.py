@@ -13,6 +13,7 @@ from gckd.config import check, digest
 from gckd.config.distill import Ema
 from gckd.config.schema import Config
 from gckd.distill.teacher import EmaTeacher
+from gckd.place import Place
 from gckd.train.adapt import SourceOnly, step_of
 from gckd.train.data import Datasets, open_datasets
 from gckd.train.loop import Stage, Values
@@ -52,7 +53,7 @@ class Adaptation:
             report=self.report,
         )
 
-    def epochs(self, stage: Stage, checkpoint: Path) -> Iterator[tuple[int, Values]]:
+    def epochs(self, stage: Stage, checkpoint: Path | Place) -> Iterator[tuple[int, Values]]:
         """Warm-starts the banks if nothing is saved yet, then adapts, as `Stage.epochs`."""
         if self.config.graph.memory.warm_start and not checkpoint.exists():
             begun = time.perf_counter()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gckd.errors import InputError
+from gckd.place import Place
 from gckd.train.optim import make_optimiser, rate, set_rate
 from gckd.train.progress import Progress, Report
 from gckd.train.randomness import derived_seed
@@ -68,12 +69,12 @@ class Stage:
     saved: int = field(default=0, init=False)  # step of the checkpoint
     _begun: float = field(default=0.0, init=False, repr=False)
 
-    def run(self, checkpoint: Path) -> None:
+    def run(self, checkpoint: Path | Place) -> None:
         """Train from the checkpoint, or from the start if there is none, to the last step."""
         for _ in self.epochs(checkpoint):
             pass
 
-    def epochs(self, checkpoint: Path) -> Iterator[tuple[int, Values]]:
+    def epochs(self, checkpoint: Path | Place) -> Iterator[tuple[int, Values]]:
         """The same, stopping at each evaluation, once its checkpoint is saved, to tell the step and what it found.
 
         Evaluations that the checkpoint has seen are told again, before training goes on.
@@ -149,7 +150,7 @@ class Stage:
         found = [float(p["value"]) for p in self.curve if p["name"] == name]
         return found[-1] if found else None
 
-    def _save(self, path: Path, step: int, optimiser: torch.optim.Optimizer) -> None:
+    def _save(self, path: Path | Place, step: int, optimiser: torch.optim.Optimizer) -> None:
         self.saved = step
         if rank():
             return
@@ -165,7 +166,7 @@ class Stage:
             },
         )
 
-    def _resume(self, path: Path, optimiser: torch.optim.Optimizer) -> int:
+    def _resume(self, path: Path | Place, optimiser: torch.optim.Optimizer) -> int:
         if not path.exists():
             return 0
         saved = load_checkpoint(path)
@@ -199,21 +200,20 @@ def terms_as_floats(terms: Mapping[str, Tensor]) -> dict[str, float]:
     return {name: float(term.detach()) for name, term in terms.items()}
 
 
-def save_atomically(path: Path, content: Any) -> None:
+def save_atomically(path: Path | Place, content: Any) -> None:
     """A crash while writing never costs the previous file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    torch.save(content, partial)
-    partial.replace(path)
+    with Place.at(path).writing() as partial:
+        torch.save(content, partial)
 
 
-def load_checkpoint(path: Path) -> Any:
+def load_checkpoint(path: Path | Place) -> Any:
     """What `save_atomically` wrote; tensors and plain values only.
 
     Raises:
         InputError: the file is not a checkpoint.
     """
     try:
-        return torch.load(path, weights_only=True, map_location="cpu")
+        with Place.at(path).reading() as file:
+            return torch.load(file, weights_only=True, map_location="cpu")
     except Exception as error:
         raise InputError(f"{path}: not a readable checkpoint ({type(error).__name__})") from error

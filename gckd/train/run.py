@@ -11,6 +11,7 @@ from gckd.config import check, digest
 from gckd.config.schema import Config
 from gckd.errors import InputError
 from gckd.model.backbone import Backbone
+from gckd.place import Place
 from gckd.train.adaptation import begin
 from gckd.train.banks import train_means
 from gckd.train.data import Datasets, open_datasets
@@ -66,7 +67,7 @@ def run(config: Config, *, cache: Path, out: Path, report: Report = lambda progr
 
 
 @on_its_device
-def evaluate_checkpoint(config: Config, checkpoint: Path, cache: Path, split: str = "test") -> RunResult:
+def evaluate_checkpoint(config: Config, checkpoint: Path | Place, cache: Path, split: str = "test") -> RunResult:
     """Evaluate the student of a run's checkpoint on a split of the target.
 
     Raises:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gckd.config.schema import Config
 from gckd.graph.memory import centred
+from gckd.place import Place
 from gckd.train.adaptation import Adaptation, begin
 from gckd.train.banks import train_means
 from gckd.train.evaluate import Retriever, val_metrics
@@ -64,7 +65,7 @@ class Epoch(NamedTuple):
     current: bool
 
 
-def epochs(config: Config, *, cache: Path, out: Path, score: Score, report: Report) -> Iterator[Epoch]:
+def epochs(config: Config, *, cache: Path, out: Place, score: Score, report: Report) -> Iterator[Epoch]:
     """Adapts, stopping after each evaluation, once its checkpoint is saved.
 
     Evaluations that an interrupted run has done are told again first. Runs on the default device of its caller.

@@ -10,6 +10,7 @@ import pytest
 from gckd.config import apply, preset
 from gckd.dist.nodes import Needs, node_problems
 from gckd.errors import InputError
+from gckd.place import Place
 from tune.preflight import check_cluster
 
 TOKEN = ".seen"
@@ -19,7 +20,7 @@ def needs(folder: Path, data: str = "") -> Needs:
     out = folder / "out"
     out.mkdir(exist_ok=True)
     (out / TOKEN).touch()
-    return Needs(str(out), str(folder / "cache"), (data or str(folder), f"rstpreid:{folder}"))
+    return Needs(Place.at(out), str(folder / "cache"), (data or str(folder), f"rstpreid:{folder}"))
 
 
 def test_a_node_that_has_everything(tmp_path: Path) -> None:
@@ -52,7 +53,7 @@ def cluster_of(version: str = "2.60.0", **resources: float) -> SimpleNamespace:
 def test_too_few_resources_for_one_trial(tmp_path: Path) -> None:
     config = apply(preset("tiny"), {"data.source": "a", "data.target": "b"})
     with pytest.raises(InputError) as refused:
-        check_cluster(cluster_of(CPU=4.0), config, tmp_path, tmp_path, 1, 8.0, 0.5)
+        check_cluster(cluster_of(CPU=4.0), config, Place.at(tmp_path), tmp_path, 1, 8.0, 0.5)
     assert str(refused.value).splitlines() == [
         "--threads: a trial needs 8 CPU, and the cluster has 4",
         "--gpus-per-trial: a trial needs 0.5 GPU, and the cluster has 0",
@@ -62,5 +63,15 @@ def test_too_few_resources_for_one_trial(tmp_path: Path) -> None:
 def test_another_ray(tmp_path: Path) -> None:
     config = preset("tiny")
     with pytest.raises(InputError, match=r"ray: 2.59.1 is outside its limit: 2.60.\*"):
-        check_cluster(cluster_of("2.59.1", CPU=4.0), config, tmp_path, tmp_path, 1, 1.0, 0.0)
-    check_cluster(cluster_of(CPU=4.0), config, tmp_path, tmp_path, 1, 1.0, 0.0)
+        check_cluster(cluster_of("2.59.1", CPU=4.0), config, Place.at(tmp_path), tmp_path, 1, 1.0, 0.0)
+    check_cluster(cluster_of(CPU=4.0), config, Place.at(tmp_path), tmp_path, 1, 1.0, 0.0)
+
+
+def test_a_store_that_a_node_cannot_use(tmp_path: Path, bucket: str) -> None:
+    there = needs(tmp_path)
+    with (Place.at(bucket) / TOKEN).writing() as file:
+        file.touch()
+    assert node_problems(Needs(Place.at(bucket), there.cache, there.datasets), TOKEN) == []
+    elsewhere = Needs(Place.at("s4://bucket"), there.cache, there.datasets)
+    (problem,) = node_problems(elsewhere, TOKEN)
+    assert problem.startswith("--out: s4://bucket")

@@ -1,0 +1,158 @@
+"""Where files are kept: at a local path, or in an object store (s3://, gs://, abfs://) through pyarrow."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gckd.errors import InputError
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+_REMOTE = "://"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A file or a folder. `str` of it is what `Place.at` reads; it pickles as that.
+
+    A store in reach of S3's protocol that is not Amazon's is named by the variable AWS_ENDPOINT_URL.
+    """
+
+    _at: str
+
+    @classmethod
+    def at(cls, where: str | Path | Place) -> Place:
+        """The place `where`; a local one by its absolute path."""
+        text = str(where)
+        return cls(text.rstrip("/") if _REMOTE in text else str(Path(text).expanduser().resolve()))
+
+    def __str__(self) -> str:
+        return self._at
+
+    def __truediv__(self, name: str) -> Place:
+        return Place(f"{self._at}/{name}")
+
+    @property
+    def name(self) -> str:
+        return self._at.rpartition("/")[2]
+
+    @property
+    def local(self) -> Path | None:
+        """Its path; None where it is in an object store."""
+        return None if _REMOTE in self._at else Path(self._at)
+
+    def exists(self) -> bool:
+        """Whether there is such a file or folder.
+
+        Raises:
+            InputError: its store cannot be asked.
+        """
+        from pyarrow.fs import FileType
+
+        if self.local:
+            return self.local.exists()
+        system, path = self._opened()
+        try:
+            return bool(system.get_file_info(path).type != FileType.NotFound)
+        except OSError as error:
+            raise InputError(f"{self}: {_first_line(error)}") from error
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Path]:
+        """A local file to write; it takes this place when the block ends, whole, and only if it did not raise.
+
+        Raises:
+            InputError: its store does not take it.
+        """
+        if self.local:
+            self.local.parent.mkdir(parents=True, exist_ok=True)
+            partial = self.local.with_name(f".{self.name}.partial")
+            partial.unlink(missing_ok=True)
+            yield partial
+            partial.replace(self.local)
+            return
+        from pyarrow.fs import LocalFileSystem
+
+        with tempfile.TemporaryDirectory(prefix="gckd-") as scratch:
+            file = Path(scratch) / self.name
+            yield file
+            # An object appears when its last byte has arrived.
+            system, path = self._opened()
+            self._copy(LocalFileSystem(), str(file), system, path)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Path]:
+        """A local file with what is here.
+
+        Raises:
+            FileNotFoundError: nothing is.
+            InputError: its store does not give it.
+        """
+        if self.local:
+            yield self.local
+            return
+        from pyarrow.fs import LocalFileSystem
+
+        with tempfile.TemporaryDirectory(prefix="gckd-") as scratch:
+            file = Path(scratch) / self.name
+            system, path = self._opened()
+            self._copy(system, path, LocalFileSystem(), str(file))
+            yield file
+
+    def remove(self) -> None:
+        """This file is gone; nothing if it was not there."""
+        if self.local:
+            self.local.unlink(missing_ok=True)
+            return
+        system, path = self._opened()
+        with contextlib.suppress(FileNotFoundError):
+            system.delete_file(path)
+
+    def copy_to(self, other: Place) -> None:
+        """This file is what is at `other` too, of the same store; what is written here later changes nothing there."""
+        if not self.local:
+            (system, path), (_, target) = self._opened(), other._opened()
+            system.copy_file(path, target)
+            return
+        with other.writing() as partial:
+            try:
+                os.link(self.local, partial)  # the next version of this file is another one, of the same name
+            except OSError:  # a file system without links
+                shutil.copyfile(self.local, partial)
+
+    def _opened(self) -> tuple[FileSystem, str]:
+        """Its file system, and the path in it.
+
+        Raises:
+            InputError: there is no such kind of store.
+        """
+        import pyarrow
+        from pyarrow.fs import FileSystem
+
+        try:
+            system, path = FileSystem.from_uri(self._at)
+        except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, OSError) as error:
+            raise InputError(f"{self}: {_first_line(error)}") from error
+        return system, path
+
+    def _copy(self, source: FileSystem, path: str, target: FileSystem, new: str) -> None:
+        from pyarrow.fs import copy_files
+
+        try:
+            copy_files(path, new, source_filesystem=source, destination_filesystem=target)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise InputError(f"{self}: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
