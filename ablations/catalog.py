@@ -1,8 +1,8 @@
-"""What `--drop NAME` means: each component, the edits that take it out, and what differs in combination."""
+"""What a component is: its name, the edits that take it out, and what taking several out means."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gckd.config import Config, value_at
@@ -17,10 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Component:
-    """A part of the method that a row can go without."""
+    """A part of the method that a row can go without.
+
+    part_of: the component that it belongs to, which cannot be taken out beside it. needs: config path -> the kind that
+    has to be there for it to be one.
+    """
 
     doc: str
     edits: Mapping[str, Any]
+    part_of: str = ""
+    needs: Mapping[str, str] = field(default_factory=dict)
 
 
 # The order here is the order of names in a row's label.
@@ -38,7 +44,46 @@ COMPONENTS: dict[str, Component] = {
             "distill.matching": NoMatching(),
         },
     ),
+    "warm-start": Component(
+        "the filling of the banks before the first step: they begin empty",
+        {"graph.memory.warm_start": False},
+    ),
+    "ema": Component(
+        "the teacher's memory, m = 0: it is the student after its last step",
+        {"distill.teacher.m": 0.0},
+        part_of="cmkd",
+        needs={"distill.teacher": "ema"},
+    ),
+    "soft-targets": Component(
+        "the softness of pseudo targets: all on the teacher's most similar key",
+        {"distill.targets.hard": True},
+        part_of="cmkd",
+        needs={"distill.targets": "soft"},
+    ),
+    "cd-itm": Component("cross-domain matching (eq. 9)", {"distill.matching": NoMatching()}, part_of="cmkd"),
+    "hard-negatives": Component(
+        "the hardness of its negatives: any source entry instead of the most similar one",
+        {"distill.matching.negatives": "random"},
+        part_of="cd-itm",
+        needs={"distill.matching": "cross"},
+    ),
+    "threshold": Component(
+        "its threshold, delta = -1: every most similar pair is a positive",
+        {"distill.matching.delta": -1.0},
+        part_of="cd-itm",
+        needs={"distill.matching": "cross"},
+    ),
+    "gnn-weights": Component(
+        "the convolution's weights: smoothing takes its place",
+        {"graph.propagate.conv": "smooth"},
+        part_of="gmp",
+        needs={"graph.propagate": "gnn"},
+    ),
+    "mlm": Component("masked language modelling on the source, by weight 0", {"weights.source_mlm": 0.0}),
 }
+
+# What the baseline is without; the parts of these, and what it has itself, cannot be added to it.
+ADDED = ("gmp", "cmkd")
 
 # Edits that replace the components' own when all of a set are out.
 TOGETHER: dict[frozenset[str], Mapping[str, Any]] = {
@@ -57,11 +102,14 @@ def drop_edits(names: frozenset[str], config: Config) -> dict[str, Any]:
     """The edits of `config` that take the components `names` out, all of them.
 
     Raises:
-        InputError: a name is unknown (the message lists the names), or `config` does not have that component.
+        InputError: a name is unknown (the message lists the names), is a part of another one, or is of a component
+            that `config` does not have.
     """
     unknown = sorted(names - set(COMPONENTS))
     if unknown:
         raise InputError(f"--drop: {unknown[0]!r} is no component; the components are {', '.join(COMPONENTS)}")
+    for name in sorted(names):
+        _check_there(name, names, config)
     edits: dict[str, Any] = {}
     for name, component in COMPONENTS.items():
         if name in names:
@@ -75,7 +123,20 @@ def drop_edits(names: frozenset[str], config: Config) -> dict[str, Any]:
     return _effective(edits, config)
 
 
-def parse_drop(text: str) -> frozenset[str]:
+def _check_there(name: str, names: frozenset[str], config: Config) -> None:
+    """Refuses a component that goes with another one of `names`, or that `config` has no place for."""
+    part_of = COMPONENTS[name].part_of
+    while part_of:
+        if part_of in names:
+            raise InputError(f"--drop: {name!r} is a part of {part_of!r}; drop one of the two")
+        part_of = COMPONENTS[part_of].part_of
+    for path, kind in COMPONENTS[name].needs.items():
+        found = value_at(config, path).kind
+        if found != kind:
+            raise InputError(f"--drop: {name!r} needs {path} = {kind}, and it is {found}")
+
+
+def parse_names(text: str, option: str = "--drop") -> frozenset[str]:
     """`gmp,cmkd` -> the two names.
 
     Raises:
@@ -83,26 +144,10 @@ def parse_drop(text: str) -> frozenset[str]:
     """
     names = [name.strip() for name in text.split(",")]
     if not all(names):
-        raise InputError(f"--drop: {text!r} has an empty name; write it as NAME or NAME,NAME")
+        raise InputError(f"{option}: {text!r} has an empty name; write it as NAME or NAME,NAME")
     if len(set(names)) < len(names):
-        raise InputError(f"--drop: {text!r} names a component twice")
+        raise InputError(f"{option}: {text!r} names a component twice")
     return frozenset(names)
-
-
-def drop_rows(drops: Iterable[str], config: Config) -> dict[str, dict[str, Any]]:
-    """Row label -> edits, for each `--drop` text, in their order.
-
-    Raises:
-        InputError: two of them are the same row, or `parse_drop` or `drop_edits` refuses one.
-    """
-    rows: dict[str, dict[str, Any]] = {}
-    for text in drops:
-        names = parse_drop(text)
-        edits = drop_edits(names, config)
-        if label(names) in rows:
-            raise InputError(f"--drop: {text!r} is asked for twice")
-        rows[label(names)] = edits
-    return rows
 
 
 def _effective(edits: Mapping[str, Any], config: Config) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""The component table: the full method and rows without some of its components, over seeds, on Ray.
+"""The component table: the full method and rows that differ from it in something, over seeds, on Ray.
 
 python ablations/run.py --drop gmp --drop gmp,cmkd --seeds 5
+python ablations/run.py --spec table4
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ if __name__ == "__main__":  # run as a script: the checkout it lies in, before a
 
 import click
 
-from ablations.catalog import COMPONENTS, drop_rows
+from ablations.catalog import ADDED, COMPONENTS
+from ablations.rows import Rows, add_rows, drop_rows, factorial_rows, joined, sweep_rows
+from ablations.spec import SPECS, Spec, load_spec
 from gckd.cli.datasets import with_datasets
 from gckd.cli.guard import run_command
 from gckd.cli.options import cache_option, config_options
-from gckd.config import Config
+from gckd.config import Config, parse_edits
 from gckd.dist.cluster import cores, default_concurrency
 from gckd.dist.display import display, store_progress
 from gckd.dist.launch import Launch, launch
@@ -27,16 +30,23 @@ from gckd.dist.preflight import Datasets, check_sizes, prepare_datasets, usable_
 from gckd.dist.records import Origin, Records
 from gckd.dist.revision import git_revision
 from gckd.dist.tasks import Entry
-from gckd.report.write import wide_console, write_report
+from gckd.report.write import keep_question, wide_console, write_report
 
 _AT_LEAST_ONE = click.IntRange(min=1)
+_SEEDS = 3
+_ADD_HELP = f"The baseline, and a row with these added: {', '.join(ADDED)}.  [repeatable]"
+_SPEC_HELP = f"Rows, seeds and edits of a file, or of {', '.join(sorted(p.stem for p in SPECS.glob('*.yaml')))}."
 _DROP_HELP = f"A row without these components, NAME or NAME,NAME: {', '.join(COMPONENTS)}.  [repeatable]"
 
 
 @click.command()
 @config_options
 @click.option("--drop", "drops", multiple=True, metavar="NAMES", help=_DROP_HELP)
-@click.option("--seeds", type=_AT_LEAST_ONE, default=3, show_default=True, help="Runs of each row.")
+@click.option("--add", "adds", multiple=True, metavar="NAMES", help=_ADD_HELP)
+@click.option("--factorial", metavar="NAMES", help="A row without each combination of these components.")
+@click.option("--sweep", "sweeps", multiple=True, metavar="PATH=V,V", help="A row for each value.  [repeatable]")
+@click.option("--spec", "spec_name", metavar="NAME|FILE", help=_SPEC_HELP)
+@click.option("--seeds", type=_AT_LEAST_ONE, help="Runs of each row.  [default: the spec's, or 3]")
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder.  [default: runs/<name and digest>]")
 @click.option("--resume", is_flag=True, help="Go on with what --out holds: finished runs are kept.")
 @click.option("--workers", type=_AT_LEAST_ONE, help="Runs at a time.  [default: by the number of cores]")
@@ -47,24 +57,38 @@ def table(
     entry: Entry | None,
     config: Config,
     drops: tuple[str, ...],
-    seeds: int,
+    adds: tuple[str, ...],
+    factorial: str | None,
+    sweeps: tuple[str, ...],
+    spec_name: str | None,
+    seeds: int | None,
     out: Path | None,
     resume: bool,
     workers: int | None,
     threads: int | None,
     cache: Path,
 ) -> int:
-    """Train the full method and a row for each --drop, and print the component table.
+    """Train the full method and a row for each part left out, added or changed, and print the component table.
 
     Without --source and --target, the generated benchmark street is made once in the cache folder and used.
     """
-    drop_rows(drops, config)  # a misspelt name is refused before anything is drawn or read
+    spec = load_spec(spec_name) if spec_name else Spec()
+    config = spec.full(config, parse_edits(click.get_current_context().params["assignments"]))
+    seeds = seeds or spec.seeds or _SEEDS
+
+    def asked(full: Config) -> Rows:
+        rows = [spec.all_rows(full), add_rows(adds, full), drop_rows(drops, full)]
+        rows += [factorial_rows(factorial, full)] if factorial else []
+        return joined(*rows, *(sweep_rows(text, full) for text in sweeps))
+
+    asked(config)  # a misspelt name is refused before anything is drawn or read
     cache = usable_folder(cache, "--cache")
     config, datasets = prepare_datasets(with_datasets(config, cache), cache, store_progress())
-    rows = drop_rows(drops, config)
+    rows = asked(config)
     folder = out or default_output(config, datasets)
     check_sizes({run.digest: run.config for run in plan(config, rows, seeds, folder)}.values(), datasets)
     with output_folder(folder, config, resume=resume) as folder:
+        keep_question(folder, spec.question)
         records = Records(folder)
         auto_workers, auto_threads = default_concurrency(cores())
         how = Launch(records, origin(datasets), cache, display(), workers or auto_workers, threads or auto_threads)

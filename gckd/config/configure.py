@@ -25,6 +25,11 @@ def configure(config: Config, edits: Mapping[str, Any]) -> Config:
     Raises:
         ConfigError: as `apply`.
     """
+    return apply(config, changes(config, edits))
+
+
+def changes(config: Config, edits: Mapping[str, Any]) -> dict[str, Any]:
+    """What `apply` makes of `edits`: one edit for each component that is replaced, none to a present value."""
     whole: dict[str, Any] = {}
     for path in sorted(edits, key=lambda p: p.count(".")):
         outer = next((other for other in whole if path.startswith(other + ".")), None)
@@ -32,7 +37,7 @@ def configure(config: Config, edits: Mapping[str, Any]) -> Config:
             whole[path] = edits[path]
         else:
             whole[outer] = _put(whole[outer], path.removeprefix(outer + ".").split("."), edits[path])
-    return apply(config, {path: value for path, value in whole.items() if not _is_present(config, path, value)})
+    return {path: value for path, value in whole.items() if not _is_present(config, path, value)}
 
 
 def plain_at(config: Config, path: str) -> Any:

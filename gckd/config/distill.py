@@ -37,6 +37,7 @@ class SoftTargets:
     sharpen: float = knob(0.5, "targets use temperature sharpen x tau", gt=0, le=4)
     agree: bool = knob(True, "multiply p(key | query) by p(query | key): both directions must agree")
     confidence: float = knob(0.5, "a row weighs exp(-confidence x its entropy in nats); 0 = all alike", ge=0, le=10)
+    hard: bool = knob(False, "all of a row on its most similar key; its entropy is 0 then")
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,9 @@ class CrossDomainMatching:
 
     kind: ClassVar[str] = "cross"
     delta: float = knob(0.8, "least cosine of an accepted positive pair", ge=-1, le=1)
+    negatives: str = knob(
+        "hard", "which source entry is a pair's negative: the most similar one, or any", choices=("hard", "random")
+    )
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ class Targets(Protocol):
 class PseudoSimilarity:
     """s = p(key | query), times p(query | key) if both directions must agree, at temperature sharpen tau (eq. 6-7).
 
-    Rows weigh exp(-confidence x entropy), 1 on average: what the teacher is sure of teaches more.
+    Rows weigh exp(-confidence x entropy), 1 on average: what the teacher is sure of teaches more. Hard targets are
+    one-hot at the largest similarity, and weigh all alike.
     """
 
     def __init__(self, config: SoftTargets, similarity: Similarity) -> None:
@@ -29,6 +30,8 @@ class PseudoSimilarity:
 
     def __call__(self, side: Side, tau: float) -> Tensor:
         found = self.similarity(side, self.config.sharpen * tau, self.config.agree)
+        if self.config.hard:
+            return F.one_hot(found.argmax(1), found.shape[1]).to(found.dtype)
         # A row whose directions have nothing in common cannot be normalised and teaches nothing.
         wanted = found / found.sum(1, keepdim=True).clamp(min=torch.finfo(found.dtype).tiny)
         weight = torch.exp(-self.config.confidence * entropies(wanted))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FILE_WIDTH = 160
+_QUESTION = "question.txt"
 
 
 def wide_console() -> Console:
@@ -37,7 +38,9 @@ def write_report(folder: Path, console: Console) -> list[RowSummary]:
         raise InputError(f"{folder}: runs.parquet has no rows; at least 1 run is needed")
     config = read_config(folder / "config.yaml")
     rows = summarise(records)
-    lines = caption(records, rows, config)
+    asked = folder / _QUESTION
+    question = [asked.read_text(encoding="utf-8").strip()] if asked.exists() else []
+    lines = question + caption(records, rows, config)
     (folder / "table.md").write_text(markdown(rows, lines), encoding="utf-8")
     (folder / "table.csv").write_text(comma_separated(rows), encoding="utf-8")
     (folder / "table.tex").write_text(latex(rows, lines), encoding="utf-8")
@@ -46,6 +49,12 @@ def write_report(folder: Path, console: Console) -> list[RowSummary]:
     for line in lines:
         console.print(line, style="dim", highlight=False, markup=False)
     return rows
+
+
+def keep_question(folder: Path, question: str) -> None:
+    """Notes in `folder` what its table answers; its caption begins with it."""
+    if question:
+        (folder / _QUESTION).write_text(question + "\n", encoding="utf-8")
 
 
 def show_curves(folder: Path, console: Console) -> None:

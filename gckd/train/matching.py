@@ -50,17 +50,22 @@ class Partners(NamedTuple):
     negative: Tensor  # rows of the source split
 
 
-def partners(queries: Tensor, target: tuple[Tensor, Tensor], source: tuple[Tensor, Tensor], delta: float) -> Partners:
+def partners(
+    queries: Tensor, target: tuple[Tensor, Tensor], source: tuple[Tensor, Tensor], config: CrossDomainMatching
+) -> Partners:
     """Eq. 9's pairs: accepted where the best target partner's cosine exceeds delta.
 
     Args:
         queries: [B, d] unit embeddings. target, source: (unit embeddings [N, d], dataset rows [N]) of the banks of the
-            other modality. The negative is the most similar *source* entry: another identity by construction.
+            other modality. The negative is the most similar *source* entry, or any: another identity by construction.
     """
     cosine, best = (queries @ target[0].T).max(1)
-    chosen = (cosine > delta).nonzero().squeeze(1)
-    hardest = (queries[chosen] @ source[0].T).argmax(1)
-    return Partners(chosen, target[1][best[chosen]], source[1][hardest])
+    chosen = (cosine > config.delta).nonzero().squeeze(1)
+    if config.negatives == "hard":
+        negative = (queries[chosen] @ source[0].T).argmax(1)
+    else:
+        negative = torch.randint(len(source[0]), chosen.shape)
+    return Partners(chosen, target[1][best[chosen]], source[1][negative])
 
 
 class CrossDomainMatchingTerm:
@@ -70,7 +75,7 @@ class CrossDomainMatchingTerm:
     """
 
     def __init__(self, config: CrossDomainMatching, feed: Feed, student: Backbone, banks: Banks) -> None:
-        self.delta, self.feed, self.student, self.banks = config.delta, feed, student, banks
+        self.config, self.feed, self.student, self.banks = config, feed, student, banks
 
     def __call__(self, queries: Queries, views: BankViews) -> dict[str, Tensor]:
         banks = self.banks
@@ -78,13 +83,13 @@ class CrossDomainMatchingTerm:
             queries.image_key,
             (views.target_text, banks.target_text.rows),
             (views.source_text, banks.source_text.rows),
-            self.delta,
+            self.config,
         )
         images = partners(
             queries.text_key,
             (views.target_image, banks.target_image.rows),
             (views.source_image, banks.source_image.rows),
-            self.delta,
+            self.config,
         )
         feed, logits = self.feed, {True: [torch.zeros(0, 2)], False: [torch.zeros(0, 2)]}
         if len(texts.chosen):

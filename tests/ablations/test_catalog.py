@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ablations.catalog import COMPONENTS, drop_edits, drop_rows, label, parse_drop
+from ablations.catalog import COMPONENTS, drop_edits, label, parse_names
+from ablations.rows import drop_rows
 from gckd.config import apply, digest, preset
 from gckd.config.distill import MutualNeighbours, NoMatching, NoTargets, NoTeacher
 from gckd.config.graph import NoPropagation
@@ -52,8 +53,8 @@ def test_rows_come_in_the_order_asked_for() -> None:
 @pytest.mark.parametrize(
     ("drops", "message"),
     [
-        (["gnn"], "--drop: 'gnn' is no component; the components are gmp, cmkd"),
-        (["gmp,gnn"], "--drop: 'gnn' is no component; the components are gmp, cmkd"),
+        (["gnn"], "--drop: 'gnn' is no component; the components are " + ", ".join(COMPONENTS)),
+        (["gmp,gnn"], "--drop: 'gnn' is no component; the components are " + ", ".join(COMPONENTS)),
         (["gmp", "gmp"], "--drop: 'gmp' is asked for twice"),
         (["gmp,cmkd", "cmkd,gmp"], "--drop: 'cmkd,gmp' is asked for twice"),
         (["gmp,gmp"], "--drop: 'gmp,gmp' names a component twice"),
@@ -83,5 +84,5 @@ def test_every_component_is_documented() -> None:
     assert all(component.doc and component.edits for component in COMPONENTS.values())
 
 
-def test_parse_drop() -> None:
-    assert parse_drop(" gmp , cmkd") == {"gmp", "cmkd"}
+def test_parse_names() -> None:
+    assert parse_names(" gmp , cmkd") == {"gmp", "cmkd"}

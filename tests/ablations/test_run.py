@@ -168,6 +168,15 @@ def check_schedule(calls: list[list[str]]) -> None:
         assert all(i > ready for i, event in enumerate(events) if event == ("run", "start", seed))
 
 
+def test_a_spec_and_a_sweep_are_one_table(place: Place) -> None:
+    status, out, err = place.run("--spec", "table4", "--sweep", "distill.teacher.m=0.5,0.9", "--seeds", "1")
+    assert status == 0, err
+    sweep = [f"distill.teacher.m={m}" for m in (0.5, 0.9)]
+    assert set(place.table()["row"]) == {"full", "baseline", "+cmkd", "+gmp", *sweep}
+    assert set(place.table()["seed"]) == {0}
+    assert "What do knowledge distillation (CMKD) and message passing (GMP) add" in out
+
+
 def test_failures_of_every_kind_leave_the_others_running(place: Place) -> None:
     first = fakes.FAIL_SEED - 1
     assert (first + 2, first + 3) == (fakes.PREPARE_FAIL_SEED, fakes.DEATH_SEED)
@@ -223,6 +232,10 @@ def listening(pid: int) -> set[str]:
     ("arguments", "expected"),
     [
         (["--drop", "gnn"], "error: --drop: 'gnn' is no component; the components are gmp, cmkd"),
+        (["--add", "ema"], "error: --add: 'ema' cannot be added to the baseline; what can is gmp, cmkd"),
+        (["--sweep", "graph.propagate.k"], "error: --sweep: 'graph.propagate.k': write it as PATH=VALUE,VALUE"),
+        (["--spec", "table5"], "error: --spec: table5 is no file that can be read, nor one of "),
+        (["--spec", "table4", "--add", "gmp"], "error: row baseline: it is asked for twice"),
         (["--drop", "gmp", "--drop", "gmp"], "error: --drop: 'gmp' is asked for twice"),
         (["--set", "adapt.stepz=3"], "error: adapt.stepz: there is no field 'stepz' here"),
         (

@@ -69,7 +69,7 @@ def test_a_failure_keeps_its_message() -> None:
 def test_a_run_may_end_before_it_had_anything_to_report() -> None:
     board = Board([], Clock())
     board.end(KEY)
-    assert [(run.name, run.stage) for run in board.snapshot()] == [(KEY[0], "done")]
+    assert [(run.row, run.stage) for run in board.snapshot()] == [(KEY[0], "done")]
 
 
 def test_a_report_that_comes_late_changes_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -48,6 +49,16 @@ def test_sharpen_towards_0_is_one_hot() -> None:
     found = soft(z[:3], z[3:], 0.07, 1e-4)
     torch.testing.assert_close(found, F.one_hot((z[:3] @ z[3:].T).argmax(1), 6).float())
     assert float(entropies(found).max()) == pytest.approx(0.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("agree", [False, True])
+def test_hard_targets_keep_the_largest(agree: bool) -> None:
+    z = units(20)
+    there = side(z[:6], z[6:])
+    config = SoftTargets(agree=agree, confidence=0.0)
+    soft_rows = PseudoSimilarity(config, Direct())(there, 0.1).tolist()
+    hard = PseudoSimilarity(dataclasses.replace(config, hard=True), Direct())(there, 0.1)
+    assert hard.tolist() == [[float(value == max(row)) for value in row] for row in soft_rows]
 
 
 def test_tau_large_is_uniform() -> None:

@@ -24,7 +24,7 @@ SOURCE = torch.tensor([[0.0, 1.0], [1.0, 0.0], [-1.0, 0.0]]), torch.tensor([70, 
 
 def test_partners_by_hand() -> None:
     """Cosines with the target: 0.6 / 0.8 for query 0, 0.8 / 0.6 for query 1, -0.6 / -0.8 for query 2."""
-    found = partners(QUERIES, TARGET, SOURCE, 0.7)
+    found = partners(QUERIES, TARGET, SOURCE, CrossDomainMatching(delta=0.7))
     assert found.chosen.tolist() == [0, 1]
     assert found.positive.tolist() == [41, 40]
     assert found.negative.tolist() == [71, 70]
@@ -32,18 +32,20 @@ def test_partners_by_hand() -> None:
 
 @pytest.mark.parametrize(("delta", "accepted"), [(-1.0, [0, 1, 2]), (0.81, []), (1.0, [])])
 def test_delta_limits(delta: float, accepted: list[int]) -> None:
-    assert partners(QUERIES, TARGET, SOURCE, delta).chosen.tolist() == accepted
+    assert partners(QUERIES, TARGET, SOURCE, CrossDomainMatching(delta)).chosen.tolist() == accepted
 
 
 def test_delta_accepts_above_not_at_it() -> None:
     exact = torch.tensor([[1.0, 0.0]]), torch.tensor([3])
-    assert partners(QUERIES[:1], exact, SOURCE, 1.0).chosen.tolist() == []
+    assert partners(QUERIES[:1], exact, SOURCE, CrossDomainMatching(1.0)).chosen.tolist() == []
 
 
 def test_partners_against_loops() -> None:
     z = F.normalize(torch.randn(30, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64), dim=1)
     queries, target, source = z[:8], z[8:18], z[18:]
-    found = partners(queries, (target, torch.arange(100, 110)), (source, torch.arange(200, 212)), 0.5)
+    found = partners(
+        queries, (target, torch.arange(100, 110)), (source, torch.arange(200, 212)), CrossDomainMatching(0.5)
+    )
     wanted = []
     for i, q in enumerate(queries):
         cosines = [float(q @ t) for t in target]
@@ -52,6 +54,17 @@ def test_partners_against_loops() -> None:
             wanted.append((i, 100 + cosines.index(max(cosines)), 200 + negatives.index(max(negatives))))
     assert list(zip(*(part.tolist() for part in found), strict=True)) == wanted
     assert 0 < len(wanted) < 8
+
+
+def test_random_negatives_are_any_of_the_source_and_nothing_else_changes() -> None:
+    config = CrossDomainMatching(delta=0.7, negatives="random")
+    hard, drawn = partners(QUERIES, TARGET, SOURCE, CrossDomainMatching(delta=0.7)), set()
+    for seed in range(40):
+        torch.manual_seed(seed)
+        found = partners(QUERIES, TARGET, SOURCE, config)
+        assert torch.equal(found.chosen, hard.chosen) and torch.equal(found.positive, hard.positive)
+        drawn |= set(found.negative.tolist())
+    assert drawn == {70, 71, 72}
 
 
 def test_matching_loss_by_hand() -> None:

@@ -14,7 +14,7 @@ from gckd.config import preset, to_yaml
 from gckd.dist.records import Records
 from gckd.errors import InputError
 from gckd.report.curves import draw_curves, mean_curve
-from gckd.report.write import write_report
+from gckd.report.write import keep_question, write_report
 from tests.report.records import record
 
 if TYPE_CHECKING:
@@ -43,6 +43,17 @@ def test_every_file_is_written_and_made_again_alike(tmp_path: Path) -> None:
     assert (tmp_path / "table.md").read_text() == first
     rows = list(csv.DictReader((tmp_path / "table.csv").open()))
     assert [float(row["rank_1"]) for row in rows] == [70.5, 68.5]
+
+
+def test_the_question_of_a_spec_begins_the_caption(tmp_path: Path) -> None:
+    fill(tmp_path)
+    keep_question(tmp_path, "")
+    write_report(tmp_path, Console(file=io.StringIO()))
+    assert "Why?" not in (tmp_path / "table.md").read_text()
+    keep_question(tmp_path, "Why?")
+    write_report(tmp_path, Console(file=io.StringIO()))
+    table, caption = (tmp_path / "table.md").read_text().split("\n\n")
+    assert caption.startswith("Why?") and "Why?" not in table
 
 
 def test_the_picture_has_a_panel_for_each_curve(tmp_path: Path) -> None:

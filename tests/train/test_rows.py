@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from ablations.catalog import COMPONENTS
 from gckd.config import Config, apply, value_at
 from gckd.config.distill import MutualNeighbours, NoMatching, NoTargets
 from gckd.config.graph import Diffusion, NoPropagation
@@ -116,6 +118,8 @@ TOGGLES: dict[str, Any] = {
     "distill.targets": MutualNeighbours(),
     "distill.matching": NoMatching(),
     "distill.matching.delta": 0.6,
+    "distill.matching.negatives": "random",
+    "distill.targets.hard": True,
     "distill.alpha": 0.0,
     "weights.source_contrastive": 0.5,
     "weights.source_intra": 0.0,
@@ -136,6 +140,18 @@ TOGGLES: dict[str, Any] = {
 @pytest.mark.parametrize("path", TOGGLES)
 def test_every_toggle_changes_the_numbers(config: Config, student: Train, path: str) -> None:
     assert differences(student(config), student(apply(config, {path.strip(): TOGGLES[path]})))
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_every_component_does_something(config: Config, finished: Train, name: str) -> None:
+    """Taken out it changes the paths it declares, nothing else, and the weights; and the losses stay finite."""
+    full = apply(config, {"graph.propagate.conv": "sage", "distill.matching.delta": 0.4})
+    without = row(full, name)
+    restored = {path: value_at(full, path) for path in COMPONENTS[name].edits}
+    assert apply(without, restored) == full
+    one, two = finished(full), finished(without)
+    assert differences(one["modules"]["student"], two["modules"]["student"])
+    assert all(math.isfinite(float(point["value"])) for point in two["curve"])
 
 
 @pytest.mark.parametrize("conv", ["sage", "gatv2"])

@@ -1,0 +1,148 @@
+"""What `--add`, `--factorial`, `--sweep` and a spec come to: rows as edits of one full config."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablations.catalog import COMPONENTS, drop_edits
+from ablations.rows import BASELINE, add_rows, factorial_rows, joined, sweep_rows
+from ablations.spec import SPECS, load_spec
+from gckd.config import apply, digest, preset
+from gckd.config.graph import Gnn, NoPropagation
+from gckd.errors import InputError
+
+FULL = preset("tiny")
+
+
+def spec_of(folder: Path, text: str) -> Path:
+    (folder / "spec.yaml").write_text(text)
+    return folder / "spec.yaml"
+
+
+def test_adding_is_leaving_the_others_out() -> None:
+    rows = add_rows(["cmkd", "gmp", "gmp,cmkd"], FULL)
+    without = {name: drop_edits(frozenset(names), FULL) for name, names in [("g", {"gmp"}), ("c", {"cmkd"})]}
+    assert rows == {BASELINE: drop_edits(frozenset({"gmp", "cmkd"}), FULL), "+cmkd": without["g"], "+gmp": without["c"]}
+    assert add_rows([], FULL) == {}
+
+
+def test_a_factorial_plan_has_every_combination_once() -> None:
+    names = ["gmp", "mlm", "warm-start"]
+    rows = factorial_rows("warm-start,gmp,mlm", FULL)
+    digests = {digest(apply(FULL, edits)) for edits in rows.values()}
+    assert len(rows) == len(digests) == 2 ** len(names) - 1
+    for size in (1, 2, 3):
+        for some in itertools.combinations(names, size):
+            (found,) = [row for row in rows if set(row.removeprefix("-").split("-")) == set("-".join(some).split("-"))]
+            assert rows[found] == {path: value for name in some for path, value in COMPONENTS[name].edits.items()}
+
+
+def test_a_sweep_has_a_row_for_every_other_value() -> None:
+    k = FULL.graph.propagate.k  # type: ignore[union-attr]
+    rows = sweep_rows(f"graph.propagate.k=2,{k},7", FULL)
+    assert rows == {f"graph.propagate.k={v}": {"graph.propagate.k": v} for v in (2, 7)}
+    parts = sweep_rows("graph.propagate=gnn,none", FULL)
+    assert [apply(FULL, edits).graph.propagate for edits in parts.values()] == [Gnn(), NoPropagation()]
+
+
+@pytest.mark.parametrize(
+    ("make", "given", "message"),
+    [
+        (add_rows, ["ema"], "--add: 'ema' cannot be added to the baseline; what can is gmp, cmkd"),
+        (add_rows, ["gmp,"], "--add: 'gmp,' has an empty name; write it as NAME or NAME,NAME"),
+        (factorial_rows, "gmp,gnn", "--drop: 'gnn' is no component; the components are "),
+        (factorial_rows, "cmkd,ema", "--drop: 'ema' is a part of 'cmkd'; drop one of the two"),
+        (sweep_rows, "graph.propagate.k", "--sweep: 'graph.propagate.k': write it as PATH=VALUE,VALUE"),
+        (sweep_rows, "graph.propagate.k=1,,2", "--sweep: 'graph.propagate.k=1,,2': write it as PATH=VALUE,VALUE"),
+        (sweep_rows, "graph.propagate.k=0,5000", "graph.propagate.k: 0 is outside its limit: >= 1"),
+    ],
+)
+def test_refused(make: Any, given: Any, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        make(given, FULL)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_row_is_asked_for_once() -> None:
+    with pytest.raises(InputError, match="row -gmp: it is asked for twice"):
+        joined({"-gmp": {}}, {"-gmp": {}})
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in SPECS.glob("*.yaml")))
+def test_specs_that_ship_with_the_project(name: str) -> None:
+    spec = load_spec(name)
+    assert spec.question.endswith("?")
+    for base in ("tiny", "base"):
+        full = spec.full(preset(base), {})
+        rows = spec.all_rows(full)
+        configs = [full, *(apply(full, edits) for edits in rows.values())]
+        assert len({digest(config) for config in configs}) == len(configs) > 1
+
+
+def test_table4_is_the_papers() -> None:
+    rows = load_spec("table4").all_rows(FULL)
+    assert list(rows) == [BASELINE, "+cmkd", "+gmp"]
+
+
+def test_a_spec_by_hand(tmp_path: Path) -> None:
+    text = """
+question: Why?
+seeds: 2
+set: {adapt.lr: 0.001}
+drop: [mlm]
+sweep: {graph.propagate.k: [2]}
+grid: {graph.propagate.k: [3, 4], distill.matching.delta: [0.1, 0.8]}
+rows: {wide bank: {graph.memory.capacity: 512, graph.propagate: none}}
+"""
+    spec = load_spec(str(spec_of(tmp_path, text)))
+    full = spec.full(FULL, {})
+    assert (spec.seeds, full) == (2, apply(FULL, {"adapt.lr": 0.001}))
+    rows = spec.all_rows(full)
+    assert list(rows) == [
+        "-mlm",
+        "graph.propagate.k=2",
+        "graph.propagate.k=3,distill.matching.delta=0.1",
+        "graph.propagate.k=3,distill.matching.delta=0.8",
+        "graph.propagate.k=4,distill.matching.delta=0.1",
+        "graph.propagate.k=4,distill.matching.delta=0.8",
+        "wide_bank",
+    ]
+    assert rows["graph.propagate.k=3,distill.matching.delta=0.8"] == {"graph.propagate.k": 3}  # delta is 0.8 already
+    assert rows["wide_bank"] == {"graph.memory.capacity": 512, "graph.propagate": "none"}
+
+
+REFUSED = {
+    "question: Why?": ["it: {'question': 'Why?'} is not valid under any of the given schemas"],
+    "drop: gmp": ["drop: 'gmp' is not of type 'array'"],
+    "drop: [gmp]\nseeds: 0\nrow: {}": [
+        "it: Additional properties are not allowed ('row' was unexpected)",
+        "seeds: 0 is less than the minimum of 1",
+    ],
+    "sweep: {graph.propagate.k: 3}": ["sweep.graph.propagate.k: 3 is not of type 'array'"],
+    "rows: {wide: 3}": ["rows.wide: 3 is not of type 'object'"],
+}
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_refused_specs(text: str, tmp_path: Path) -> None:
+    file = spec_of(tmp_path, text)
+    with pytest.raises(InputError) as caught:
+        load_spec(str(file))
+    assert str(caught.value).splitlines() == [f"--spec {file}: {line}" for line in REFUSED[text]]
+
+
+def test_what_a_spec_says_of_the_config_is_checked(tmp_path: Path) -> None:
+    spec = load_spec(str(spec_of(tmp_path, "set: {adapt.lr: 0.001}\nrows: {a: {adapt.steps: 0}}")))
+    with pytest.raises(InputError, match=r"--set adapt.lr: it conflicts with --spec, which sets it"):
+        spec.full(FULL, {"adapt.lr": 0.1})
+    with pytest.raises(InputError, match=r"rows.a: adapt.steps: 0 is outside its limit"):
+        spec.all_rows(FULL)
+
+
+def test_a_spec_that_is_not_there() -> None:
+    with pytest.raises(InputError, match="--spec: table5 is no file that can be read, nor one of .*table4"):
+        load_spec("table5")
