@@ -2,96 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
-import optuna
 import pandas as pd
-import psutil
 import pytest
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from gckd.cli.guard import run_command
-from gckd.config import Config, apply, to_yaml
+from gckd.config import apply
 from gckd.report.write import read_config
-from tests.toy import make_toy
-from tests.train.micro import micro
+from tests.tune.place import EPOCHS, PATIENCE, Place, processes_of
 from tune.search import search
-from tune.storage import open_storage
 
 pytestmark = pytest.mark.timeout(900)  # a Ray takes a minute to start on a busy machine, and a test starts two
-
-ROOT = Path(__file__).resolve().parents[2]
-SPACE = "graph.propagate.k: {int: [1, 4]}\ndistill.teacher.m: {one_minus: [0.01, 0.5], log: true}\n"
-EPOCHS = 3
-PATIENCE = 280.0  # seconds; some twenty on an idle machine
-
-
-class Place:
-    """A folder with two toy datasets, a config and a space, where the command is run."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.out = folder, folder / "out"
-        self.started: list[subprocess.Popen[str]] = []
-        self.configure(micro(make_toy(folder / "source"), make_toy(folder / "target", shade=120)))
-        (folder / "space.yaml").write_text(SPACE)
-
-    def configure(self, config: Config) -> None:
-        self.config = config
-        (self.folder / "config.yaml").write_text(to_yaml(config))
-
-    def start(self, *arguments: str, out: str = "out") -> subprocess.Popen[str]:
-        fixed = ["--config", "config.yaml", "--space", "space.yaml", "--cache", "cache", "--out", out]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
-        environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, str(ROOT / "tune" / "search.py"), *fixed, "--epochs", str(EPOCHS), *arguments]
-        process = subprocess.Popen(
-            command, cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        self.started.append(process)
-        return process
-
-    def run(self, *arguments: str, status: int = 0, out: str = "out") -> str:
-        process = self.start(*arguments, out=out)
-        text = process.communicate(timeout=PATIENCE)[0]
-        assert process.returncode == status, text
-        return text
-
-    def trials(self, out: str = "out") -> list[FrozenTrial]:
-        storage = open_storage(None, self.folder / out)
-        return optuna.load_study(storage=storage, study_name=out).get_trials(deepcopy=False)
-
-    def told(self, wanted: int) -> None:
-        """Waits until so many epochs have been told."""
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            time.sleep(0.2)
-            if (self.out / "owner").exists():  # the study is whole before
-                epochs = sum(len(trial.intermediate_values) for trial in self.trials())
-                if epochs >= wanted:
-                    return
-        pytest.fail("no epoch was told")
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    made = Place(tmp_path)
-    yield made
-    for process in made.started:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
-
-
-def processes_of(folder: Path) -> list[str]:
-    """Command lines of what still works for a search in `folder`."""
-    running = [p.info for p in psutil.process_iter(["cwd", "cmdline"]) if p.info["cwd"]]
-    return [" ".join(p["cmdline"] or []) for p in running if Path(p["cwd"]).is_relative_to(folder)]
 
 
 @pytest.mark.slow
