@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gckd.dist import trial as work
-from gckd.dist.board import Board
+from gckd.dist.board import shared_board
 from gckd.errors import InputError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Engine:
         """search: without `start`, which `source_models` finds."""
         self._ray, self._interruption, self._display = ray, interruption, display
         self._plan, self._folder = plan, folder
-        self._board = ray.remote(num_cpus=0)(Board).remote([])
+        self._board = shared_board(ray)
         self.search = dataclasses.replace(search, board=self._board)
 
     def source_models(self) -> list[SourceModel]:
