@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gckd.dist import trial as work
-from gckd.dist.board import Board
+from gckd.dist.board import shared_board
 from gckd.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Engine:
         self._ray, self._interruption, self._display = ray, interruption, display
         self._after_trial = after_trial
         self._plan, self._out = plan, out
-        self._board = ray.remote(num_cpus=0)(Board).remote([])
+        self._board = shared_board(ray)
         self.search = dataclasses.replace(search, board=self._board)
 
     def source_models(self) -> list[SourceModel]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gckd.dist.audit import true_metrics
-from gckd.place import Place
+from gckd.dist.audit import reachable, true_metrics
 from tune.best import audit_key, best, candidates
 
 if TYPE_CHECKING:
@@ -18,8 +17,11 @@ TEST = "best_test"
 
 
 def audit(study: Study, engine: Engine) -> None:
-    """Notes the true metrics on target val of every candidate in reach that has none yet; none is chosen by them."""
-    found_here = (c.trial for c in candidates(study) if _reachable(c.trial))
+    """Notes the true metrics on target val of every candidate in reach that has none yet; none is chosen by them.
+
+    Another search on the study may work elsewhere, and checkpoints may have been deleted.
+    """
+    found_here = (c.trial for c in candidates(study) if reachable(given(c.trial)))
     todo = [trial for trial in found_here if audit_key(trial.number) not in study.user_attrs]
     found = engine.each(true_metrics, [(engine.search, given(trial), "val") for trial in todo])
     for trial, metrics in zip(todo, found, strict=True):
@@ -31,17 +33,12 @@ def read_test(study: Study, engine: Engine) -> None:
     chosen = best(study)
     if (
         chosen is None
-        or not _reachable(chosen.trial)
+        or not reachable(given(chosen.trial))
         or study.user_attrs.get(TEST, {}).get("number") == chosen.trial.number
     ):
         return
     (metrics,) = engine.each(true_metrics, [(engine.search, given(chosen.trial), "test")])
     study.set_user_attr(TEST, {"number": chosen.trial.number, **metrics})
-
-
-def _reachable(trial: FrozenTrial) -> bool:
-    """Whether its checkpoints are seen from here: another search on the study may work elsewhere."""
-    return Place.at(trial.user_attrs["folder"]).exists()
 
 
 def given(trial: FrozenTrial) -> dict[str, Any]:

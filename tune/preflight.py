@@ -68,15 +68,12 @@ def _nodes(ray: Any, needs: Needs) -> list[str]:
         return [f"--out: {needs.out} cannot be written ({error})"]
     try:
         task = ray.remote(num_cpus=0)(node_problems)
-        asked = {
-            node["NodeManagerAddress"]: task.options(
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            ).remote(needs, token)
-            for node in ray.nodes()
-            if node["Alive"]
-        }
+        alive = [node for node in ray.nodes() if node["Alive"]]
+        pinned = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in alive]
+        asked = [task.options(scheduling_strategy=there).remote(needs, token) for there in pinned]
         found = []
-        for name, ref in asked.items():
+        for node, ref in zip(alive, asked, strict=True):
+            name = node["NodeManagerAddress"]  # not unique: a machine may run several nodes
             try:
                 found += [f"node {name}: {problem}" for problem in ray.get(ref, timeout=_SECONDS)]
             except ray.exceptions.RayError as error:

@@ -25,7 +25,15 @@ def true_metrics(search: Search, given: Mapping[str, Any], split: str) -> dict[s
     torch.set_num_threads(search.threads)
     config, found = configure(search.base, given["edits"]), []
     for seed in given["seeds"]:
-        checkpoint = Place.at(given["folder"]) / f"seed-{seed}" / BEST
         own = dataclasses.replace(config, seed=seed)
-        found.append(evaluate_checkpoint(own, checkpoint, search.cache, split).metrics)
+        found.append(evaluate_checkpoint(own, _checkpoint(given, seed), search.cache, split).metrics)
     return {name: math.fsum(metrics[name] for metrics in found) / len(found) for name in found[0]}
+
+
+def reachable(given: Mapping[str, Any]) -> bool:
+    """Whether the checkpoints of the trial `given` are seen from here."""
+    return all(_checkpoint(given, seed).exists() for seed in given["seeds"])
+
+
+def _checkpoint(given: Mapping[str, Any], seed: int) -> Place:
+    return Place.at(given["folder"]) / f"seed-{seed}" / BEST

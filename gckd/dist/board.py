@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,6 +66,11 @@ class Board:
 
     def snapshot(self) -> list[RunState]:
         return list(self._states.values())
+
+
+def shared_board(ray: Any, runs: Sequence[tuple[str, int]] = ()) -> Any:
+    """A Board as an actor. It may lie on any node, so it comes back, empty, where its process or its node dies."""
+    return ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Board).remote(runs)
 
 
 class Throttle:

@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import os
 import secrets
+import socket
 from typing import TYPE_CHECKING, Any
 
 from gckd.dist.interrupt import Interruption
@@ -15,6 +16,7 @@ from gckd.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_LOOPBACK = "127.0.0.1"
 _OBJECT_STORE_BYTES = 128 * 2**20  # results are a few kilobytes; Ray would take a third of the memory
 
 
@@ -78,16 +80,29 @@ def _keep_to_loopback(threads: int) -> None:
 def _start(ray: Any, cpus: int, *, dashboard: bool) -> None:
     if not ipaddress.ip_address(ray.util.get_node_ip_address()).is_loopback:
         raise RuntimeError("ray was imported before gckd could keep it to 127.0.0.1; import it later")
+    port = _free_port() if dashboard else None
+    if dashboard:
+        # What cleans up after a nested run looks for the State API of any Ray on this machine, and gives up where there
+        # are two. Its process inherits this.
+        os.environ["RAY_API_SERVER_ADDRESS"] = f"http://{_LOOPBACK}:{port}"
     ray.init(
         address="local",
-        _node_ip_address="127.0.0.1",
+        _node_ip_address=_LOOPBACK,
         include_dashboard=dashboard,
-        dashboard_host="127.0.0.1",
+        dashboard_host=_LOOPBACK,
+        dashboard_port=port,
         num_cpus=cpus,
         object_store_memory=_OBJECT_STORE_BYTES,
         log_to_driver=False,
         logging_level=logging.ERROR,
     )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((_LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _connect(ray: Any, address: str) -> None:

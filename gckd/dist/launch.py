@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gckd.config import to_yaml
 from gckd.dist import tasks
-from gckd.dist.board import Board
+from gckd.dist.board import shared_board
 from gckd.dist.cluster import cluster
 from gckd.dist.plan import FULL, Run, preparations
 from gckd.dist.records import Origin, Records, done_record, failed_record
@@ -62,7 +62,7 @@ class _Launcher:
         first = preparations(runs)
         names = {key: (_preparation(run), run.seed) for key, run in first.items()}
         lines = [*names.values(), *((run.row, run.seed) for run in runs)]
-        self._board = ray.remote(num_cpus=0)(Board).remote(lines)
+        self._board = shared_board(ray, lines)
         job = Job(how.entry, how.cache, how.threads, self._board)
         # Ray runs a system failure (a worker that was killed) once more; the run goes on from its checkpoint.
         options = resources(runs, how.threads, ray.cluster_resources()) | {"max_retries": 1}

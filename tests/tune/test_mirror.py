@@ -11,10 +11,8 @@ from optuna.trial import TrialState
 from gckd.errors import InputError
 from gckd.place import Place
 from gckd.train.loop import load_checkpoint
-from tests.tune.test_search import Bench, bench
+from tests.tune.place import Place as Folder
 from tune.mirror import Mirror
-
-__all__ = ["bench"]
 
 
 def text(place: Place) -> str:
@@ -54,22 +52,22 @@ def test_an_output_folder_is_no_mirror(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_search_goes_on_from_another_machine(bench: Bench, bucket: str) -> None:
+def test_a_search_goes_on_from_another_machine(place: Folder, bucket: str) -> None:
     out = f"{bucket}/search"
-    bench.run("--trials", "2", "--scheduler", "none", out=out)
-    (folder,) = (bench.folder / "runs").iterdir()
+    place.run("--trials", "2", "--scheduler", "none", out=out)
+    (folder,) = (place.folder / "runs").iterdir()
     assert not (folder / "trials").exists() and not (folder / "tune").exists()
-    first = bench.trials(f"runs/{folder.name}", study="search")
+    first = place.trials(f"runs/{folder.name}", study="search")
     assert [trial.state for trial in first] == [TrialState.COMPLETE] * 2
     for trial in first:
-        saved = load_checkpoint(Place.at(trial.user_attrs["folder"]) / f"seed-{bench.config.seed}" / "best.pt")
-        steps = bench.config.adapt.steps
+        saved = load_checkpoint(Place.at(trial.user_attrs["folder"]) / f"seed-{place.config.seed}" / "best.pt")
+        steps = place.config.adapt.steps
         assert saved["step"] == round(trial.user_attrs["epoch"] * steps / len(trial.intermediate_values))
     report = text(Place.at(out) / "report.html")
-    shutil.rmtree(bench.folder / "runs")  # another machine
-    said = bench.run("--trials", "3", "--scheduler", "none", out=out)
+    shutil.rmtree(place.folder / "runs")  # another machine
+    said = place.run("--trials", "3", "--scheduler", "none", out=out)
     assert f"written to {out}" in said
-    again = bench.trials(f"runs/{folder.name}", study="search")
+    again = place.trials(f"runs/{folder.name}", study="search")
     assert [trial.values for trial in again[:2]] == [trial.values for trial in first]
     assert len(again) >= 3
     assert text(Place.at(out) / "report.html") != report

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -75,3 +76,19 @@ def test_a_store_that_a_node_cannot_use(tmp_path: Path, bucket: str) -> None:
     elsewhere = Needs(Place.at("s4://bucket"), there.cache, there.datasets)
     (problem,) = node_problems(elsewhere, TOKEN)
     assert problem.startswith("--out: s4://bucket")
+
+
+def test_every_node_of_one_machine_is_asked(tmp_path: Path) -> None:
+    class Task:
+        """Tells the node that it is pinned to."""
+
+        def options(self, scheduling_strategy: Any) -> SimpleNamespace:
+            return SimpleNamespace(remote=lambda needs, token: scheduling_strategy.node_id)
+
+    ray, nodes = cluster_of(CPU=4.0), ("a" * 56, "b" * 56)
+    ray.remote = lambda **options: lambda function: Task()
+    ray.nodes = lambda: [{"NodeManagerAddress": "127.0.0.1", "NodeID": name, "Alive": True} for name in nodes]
+    ray.get = lambda name, timeout: [f"{name} lacks it"]
+    with pytest.raises(InputError) as refused:
+        check_cluster(ray, preset("tiny"), Place.at(tmp_path), tmp_path, 1, 1.0, 0.0)
+    assert str(refused.value).splitlines() == [f"node 127.0.0.1: {name} lacks it" for name in nodes]
