@@ -31,6 +31,8 @@ def caption(records: Sequence[Mapping[str, Any]], rows: Sequence[RowSummary], co
     lines.append("± is the 95 % interval of the mean over seeds (Student's t; n/a with one seed).")
     if any(row.row != FULL for row in rows):
         lines.append("Δ is full - row, paired seed by seed: positive where the full method is better.")
+    if any(row.p for row in rows):
+        lines.append("p: paired t test over seeds that full and row are alike, after Holm over the rows of this table.")
     if any(row.published is not None for row in rows):
         lines.append("The published Rank-1 is the paper's own (arXiv 2501.15052), full size and pretrained weights.")
     return lines + _notes(records)

@@ -1,4 +1,4 @@
-"""Means over seeds, with Student's t."""
+"""Means over seeds with Student's t, and tests of several differences at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,3 +49,32 @@ def paired(full: Mapping[int, float], row: Mapping[int, float]) -> Estimate | No
     """
     seeds = sorted(full.keys() & row.keys())
     return estimate([full[s] - row[s] for s in seeds]) if seeds else None
+
+
+def paired_p(full: Mapping[int, float], row: Mapping[int, float]) -> float | None:
+    """Two-sided p of the paired t test that full and row are alike, over the seeds that both have.
+
+    None where there are fewer than two, or where all differences are equal and t has no spread to be measured by.
+    """
+    seeds = sorted(full.keys() & row.keys())
+    n = len(seeds)
+    if n < 2:
+        return None
+    differences = [full[s] - row[s] for s in seeds]
+    mean = math.fsum(differences) / n
+    variance = math.fsum((d - mean) ** 2 for d in differences) / (n - 1)
+    return 2 * float(stdtr(n - 1, -abs(mean) / math.sqrt(variance / n))) if variance else None
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """p values of several tests, corrected so that the chance of any false alarm among them is bounded.
+
+    Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979: the
+    i-th smallest of m is multiplied by m - i + 1, and none may be below a smaller one.
+    """
+    corrected: dict[str, float] = {}
+    least = 0.0
+    for i, (name, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
+        least = max(least, min(1.0, (len(p_values) - i) * p))
+        corrected[name] = least
+    return corrected

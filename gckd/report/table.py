@@ -16,11 +16,20 @@ if TYPE_CHECKING:
 
     from gckd.report.statistics import Estimate
 
-_LATEX = {"±": r"$\pm$", "Δ": r"$\Delta$", "→": r"$\rightarrow$", "%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#"}
+_LATEX = {
+    "<": "$<$",
+    "±": r"$\pm$",
+    "Δ": r"$\Delta$",
+    "→": r"$\rightarrow$",
+    "%": r"\%",
+    "_": r"\_",
+    "&": r"\&",
+    "#": r"\#",
+}
 
 
 def header(rows: Sequence[RowSummary]) -> list[str]:
-    differences = [f"Δ {METRICS[name]} (full - row)" for name in DIFFERENCES]
+    differences = [head for name in DIFFERENCES for head in (f"Δ {METRICS[name]} (full - row)", "p")]
     published = ["published Rank-1"] if _any_published(rows) else []
     return ["row", "runs", *METRICS.values(), *differences, *published]
 
@@ -57,21 +66,25 @@ def latex(rows: Sequence[RowSummary], caption: Sequence[str]) -> str:
 def comma_separated(rows: Sequence[RowSummary]) -> str:
     """Plain numbers, for a program: mean and half width in columns of their own, empty where there is none."""
     keys = [*METRICS, *(f"full_minus_row_{name}" for name in DIFFERENCES)]
+    tests = [f"p_{name}" for name in DIFFERENCES]
     published = ["published_rank_1"] if _any_published(rows) else []
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["row", "runs", "failed", *(f"{k}{end}" for k in keys for end in ("", "_half_width")), *published])
+    ends = ("", "_half_width")
+    writer.writerow(["row", "runs", "failed", *(f"{k}{end}" for k in keys for end in ends), *tests, *published])
     for row in rows:
         found = [*(row.metrics.get(name) for name in METRICS), *(row.to_full.get(name) for name in DIFFERENCES)]
         numbers = [number for e in found for number in ((e.mean, e.half_width) if e else (None, None))]
-        tail = [row.published] if published else []
+        tail = [*(row.p.get(name) for name in DIFFERENCES), *([row.published] if published else [])]
         writer.writerow([row.row, len(row.seeds), row.failed, *map(_number, [*numbers, *tail])])
     return file.getvalue()
 
 
 def _cells(row: RowSummary, with_published: bool) -> list[str]:
     metrics = [_estimate(row.metrics.get(name), "{:.1f}") for name in METRICS]
-    differences = [_estimate(row.to_full.get(name), "{:+.1f}") for name in DIFFERENCES]
+    differences = [
+        cell for name in DIFFERENCES for cell in (_estimate(row.to_full.get(name), "{:+.1f}"), _p(row.p.get(name)))
+    ]
     published = ["" if row.published is None else f"{row.published:g}"] if with_published else []
     return [row.row, row.runs, *metrics, *differences, *published]
 
@@ -81,6 +94,12 @@ def _estimate(value: Estimate | None, form: str) -> str:
         return ""
     spread = "n/a" if value.half_width is None else f"{value.half_width:.1f}"
     return f"{form.format(value.mean)} ± {spread}"
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return ""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _number(value: float | None) -> str:

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_rel
 
-from gckd.report.statistics import estimate, paired
+from gckd.report.statistics import estimate, holm, paired, paired_p
 
 # t(0.975, degrees of freedom), as printed in any statistics book
 T_TABLE = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 9: 2.262, 29: 2.045}
@@ -56,3 +57,23 @@ def test_pairing_is_full_minus_row_over_common_seeds() -> None:
     assert found is not None
     assert (found.mean, found.n) == (0.0, 2)
     assert paired({0: 1.0}, {1: 1.0}) is None
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5, 30])
+def test_p_against_scipy(seeds: int) -> None:
+    random = np.random.default_rng(seeds)
+    full, row = random.normal(70, 2, seeds), random.normal(69, 2, seeds)
+    assert paired_p(dict(enumerate(full)), dict(enumerate(row))) == pytest.approx(ttest_rel(full, row).pvalue)
+
+
+def test_there_is_no_p_without_spread() -> None:
+    assert paired_p({0: 1.0}, {0: 2.0}) is None
+    assert paired_p({0: 1.0, 1: 2.0}, {0: 2.0, 1: 3.0}) is None
+
+
+def test_holm_by_hand() -> None:
+    """Of four: the smallest times 4, the next times 3; then 2 x 0.03, which is below that of the one before."""
+    found = holm({"a": 0.01, "b": 0.03, "c": 0.9, "d": 0.025})
+    assert found == pytest.approx({"a": 0.04, "d": 0.075, "b": 0.075, "c": 0.9})
+    assert holm({"a": 0.6, "b": 0.7}) == {"a": 1.0, "b": 1.0}
+    assert holm({}) == {}

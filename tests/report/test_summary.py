@@ -60,3 +60,13 @@ def test_one_run_on_other_datasets_takes_the_published_numbers_away() -> None:
 def test_the_report_and_the_records_use_the_same_names() -> None:
     assert tuple(summary.METRICS) == records.METRICS
     assert plan.FULL == summary.FULL
+
+
+def test_p_values_are_corrected_over_the_rows() -> None:
+    """Two rows with the same differences: each p is twice that of the row alone, if that is at most 1."""
+    full = [record("full", s, 70.0 + s) for s in range(3)]
+    rows = {name: [record(name, s, 68.0 + s**2 / 8) for s in range(3)] for name in ("-gmp", "-cmkd")}
+    (alone,) = summarise([*full, *rows["-gmp"]])[1:]
+    both = summarise([*full, *rows["-gmp"], *rows["-cmkd"]])[1:]
+    assert 0 < alone.p["rank_1"] < 0.5
+    assert [row.p["rank_1"] for row in both] == pytest.approx([2 * alone.p["rank_1"]] * 2)

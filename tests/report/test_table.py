@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import math
 
 import pytest
 from rich.console import Console
@@ -21,12 +22,13 @@ ROWS = summarise(RUNS)
 
 def test_cells_are_mean_and_half_width() -> None:
     assert header(ROWS)[:3] == ["row", "runs", "Rank-1"]
-    assert header(ROWS)[-2:] == ["Δ Rank-1 (full - row)", "Δ mAP (full - row)"]
+    assert header(ROWS)[-4:] == ["Δ Rank-1 (full - row)", "p", "Δ mAP (full - row)", "p"]
     full, without = cells(ROWS)
-    assert full == ["full", "2", "71.0 ± 12.7", "80.0 ± 0.0", "90.0 ± 0.0", "66.0 ± 12.7", "40.0 ± 0.0", "", ""]
+    assert full == ["full", "2", "71.0 ± 12.7", "80.0 ± 0.0", "90.0 ± 0.0", "66.0 ± 12.7", "40.0 ± 0.0", *[""] * 4]
     # differences 1 and 2.5: mean 1.75, s = 1.0607, half width 12.706 x 0.75 = 9.53
     assert without[1:3] == ["2 (1 of 3 failed)", "69.2 ± 3.2"]
-    assert without[-2:] == ["+1.8 ± 9.5", "+1.8 ± 9.5"]
+    # t = 1.75 / 0.75 with one degree of freedom, where p = 1 - 2 / pi x arctan(t)
+    assert without[-4:] == ["+1.8 ± 9.5", "0.258"] * 2
 
 
 def test_one_seed_says_that_there_is_no_interval() -> None:
@@ -46,6 +48,8 @@ def test_csv_has_plain_numbers() -> None:
     assert (full["row"], full["runs"], float(full["rank_1"]), full["full_minus_row_map"]) == ("full", "2", 71.0, "")
     assert (without["failed"], float(without["full_minus_row_rank_1"])) == ("1", 1.75)
     assert abs(float(without["full_minus_row_rank_1_half_width"]) - 9.5297) < 1e-3
+    assert abs(float(without["p_rank_1"]) - (1 - 2 / math.pi * math.atan(1.75 / 0.75))) < 1e-6
+    assert full["p_rank_1"] == ""
 
 
 def test_markdown_is_a_table_and_its_caption() -> None:
