@@ -106,6 +106,7 @@ class _Command:
         again = self.options.resume or (self.folder / _OWNER).exists()
         with output_folder(self.folder, self.config, resume=again):
             study = self.study()
+            self.owner()  # from here on the same command goes on
             try:
                 self.search(study)
             except StorageInternalError as error:

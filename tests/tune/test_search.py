@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -74,6 +75,20 @@ def test_ctrl_c_stops_cleanly(place: Place) -> None:
     while processes_of(place.folder) and time.monotonic() < end:
         time.sleep(0.5)
     assert processes_of(place.folder) == []
+
+
+def test_the_same_command_goes_on_from_an_interruption_before_the_first_trial(
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(self: Any, study: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(place.folder)
+    monkeypatch.setattr("tune.search._Command.search", interrupt)
+    for _ in range(2):
+        with pytest.raises(SystemExit) as ended:
+            run_command(search, ["--config", "config.yaml", "--space", "space.yaml", "--cache", "cache"])
+        assert ended.value.code == 130, capsys.readouterr().err
 
 
 @pytest.mark.slow
