@@ -27,10 +27,11 @@ from gckd.dist.launch import Launch, launch
 from gckd.dist.output import default_output, output_folder
 from gckd.dist.plan import plan
 from gckd.dist.preflight import Datasets, check_sizes, prepare_datasets, usable_folder
-from gckd.dist.records import Origin, Records
+from gckd.dist.records import DONE, Origin, Records
 from gckd.dist.revision import git_revision
 from gckd.dist.tasks import Entry
-from gckd.report.write import keep_question, wide_console, write_report
+from gckd.errors import InputError
+from gckd.report.write import MIXED, keep_question, wide_console, write_report
 
 _AT_LEAST_ONE = click.IntRange(min=1)
 _SEEDS = 3
@@ -49,6 +50,7 @@ _DROP_HELP = f"A row without these components, NAME or NAME,NAME: {', '.join(COM
 @click.option("--seeds", type=_AT_LEAST_ONE, help="Runs of each row.  [default: the spec's, or 3]")
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder.  [default: runs/<name and digest>]")
 @click.option("--resume", is_flag=True, help="Go on with what --out holds: finished runs are kept.")
+@click.option("--mixed", is_flag=True, help="Also where they were made by other code; the caption says so.")
 @click.option("--workers", type=_AT_LEAST_ONE, help="Runs at a time.  [default: by the number of cores]")
 @click.option("--threads", type=_AT_LEAST_ONE, help="Threads of each run.  [default: by the number of cores]")
 @cache_option
@@ -64,6 +66,7 @@ def table(
     seeds: int | None,
     out: Path | None,
     resume: bool,
+    mixed: bool,
     workers: int | None,
     threads: int | None,
     cache: Path,
@@ -90,6 +93,8 @@ def table(
     with output_folder(folder, config, resume=resume) as folder:
         keep_question(folder, spec.question)
         records = Records(folder)
+        if not mixed:
+            _check_code(records)
         auto_workers, auto_threads = default_concurrency(cores())
         how = Launch(records, origin(datasets), cache, display(), workers or auto_workers, threads or auto_threads)
         how.entry = entry or Entry()
@@ -98,9 +103,17 @@ def table(
         except KeyboardInterrupt:
             click.echo(f"interrupted; the same command with --out {folder} --resume goes on", err=True)
             raise
-        summaries = write_report(folder, wide_console())
+        summaries = write_report(folder, wide_console(), mixed=mixed)
     click.echo(f"written to {folder}", err=True)
     return 1 if any(summary.failed for summary in summaries) else 0
+
+
+def _check_code(records: Records) -> None:
+    """Refuses to go on, before anything runs, with what other code has begun."""
+    now = git_revision()
+    other = sorted({r["git_revision"] for r in records.runs if r["status"] == DONE} - {now})
+    if other:
+        raise InputError(f"--resume: {records.folder} has runs of code {', '.join(other)}, and this is {now}; {MIXED}")
 
 
 def origin(datasets: Datasets) -> Origin:

@@ -31,9 +31,10 @@ def cli() -> None:
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--curves", is_flag=True, help="Also print where each curve begins and ends.")
-def report(folder: Path, curves: bool) -> None:
+@click.option("--mixed", is_flag=True, help="Also where its runs are of different code or data; marked.")
+def report(folder: Path, curves: bool, mixed: bool) -> None:
     """Make the tables of FOLDER again from its runs.parquet."""
-    write_report(folder, wide_console())
+    write_report(folder, wide_console(), mixed=mixed)
     if curves:
         show_curves(folder, wide_console())
 

@@ -12,6 +12,7 @@ from gckd.config import Config, from_yaml
 from gckd.errors import InputError
 from gckd.report.caption import caption
 from gckd.report.curves import draw_curves, ends_of_curves
+from gckd.report.mixed import mixtures
 from gckd.report.summary import RowSummary, summarise
 from gckd.report.table import comma_separated, latex, markdown, screen
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _FILE_WIDTH = 160
 _QUESTION = "question.txt"
+MIXED = "--mixed puts them in one table all the same, and its caption says so"
 
 
 def wide_console() -> Console:
@@ -27,20 +29,27 @@ def wide_console() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=_FILE_WIDTH)
 
 
-def write_report(folder: Path, console: Console) -> list[RowSummary]:
+def write_report(folder: Path, console: Console, *, mixed: bool = False) -> list[RowSummary]:
     """Prints the table and writes table.md, table.csv, table.tex and curves.png into `folder`.
 
+    Args:
+        mixed: whether runs of other code or data may stand in one table; its caption says so.
+
     Raises:
-        InputError: `folder` has no run records or no config.yaml, or they cannot be read.
+        InputError: `folder` has no run records or no config.yaml, or they cannot be read; or the runs are of other
+            code or data, and may not be.
     """
     records = _parquet(folder / "runs.parquet")
     if not records:
         raise InputError(f"{folder}: runs.parquet has no rows; at least 1 run is needed")
+    differing = mixtures(records)
+    if differing and not mixed:
+        raise InputError(f"{folder}: its runs are not alike in {'; in '.join(differing)}: {MIXED}")
     config = read_config(folder / "config.yaml")
     rows = summarise(records)
     asked = folder / _QUESTION
     question = [asked.read_text(encoding="utf-8").strip()] if asked.exists() else []
-    lines = question + caption(records, rows, config)
+    lines = question + caption(records, rows, config) + [f"NOT ALIKE in {line}." for line in differing]
     (folder / "table.md").write_text(markdown(rows, lines), encoding="utf-8")
     (folder / "table.csv").write_text(comma_separated(rows), encoding="utf-8")
     (folder / "table.tex").write_text(latex(rows, lines), encoding="utf-8")

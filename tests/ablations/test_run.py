@@ -17,6 +17,7 @@ import pytest
 
 from ablations.run import table
 from gckd.cli.guard import run_command
+from gckd.dist.records import Records
 from tests.dist import fakes
 from tests.toy import make_toy
 
@@ -175,6 +176,17 @@ def test_a_spec_and_a_sweep_are_one_table(place: Place) -> None:
     assert set(place.table()["row"]) == {"full", "baseline", "+cmkd", "+gmp", *sweep}
     assert set(place.table()["seed"]) == {0}
     assert "What do knowledge distillation (CMKD) and message passing (GMP) add" in out
+
+    records = Records(place.out)
+    records.add({**records.runs[0], "git_revision": "1a2b"})
+    again = ("--spec", "table4", "--seeds", "2", "--resume")
+    status, _, err = place.run(*again)
+    assert status == 2
+    assert f"error: --resume: {place.out} has runs of code 1a2b, and this is " in err
+    assert set(place.table()["seed"]) == {0}
+    status, out, err = place.run(*again, "--mixed")
+    assert status == 0, err
+    assert "NOT ALIKE in code: 1a2b (full)" in out
 
 
 def test_failures_of_every_kind_leave_the_others_running(place: Place) -> None:

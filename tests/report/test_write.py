@@ -83,3 +83,17 @@ def test_what_is_missing_or_broken_is_named(tmp_path: Path) -> None:
     (tmp_path / "runs.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(InputError, match=r"runs.parquet: cannot be read"):
         write_report(tmp_path, Console(file=io.StringIO()))
+
+
+def test_runs_of_other_code_or_data_are_refused_unless_asked_for(tmp_path: Path) -> None:
+    fill(tmp_path)
+    records = Records(tmp_path)
+    for run in records.runs:
+        run |= {"git_revision": "a" * 40, "target_digest": "t"}
+    records.add({**record("-cmkd", 0, 60), "git_revision": "b" * 40 + "-dirty", "target_digest": "t", "edits": "{}"})
+    difference = f"code: {'a' * 12} (full, -gmp); {'b' * 12}-dirty (-cmkd)"
+    with pytest.raises(InputError) as refused:
+        write_report(tmp_path, Console(file=io.StringIO()))
+    assert str(refused.value).startswith(f"{tmp_path}: its runs are not alike in {difference}: --mixed puts")
+    write_report(tmp_path, Console(file=io.StringIO()), mixed=True)
+    assert f"NOT ALIKE in {difference}." in (tmp_path / "table.md").read_text()
