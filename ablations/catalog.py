@@ -105,9 +105,7 @@ def drop_edits(names: frozenset[str], config: Config) -> dict[str, Any]:
         InputError: a name is unknown (the message lists the names), is a part of another one, or is of a component
             that `config` does not have.
     """
-    unknown = sorted(names - set(COMPONENTS))
-    if unknown:
-        raise InputError(f"--drop: {unknown[0]!r} is no component; the components are {', '.join(COMPONENTS)}")
+    check_names(names)
     for name in sorted(names):
         _check_there(name, names, config)
     edits: dict[str, Any] = {}
@@ -121,6 +119,13 @@ def drop_edits(names: frozenset[str], config: Config) -> dict[str, Any]:
         if together <= names:
             edits |= replacing
     return _effective(edits, config)
+
+
+def check_names(names: frozenset[str], option: str = "--drop") -> None:
+    """Raises InputError where a name is unknown; the message lists the names."""
+    unknown = sorted(names - set(COMPONENTS))
+    if unknown:
+        raise InputError(f"{option}: {unknown[0]!r} is no component; the components are {', '.join(COMPONENTS)}")
 
 
 def _check_there(name: str, names: frozenset[str], config: Config) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ablations.catalog import ADDED, COMPONENTS, drop_edits, label, parse_names
+from ablations.catalog import ADDED, COMPONENTS, check_names, drop_edits, label, parse_names
 from gckd.config import Config, ConfigError, apply
 from gckd.config.codec import load_yaml
 from gckd.config.configure import changes
@@ -63,10 +63,20 @@ def factorial_rows(text: str, config: Config) -> Rows:
     Raises:
         InputError: `parse_names` or `drop_edits` refuses a combination.
     """
+    return {name: drop_edits(frozenset(dropped), config) for name, dropped in combinations(text).items()}
+
+
+def combinations(text: str) -> dict[str, tuple[str, ...]]:
+    """The rows of `factorial_rows`: label -> the components that are out.
+
+    Raises:
+        InputError: `parse_names` or `check_names` refuses it.
+    """
     chosen = parse_names(text, "--factorial")
-    names = [name for name in COMPONENTS if name in chosen] + sorted(chosen - set(COMPONENTS))
-    subsets = (set(s) for size in range(1, len(names) + 1) for s in itertools.combinations(names, size))
-    return {label(subset): drop_edits(frozenset(subset), config) for subset in subsets}
+    check_names(chosen, "--factorial")
+    names = [name for name in COMPONENTS if name in chosen]
+    subsets = (some for size in range(1, len(names) + 1) for some in itertools.combinations(names, size))
+    return {label(out): out for out in subsets}
 
 
 def sweep_rows(text: str, config: Config) -> Rows:

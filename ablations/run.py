@@ -15,7 +15,7 @@ if __name__ == "__main__":  # run as a script: the checkout it lies in, before a
 import click
 
 from ablations.catalog import ADDED, COMPONENTS
-from ablations.rows import Rows, add_rows, drop_rows, factorial_rows, joined, sweep_rows
+from ablations.rows import Rows, add_rows, combinations, drop_rows, factorial_rows, joined, sweep_rows
 from ablations.spec import SPECS, Spec, load_spec
 from gckd.cli.datasets import with_datasets
 from gckd.cli.guard import run_command
@@ -31,7 +31,7 @@ from gckd.dist.records import DONE, Origin, Records
 from gckd.dist.revision import git_revision
 from gckd.dist.tasks import Entry
 from gckd.errors import InputError
-from gckd.report.write import MIXED, keep_question, wide_console, write_report
+from gckd.report.write import MIXED, keep_asked, wide_console, write_report
 
 _AT_LEAST_ONE = click.IntRange(min=1)
 _SEEDS = 3
@@ -91,7 +91,7 @@ def table(
     folder = out or default_output(config, datasets)
     check_sizes({run.digest: run.config for run in plan(config, rows, seeds, folder)}.values(), datasets)
     with output_folder(folder, config, resume=resume) as folder:
-        keep_question(folder, spec.question)
+        keep_asked(folder, spec.question, combinations(every) if (every := factorial or spec.factorial) else {})
         records = Records(folder)
         if not mixed:
             _check_code(records)

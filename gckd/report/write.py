@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 from rich.console import Console
+from rich.table import Table
+from tabulate import tabulate
 
 from gckd.config import Config, from_yaml
 from gckd.errors import InputError
 from gckd.report.caption import caption
 from gckd.report.curves import draw_curves, ends_of_curves
 from gckd.report.mixed import mixtures
+from gckd.report.shapley import CAPTION, HEADER, contributions
 from gckd.report.summary import RowSummary, summarise
 from gckd.report.table import comma_separated, latex, markdown, screen
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 _FILE_WIDTH = 160
-_QUESTION = "question.txt"
+_ASKED = "asked.json"
 MIXED = "--mixed puts them in one table all the same, and its caption says so"
 
 
@@ -47,8 +52,8 @@ def write_report(folder: Path, console: Console, *, mixed: bool = False) -> list
         raise InputError(f"{folder}: its runs are not alike in {'; in '.join(differing)}: {MIXED}")
     config = read_config(folder / "config.yaml")
     rows = summarise(records)
-    asked = folder / _QUESTION
-    question = [asked.read_text(encoding="utf-8").strip()] if asked.exists() else []
+    asked = json.loads((folder / _ASKED).read_text(encoding="utf-8")) if (folder / _ASKED).exists() else {}
+    question = [asked["question"]] if asked.get("question") else []
     lines = question + caption(records, rows, config) + [f"NOT ALIKE in {line}." for line in differing]
     (folder / "table.md").write_text(markdown(rows, lines), encoding="utf-8")
     (folder / "table.csv").write_text(comma_separated(rows), encoding="utf-8")
@@ -57,13 +62,32 @@ def write_report(folder: Path, console: Console, *, mixed: bool = False) -> list
     console.print(screen(rows))
     for line in lines:
         console.print(line, style="dim", highlight=False, markup=False)
+    if asked.get("dropped"):
+        _add_shares(contributions(records, asked["dropped"]), folder / "table.md", console)
     return rows
 
 
-def keep_question(folder: Path, question: str) -> None:
-    """Notes in `folder` what its table answers; its caption begins with it."""
-    if question:
-        (folder / _QUESTION).write_text(question + "\n", encoding="utf-8")
+def _add_shares(lines: Sequence[Sequence[str]], file: Path, console: Console) -> None:
+    if not lines:
+        return
+    table = Table(*HEADER, caption=CAPTION, caption_justify="left")
+    for line in lines:
+        table.add_row(*line)
+    console.print(table)
+    with file.open("a", encoding="utf-8") as stream:
+        stream.write(f"\n{tabulate(lines, HEADER, tablefmt='pipe', disable_numparse=True)}\n\n{CAPTION}\n")
+
+
+def keep_asked(folder: Path, question: str, dropped: Mapping[str, Sequence[str]]) -> None:
+    """Notes in `folder` what its table answers, for the report.
+
+    Args:
+        question: its caption begins with it.
+        dropped: row -> components it is without, where every combination is a row; their shares are reported.
+    """
+    if question or dropped:
+        asked = {"question": question, "dropped": dropped}
+        (folder / _ASKED).write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
 
 
 def show_curves(folder: Path, console: Console) -> None:

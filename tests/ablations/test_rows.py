@@ -54,7 +54,7 @@ def test_a_sweep_has_a_row_for_every_other_value() -> None:
     [
         (add_rows, ["ema"], "--add: 'ema' cannot be added to the baseline; what can is gmp, cmkd"),
         (add_rows, ["gmp,"], "--add: 'gmp,' has an empty name; write it as NAME or NAME,NAME"),
-        (factorial_rows, "gmp,gnn", "--drop: 'gnn' is no component; the components are "),
+        (factorial_rows, "gmp,gnn", "--factorial: 'gnn' is no component; the components are "),
         (factorial_rows, "cmkd,ema", "--drop: 'ema' is a part of 'cmkd'; drop one of the two"),
         (sweep_rows, "graph.propagate.k", "--sweep: 'graph.propagate.k': write it as PATH=VALUE,VALUE"),
         (sweep_rows, "graph.propagate.k=1,,2", "--sweep: 'graph.propagate.k=1,,2': write it as PATH=VALUE,VALUE"),

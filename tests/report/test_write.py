@@ -14,7 +14,7 @@ from gckd.config import preset, to_yaml
 from gckd.dist.records import Records
 from gckd.errors import InputError
 from gckd.report.curves import draw_curves, mean_curve
-from gckd.report.write import keep_question, write_report
+from gckd.report.write import keep_asked, write_report
 from tests.report.records import record
 
 if TYPE_CHECKING:
@@ -47,13 +47,16 @@ def test_every_file_is_written_and_made_again_alike(tmp_path: Path) -> None:
 
 def test_the_question_of_a_spec_begins_the_caption(tmp_path: Path) -> None:
     fill(tmp_path)
-    keep_question(tmp_path, "")
+    keep_asked(tmp_path, "", {})
     write_report(tmp_path, Console(file=io.StringIO()))
     assert "Why?" not in (tmp_path / "table.md").read_text()
-    keep_question(tmp_path, "Why?")
-    write_report(tmp_path, Console(file=io.StringIO()))
-    table, caption = (tmp_path / "table.md").read_text().split("\n\n")
+    keep_asked(tmp_path, "Why?", {"-gmp": ["gmp"]})
+    out = io.StringIO()
+    write_report(tmp_path, Console(file=out, width=160))
+    assert "Shapley" in out.getvalue()
+    table, caption, shares, _ = (tmp_path / "table.md").read_text().split("\n\n")
     assert caption.startswith("Why?") and "Why?" not in table
+    assert shares.splitlines()[-1].split("|")[1].strip() == "gmp"
 
 
 def test_the_picture_has_a_panel_for_each_curve(tmp_path: Path) -> None:
