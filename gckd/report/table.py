@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from gckd.report.statistics import Estimate
 
+_FIRST_METRIC = 2  # column, behind row and runs
 _LATEX = {
     "<": "$<$",
     "±": r"$\pm$",
@@ -54,7 +55,11 @@ def markdown(rows: Sequence[RowSummary], caption: Sequence[str]) -> str:
 
 
 def latex(rows: Sequence[RowSummary], caption: Sequence[str]) -> str:
+    """For booktabs: of each metric the best mean in bold and the second underlined."""
     body = [[_latex(cell) for cell in line] for line in cells(rows)]
+    for name, column in zip(METRICS, range(_FIRST_METRIC, _FIRST_METRIC + len(METRICS)), strict=True):
+        for mark, place in zip((r"\textbf", r"\underline"), _best(rows, name), strict=False):
+            body[place][column] = f"{mark}{{{body[place][column]}}}"
     names = [_latex(name) for name in header(rows)]
     table = tabulate(body, names, tablefmt="latex_raw", disable_numparse=True, colalign=_align(rows))
     for rule in ("toprule", "midrule", "bottomrule"):
@@ -94,6 +99,12 @@ def _estimate(value: Estimate | None, form: str) -> str:
         return ""
     spread = "n/a" if value.half_width is None else f"{value.half_width:.1f}"
     return f"{form.format(value.mean)} ± {spread}"
+
+
+def _best(rows: Sequence[RowSummary], metric: str) -> list[int]:
+    """Places of the rows that have the metric, the best first; none where there is nothing to compare."""
+    found = [place for place, row in enumerate(rows) if metric in row.metrics]
+    return sorted(found, key=lambda place: -rows[place].metrics[metric].mean) if len(found) > 1 else []
 
 
 def _p(value: float | None) -> str:

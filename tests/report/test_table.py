@@ -69,6 +69,15 @@ def test_latex_escapes_and_has_its_rules() -> None:
     assert text.isascii()
 
 
+def test_latex_marks_the_best_and_the_second() -> None:
+    rows = summarise([record("full", 0, 70), record("-gmp", 0, 72), record("-cmkd", 0, 60), failed("-mlm", 0)])
+    body = latex(rows, []).partition(r"\midrule")[2].partition(r"\bottomrule")[0]
+    full, gmp, cmkd, mlm = (line.split("&")[2].strip() for line in body.strip().splitlines())
+    assert (full, gmp) == (r"\underline{70.0 $\pm$ n/a}", r"\textbf{72.0 $\pm$ n/a}")
+    assert (cmkd, mlm) == (r"60.0 $\pm$ n/a", "")
+    assert "textbf" not in latex(rows[:1], [])
+
+
 def test_the_screen_shows_the_same_cells() -> None:
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(screen(ROWS))
