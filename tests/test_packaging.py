@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.toy import make_toy
 
 ROOT = Path(__file__).resolve().parents[1]
+APPLICATIONS = ("tune", "ablations")
 CLUSTER = ("ray", "optuna", "faiss")
 ON_A_CLUSTER = "gckd.dist.trainable"  # subclasses Tune's own
 BLOCK = f"import sys\nfor name in {CLUSTER}:\n    sys.modules[name] = None\n"
@@ -73,10 +74,11 @@ def test_what_gckd_imports_is_a_dependency_and_nothing_else_is() -> None:
     assert wanted == names(PROJECT["dependencies"])
 
 
-def test_what_the_search_imports_comes_with_the_cluster_extra() -> None:
-    modules = set.union(*(imported(file) for file in (ROOT / "tune").rglob("*.py"))) - set(sys.stdlib_module_names)
+def test_what_the_applications_import_comes_with_the_cluster_extra() -> None:
+    files = [file for name in APPLICATIONS for file in (ROOT / name).rglob("*.py")]
+    modules = set.union(*map(imported, files)) - set(sys.stdlib_module_names)
     known = packages_distributions()
-    wanted = names([known[module][0] for module in modules - {"gckd", "tune"}])
+    wanted = names([known[module][0] for module in modules - {"gckd", *APPLICATIONS}])
     extra = names(PROJECT["optional-dependencies"]["cluster"])
     assert wanted <= extra | names(PROJECT["dependencies"])
     assert extra - wanted <= {"scikit-learn"}  # which Optuna's fANOVA imports
