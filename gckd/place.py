@@ -55,10 +55,10 @@ class Place:
         Raises:
             InputError: its store cannot be asked.
         """
-        from pyarrow.fs import FileType
-
         if self.local:
             return self.local.exists()
+        from pyarrow.fs import FileType
+
         system, path = self._opened()
         try:
             return bool(system.get_file_info(path).type != FileType.NotFound)
