@@ -28,14 +28,8 @@ def drop_rows(drops: Iterable[str], config: Config) -> Rows:
     Raises:
         InputError: two of them are the same row, or `parse_names` or `drop_edits` refuses one.
     """
-    rows: Rows = {}
-    for text in drops:
-        names = parse_names(text)
-        edits = drop_edits(names, config)
-        if label(names) in rows:
-            raise InputError(f"--drop: {text!r} is asked for twice")
-        rows[label(names)] = edits
-    return rows
+    dropped = [parse_names(text) for text in drops]
+    return joined(*({label(names): drop_edits(names, config)} for names in dropped))
 
 
 def add_rows(adds: Sequence[str], config: Config) -> Rows:
@@ -44,17 +38,18 @@ def add_rows(adds: Sequence[str], config: Config) -> Rows:
     With all of them it is the full method, which is a row of every table.
 
     Raises:
-        InputError: a name cannot be added, or `parse_names` or `drop_edits` refuses it.
+        InputError: two of them are the same row, a name cannot be added, or `parse_names` or `drop_edits` refuses it.
     """
-    rows = {BASELINE: drop_edits(frozenset(ADDED), config)} if adds else {}
+    rows: list[Rows] = [{BASELINE: drop_edits(frozenset(ADDED), config)}] if adds else []
     for text in adds:
         names = parse_names(text, "--add")
         wrong = sorted(names - set(ADDED))
         if wrong:
             raise InputError(f"--add: {wrong[0]!r} cannot be added to the baseline; what can is {', '.join(ADDED)}")
         if names < set(ADDED):
-            rows["".join(f"+{name}" for name in ADDED if name in names)] = drop_edits(frozenset(ADDED) - names, config)
-    return rows
+            row = "".join(f"+{name}" for name in ADDED if name in names)
+            rows.append({row: drop_edits(frozenset(ADDED) - names, config)})
+    return joined(*rows)
 
 
 def factorial_rows(text: str, config: Config) -> Rows:

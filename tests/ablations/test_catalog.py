@@ -55,8 +55,8 @@ def test_rows_come_in_the_order_asked_for() -> None:
     [
         (["gnn"], "--drop: 'gnn' is no component; the components are " + ", ".join(COMPONENTS)),
         (["gmp,gnn"], "--drop: 'gnn' is no component; the components are " + ", ".join(COMPONENTS)),
-        (["gmp", "gmp"], "--drop: 'gmp' is asked for twice"),
-        (["gmp,cmkd", "cmkd,gmp"], "--drop: 'cmkd,gmp' is asked for twice"),
+        (["gmp", "gmp"], "row -gmp: it is asked for twice"),
+        (["gmp,cmkd", "cmkd,gmp"], "row -gmp-cmkd: it is asked for twice"),
         (["gmp,gmp"], "--drop: 'gmp,gmp' names a component twice"),
         ([""], "--drop: '' has an empty name; write it as NAME or NAME,NAME"),
         (["gmp,"], "--drop: 'gmp,' has an empty name; write it as NAME or NAME,NAME"),

@@ -53,6 +53,7 @@ def test_a_sweep_has_a_row_for_every_other_value() -> None:
     ("make", "given", "message"),
     [
         (add_rows, ["ema"], "--add: 'ema' cannot be added to the baseline; what can is gmp, cmkd"),
+        (add_rows, ["cmkd", "cmkd"], "row +cmkd: it is asked for twice"),
         (add_rows, ["gmp,"], "--add: 'gmp,' has an empty name; write it as NAME or NAME,NAME"),
         (factorial_rows, "gmp,gnn", "--factorial: 'gnn' is no component; the components are "),
         (factorial_rows, "cmkd,ema", "--drop: 'ema' is a part of 'cmkd'; drop one of the two"),

@@ -249,7 +249,7 @@ def listening(pid: int) -> set[str]:
         (["--sweep", "graph.propagate.k"], "error: --sweep: 'graph.propagate.k': write it as PATH=VALUE,VALUE"),
         (["--spec", "table5"], "error: --spec: table5 is no file that can be read, nor one of "),
         (["--spec", "table4", "--add", "gmp"], "error: row baseline: it is asked for twice"),
-        (["--drop", "gmp", "--drop", "gmp"], "error: --drop: 'gmp' is asked for twice"),
+        (["--drop", "gmp", "--drop", "gmp"], "error: row -gmp: it is asked for twice"),
         (["--set", "adapt.stepz=3"], "error: adapt.stepz: there is no field 'stepz' here"),
         (
             ["--set", "distill.matching.delta=2"],
