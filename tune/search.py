@@ -70,6 +70,8 @@ def search(config: Config, cache: Path, **given: Any) -> int:
     """
     options = Options(**given)
     options.check()
+    if config.adapt.source != "samples":
+        raise InputError(f"adapt.source: {config.adapt.source!r} leaves no source val, by which trials are scored")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     cache = usable_folder(cache, "--cache")
     space = load_space(options.space)

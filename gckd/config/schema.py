@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from gckd.config.backbone import Albef, Blip, Clip
 from gckd.config.data import Augment, Data, FolderTokenizer, RandAugment, TrainedTokenizer
-from gckd.config.distill import CrossDomainMatching, Distill, MutualNeighbours, NoTeacher, SoftTargets
+from gckd.config.distill import CrossDomainMatching, Distill, MutualNeighbours, NoTargets, NoTeacher, SoftTargets
 from gckd.config.fields import knob, part
-from gckd.config.graph import Graph, NoPropagation, node_count
+from gckd.config.graph import Gnn, Graph, NoPropagation, node_count
 from gckd.config.train import Adapt, CrossBatchMemory, Evaluate, Pretrain, Weights
 
 
@@ -40,6 +40,7 @@ class Config:
             yield f"graph.memory.capacity: C = {capacity} is below its limit: adapt.batch = {batch}"
         yield from self._pretrain_problems()
         yield from self._fusion_problems()
+        yield from self._source_free_problems()
         gnn = self.graph.propagate
         filled, what = (capacity, "of C") if self.graph.memory.warm_start else (batch, "first batches in cold banks, B")
         nodes = node_count(gnn, filled, filled)
@@ -62,6 +63,21 @@ class Config:
             yield f"distill.teacher.start: 'momentum' needs pretrain.objective = momentum, not {plan.objective.kind}"
         if plan.steps == 0 and not self.backbone.weights:
             yield "pretrain.steps: 0 is outside its limit: >= 1 where backbone.weights is empty"
+
+    def _source_free_problems(self) -> Iterator[str]:
+        kind, gnn = self.adapt.source, self.graph.propagate
+        if kind == "samples":
+            return
+        if isinstance(self.distill.targets, NoTargets):
+            yield f"adapt.source: {kind!r} leaves nothing to learn from, distill.targets is 'none'"
+        if isinstance(self.distill.matching, CrossDomainMatching):
+            yield f"distill.matching: 'cross' has negatives of adapt.source = samples, not of {kind}; set it to none"
+        if kind != "none" and not isinstance(gnn, Gnn):
+            yield f"adapt.source: {kind!r} needs graph.propagate = gnn, which alone reads it, not {gnn.kind}"
+        if kind != "none" and not self.graph.memory.warm_start:
+            yield f"graph.memory.warm_start: false leaves the source banks empty, and adapt.source is {kind!r}"
+        if isinstance(gnn, Gnn) and gnn.conv != "smooth":
+            yield f"graph.propagate.conv: {gnn.conv!r} needs adapt.source = samples to learn from, not {kind}"
 
     def _fusion_problems(self) -> Iterator[str]:
         if isinstance(self.backbone, Clip) and not self.backbone.fusion_depth:

@@ -77,6 +77,12 @@ class Adapt:
     weight_decay: float = knob(0.02, "AdamW weight decay, not on 1-D parameters", ge=0, le=10)
     clip: float = knob(1.0, "gradients are clipped to this norm", gt=0, le=1e6)
     evaluations: int = knob(2, "points of the curves, evenly spread (target val, for monitoring only)", ge=1, le=1000)
+    source: str = knob(
+        "samples",
+        "what there is of the source: its samples; or, source-free, embeddings by the source model frozen in the "
+        "source banks; their mean for each identity; or nothing",
+        choices=("samples", "banks", "prototypes", "none"),
+    )
     fusion_every: int = knob(
         8, "matching and MLM are computed at every n-th step, weighted n-fold", unit="steps", ge=1, le=1000
     )

@@ -15,6 +15,7 @@ from gckd.graph.similarity import Side, TwoBanks
 from gckd.model.backbone import Encoded
 from gckd.model.losses import identity_targets, soft_cross_entropy
 from gckd.train.banks import BankViews, Entries, Space
+from gckd.train.handed import HandedOn
 from gckd.train.matching import Queries
 from gckd.train.parts import Parts
 from gckd.train.randomness import generator
@@ -196,6 +197,29 @@ class CrossDomain(SourceOnly):
         return terms
 
 
+class SourceFree(CrossDomain):
+    """Target terms alone: the source is what its model handed on, frozen in the source banks (`adapt.source`).
+
+    Ours: the paper leaves open what remains of the method where the source's samples are not there.
+    """
+
+    def warm_start(self, warm: WarmStart) -> None:
+        parts = self.parts
+        assert isinstance(parts.feed.source, HandedOn)
+        parts.banks.fill_source(parts.feed.source.images, parts.feed.source.texts, self.config.seed)
+        parts.banks.warm_start_target(parts.teacher.model(), parts.feed.target, self.config.seed, warm)
+
+    def terms(self, step: int) -> dict[str, Tensor]:
+        parts, nothing = self.parts, torch.zeros(0, dtype=torch.long)
+        target = parts.feed.target.batch(step)
+        entries = Entries(nothing, nothing, *parts.banks.push_target(parts.teacher.model(), target))
+        space = parts.banks.space(self.config.centre)
+        known = self.propagate(space.views, entries, with_source=False)
+        return self.target_terms(self.encode(target, "target", step), known, space, entries, step)
+
+
 def step_of(parts: Parts) -> SourceOnly:
     """The step that a config's parts need: without targets nothing of the target domain is opened."""
-    return SourceOnly(parts) if isinstance(parts.config.distill.targets, NoTargets) else CrossDomain(parts)
+    if isinstance(parts.config.distill.targets, NoTargets):
+        return SourceOnly(parts)
+    return CrossDomain(parts) if parts.config.adapt.source == "samples" else SourceFree(parts)

@@ -13,9 +13,11 @@ from gckd.config import check, digest
 from gckd.config.distill import Ema
 from gckd.config.schema import Config
 from gckd.distill.teacher import EmaTeacher
+from gckd.model.backbone import Backbone
 from gckd.place import Place
 from gckd.train.adapt import SourceOnly, step_of
 from gckd.train.data import Datasets, open_datasets
+from gckd.train.handed import HandedOn, handed_on
 from gckd.train.loop import Stage, Values
 from gckd.train.parts import Parts, build_model, build_parts
 from gckd.train.pretrain import pretrained
@@ -72,14 +74,21 @@ def begin(config: Config, cache: Path, report: Report) -> Adaptation:
     datasets = open_datasets(check(config), cache, report)
     check_split("adapt.batch", config.adapt.batch)
     source = pretrained(config, datasets, cache, report)
-    feed = datasets.feed(config, config.adapt.batch)
     student = build_model(config, datasets.tokenizer.vocabulary)
     student.load_state_dict(source["modules"]["model"])
+    kept = cache / "handed" / f"{digest(str(source['digest']), config.device)}.pt"
+    feed = datasets.feed(config, config.adapt.batch, source=_without_samples(config, datasets, student, kept))
     neutralise_unseen(config.tokenizer, student, feed)
     parts = build_parts(config, feed, student)
     _start_teacher(parts, source)
     warm = WarmStart(cache / "warm" / _warm_digest(config, datasets, str(source["digest"])))
     return Adaptation(config, datasets, parts, step_of(parts), source, warm, report)
+
+
+def _without_samples(config: Config, datasets: Datasets, model: Backbone, kept: Path) -> HandedOn | None:
+    if config.adapt.source == "samples":
+        return None
+    return handed_on(config.adapt.source, model, lambda: datasets.source_loader(config, config.adapt.batch), kept)
 
 
 def _warm_digest(config: Config, datasets: Datasets, source: str) -> str:

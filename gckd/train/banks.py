@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from gckd.data.augment import clean_view
-from gckd.data.loaders import SourceLoader, TargetLoader
+from gckd.data.loaders import TargetLoader
 from gckd.data.records import SourceBatch, TargetBatch
 from gckd.graph.memory import MemoryBank, centred
 from gckd.model.backbone import Backbone
+from gckd.train.feed import Source
 from gckd.train.randomness import generator
 from gckd.train.warm import BATCH, Embed, WarmStart
 from gckd.train.workers import gather, mine
@@ -35,6 +36,13 @@ class Space(NamedTuple):
     views: BankViews
 
 
+class Labelled(NamedTuple):
+    """Unit embeddings [n, d] of one modality, and their source identities [n]."""
+
+    embeddings: Tensor
+    identities: Tensor
+
+
 class Entries(NamedTuple):
     """Positions [B] of the newest batch in the four banks."""
 
@@ -47,7 +55,7 @@ class Entries(NamedTuple):
 class Banks(nn.Module):
     """Q_SI, Q_ST (with identities), Q_TI and Q_TT (without), of embeddings of clean views."""
 
-    def __init__(self, capacity: int, width: int, source: SourceLoader, target: TargetLoader) -> None:
+    def __init__(self, capacity: int, width: int, source: Source, target: TargetLoader) -> None:
         super().__init__()
         # More entries than examples would hold an example twice, and a twin is every node's nearest neighbour.
         self.source_image = MemoryBank(min(capacity, source.image_count), width)
@@ -65,14 +73,14 @@ class Banks(nn.Module):
 
     def push(self, model: Backbone, source: SourceBatch, target: TargetBatch) -> Entries:
         """Embed a source and a target batch and store them."""
-        images, texts = _embed_batch(model, target)
-        return Entries(
-            *self.push_source(model, source),
-            self.target_image.push(images, target.image_rows),
-            self.target_text.push(texts, target.caption_rows),
-        )
+        return Entries(*self.push_source(model, source), *self.push_target(model, target))
 
-    def warm_start_source(self, model: Backbone, source: SourceLoader, seed: int, warm: WarmStart) -> None:
+    def push_target(self, model: Backbone, batch: TargetBatch) -> tuple[Tensor, Tensor]:
+        """Embed a target batch and store it; returns its positions in Q_TI and Q_TT."""
+        images, texts = _embed_batch(model, batch)
+        return self.target_image.push(images, batch.image_rows), self.target_text.push(texts, batch.caption_rows)
+
+    def warm_start_source(self, model: Backbone, source: Source, seed: int, warm: WarmStart) -> None:
         """Fill Q_SI and Q_ST with embeddings of examples in a seeded random order, before the first step."""
         images, texts = _embedders(model, source)
         size = len(self.source_image.rows)
@@ -81,6 +89,15 @@ class Banks(nn.Module):
         size = len(self.source_text.rows)
         for rows, found in warm.first("source-text", seed, source.caption_count, size, texts):
             self.source_text.push(found, rows, source.identities_at(rows, "caption"))
+
+    def fill_source(self, images: Labelled, texts: Labelled, seed: int) -> None:
+        """Fill Q_SI and Q_ST with embeddings that are there already, in the order that a warm start takes them."""
+        for bank, held, name in ((self.source_image, images, "image"), (self.source_text, texts, "text")):
+            order = torch.randperm(len(held.identities), generator=generator(seed, f"warm-start/source-{name}"))
+            order = order[: len(bank.rows)]
+            for begin in range(0, len(order), BATCH):
+                rows = order[begin : begin + BATCH]
+                bank.push(held.embeddings[rows], rows, held.identities[rows])
 
     def warm_start_target(self, model: Backbone, target: TargetLoader, seed: int, warm: WarmStart) -> None:
         """The same for Q_TI and Q_TT, without identities."""
@@ -109,7 +126,7 @@ def _embed_batch(model: Backbone, batch: SourceBatch | TargetBatch) -> tuple[Ten
     return gather(images), gather(texts)
 
 
-def _embedders(model: Backbone, loader: SourceLoader | TargetLoader) -> tuple[Embed, Embed]:
+def _embedders(model: Backbone, loader: Source | TargetLoader) -> tuple[Embed, Embed]:
     """What makes embeddings [b, d] of rows [b] of a split: of its images, and of its captions."""
     return (
         lambda rows: embed_clean(model, images=loader.images_at(rows))[0],
@@ -117,7 +134,7 @@ def _embedders(model: Backbone, loader: SourceLoader | TargetLoader) -> tuple[Em
     )
 
 
-def train_means(model: Backbone, loader: SourceLoader | TargetLoader, centre: bool) -> tuple[Tensor, Tensor]:
+def train_means(model: Backbone, loader: Source | TargetLoader, centre: bool) -> tuple[Tensor, Tensor]:
     """Mean image and text embedding [d] over (at most 1,024 of) a train split: what evaluation is centred by.
 
     Unlabelled: of the target it reads images and captions alone. Zero without centring.

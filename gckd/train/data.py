@@ -13,7 +13,7 @@ from gckd.data.records import EvaluationSet
 from gckd.data.store import Store, build_store
 from gckd.data.tokenizer import NO_MASK, Tokenizer, build_tokenizer
 from gckd.errors import InputError
-from gckd.train.feed import Feed
+from gckd.train.feed import Feed, Source
 from gckd.train.progress import Progress, Report
 
 
@@ -25,16 +25,24 @@ class Datasets:
     target: Store
     tokenizer: Tokenizer
 
-    def feed(self, config: Config, batch: int, per_identity: int = 1) -> Feed:
-        """Training batches of both domains; the target's come from a split type that has no labels."""
-        size = {"height": config.data.height, "width": config.data.width, "batch": batch, "seed": config.seed}
+    def feed(self, config: Config, batch: int, per_identity: int = 1, source: Source | None = None) -> Feed:
+        """Training batches of both domains; the target's come from a split type that has no labels.
+
+        Args:
+            source: in the place of the source's loader, which is not opened then.
+        """
         return Feed(
-            SourceLoader(self.source.labelled("train"), self.tokenizer, per_identity=per_identity, **size),
-            TargetLoader(self.target.unlabelled("train"), self.tokenizer, **size),
+            source or self.source_loader(config, batch, per_identity),
+            TargetLoader(self.target.unlabelled("train"), self.tokenizer, **_size(config, batch)),
             self.tokenizer,
             config.augment,
             config.seed,
         )
+
+    def source_loader(self, config: Config, batch: int, per_identity: int = 1) -> SourceLoader:
+        """Labelled training batches."""
+        split = self.source.labelled("train")
+        return SourceLoader(split, self.tokenizer, per_identity=per_identity, **_size(config, batch))
 
     def labelled(self, which: Store, split: str, data: Data) -> EvaluationSet:
         """A labelled split for evaluation."""
@@ -44,6 +52,10 @@ class Datasets:
         """What a table must say of the data: held-out splits, images left out."""
         both = (("source", self.source), ("target", self.target))
         return tuple(f"{role}: {note}" for role, store in both for note in store.notes)
+
+
+def _size(config: Config, batch: int) -> dict[str, int]:
+    return {"height": config.data.height, "width": config.data.width, "batch": batch, "seed": config.seed}
 
 
 def open_datasets(config: Config, cache: Path, report: Report) -> Datasets:

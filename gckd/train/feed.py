@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from torch import Tensor
 
 from gckd.config.data import Augment, RandAugment
 from gckd.data.augment import drop_words, strong_view
-from gckd.data.loaders import SourceLoader, TargetLoader
+from gckd.data.loaders import TargetLoader
+from gckd.data.records import SourceBatch
 from gckd.data.tokenizer import Tokenizer
 from gckd.train.randomness import generator
 from gckd.train.workers import mine
@@ -22,11 +24,32 @@ class Views:
     tokens: Tensor  # [b, L] int64
 
 
+class Source(Protocol):
+    """What training may ask of the labelled source; `gckd.data.loaders.SourceLoader` says what each is."""
+
+    @property
+    def words(self) -> Tensor: ...
+    @property
+    def image_count(self) -> int: ...
+    @property
+    def caption_count(self) -> int: ...
+    @property
+    def steps_per_epoch(self) -> int: ...
+
+    def batch(self, step: int, /) -> SourceBatch: ...
+
+    def images_at(self, rows: Tensor, /) -> Tensor: ...
+
+    def tokens_at(self, rows: Tensor, /) -> Tensor: ...
+
+    def identities_at(self, rows: Tensor, kind: str, /) -> Tensor: ...
+
+
 @dataclass(frozen=True)
 class Feed:
-    """Loaders of both domains and the vocabulary; target labels are not in reach."""
+    """Both domains and the vocabulary; target labels are not in reach."""
 
-    source: SourceLoader
+    source: Source
     target: TargetLoader
     tokenizer: Tokenizer
     augment: Augment | RandAugment

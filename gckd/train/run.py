@@ -84,13 +84,16 @@ def evaluate_checkpoint(config: Config, checkpoint: Path | Place, cache: Path, s
 
 
 def _labelled_monitor(config: Config, datasets: Datasets, parts: Parts) -> Callable[[int], dict[str, float]]:
-    source_val = datasets.labelled(datasets.source, "val", config.data)
+    there = config.adapt.source == "samples"  # source-free, its val split is not opened either
+    source_val = datasets.labelled(datasets.source, "val", config.data) if there else None
     # Read for the curves alone: nothing that trains or selects sees what the monitor returns.
     target_val = datasets.labelled(datasets.target, "val", config.data)
 
     def monitor(done: int) -> dict[str, float]:
-        source_means = train_means(parts.student, parts.feed.source, config.centre)
-        values = val_metrics("source_val", parts.student, source_means, config.evaluate, source_val)
+        values: dict[str, float] = {}
+        if source_val is not None:
+            source_means = train_means(parts.student, parts.feed.source, config.centre)
+            values |= val_metrics("source_val", parts.student, source_means, config.evaluate, source_val)
         for name, model in (("target_val", parts.student), ("teacher_target_val", parts.teacher.model())):
             means = train_means(model, parts.feed.target, config.centre)
             values |= val_metrics(name, model, means, config.evaluate, target_val)

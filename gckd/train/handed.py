@@ -1,0 +1,106 @@
+"""What a source-trained model hands on where the source's samples stay behind: embeddings, identities, known words."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import torch
+from filelock import FileLock
+from torch import Tensor
+from torch.nn import functional as F
+
+from gckd.data.loaders import SourceLoader
+from gckd.model.backbone import Backbone
+from gckd.train.banks import Labelled, embed_clean
+from gckd.train.loop import load_checkpoint, save_atomically
+from gckd.train.warm import BATCH
+from gckd.train.workers import agreed, rank, wait_for_all
+
+
+@dataclass(frozen=True)
+class HandedOn:
+    """In the place of the source loader during adaptation; there is no way from here to an image or a caption.
+
+    Args:
+        words: token ids that occur in the source's captions.
+    """
+
+    images: Labelled
+    texts: Labelled
+    words: Tensor
+
+    @property
+    def image_count(self) -> int:
+        return len(self.images.identities)
+
+    @property
+    def caption_count(self) -> int:
+        return len(self.texts.identities)
+
+    @property
+    def steps_per_epoch(self) -> NoReturn:
+        self._closed()
+
+    def _closed(self, *_: object) -> NoReturn:
+        raise RuntimeError("the source's samples are not there during adaptation (adapt.source)")
+
+    batch = images_at = tokens_at = identities_at = _closed
+
+
+def handed_on(kind: str, model: Backbone, source: Callable[[], SourceLoader], path: Path) -> HandedOn:
+    """What adaptation has of the source under `adapt.source` = `kind`.
+
+    Args:
+        model: with the source-trained weights. source: opens the source, only if `path` does not hold its embeddings
+            yet: they belong to the end of pre-training.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Workers of one run compute together: the first of them holds the lock for all.
+    with contextlib.nullcontext() if rank() else FileLock(f"{path}.lock"):
+        if not agreed(path.exists()):
+            held = _embedded(model, source())
+            if not rank():
+                save_atomically(path, held)
+        wait_for_all()
+        held = load_checkpoint(path)
+    here = {name: tensor.to(torch.get_default_device()) for name, tensor in held.items()}
+    reduce = _REDUCTIONS[kind]
+    return HandedOn(
+        reduce(Labelled(here["image"], here["image_identities"])),
+        reduce(Labelled(here["text"], here["text_identities"])),
+        here["words"],
+    )
+
+
+def prototypes(entries: Labelled) -> Labelled:
+    """One entry an identity: the mean direction of its embeddings; identities in ascending order."""
+    identities, which = entries.identities.unique(return_inverse=True)
+    sums = entries.embeddings.new_zeros(len(identities), entries.embeddings.shape[1])
+    return Labelled(F.normalize(sums.index_add(0, which, entries.embeddings), dim=-1), identities)
+
+
+def _nothing(entries: Labelled) -> Labelled:
+    return Labelled(entries.embeddings[:0], entries.identities[:0])
+
+
+_REDUCTIONS: dict[str, Callable[[Labelled], Labelled]] = {
+    "banks": lambda entries: entries,
+    "prototypes": prototypes,
+    "none": _nothing,
+}
+
+
+def _embedded(model: Backbone, source: SourceLoader) -> dict[str, Tensor]:
+    images, texts = torch.arange(source.image_count), torch.arange(source.caption_count)
+    found = {
+        "image": torch.cat([embed_clean(model, images=source.images_at(rows))[0] for rows in images.split(BATCH)]),
+        "text": torch.cat([embed_clean(model, tokens=source.tokens_at(rows))[1] for rows in texts.split(BATCH)]),
+        "image_identities": source.identities_at(images, "image"),
+        "text_identities": source.identities_at(texts, "caption"),
+        "words": source.words,
+    }
+    return {name: tensor.cpu() for name, tensor in found.items()}
