@@ -14,24 +14,18 @@ if __name__ == "__main__":  # run as a script: the checkout it lies in, before a
 
 import click
 
+from ablations.blocks import ONE, blocks
 from ablations.catalog import ADDED, COMPONENTS
 from ablations.rows import Rows, add_rows, combinations, drop_rows, factorial_rows, joined, sweep_rows
 from ablations.spec import SPECS, Spec, load_spec
-from gckd.cli.datasets import with_datasets
+from ablations.table import Asked, Table
 from gckd.cli.guard import run_command
 from gckd.cli.options import cache_option, config_options
-from gckd.config import Config, parse_edits
-from gckd.dist.cluster import cores, default_concurrency
-from gckd.dist.display import display, store_progress
-from gckd.dist.launch import Launch, launch
-from gckd.dist.output import default_output, output_folder
-from gckd.dist.plan import plan
-from gckd.dist.preflight import Datasets, check_sizes, prepare_datasets, usable_folder
-from gckd.dist.records import DONE, Origin, Records
-from gckd.dist.revision import git_revision
+from gckd.config import Config, digest, parse_edits
+from gckd.dist.preflight import usable_folder
 from gckd.dist.tasks import Entry
-from gckd.errors import InputError
-from gckd.report.write import MIXED, keep_asked, wide_console, write_report
+from gckd.report.blocks import write_blocks
+from gckd.report.write import wide_console
 
 _AT_LEAST_ONE = click.IntRange(min=1)
 _SEEDS = 3
@@ -47,6 +41,9 @@ _DROP_HELP = f"A row without these components, NAME or NAME,NAME: {', '.join(COM
 @click.option("--factorial", metavar="NAMES", help="A row without each combination of these components.")
 @click.option("--sweep", "sweeps", multiple=True, metavar="PATH=V,V", help="A row for each value.  [repeatable]")
 @click.option("--spec", "spec_name", metavar="NAME|FILE", help=_SPEC_HELP)
+@click.option(
+    "--dataset", "datasets", multiple=True, help="For a spec of all pairs: a folder, or FORMAT:FOLDER.  [repeatable]"
+)
 @click.option("--seeds", type=_AT_LEAST_ONE, help="Runs of each row.  [default: the spec's, or 3]")
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder.  [default: runs/<name and digest>]")
 @click.option("--resume", is_flag=True, help="Go on with what --out holds: finished runs are kept.")
@@ -63,6 +60,7 @@ def table(
     factorial: str | None,
     sweeps: tuple[str, ...],
     spec_name: str | None,
+    datasets: tuple[str, ...],
     seeds: int | None,
     out: Path | None,
     resume: bool,
@@ -77,47 +75,33 @@ def table(
     """
     spec = load_spec(spec_name) if spec_name else Spec()
     config = spec.full(config, parse_edits(click.get_current_context().params["assignments"]))
-    seeds = seeds or spec.seeds or _SEEDS
 
-    def asked(full: Config) -> Rows:
-        rows = [spec.all_rows(full), add_rows(adds, full), drop_rows(drops, full)]
-        rows += [factorial_rows(factorial, full)] if factorial else []
-        return joined(*rows, *(sweep_rows(text, full) for text in sweeps))
+    def rows(full: Config) -> Rows:
+        found = [spec.all_rows(full), add_rows(adds, full), drop_rows(drops, full)]
+        found += [factorial_rows(factorial, full)] if factorial else []
+        return joined(*found, *(sweep_rows(text, full) for text in sweeps))
 
-    asked(config)  # a misspelt name is refused before anything is drawn or read
+    rows(config)  # a misspelt name is refused before anything is drawn or read
+    dropped = combinations(every) if (every := factorial or spec.factorial) else {}
     cache = usable_folder(cache, "--cache")
-    config, datasets = prepare_datasets(with_datasets(config, cache), cache, store_progress())
-    rows = asked(config)
-    folder = out or default_output(config, datasets)
-    check_sizes({run.digest: run.config for run in plan(config, rows, seeds, folder)}.values(), datasets)
-    with output_folder(folder, config, resume=resume) as folder:
-        keep_asked(folder, spec.question, combinations(every) if (every := factorial or spec.factorial) else {})
-        records = Records(folder)
-        if not mixed:
-            _check_code(records)
-        auto_workers, auto_threads = default_concurrency(cores())
-        how = Launch(records, origin(datasets), cache, display(), workers or auto_workers, threads or auto_threads)
-        how.entry = entry or Entry()
-        try:
-            launch(plan(config, rows, seeds, folder), how)
-        except KeyboardInterrupt:
-            click.echo(f"interrupted; the same command with --out {folder} --resume goes on", err=True)
-            raise
-        summaries = write_report(folder, wide_console(), mixed=mixed)
-    click.echo(f"written to {folder}", err=True)
-    return 1 if any(summary.failed for summary in summaries) else 0
-
-
-def _check_code(records: Records) -> None:
-    """Refuses to go on, before anything runs, with what other code has begun."""
-    now = git_revision()
-    other = sorted({r["git_revision"] for r in records.runs if r["status"] == DONE} - {now})
-    if other:
-        raise InputError(f"--resume: {records.folder} has runs of code {', '.join(other)}, and this is {now}; {MIXED}")
-
-
-def origin(datasets: Datasets) -> Origin:
-    return Origin(git_revision(), datasets.source_name, datasets.target_name, datasets.published)
+    asked = Asked(
+        rows, seeds or spec.seeds or _SEEDS, spec.question, dropped, cache, resume, mixed, workers, threads,
+        entry or Entry(),
+    )  # fmt: skip
+    several = blocks(spec, datasets, config, cache)
+    if several.keys() != {ONE}:
+        out = out or Path("runs") / f"{Path(spec_name or '').stem}-{digest(*several.values())[:8]}"
+    tables = {name: Table.checked(full, out and out / name, asked) for name, full in several.items()}
+    try:
+        summaries = {name: table.make() for name, table in tables.items()}
+    except KeyboardInterrupt:
+        folder = out or tables[ONE].folder
+        click.echo(f"interrupted; the same command with --out {folder} --resume goes on", err=True)
+        raise
+    if out and several.keys() != {ONE}:
+        write_blocks(out, summaries, spec.question, wide_console())
+        click.echo(f"written to {out}", err=True)
+    return 1 if any(row.failed for found in summaries.values() for row in found) else 0
 
 
 if __name__ == "__main__":

@@ -28,11 +28,23 @@ _ROWS = {
     "grid": _VALUES,
     "rows": {"type": "object", "additionalProperties": _EDITS, "minProperties": 1},
 }
+_BLOCKS = {
+    "pairs": {"const": "all"},
+    "shift": {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}, "minItems": 2},
+    "each": {"type": "object", "additionalProperties": {"type": "object"}, "minProperties": 2},
+}
 _SCHEMA = {
     "type": "object",
-    "properties": {"question": {"type": "string"}, "seeds": {"type": "integer", "minimum": 1}, "set": _EDITS, **_ROWS},
+    "properties": {
+        "question": {"type": "string"},
+        "seeds": {"type": "integer", "minimum": 1},
+        "set": _EDITS,
+        **_ROWS,
+        **_BLOCKS,
+    },
     "additionalProperties": False,
     "anyOf": [{"required": [key]} for key in _ROWS],
+    "dependentSchemas": {key: {"not": {"anyOf": [{"required": [o]} for o in _BLOCKS if o != key]}} for key in _BLOCKS},
 }
 
 
@@ -41,7 +53,8 @@ class Spec:
     """The keys of the file; `drop`, `add`, `factorial` and `sweep` are as the options of their name.
 
     set: edits of the full config. grid: path -> values, a row for each combination. rows: name -> edits of the full
-    config.
+    config. At most one of the last three, each of which makes several tables: pairs: "all", one for each ordered pair
+    of datasets; shift: one for each street of such a gap; each: name -> edits of the full config.
     """
 
     question: str = ""
@@ -53,6 +66,9 @@ class Spec:
     sweep: Mapping[str, list[Any]] = field(default_factory=dict)
     grid: Mapping[str, list[Any]] = field(default_factory=dict)
     rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    pairs: str = ""
+    shift: tuple[float, ...] = ()
+    each: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def full(self, config: Config, given: Mapping[str, Any]) -> Config:
         """The full config of the spec, around the user's.

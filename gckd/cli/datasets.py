@@ -8,12 +8,16 @@ from filelock import FileLock
 
 from gckd.config import Config, ConfigError, apply
 from gckd.dist.display import store_progress
+from gckd.errors import InputError
 
-_STREET_SOURCE, _STREET_TARGET = "ICFG-PEDES", "RSTPReid"
+_SOURCE, _TARGET = "ICFG-PEDES", "RSTPReid"
 
 
-def with_datasets(config: Config, cache: Path) -> Config:
+def with_datasets(config: Config, cache: Path, shift: float | None = None) -> Config:
     """`config` itself if it names datasets; otherwise with street as source and target.
+
+    Args:
+        shift: of that street; None: the benchmark's default.
 
     Raises:
         ConfigError: it names one of the two.
@@ -24,19 +28,28 @@ def with_datasets(config: Config, cache: Path) -> Config:
         raise ConfigError([f"--{other}: no dataset is given; give both --source and --target, or neither"])
     if named:
         return config
-    root = make_street_once(cache)
-    return apply(config, {"data.source": str(root / _STREET_SOURCE), "data.target": str(root / _STREET_TARGET)})
+    root = street(cache, (_SOURCE, _TARGET), shift)
+    return apply(config, {"data.source": str(root / _SOURCE), "data.target": str(root / _TARGET)})
 
 
-def make_street_once(cache: Path) -> Path:
-    """The folder of the benchmark at its default; drawn by the first process that asks, while others wait."""
+def street(cache: Path, domains: tuple[str, ...], shift: float | None = None) -> Path:
+    """The folder of the benchmark; drawn by the first process that asks, while others wait.
+
+    Raises:
+        InputError: the shift is out of range.
+    """
     from gckd.data.street import make_street
-    from gckd.data.street.write import GENERATOR
+    from gckd.data.street.write import GENERATOR, SHIFT
 
-    root = cache / f"street-{GENERATOR}"
-    with FileLock(cache / f"{root.name}.lock"):
-        tell = store_progress()
-        make_street(
-            root, domains=(_STREET_SOURCE, _STREET_TARGET), progress=lambda done, total: tell("street", done, total)
-        )
-    return root
+    every = "" if len(domains) == 2 else "-all"
+    name = f"street-{GENERATOR}{every}" + ("" if shift is None else f"-shift-{shift:g}")
+    shift = SHIFT if shift is None else shift
+    tell = store_progress()
+    with FileLock(cache / f"{name}.lock"):
+        try:
+            make_street(
+                cache / name, shift=shift, domains=domains, progress=lambda done, total: tell("street", done, total)
+            )
+        except ValueError as error:
+            raise InputError(str(error)) from error
+    return cache / name

@@ -190,6 +190,21 @@ def test_a_spec_and_a_sweep_are_one_table(place: Place) -> None:
     assert "1a2b (full)" in out
 
 
+def test_a_question_of_several_blocks_is_several_tables_and_one_summary(place: Place) -> None:
+    spec = place.folder / "twice.yaml"
+    spec.write_text("question: Twice?\ndrop: [gmp]\neach: {as-is: {}, slower: {distill.teacher.m: 0.5}}\n")
+    status, out, err = place.run("--spec", str(spec), "--seeds", "1")
+    assert status == 0, err
+    for block in ("as-is", "slower"):
+        table = pd.read_parquet(place.out / block / "runs.parquet")
+        assert {*zip(table["row"], table["rank_1"], strict=True)} == {("full", 70.0), ("-gmp", 68.0)}
+    assert "Rank-1 of full against -gmp: not told apart in as-is, slower." in out
+    assert (place.out / "blocks.md").read_text().startswith("Twice?")
+    before = len(place.calls())
+    status, _, err = place.run("--spec", str(spec), "--seeds", "1", "--resume")
+    assert (status, len(place.calls())) == (0, before), err
+
+
 def test_failures_of_every_kind_leave_the_others_running(place: Place) -> None:
     first = fakes.FAIL_SEED - 1
     assert (first + 2, first + 3) == (fakes.PREPARE_FAIL_SEED, fakes.DEATH_SEED)

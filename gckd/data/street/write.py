@@ -19,6 +19,7 @@ from gckd.data.street.people import population
 from gckd.data.street.render import render
 
 GENERATOR = 6  # raise it with every change that alters a byte of what is written
+SHIFT = 0.25  # gap between the domains if none is asked for
 JPEG_QUALITY = 92
 _CHUNK = 32  # identities a job
 
@@ -156,7 +157,7 @@ def make_street(
     root: Path,
     *,
     ids: int = 1200,
-    shift: float = 0.25,
+    shift: float = SHIFT,
     seed: int = 0,
     domains: Sequence[str] = tuple(DOMAINS),
     workers: int = os.cpu_count() or 1,
