@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from gckd.config.fields import knob, part
 
@@ -58,6 +59,27 @@ class Graph:
     )
 
 
-def node_count(propagate: Gnn | Diffusion | NoPropagation, source: int, target: int) -> int:
-    """Nodes of a graph over a source bank and a target bank of one modality with so many entries."""
-    return source + target if isinstance(propagate, Gnn) else target
+# The four banks, in the order in which everything that has one of each has them.
+SOURCE_IMAGE, SOURCE_TEXT, TARGET_IMAGE, TARGET_TEXT = range(4)
+
+
+class GraphNodes(NamedTuple):
+    """The banks whose entries are the nodes of one graph, and the graph's name."""
+
+    name: str
+    banks: tuple[int, ...]
+
+    def total(self, sizes: Sequence[int]) -> int:
+        """Its nodes, where the four banks have so many entries."""
+        return sum(sizes[bank] for bank in self.banks)
+
+
+def graphs(propagate: Gnn | Diffusion | NoPropagation) -> list[GraphNodes]:
+    """Every graph of a config: one per modality, over both domains; of pseudo similarities, over the target alone."""
+    if isinstance(propagate, NoPropagation):
+        return []
+    domains = [0, 1] if isinstance(propagate, Gnn) else [1]
+    return [
+        GraphNodes(name, tuple(2 * domain + modality for domain in domains))
+        for modality, name in enumerate(("image", "text"))
+    ]

@@ -9,7 +9,7 @@ from gckd.config.backbone import Albef, Blip, Clip
 from gckd.config.data import Augment, Data, FolderTokenizer, RandAugment, TrainedTokenizer
 from gckd.config.distill import CrossDomainMatching, Distill, MutualNeighbours, NoTeacher, SoftTargets
 from gckd.config.fields import knob, part
-from gckd.config.graph import Graph, NoPropagation, node_count
+from gckd.config.graph import Graph, NoPropagation, graphs
 from gckd.config.train import Adapt, CrossBatchMemory, Evaluate, Pretrain, Weights
 
 
@@ -40,16 +40,22 @@ class Config:
             yield f"graph.memory.capacity: C = {capacity} is below its limit: adapt.batch = {batch}"
         yield from self._pretrain_problems()
         yield from self._fusion_problems()
-        gnn = self.graph.propagate
-        filled, what = (capacity, "of C") if self.graph.memory.warm_start else (batch, "first batches in cold banks, B")
-        nodes = node_count(gnn, filled, filled)
-        if not isinstance(gnn, NoPropagation) and gnn.k >= nodes:
-            yield f"graph.propagate.k: K = {gnn.k} is outside its limit: < {nodes} nodes ({what} = {filled})"
+        yield from self._node_problems()
         yield from self.backbone.problems(self.data.height, self.data.width)
         if isinstance(self.distill.targets, SoftTargets) and isinstance(self.distill.teacher, NoTeacher):
             yield "distill.targets: 'soft' needs a teacher, and distill.teacher is 'none'"
-        if isinstance(self.distill.targets, MutualNeighbours) and isinstance(gnn, NoPropagation):
+        if isinstance(self.distill.targets, MutualNeighbours) and isinstance(self.graph.propagate, NoPropagation):
             yield "distill.targets: 'mutual' needs the graph, and graph.propagate is 'none'"
+
+    def _node_problems(self) -> Iterator[str]:
+        """K against the graphs of the first step."""
+        gnn, capacity, batch = self.graph.propagate, self.graph.memory.capacity, self.adapt.batch
+        if isinstance(gnn, NoPropagation):
+            return
+        filled, what = (capacity, "of C") if self.graph.memory.warm_start else (batch, "first batches in cold banks, B")
+        nodes = min(graph.total([filled] * 4) for graph in graphs(gnn))
+        if gnn.k >= nodes:
+            yield f"graph.propagate.k: K = {gnn.k} is outside its limit: < {nodes} nodes ({what} = {filled})"
 
     def _pretrain_problems(self) -> Iterator[str]:
         plan = self.pretrain

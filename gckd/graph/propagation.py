@@ -25,7 +25,7 @@ class Smoothing(MessagePassing):  # type: ignore[misc]
 
 
 class Propagation(nn.Module):
-    """L layers of x_i <- unit(r x_i + (1 - r) conv_i), on the KNN graph of V = V_src_mem + V_tgt_mem (eq. 4).
+    """L layers of x_i <- unit(r x_i + (1 - r) conv_i) on the KNN graph of some nodes (eq. 4).
 
     The input nodes are the banks' newest entries, so they are nodes once, not twice. A learned convolution starts as
     smoothing: its own output is added to it through a zero-initialised linear layer.
@@ -63,13 +63,6 @@ class Propagation(nn.Module):
             message = message + self.gates[index](F.gelu(self.convs[index]((x, own), edges)))
         r = self.config.residual
         return F.normalize(r * own + (1 - r) * message, dim=-1)
-
-
-class Identity(nn.Module):
-    """No graph: the input nodes' own embeddings."""
-
-    def forward(self, nodes: Tensor, inputs: Tensor) -> Tensor:
-        return nodes[inputs]
 
 
 def _convolution(name: str, width: int) -> nn.Module:

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.distill import CrossDomainMatching, NoTargets
-from gckd.config.graph import Gnn
+from gckd.config.graph import TARGET_IMAGE, Gnn
 from gckd.distill.targets import entropies
 from gckd.graph.knn import nearest
 from gckd.graph.similarity import Side, TwoBanks
@@ -28,7 +28,7 @@ def inspect(parts: Parts) -> dict[str, float]:
     views, tau = parts.banks.space(config.centre).views, float(parts.student.tau)
     seen = {}
     place = torch.arange(len(views.target_image))[-SAMPLE:]
-    queries = parts.propagate[0](torch.cat((views.source_image, views.target_image)), place + len(views.source_image))
+    queries = parts.propagate.of(views, TARGET_IMAGE, place)
     similarity = queries @ views.target_text.T
     wanted = parts.targets(Side(queries, place, TwoBanks(views.target_image, views.target_text)), tau)
     taught = wanted.sum(1) > 0

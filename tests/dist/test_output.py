@@ -71,7 +71,7 @@ def test_everything_too_large_is_reported_once(config: Config, datasets: Dataset
         "pretrain.batch: 13 is above its limit: 12 source train images",
         "adapt.batch: 13 is above its limit: 12 source train images",
         "adapt.batch: 13 is above its limit: 12 target train images",
-        "graph.propagate.k: K = 31 is outside its limit: < 24 nodes (both banks' images)",
+        "graph.propagate.k: K = 31 is outside its limit: < 24 nodes (source images and target images)",
     ]
 
 
