@@ -44,6 +44,14 @@ COMPONENTS: dict[str, Component] = {
             "distill.matching": NoMatching(),
         },
     ),
+    "source-memory": Component(
+        "source embeddings beyond the step's batch, for the graph, the contrast and the negatives of matching",
+        {"graph.memory.source": False},
+    ),
+    "target-memory": Component(
+        "target embeddings beyond the step's batch, for the graph and as keys of the pseudo targets",
+        {"graph.memory.target": False},
+    ),
     "warm-start": Component(
         "the filling of the banks before the first step: they begin empty",
         {"graph.memory.warm_start": False},

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, TypeVar
 
 from gckd.config.fields import knob, part
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,12 @@ class Memory:
         4096, "C: entries of each bank; never more than the dataset has", unit="entries", ge=1, le=2**22
     )
     warm_start: bool = knob(True, "fill the banks with teacher embeddings before the first step")
+    source: bool = knob(True, "remember the source beyond the batch; off: its two banks hold the newest batch alone")
+    target: bool = knob(True, "the same for the two banks of the target")
+
+    def capacities(self, batch: int) -> tuple[int, int]:
+        """Entries of each source bank and of each target bank, for batches of B."""
+        return self.capacity if self.source else batch, self.capacity if self.target else batch
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,12 @@ class Graph:
 
 # The four banks, in the order in which everything that has one of each has them.
 SOURCE_IMAGE, SOURCE_TEXT, TARGET_IMAGE, TARGET_TEXT = range(4)
+
+
+def per_bank(domains: tuple[Value, Value]) -> list[Value]:
+    """One value for each of the four banks, from one of the source and one of the target."""
+    source, target = domains
+    return [source, source, target, target]
 
 
 class GraphNodes(NamedTuple):

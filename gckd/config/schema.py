@@ -9,7 +9,7 @@ from gckd.config.backbone import Albef, Blip, Clip
 from gckd.config.data import Augment, Data, FolderTokenizer, RandAugment, TrainedTokenizer
 from gckd.config.distill import CrossDomainMatching, Distill, MutualNeighbours, NoTeacher, SoftTargets
 from gckd.config.fields import knob, part
-from gckd.config.graph import Graph, NoPropagation, graphs
+from gckd.config.graph import Graph, NoPropagation, graphs, per_bank
 from gckd.config.train import Adapt, CrossBatchMemory, Evaluate, Pretrain, Weights
 
 
@@ -49,13 +49,24 @@ class Config:
 
     def _node_problems(self) -> Iterator[str]:
         """K against the graphs of the first step."""
-        gnn, capacity, batch = self.graph.propagate, self.graph.memory.capacity, self.adapt.batch
+        gnn, memory, batch = self.graph.propagate, self.graph.memory, self.adapt.batch
         if isinstance(gnn, NoPropagation):
             return
-        filled, what = (capacity, "of C") if self.graph.memory.warm_start else (batch, "first batches in cold banks, B")
-        nodes = min(graph.total([filled] * 4) for graph in graphs(gnn))
+        filled = memory.capacities(batch) if memory.warm_start else (batch, batch)
+        least = min(graphs(gnn), key=lambda graph: graph.total(per_bank(filled)))
+        nodes = least.total(per_bank(filled))
         if gnn.k >= nodes:
-            yield f"graph.propagate.k: K = {gnn.k} is outside its limit: < {nodes} nodes ({what} = {filled})"
+            held = per_bank((self._held(memory.source), self._held(memory.target)))
+            what = "; ".join(dict.fromkeys(held[bank] for bank in least.banks))
+            yield f"graph.propagate.k: K = {gnn.k} is outside its limit: < {nodes} nodes ({what})"
+
+    def _held(self, remembered: bool) -> str:
+        """What a bank holds in the first step, in words."""
+        if not remembered:
+            return f"the batch alone, B = {self.adapt.batch}"
+        if not self.graph.memory.warm_start:
+            return f"first batches in cold banks, B = {self.adapt.batch}"
+        return f"of C = {self.graph.memory.capacity}"
 
     def _pretrain_problems(self) -> Iterator[str]:
         plan = self.pretrain

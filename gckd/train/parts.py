@@ -99,7 +99,8 @@ def build_parts(config: Config, feed: Feed, student: Backbone) -> Parts:
     """
     torch.manual_seed(derived_seed(config.seed, "parts"))
     graph = config.graph.propagate
-    banks = Banks(config.graph.memory.capacity, student.embed_dim, feed.source, feed.target)
+    capacities = config.graph.memory.capacities(config.adapt.batch)
+    banks = Banks(capacities, student.embed_dim, feed.source, feed.target)
     _check_nodes(graph, banks)
     return Parts(
         config=config,

@@ -113,6 +113,8 @@ TOGGLES: dict[str, Any] = {
     "graph.memory.capacity": 5,
     "centre": False,
     "graph.memory.warm_start": False,
+    "graph.memory.source": False,
+    "graph.memory.target": False,
     "distill.teacher.m": 0.1,
     "distill.targets.sharpen": 1.0,
     "distill.targets": MutualNeighbours(),
