@@ -81,6 +81,12 @@ COMPONENTS: dict[str, Component] = {
         part_of="cd-itm",
         needs={"distill.matching": "cross"},
     ),
+    "cross-edges": Component(
+        "neighbours from the other domain: source and target of a modality are a graph each",
+        {"graph.propagate.cross_edges": False},
+        part_of="gmp",
+        needs={"graph.propagate": "gnn"},
+    ),
     "gnn-weights": Component(
         "the convolution's weights: smoothing takes its place",
         {"graph.propagate.conv": "smooth"},

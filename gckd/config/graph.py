@@ -37,6 +37,7 @@ class Gnn:
     conv: str = knob("smooth", "the convolution", choices=("smooth", "sage", "gatv2"))
     residual: float = knob(0.5, "weight of a node's own embedding against its neighbourhood, per layer", ge=0, le=1)
     temperature: float = knob(0.05, "edge weights are softmax(cosine / temperature) over a node's K edges", gt=0, le=10)
+    cross_edges: bool = knob(True, "a node's neighbours are of both domains; off: of its own alone, a graph for each")
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,12 @@ def graphs(propagate: Gnn | Diffusion | NoPropagation) -> list[GraphNodes]:
     """Every graph of a config: one per modality, over both domains; of pseudo similarities, over the target alone."""
     if isinstance(propagate, NoPropagation):
         return []
-    domains = [0, 1] if isinstance(propagate, Gnn) else [1]
+    if isinstance(propagate, Diffusion):
+        domains: list[tuple[int, ...]] = [(1,)]
+    else:
+        domains = [(0, 1)] if propagate.cross_edges else [(0,), (1,)]
     return [
-        GraphNodes(name, tuple(2 * domain + modality for domain in domains))
+        GraphNodes(name, tuple(2 * domain + modality for domain in joined))
         for modality, name in enumerate(("image", "text"))
+        for joined in domains
     ]

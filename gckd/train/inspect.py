@@ -36,7 +36,7 @@ def inspect(parts: Parts) -> dict[str, float]:
     seen["bank_entropy"] = float(entropies(F.softmax(views.target_image[place] @ views.target_text.T / tau, 1)).mean())
     if isinstance(config.distill.matching, CrossDomainMatching):
         seen["accepted_share"] = float((similarity.max(1).values > config.distill.matching.delta).float().mean())
-    if isinstance(config.graph.propagate, Gnn):
+    if isinstance(config.graph.propagate, Gnn) and config.graph.propagate.cross_edges:
         seen["cross_edges_image"] = cross_edges(views.source_image, views.target_image, config.graph.propagate.k)
         seen["cross_edges_text"] = cross_edges(views.source_text, views.target_text, config.graph.propagate.k)
     return seen

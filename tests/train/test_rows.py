@@ -106,6 +106,7 @@ TOGGLES: dict[str, Any] = {
     "graph.propagate.residual": 0.9,
     "graph.propagate.temperature": 1.0,
     "graph.propagate.conv": "sage",
+    "graph.propagate.cross_edges": False,
     "graph.propagate ": Diffusion(k=3),
     "tokenizer.unseen": "keep",
     "distill.targets.agree": False,
