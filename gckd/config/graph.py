@@ -38,6 +38,8 @@ class Gnn:
     residual: float = knob(0.5, "weight of a node's own embedding against its neighbourhood, per layer", ge=0, le=1)
     temperature: float = knob(0.05, "edge weights are softmax(cosine / temperature) over a node's K edges", gt=0, le=10)
     cross_edges: bool = knob(True, "a node's neighbours are of both domains; off: of its own alone, a graph for each")
+    images: bool = knob(True, "there is a graph of images; off: their embeddings stay as they are")
+    texts: bool = knob(True, "there is a graph of captions; off: their embeddings stay as they are")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Diffusion:
     layers: int = knob(2, "L: propagation layers", ge=1, le=3)
     residual: float = knob(0.4, "weight of a node's own similarities against its neighbours', per layer", ge=0, le=1)
     temperature: float = knob(0.05, "edge weights are softmax(cosine / temperature) over a node's K edges", gt=0, le=10)
+    images: bool = knob(True, "images vote, and share as keys; off: each stands by itself")
+    texts: bool = knob(True, "captions vote, and share as keys; off: each stands by itself")
 
 
 @dataclass(frozen=True)
@@ -93,12 +97,14 @@ def graphs(propagate: Gnn | Diffusion | NoPropagation) -> list[GraphNodes]:
     """Every graph of a config: one per modality, over both domains; of pseudo similarities, over the target alone."""
     if isinstance(propagate, NoPropagation):
         return []
+    modalities = (("image", propagate.images), ("text", propagate.texts))
     if isinstance(propagate, Diffusion):
         domains: list[tuple[int, ...]] = [(1,)]
     else:
         domains = [(0, 1)] if propagate.cross_edges else [(0,), (1,)]
     return [
         GraphNodes(name, tuple(2 * domain + modality for domain in joined))
-        for modality, name in enumerate(("image", "text"))
+        for modality, (name, linked) in enumerate(modalities)
         for joined in domains
+        if linked
     ]

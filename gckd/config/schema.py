@@ -40,17 +40,20 @@ class Config:
             yield f"graph.memory.capacity: C = {capacity} is below its limit: adapt.batch = {batch}"
         yield from self._pretrain_problems()
         yield from self._fusion_problems()
-        yield from self._node_problems()
+        yield from self._graph_problems()
         yield from self.backbone.problems(self.data.height, self.data.width)
         if isinstance(self.distill.targets, SoftTargets) and isinstance(self.distill.teacher, NoTeacher):
             yield "distill.targets: 'soft' needs a teacher, and distill.teacher is 'none'"
         if isinstance(self.distill.targets, MutualNeighbours) and isinstance(self.graph.propagate, NoPropagation):
             yield "distill.targets: 'mutual' needs the graph, and graph.propagate is 'none'"
 
-    def _node_problems(self) -> Iterator[str]:
-        """K against the graphs of the first step."""
+    def _graph_problems(self) -> Iterator[str]:
+        """There is a graph, and K is below the nodes of each of them in the first step."""
         gnn, memory, batch = self.graph.propagate, self.graph.memory, self.adapt.batch
         if isinstance(gnn, NoPropagation):
+            return
+        if not graphs(gnn):
+            yield "graph.propagate: neither images nor texts have a graph; use graph.propagate=none"
             return
         filled = memory.capacities(batch) if memory.warm_start else (batch, batch)
         least = min(graphs(gnn), key=lambda graph: graph.total(per_bank(filled)))

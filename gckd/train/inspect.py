@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.distill import CrossDomainMatching, NoTargets
-from gckd.config.graph import TARGET_IMAGE, Gnn
+from gckd.config.graph import TARGET_IMAGE, Gnn, graphs
 from gckd.distill.targets import entropies
 from gckd.graph.knn import nearest
 from gckd.graph.similarity import Side, TwoBanks
@@ -37,8 +37,9 @@ def inspect(parts: Parts) -> dict[str, float]:
     if isinstance(config.distill.matching, CrossDomainMatching):
         seen["accepted_share"] = float((similarity.max(1).values > config.distill.matching.delta).float().mean())
     if isinstance(config.graph.propagate, Gnn) and config.graph.propagate.cross_edges:
-        seen["cross_edges_image"] = cross_edges(views.source_image, views.target_image, config.graph.propagate.k)
-        seen["cross_edges_text"] = cross_edges(views.source_text, views.target_text, config.graph.propagate.k)
+        for graph in graphs(config.graph.propagate):
+            source, target = (torch.cat([views[b] for b in graph.banks if b // 2 == domain]) for domain in (0, 1))
+            seen[f"cross_edges_{graph.name}"] = cross_edges(source, target, config.graph.propagate.k)
     return seen
 
 

@@ -139,6 +139,10 @@ def test_a_component_of_another_field_is_refused() -> None:
             {"graph.memory.capacity": 100, "graph.propagate": Gnn(k=100, cross_edges=False)},
             "graph.propagate.k: K = 100 is outside its limit: < 100 nodes (of C = 100)",
         ),
+        (
+            {"graph.propagate.images": False, "graph.propagate.texts": False},
+            "graph.propagate: neither images nor texts have a graph; use graph.propagate=none",
+        ),
         ({"data.height": 60}, "data.height: 60 is not a multiple of backbone.vision.patch = 8"),
         (
             {"backbone.text.width": 100, "backbone.text.heads": 7},

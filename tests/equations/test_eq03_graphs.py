@@ -36,6 +36,8 @@ Rule = Callable[[], Tensor]
 CASES: dict[str, tuple[Gnn, Rule]] = {
     "a graph per modality": (CONFIG, lambda: same(MODALITY)),
     "no cross edges": (dataclasses.replace(CONFIG, cross_edges=False), lambda: same(MODALITY) & same(DOMAIN)),
+    "no graph of images": (dataclasses.replace(CONFIG, images=False), lambda: same(MODALITY) & (MODALITY == 1)),
+    "no graph of texts": (dataclasses.replace(CONFIG, texts=False), lambda: same(MODALITY) & (MODALITY == 0)),
 }
 
 

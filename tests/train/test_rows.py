@@ -107,6 +107,8 @@ TOGGLES: dict[str, Any] = {
     "graph.propagate.temperature": 1.0,
     "graph.propagate.conv": "sage",
     "graph.propagate.cross_edges": False,
+    "graph.propagate.images": False,
+    "graph.propagate.texts": False,
     "graph.propagate ": Diffusion(k=3),
     "tokenizer.unseen": "keep",
     "distill.targets.agree": False,
@@ -143,6 +145,14 @@ TOGGLES: dict[str, Any] = {
 @pytest.mark.parametrize("path", TOGGLES)
 def test_every_toggle_changes_the_numbers(config: Config, student: Train, path: str) -> None:
     assert differences(student(config), student(apply(config, {path.strip(): TOGGLES[path]})))
+
+
+@pytest.mark.parametrize("name", ["image-graph", "text-graph"])
+def test_a_modality_votes_where_similarities_are_propagated(config: Config, student: Train, name: str) -> None:
+    full = apply(config, {"graph.propagate": Diffusion(k=3)})
+    without = student(row(full, name))
+    assert differences(student(full), without)
+    assert differences(student(row(full, "gmp")), without)
 
 
 @pytest.mark.parametrize("name", COMPONENTS)
