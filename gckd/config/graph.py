@@ -34,7 +34,7 @@ class Gnn:
     kind: ClassVar[str] = "gnn"
     k: int = knob(10, "K: neighbours per node", unit="nodes", ge=1, le=1024)
     layers: int = knob(2, "L: propagation layers", ge=1, le=3)
-    conv: str = knob("smooth", "the convolution", choices=("smooth", "sage", "gatv2"))
+    conv: str = knob("smooth", "the convolution", choices=("smooth", "gcn", "sage", "gatv2", "gin"))
     residual: float = knob(0.5, "weight of a node's own embedding against its neighbourhood, per layer", ge=0, le=1)
     temperature: float = knob(0.05, "edge weights are softmax(cosine / temperature) over a node's K edges", gt=0, le=10)
     cross_edges: bool = knob(True, "a node's neighbours are of both domains; off: of its own alone, a graph for each")

@@ -167,7 +167,7 @@ def test_every_component_does_something(config: Config, finished: Train, name: s
     assert all(math.isfinite(float(point["value"])) for point in two["curve"])
 
 
-@pytest.mark.parametrize("conv", ["sage", "gatv2"])
+@pytest.mark.parametrize("conv", ["gcn", "sage", "gatv2", "gin"])
 def test_a_learned_convolution_learns(config: Config, finished: Train, conv: str) -> None:
     """The graph term alone reaches its weights; through the pseudo targets they reach the student."""
     config = apply(config, {"graph.propagate.conv": conv})
