@@ -29,7 +29,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Gnn:
-    """Graph-based message passing (eq. 3-4) over KNN graphs of the banks, one graph per modality."""
+    """Graph-based message passing (eq. 3-4) over KNN graphs of the banks."""
 
     kind: ClassVar[str] = "gnn"
     k: int = knob(10, "K: neighbours per node", unit="nodes", ge=1, le=1024)
@@ -40,6 +40,7 @@ class Gnn:
     cross_edges: bool = knob(True, "a node's neighbours are of both domains; off: of its own alone, a graph for each")
     images: bool = knob(True, "there is a graph of images; off: their embeddings stay as they are")
     texts: bool = knob(True, "there is a graph of captions; off: their embeddings stay as they are")
+    joint: bool = knob(False, "one graph over images and captions, with one set of layers, instead of one for each")
 
 
 @dataclass(frozen=True)
@@ -97,14 +98,14 @@ def graphs(propagate: Gnn | Diffusion | NoPropagation) -> list[GraphNodes]:
     """Every graph of a config: one per modality, over both domains; of pseudo similarities, over the target alone."""
     if isinstance(propagate, NoPropagation):
         return []
-    modalities = (("image", propagate.images), ("text", propagate.texts))
-    if isinstance(propagate, Diffusion):
-        domains: list[tuple[int, ...]] = [(1,)]
-    else:
+    linked = (("image", propagate.images), ("text", propagate.texts))
+    modalities: list[tuple[str, tuple[int, ...]]] = [(name, (m,)) for m, (name, on) in enumerate(linked) if on]
+    domains: list[tuple[int, ...]] = [(1,)]
+    if isinstance(propagate, Gnn):
         domains = [(0, 1)] if propagate.cross_edges else [(0,), (1,)]
+        modalities = [("joint", (0, 1))] if propagate.joint else modalities
     return [
-        GraphNodes(name, tuple(2 * domain + modality for domain in joined))
-        for modality, (name, linked) in enumerate(modalities)
+        GraphNodes(name, tuple(2 * domain + modality for domain in joined for modality in members))
+        for name, members in modalities
         for joined in domains
-        if linked
     ]

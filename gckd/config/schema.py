@@ -9,7 +9,7 @@ from gckd.config.backbone import Albef, Blip, Clip
 from gckd.config.data import Augment, Data, FolderTokenizer, RandAugment, TrainedTokenizer
 from gckd.config.distill import CrossDomainMatching, Distill, MutualNeighbours, NoTeacher, SoftTargets
 from gckd.config.fields import knob, part
-from gckd.config.graph import Graph, NoPropagation, graphs, per_bank
+from gckd.config.graph import Gnn, Graph, NoPropagation, graphs, per_bank
 from gckd.config.train import Adapt, CrossBatchMemory, Evaluate, Pretrain, Weights
 
 
@@ -52,9 +52,11 @@ class Config:
         gnn, memory, batch = self.graph.propagate, self.graph.memory, self.adapt.batch
         if isinstance(gnn, NoPropagation):
             return
-        if not graphs(gnn):
+        if not (gnn.images or gnn.texts):
             yield "graph.propagate: neither images nor texts have a graph; use graph.propagate=none"
             return
+        if isinstance(gnn, Gnn) and gnn.joint and not (gnn.images and gnn.texts):
+            yield "graph.propagate.joint: true is one graph of images and texts, and one of the two is off"
         filled = memory.capacities(batch) if memory.warm_start else (batch, batch)
         least = min(graphs(gnn), key=lambda graph: graph.total(per_bank(filled)))
         nodes = least.total(per_bank(filled))

@@ -143,6 +143,10 @@ def test_a_component_of_another_field_is_refused() -> None:
             {"graph.propagate.images": False, "graph.propagate.texts": False},
             "graph.propagate: neither images nor texts have a graph; use graph.propagate=none",
         ),
+        (
+            {"graph.propagate": Gnn(joint=True, images=False)},
+            "graph.propagate.joint: true is one graph of images and texts, and one of the two is off",
+        ),
         ({"data.height": 60}, "data.height: 60 is not a multiple of backbone.vision.patch = 8"),
         (
             {"backbone.text.width": 100, "backbone.text.heads": 7},

@@ -15,6 +15,7 @@ from gckd.graph.graphs import Graphs, message_passing
 from tests.dense import smoothed
 
 CONFIG = Gnn(k=3, layers=2, conv="smooth", residual=0.3, temperature=0.2)
+JOINT = dataclasses.replace(CONFIG, joint=True)
 WIDTH = 6
 SIZES = (7, 9, 8, 6)  # Q_SI, Q_ST, Q_TI, Q_TT
 DOMAIN = torch.tensor([0, 0, 1, 1]).repeat_interleave(torch.tensor(SIZES))
@@ -38,6 +39,8 @@ CASES: dict[str, tuple[Gnn, Rule]] = {
     "no cross edges": (dataclasses.replace(CONFIG, cross_edges=False), lambda: same(MODALITY) & same(DOMAIN)),
     "no graph of images": (dataclasses.replace(CONFIG, images=False), lambda: same(MODALITY) & (MODALITY == 1)),
     "no graph of texts": (dataclasses.replace(CONFIG, texts=False), lambda: same(MODALITY) & (MODALITY == 0)),
+    "a joint graph": (JOINT, lambda: same(MODALITY) | True),
+    "joint, no cross edges": (dataclasses.replace(JOINT, cross_edges=False), lambda: same(DOMAIN)),
 }
 
 
@@ -62,9 +65,10 @@ def test_without_graphs_embeddings_stay() -> None:
         assert torch.equal(found, bank[places])
 
 
-def test_graphs_of_a_modality_share_their_layers() -> None:
-    module = message_passing(dataclasses.replace(CONFIG, conv="sage", cross_edges=False), WIDTH)
-    assert (len(module.nodes), list(module.layers)) == (4, ["image", "text"])
+def test_both_domains_share_their_layers_and_a_joint_graph_has_one_set() -> None:
+    for config, count, names in ((CONFIG, 4, ["image", "text"]), (JOINT, 2, ["joint"])):
+        module = message_passing(dataclasses.replace(config, conv="sage", cross_edges=False), WIDTH)
+        assert (len(module.nodes), list(module.layers)) == (count, names)
 
 
 def test_a_domain_without_inputs_needs_no_nodes() -> None:

@@ -107,6 +107,7 @@ TOGGLES: dict[str, Any] = {
     "graph.propagate.temperature": 1.0,
     "graph.propagate.conv": "sage",
     "graph.propagate.cross_edges": False,
+    "graph.propagate.joint": True,
     "graph.propagate.images": False,
     "graph.propagate.texts": False,
     "graph.propagate ": Diffusion(k=3),
