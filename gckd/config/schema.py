@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gckd.config.backbone import Albef, Blip, Clip
 from gckd.config.data import Augment, Data, FolderTokenizer, RandAugment, TrainedTokenizer
-from gckd.config.distill import CrossDomainMatching, Distill, MutualNeighbours, NoTeacher, SoftTargets
+from gckd.config.distill import CrossDomainMatching, Distill, MutualNeighbours, NoTargets, NoTeacher, SoftTargets
 from gckd.config.fields import knob, part
 from gckd.config.graph import Gnn, Graph, NoPropagation, graphs, per_bank
 from gckd.config.train import Adapt, CrossBatchMemory, Evaluate, Pretrain, Weights
@@ -41,6 +41,7 @@ class Config:
         yield from self._pretrain_problems()
         yield from self._fusion_problems()
         yield from self._graph_problems()
+        yield from self._inference_problems()
         yield from self.backbone.problems(self.data.height, self.data.width)
         if isinstance(self.distill.targets, SoftTargets) and isinstance(self.distill.teacher, NoTeacher):
             yield "distill.targets: 'soft' needs a teacher, and distill.teacher is 'none'"
@@ -84,6 +85,14 @@ class Config:
             yield f"distill.teacher.start: 'momentum' needs pretrain.objective = momentum, not {plan.objective.kind}"
         if plan.steps == 0 and not self.backbone.weights:
             yield "pretrain.steps: 0 is outside its limit: >= 1 where backbone.weights is empty"
+
+    def _inference_problems(self) -> Iterator[str]:
+        if not self.evaluate.propagate:
+            return
+        if not isinstance(self.graph.propagate, Gnn):
+            yield f"evaluate.propagate: true needs graph.propagate = gnn, and it is {self.graph.propagate.kind}"
+        if isinstance(self.distill.targets, NoTargets):
+            yield "evaluate.propagate: true needs the target's banks, and with distill.targets = none they stay empty"
 
     def _fusion_problems(self) -> Iterator[str]:
         if isinstance(self.backbone, Clip) and not self.backbone.fusion_depth:

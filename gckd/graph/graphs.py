@@ -46,6 +46,19 @@ class Graphs(nn.Module):
         found: list[Tensor] = self(banks, [places if number == bank else places[:0] for number in range(len(banks))])
         return found[bank]
 
+    def join(self, banks: Four, bank: int, items: Tensor) -> Tensor:
+        """Unit embeddings [n, d] of the kind that `bank` holds, each joined to the bank's graph by itself: [n, d].
+
+        Items receive and do not send: all else is as if they were not there, so they may be computed together.
+        """
+        for graph in self.nodes:
+            if bank in graph.banks:
+                nodes = torch.cat([banks[number] for number in graph.banks])
+                places = torch.arange(len(items), device=items.device) + len(nodes)
+                found: Tensor = self.layers[graph.name](torch.cat((nodes, items)), places, len(nodes))
+                return found
+        return items
+
 
 def _joined(banks: Four, at: Four, graph: GraphNodes) -> Tensor:
     """The places in a graph's banks, as places in its nodes."""

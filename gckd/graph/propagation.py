@@ -33,7 +33,8 @@ class Propagation(nn.Module):
     The input nodes are the banks' newest entries, so they are nodes once, not twice. A learned convolution starts as
     smoothing: its own output is added to it through a zero-initialised linear layer.
 
-    Shapes: nodes [N, d], inputs [B] indices into them -> propagated unit embeddings [B, d]. Equal to the same layers
+    Shapes: nodes [N, d], inputs [B] indices into them -> propagated unit embeddings [B, d]; only the first `senders`
+    nodes are anyone's neighbours (None: all). Equal to the same layers
     on the whole graph, but touching only the nodes that the B outputs depend on.
     """
 
@@ -49,9 +50,9 @@ class Propagation(nn.Module):
             nn.init.zeros_(gate.weight)
             self.gates.append(gate)
 
-    def forward(self, nodes: Tensor, inputs: Tensor) -> Tensor:
+    def forward(self, nodes: Tensor, inputs: Tensor, senders: int | None = None) -> Tensor:
         config = self.config
-        around = neighbourhood(Nodes(nodes), inputs, config.layers, config.k, config.temperature)
+        around = neighbourhood(Nodes(nodes, senders), inputs, config.layers, config.k, config.temperature)
         x = nodes[around.order]
         for layer, receivers in enumerate(around.receivers):
             used = receivers * config.k
@@ -89,9 +90,7 @@ class Gcn(nn.Module):
 
 
 def _gin(width: int) -> nn.Module:
-    """GIN-0 (Xu et al., ICLR 2019), its network of two layers without batch normalisation: ours, as banks are constant
-    and batches small.
-    """
+    """GIN-0 (Xu et al., ICLR 2019); that its network has no batch normalisation is ours."""
     made: nn.Module = GINConv(nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)))
     return made
 

@@ -147,6 +147,14 @@ def test_a_component_of_another_field_is_refused() -> None:
             {"graph.propagate": Gnn(joint=True, images=False)},
             "graph.propagate.joint: true is one graph of images and texts, and one of the two is off",
         ),
+        (
+            {"evaluate.propagate": True},
+            "evaluate.propagate: true needs graph.propagate = gnn, and it is diffusion",
+        ),
+        (
+            {"evaluate.propagate": True, "graph.propagate": Gnn(), "distill.targets": "none"},
+            "evaluate.propagate: true needs the target's banks, and with distill.targets = none they stay empty",
+        ),
         ({"data.height": 60}, "data.height: 60 is not a multiple of backbone.vision.patch = 8"),
         (
             {"backbone.text.width": 100, "backbone.text.heads": 7},

@@ -79,3 +79,28 @@ def test_a_domain_without_inputs_needs_no_nodes() -> None:
     none = torch.zeros(0, dtype=torch.long)
     for found, expected in zip(module(empty, [none, none, *AT[2:]])[2:], module(banks, AT)[2:], strict=True):
         torch.testing.assert_close(found, expected)
+
+
+JOINED = {"a graph per modality": CONFIG, "no cross edges": CASES["no cross edges"][0], "a joint graph": JOINT}
+
+
+@pytest.mark.parametrize("bank", [2, 3])
+@pytest.mark.parametrize("name", JOINED)
+def test_items_are_joined_each_by_itself(name: str, bank: int) -> None:
+    """Each against a graph that has the item as one more node, which is no other's neighbour."""
+    config, linked = CASES[name]
+    banks, module = four_banks(), message_passing(config, WIDTH)
+    items = F.normalize(torch.randn(40, WIDTH, generator=torch.Generator().manual_seed(9), dtype=torch.float64), dim=1)
+    like_its_bank = linked()[sum(SIZES[:bank])]  # whom a node of the bank may have as neighbours, itself included
+    found = module.join(banks, bank, items)
+    for item, seen in zip(items, found, strict=True):
+        allowed = F.pad(linked(), (0, 1, 0, 1))
+        allowed[-1, :-1] = like_its_bank
+        expected = smoothed(torch.cat((*banks, item[None])), config, allowed)[-1]
+        torch.testing.assert_close(seen, expected)
+    torch.testing.assert_close(module.join(banks, bank, items[7:8]), found[7:8])  # the others changed nothing
+
+
+def test_an_item_of_a_modality_without_a_graph_stays() -> None:
+    banks, module = four_banks(), message_passing(dataclasses.replace(CONFIG, texts=False), WIDTH)
+    assert torch.equal(module.join(banks, 3, banks[0]), banks[0])
