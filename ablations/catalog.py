@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Component:
     """A part of the method that a row can go without.
 
-    part_of: the component that it belongs to, which cannot be taken out beside it. needs: config path -> the kind that
-    has to be there for it to be one.
+    part_of: the component that it belongs to, which cannot be taken out beside it. needs: config path -> the kind
+    (`gnn`, `gnn or diffusion`) that has to be there for it to be one.
     """
 
     doc: str
@@ -43,6 +43,14 @@ COMPONENTS: dict[str, Component] = {
             "distill.targets": MutualNeighbours(),
             "distill.matching": NoMatching(),
         },
+    ),
+    "source-memory": Component(
+        "source embeddings beyond the step's batch, for the graph, the contrast and the negatives of matching",
+        {"graph.memory.source": False},
+    ),
+    "target-memory": Component(
+        "target embeddings beyond the step's batch, for the graph and as keys of the pseudo targets",
+        {"graph.memory.target": False},
     ),
     "warm-start": Component(
         "the filling of the banks before the first step: they begin empty",
@@ -72,6 +80,24 @@ COMPONENTS: dict[str, Component] = {
         {"distill.matching.delta": -1.0},
         part_of="cd-itm",
         needs={"distill.matching": "cross"},
+    ),
+    "cross-edges": Component(
+        "neighbours from the other domain: source and target of a modality are a graph each",
+        {"graph.propagate.cross_edges": False},
+        part_of="gmp",
+        needs={"graph.propagate": "gnn"},
+    ),
+    "image-graph": Component(
+        "the graph of images",
+        {"graph.propagate.images": False},
+        part_of="gmp",
+        needs={"graph.propagate": "gnn or diffusion"},
+    ),
+    "text-graph": Component(
+        "the graph of captions",
+        {"graph.propagate.texts": False},
+        part_of="gmp",
+        needs={"graph.propagate": "gnn or diffusion"},
     ),
     "gnn-weights": Component(
         "the convolution's weights: smoothing takes its place",
@@ -137,7 +163,7 @@ def _check_there(name: str, names: frozenset[str], config: Config) -> None:
         part_of = COMPONENTS[part_of].part_of
     for path, kind in COMPONENTS[name].needs.items():
         found = value_at(config, path).kind
-        if found != kind:
+        if found not in kind.split(" or "):
             raise InputError(f"--drop: {name!r} needs {path} = {kind}, and it is {found}")
 
 

@@ -9,7 +9,7 @@ from gckd.config.backbone import Albef, Blip, Clip
 from gckd.config.data import Augment, Data, FolderTokenizer, RandAugment, TrainedTokenizer
 from gckd.config.distill import CrossDomainMatching, Distill, MutualNeighbours, NoTargets, NoTeacher, SoftTargets
 from gckd.config.fields import knob, part
-from gckd.config.graph import Gnn, Graph, NoPropagation, node_count
+from gckd.config.graph import Gnn, Graph, NoPropagation, graphs, per_bank
 from gckd.config.train import Adapt, CrossBatchMemory, Evaluate, Pretrain, Weights
 
 
@@ -41,16 +41,39 @@ class Config:
         yield from self._pretrain_problems()
         yield from self._fusion_problems()
         yield from self._source_free_problems()
-        gnn = self.graph.propagate
-        filled, what = (capacity, "of C") if self.graph.memory.warm_start else (batch, "first batches in cold banks, B")
-        nodes = node_count(gnn, filled, filled)
-        if not isinstance(gnn, NoPropagation) and gnn.k >= nodes:
-            yield f"graph.propagate.k: K = {gnn.k} is outside its limit: < {nodes} nodes ({what} = {filled})"
+        yield from self._graph_problems()
+        yield from self._inference_problems()
         yield from self.backbone.problems(self.data.height, self.data.width)
         if isinstance(self.distill.targets, SoftTargets) and isinstance(self.distill.teacher, NoTeacher):
             yield "distill.targets: 'soft' needs a teacher, and distill.teacher is 'none'"
-        if isinstance(self.distill.targets, MutualNeighbours) and isinstance(gnn, NoPropagation):
+        if isinstance(self.distill.targets, MutualNeighbours) and isinstance(self.graph.propagate, NoPropagation):
             yield "distill.targets: 'mutual' needs the graph, and graph.propagate is 'none'"
+
+    def _graph_problems(self) -> Iterator[str]:
+        """There is a graph, and K is below the nodes of each of them in the first step."""
+        gnn, memory, batch = self.graph.propagate, self.graph.memory, self.adapt.batch
+        if isinstance(gnn, NoPropagation):
+            return
+        if not (gnn.images or gnn.texts):
+            yield "graph.propagate: neither images nor texts have a graph; use graph.propagate=none"
+            return
+        if isinstance(gnn, Gnn) and gnn.joint and not (gnn.images and gnn.texts):
+            yield "graph.propagate.joint: true is one graph of images and texts, and one of the two is off"
+        filled = memory.capacities(batch) if memory.warm_start else (batch, batch)
+        least = min(graphs(gnn), key=lambda graph: graph.total(per_bank(filled)))
+        nodes = least.total(per_bank(filled))
+        if gnn.k >= nodes:
+            held = per_bank((self._held(memory.source), self._held(memory.target)))
+            what = "; ".join(dict.fromkeys(held[bank] for bank in least.banks))
+            yield f"graph.propagate.k: K = {gnn.k} is outside its limit: < {nodes} nodes ({what})"
+
+    def _held(self, remembered: bool) -> str:
+        """What a bank holds in the first step, in words."""
+        if not remembered:
+            return f"the batch alone, B = {self.adapt.batch}"
+        if not self.graph.memory.warm_start:
+            return f"first batches in cold banks, B = {self.adapt.batch}"
+        return f"of C = {self.graph.memory.capacity}"
 
     def _pretrain_problems(self) -> Iterator[str]:
         plan = self.pretrain
@@ -74,10 +97,19 @@ class Config:
             yield f"distill.matching: 'cross' has negatives of adapt.source = samples, not of {kind}; set it to none"
         if kind != "none" and not isinstance(gnn, Gnn):
             yield f"adapt.source: {kind!r} needs graph.propagate = gnn, which alone reads it, not {gnn.kind}"
-        if kind != "none" and not self.graph.memory.warm_start:
-            yield f"graph.memory.warm_start: false leaves the source banks empty, and adapt.source is {kind!r}"
+        for name in ("source", "warm_start"):
+            if kind != "none" and not getattr(self.graph.memory, name):
+                yield f"graph.memory.{name}: false leaves nothing to freeze, and adapt.source is {kind!r}"
         if isinstance(gnn, Gnn) and gnn.conv != "smooth":
             yield f"graph.propagate.conv: {gnn.conv!r} needs adapt.source = samples to learn from, not {kind}"
+
+    def _inference_problems(self) -> Iterator[str]:
+        if not self.evaluate.propagate:
+            return
+        if not isinstance(self.graph.propagate, Gnn):
+            yield f"evaluate.propagate: true needs graph.propagate = gnn, and it is {self.graph.propagate.kind}"
+        if isinstance(self.distill.targets, NoTargets):
+            yield "evaluate.propagate: true needs the target's banks, and with distill.targets = none they stay empty"
 
     def _fusion_problems(self) -> Iterator[str]:
         if isinstance(self.backbone, Clip) and not self.backbone.fusion_depth:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gckd.config import Config, ConfigError, apply, check
-from gckd.config.graph import Gnn
+from gckd.config.graph import Diffusion, Gnn, NoPropagation, graphs, per_bank
 from gckd.data.check import published_match
 from gckd.data.readers import read_annotations
 from gckd.data.store import Store, build_store
@@ -80,12 +80,20 @@ def size_problems(config: Config, datasets: Datasets) -> Iterator[str]:
         for side in sides:
             if batch > limits[side]:
                 yield f"{field}: {batch} is above its limit: {limits[side]} {side}"
-    gnn, capacity = config.graph.propagate, config.graph.memory.capacity
-    if isinstance(gnn, Gnn):
-        for kind in ("images", "captions"):
-            nodes = min(capacity, source[kind]) + min(capacity, target[kind])
-            if gnn.k >= nodes:
-                yield f"graph.propagate.k: K = {gnn.k} is outside its limit: < {nodes} nodes (both banks' {kind})"
+    if not isinstance(config.graph.propagate, NoPropagation):
+        capacities = per_bank(config.graph.memory.capacities(config.adapt.batch))
+        yield from _node_problems(config.graph.propagate, capacities, datasets)
+
+
+def _node_problems(propagate: Gnn | Diffusion, capacities: Sequence[int], datasets: Datasets) -> Iterator[str]:
+    sides = (("source", datasets.source), ("target", datasets.target))
+    train = [(f"{side} {kind}", store.counts["train"][kind]) for side, store in sides for kind in ("images", "captions")]
+    sizes = [min(capacity, count) for capacity, (_, count) in zip(capacities, train, strict=True)]
+    for graph in graphs(propagate):
+        nodes = graph.total(sizes)
+        if propagate.k >= nodes:
+            what = " and ".join(train[bank][0] for bank in graph.banks)
+            yield f"graph.propagate.k: K = {propagate.k} is outside its limit: < {nodes} nodes ({what})"
 
 
 def _store(config: Config, ann: Annotations, cache: Path, progress: StoreProgress | None) -> Store:

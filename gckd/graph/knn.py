@@ -18,22 +18,24 @@ class Neighbours(NamedTuple):
     cosine: Tensor
 
 
-def nearest(nodes: Tensor, queries: Tensor, k: int, block: int = 256) -> Neighbours:
+def nearest(nodes: Tensor, queries: Tensor, k: int, block: int = 256, senders: int | None = None) -> Neighbours:
     """KNN(V, K) of eq. 3 for some of the nodes.
 
     Args:
         nodes: unit vectors [N, d]. queries: indices [n] into `nodes`; a node is never its own neighbour. k: K < N.
+        senders: only the first so many nodes are anyone's neighbours; None: all N.
 
     Raises:
-        ValueError: K is not below N.
+        ValueError: K is not below N, or not below the senders.
     """
-    if k >= len(nodes):
-        raise ValueError(f"K = {k} is outside its limit: < {len(nodes)} nodes")
+    count = len(nodes) if senders is None else senders
+    if k >= count:
+        raise ValueError(f"K = {k} is outside its limit: < {count} nodes")
     padded = F.pad(nodes, (0, 0, 0, -len(nodes) % BLOCK))
     found = []
     for part in queries.split(block):
         cosine = nodes[part] @ padded.T
-        cosine[:, len(nodes) :] = -torch.inf
+        cosine[:, count:] = -torch.inf
         cosine[torch.arange(len(part), device=part.device), part] = -torch.inf
         found.append(_top(cosine, k))
     return Neighbours(torch.cat([f.index for f in found]), torch.cat([f.cosine for f in found]))

@@ -22,10 +22,13 @@ class Neighbourhood(NamedTuple):
 
 
 class Nodes:
-    """The nodes of a graph, unit vectors [N, d]; neighbours that several graphs of one step ask for are found once."""
+    """The nodes of a graph, unit vectors [N, d]; neighbours that several graphs of one step ask for are found once.
 
-    def __init__(self, embeddings: Tensor) -> None:
-        self.embeddings = embeddings
+    Only the first `senders` of them are anyone's neighbours (None: all).
+    """
+
+    def __init__(self, embeddings: Tensor, senders: int | None = None) -> None:
+        self.embeddings, self.senders = embeddings, senders
         self._found: dict[int, Neighbours] = {}
 
     def __len__(self) -> int:
@@ -39,13 +42,13 @@ class Nodes:
         """
         if k not in self._found:
             everyone = torch.arange(len(self), device=self.embeddings.device)
-            self._found[k] = nearest(self.embeddings, everyone, k)
+            self._found[k] = nearest(self.embeddings, everyone, k, senders=self.senders)
         return self._found[k]
 
     def some(self, inputs: Tensor, k: int) -> Neighbours:
         """The K nearest of the nodes `inputs` [n]; looked up where all are known, else found for them alone."""
         if k not in self._found:
-            return nearest(self.embeddings, inputs, k)
+            return nearest(self.embeddings, inputs, k, senders=self.senders)
         known = self._found[k]
         return Neighbours(known.index[inputs], known.cosine[inputs])
 

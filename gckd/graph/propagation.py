@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch_geometric.nn import GATv2Conv, MessagePassing, SAGEConv
+from torch_geometric.nn import GATv2Conv, GCNConv, GINConv, MessagePassing, SAGEConv
 
 from gckd.config.graph import Gnn
 from gckd.graph.neighbourhood import Nodes, neighbourhood
@@ -25,12 +28,13 @@ class Smoothing(MessagePassing):  # type: ignore[misc]
 
 
 class Propagation(nn.Module):
-    """L layers of x_i <- unit(r x_i + (1 - r) conv_i), on the KNN graph of V = V_src_mem + V_tgt_mem (eq. 4).
+    """L layers of x_i <- unit(r x_i + (1 - r) conv_i) on the KNN graph of some nodes (eq. 4).
 
     The input nodes are the banks' newest entries, so they are nodes once, not twice. A learned convolution starts as
     smoothing: its own output is added to it through a zero-initialised linear layer.
 
-    Shapes: nodes [N, d], inputs [B] indices into them -> propagated unit embeddings [B, d]. Equal to the same layers
+    Shapes: nodes [N, d], inputs [B] indices into them -> propagated unit embeddings [B, d]; only the first `senders`
+    nodes are anyone's neighbours (None: all). Equal to the same layers
     on the whole graph, but touching only the nodes that the B outputs depend on.
     """
 
@@ -41,14 +45,14 @@ class Propagation(nn.Module):
         self.convs = nn.ModuleList()
         self.gates = nn.ModuleList()
         for _ in range(config.layers if config.conv != "smooth" else 0):
-            self.convs.append(_convolution(config.conv, width))
+            self.convs.append(_CONVOLUTIONS[config.conv](width))
             gate = nn.Linear(width, width, bias=False)
             nn.init.zeros_(gate.weight)
             self.gates.append(gate)
 
-    def forward(self, nodes: Tensor, inputs: Tensor) -> Tensor:
+    def forward(self, nodes: Tensor, inputs: Tensor, senders: int | None = None) -> Tensor:
         config = self.config
-        around = neighbourhood(Nodes(nodes), inputs, config.layers, config.k, config.temperature)
+        around = neighbourhood(Nodes(nodes, senders), inputs, config.layers, config.k, config.temperature)
         x = nodes[around.order]
         for layer, receivers in enumerate(around.receivers):
             used = receivers * config.k
@@ -65,13 +69,36 @@ class Propagation(nn.Module):
         return F.normalize(r * own + (1 - r) * message, dim=-1)
 
 
-class Identity(nn.Module):
-    """No graph: the input nodes' own embeddings."""
+class Gcn(nn.Module):
+    """PyG's GCNConv (Kipf and Welling, ICLR 2017) on a part of a KNN graph, equal to itself on the whole.
 
-    def forward(self, nodes: Tensor, inputs: Tensor) -> Tensor:
-        return nodes[inputs]
+    GCNConv divides by the degrees that it counts, and a part has no edges into its outermost nodes. Of the whole graph
+    they are known: K edges go into every node, and its self-loop, so that each of them weighs 1 / (K + 1).
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = GCNConv(width, width, normalize=False)
+
+    def forward(self, x: tuple[Tensor, Tensor], edges: Tensor) -> Tensor:
+        sources, own = x
+        loops = torch.arange(len(own), device=edges.device).expand(2, -1)
+        edges = torch.cat((edges, loops), 1)
+        weights = sources.new_full((edges.shape[1],), len(own) / edges.shape[1])
+        out: Tensor = self.conv(sources, edges, weights)[: len(own)]
+        return out
 
 
-def _convolution(name: str, width: int) -> nn.Module:
-    made: nn.Module = SAGEConv(width, width) if name == "sage" else GATv2Conv(width, width, add_self_loops=False)
+def _gin(width: int) -> nn.Module:
+    """GIN-0 (Xu et al., ICLR 2019); that its network has no batch normalisation is ours."""
+    made: nn.Module = GINConv(nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)))
     return made
+
+
+# Each takes ((features of all nodes, of the receivers), edges); the receivers come first among the nodes.
+_CONVOLUTIONS: dict[str, Callable[[int], nn.Module]] = {
+    "gcn": Gcn,
+    "sage": lambda width: SAGEConv(width, width),
+    "gatv2": lambda width: GATv2Conv(width, width, add_self_loops=False),
+    "gin": _gin,
+}

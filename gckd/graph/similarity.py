@@ -16,16 +16,20 @@ BLOCK = 512  # rows of the similarities of two banks that exist at a time
 
 
 class TwoBanks:
-    """The queries' own bank [M, d] and the bank of their keys [N, d]; what both directions ask is found once."""
+    """The target's bank of images [M, d] and of captions [N, d], seen from the images; both directions' work is shared.
 
-    def __init__(self, own: Tensor, keys: Tensor) -> None:
-        self.own, self.keys = Nodes(own), Nodes(keys)
+    `own` is the bank of the queries, of modality 0 (images) or 1 (captions), and `keys` the other one.
+    """
+
+    def __init__(self, images: Tensor, texts: Tensor) -> None:
+        self.own, self.keys = Nodes(images), Nodes(texts)
+        self.modality = 0
         self._partitions: dict[tuple[Nodes, float], Tensor] = {}
 
     def turned(self) -> TwoBanks:
         """The same banks seen from the keys; whatever one side has found the other knows."""
         other = copy.copy(self)
-        other.own, other.keys = self.keys, self.own
+        other.own, other.keys, other.modality = self.keys, self.own, 1 - self.modality
         return other
 
     def log_partition(self, t: float) -> Tensor:
@@ -68,29 +72,41 @@ class Diffused:
     wrong. Votes are counted after the softmax, where an image that is read wrongly spreads its probability over
     strangers, each of whom gets little.
 
-    Queries collect the rows of their L-hop neighbourhood; keys then share what lies on them with theirs. Ours, after
-    label propagation (Zhou et al., "Learning with local and global consistency", NIPS 2003).
+    Queries collect the rows of their L-hop neighbourhood; keys then share what lies on them with theirs; where a
+    modality has no graph, neither happens among its entries. Ours, after label propagation (Zhou et al., "Learning with
+    local and global consistency", NIPS 2003).
     """
 
     def __init__(self, config: Diffusion) -> None:
         self.config = config
 
     def __call__(self, side: Side, t: float, agree: bool) -> Tensor:
-        config = self.config
-        own, keys = side.banks.own, side.banks.keys
+        linked = self.config.images, self.config.texts
+        modality, count = side.banks.modality, len(side.banks.keys)
+        rows = self._voted(side, t, agree) if linked[modality] else _joined(side.queries, side, t, agree)
+        columns = torch.cat(rows.split(count, 1)).T.contiguous()
+        if linked[1 - modality]:
+            columns = self._shared(columns, side.banks.keys)
+        return torch.stack(columns.T.split(len(side.place))).prod(0)
+
+    def _voted(self, side: Side, t: float, agree: bool) -> Tensor:
+        """The queries' rows [B, n] after message passing among the entries of their own bank."""
+        own, config = side.banks.own, self.config
         around = neighbourhood(own, side.place, config.layers, config.k, config.temperature)
-        directions = _directions(own.embeddings[around.order], side, t, agree)
-        rows = torch.cat(directions, 1)
+        rows = _joined(own.embeddings[around.order], side, t, agree)
         for receivers in around.receivers:
             used = receivers * config.k
             edges, weights = around.edges[0, :used].view(receivers, -1), around.weights[:used].view(receivers, -1)
             rows = self._layer(rows, edges, weights)
-        columns = torch.cat(rows[around.place].split(len(keys), 1)).T.contiguous()
-        edges, cosine = keys.all(config.k)
-        weights = F.softmax(cosine / config.temperature, 1)
-        for _ in range(config.layers):
+        return rows[around.place]
+
+    def _shared(self, columns: Tensor, keys: Nodes) -> Tensor:
+        """What lies on the keys [N, m], after message passing among them."""
+        edges, cosine = keys.all(self.config.k)
+        weights = F.softmax(cosine / self.config.temperature, 1)
+        for _ in range(self.config.layers):
             columns = self._layer(columns, edges, weights)
-        return torch.stack(columns.T.split(len(side.place))).prod(0)
+        return columns
 
     def _layer(self, signal: Tensor, sources: Tensor, weights: Tensor) -> Tensor:
         """Signals [n, c] -> [m, c]: of the first m nodes and of their K neighbours `sources`, `weights` [m, K]."""
@@ -104,6 +120,11 @@ def _directions(queries: Tensor, side: Side, t: float, agree: bool) -> list[Tens
     if agree:
         found.append(torch.exp(scores - side.banks.log_partition(t)))
     return found
+
+
+def _joined(queries: Tensor, side: Side, t: float, agree: bool) -> Tensor:
+    """Both directions beside each other, [B, N] or [B, 2 N], so that one pass takes them along."""
+    return torch.cat(_directions(queries, side, t, agree), 1)
 
 
 def log_partitions(own: Tensor, keys: Tensor, t: float) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from gckd.config import Config
 
+PROPAGATED = "each test item propagated by itself on the graph over the run's banks"
+
 
 def caption(records: Sequence[Mapping[str, Any]], rows: Sequence[RowSummary], config: Config) -> list[str]:
     """One sentence or two a line: datasets, equality of the rows, selection, inference, intervals, notes.
@@ -26,7 +28,7 @@ def caption(records: Sequence[Mapping[str, Any]], rows: Sequence[RowSummary], co
         "Checkpoint: that of the last step, nothing is selected. The labels of the target's test split are read "
         "once, at the end of a run."
     )
-    lines.append(_inference(config))
+    lines.append(_inference(config, records))
     lines.append("The presets' hyperparameters were chosen with target labels of generated datasets (LOG.md).")
     lines.append("± is the 95 % interval of the mean over seeds (Student's t; n/a with one seed).")
     if any(row.row != FULL for row in rows):
@@ -54,11 +56,25 @@ def _equality(rows: Sequence[RowSummary], config: Config) -> str:
     )
 
 
-def _inference(config: Config) -> str:
+def _inference(config: Config, records: Sequence[Mapping[str, Any]]) -> str:
     centred = "centred by the target-train mean" if config.centre else "not centred"
     top = config.evaluate.k_test
     ranked = f"the top {top} re-ranked by the matching head" if top else "no re-ranking"
-    return f"Inference, alike in every row: embeddings {centred}, {ranked}."
+    words = [f"embeddings {centred}", *[PROPAGATED] * config.evaluate.propagate, ranked]
+    apart = _other_inference(records)
+    but = f" but {', '.join(apart)}" if apart else ""
+    return f"Inference, alike in every row{but}: {', '.join(words)}."
+
+
+def _other_inference(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The rows that are evaluated in another way than the full one, and how."""
+    found: dict[str, str] = {}
+    for r in records:
+        edits = json.loads(r["edits"]).items()
+        own = [f"{path} = {json.dumps(value)}" for path, value in edits if path.split(".")[0] in ("centre", "evaluate")]
+        if own:
+            found[r["row"]] = f"{r['row']} ({', '.join(own)})"
+    return list(found.values())
 
 
 def _notes(records: Sequence[Mapping[str, Any]]) -> list[str]:

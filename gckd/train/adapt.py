@@ -156,22 +156,13 @@ class CrossDomain(SourceOnly):
         ) / 2
 
     def propagate(self, views: BankViews, entries: Entries, with_source: bool) -> Propagated:
-        """Eq. 3-4: one graph per modality over the banks of both domains; the newest entries are the inputs.
+        """Eq. 3-4: the newest entries of the banks are the inputs of the graphs over them.
 
         The source batch is a node like any other, and an input only where something reads it (else [0, d]).
         """
         if not with_source:
             entries = entries._replace(source_image=entries.source_image[:0], source_text=entries.source_text[:0])
-        images = self._propagate(0, views.source_image, views.target_image, entries.source_image, entries.target_image)
-        texts = self._propagate(1, views.source_text, views.target_text, entries.source_text, entries.target_text)
-        return Propagated(images[0], texts[0], images[1], texts[1])
-
-    def _propagate(
-        self, modality: int, source: Tensor, target: Tensor, at_source: Tensor, at_target: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        inputs = torch.cat((at_source, at_target + len(source)))
-        out: Tensor = self.parts.propagate[modality](torch.cat((source, target)), inputs)
-        return out[: len(at_source)], out[len(at_source) :]
+        return Propagated(*self.parts.propagate(views, entries))
 
     def target_terms(
         self, student: Student, known: Propagated, space: Space, entries: Entries, step: int

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gckd.config import apply, check
 from gckd.config.distill import NoTargets
-from gckd.config.graph import Diffusion, Gnn, NoPropagation
+from gckd.config.graph import TARGET_IMAGE, TARGET_TEXT, Diffusion, Gnn, NoPropagation
 from gckd.config.schema import Config
 from gckd.distill.targets import Targets, entropies
 from gckd.errors import InputError
@@ -100,18 +100,13 @@ def _findings(name: str, parts: Parts, datasets: Datasets) -> Iterator[Finding]:
     image = torch.tensor(labels.image_identities)[banks.target_image.rows[: len(views.target_image)]]
     text = torch.tensor(labels.caption_identities)[banks.target_text.rows[: len(views.target_text)]]
     target = TwoBanks(views.target_image, views.target_text)
-    sides = (
-        (views.source_image, target, image, text),
-        (views.source_text, target.turned(), text, image),
-    )
-    for modality, (source, faced, own_labels, key_labels) in enumerate(sides):
-        nodes = torch.cat((source, faced.own.embeddings))
+    sides = ((TARGET_IMAGE, target, image, text), (TARGET_TEXT, target.turned(), text, image))
+    for direction, (bank, faced, own_labels, key_labels) in zip(DIRECTIONS, sides, strict=True):
         rows = []
         for place in torch.arange(len(faced.own)).split(QUERIES):
-            queries = parts.propagate[modality](nodes, place + len(source))
-            side = Side(queries, place, faced)
+            side = Side(parts.propagate.of(views, bank, place), place, faced)
             rows.append(_look(parts.targets, side, float(parts.student.tau), own_labels[place], key_labels))
-        yield _summary(name, DIRECTIONS[modality], torch.cat(rows, 1))
+        yield _summary(name, direction, torch.cat(rows, 1))
 
 
 def _look(targets: Targets, side: Side, tau: float, own: Tensor, keys: Tensor) -> Tensor:

@@ -53,15 +53,20 @@ class Entries(NamedTuple):
 
 
 class Banks(nn.Module):
-    """Q_SI, Q_ST (with identities), Q_TI and Q_TT (without), of embeddings of clean views."""
+    """Q_SI, Q_ST (with identities), Q_TI and Q_TT (without), of embeddings of clean views.
 
-    def __init__(self, capacity: int, width: int, source: Source, target: TargetLoader) -> None:
+    Args:
+        capacities: C of the source banks and of the target banks; B for a domain that is not remembered.
+    """
+
+    def __init__(self, capacities: tuple[int, int], width: int, source: Source, target: TargetLoader) -> None:
         super().__init__()
+        at_source, at_target = capacities
         # More entries than examples would hold an example twice, and a twin is every node's nearest neighbour.
-        self.source_image = MemoryBank(min(capacity, source.image_count), width)
-        self.source_text = MemoryBank(min(capacity, source.caption_count), width)
-        self.target_image = MemoryBank(min(capacity, target.image_count), width)
-        self.target_text = MemoryBank(min(capacity, target.caption_count), width)
+        self.source_image = MemoryBank(min(at_source, source.image_count), width)
+        self.source_text = MemoryBank(min(at_source, source.caption_count), width)
+        self.target_image = MemoryBank(min(at_target, target.image_count), width)
+        self.target_text = MemoryBank(min(at_target, target.caption_count), width)
 
     def push_source(self, model: Backbone, batch: SourceBatch) -> tuple[Tensor, Tensor]:
         """Embed a source batch and store it; returns its positions in Q_SI and Q_ST."""

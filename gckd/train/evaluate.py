@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gckd.config.graph import TARGET_IMAGE, TARGET_TEXT
 from gckd.config.train import Evaluate
 from gckd.data.augment import clean_view
 from gckd.data.records import EvaluationSet
 from gckd.graph.memory import centred
 from gckd.model.backbone import Backbone
 
+Join = Callable[[int, Tensor], Tensor]  # a target bank, unit embeddings [N, d] of its modality -> [N, d]
 METRICS = ("rank_1", "rank_5", "rank_10", "map", "minp")
 
 
@@ -61,25 +63,33 @@ def _here(images: Tensor) -> Tensor:
     return clean_view(images.to(torch.get_default_device()))
 
 
+def as_they_are(bank: int, embeddings: Tensor) -> Tensor:
+    """No message passing at test time."""
+    return embeddings
+
+
 class Retriever:
     """A model in evaluation mode, with the centring statistics it is evaluated under.
 
     Args:
         means: (image, text) mean embeddings [d] of **train** data, subtracted before ranking (`train_means`).
+        join: what centred embeddings go through before they are ranked.
     """
 
-    def __init__(self, model: Backbone, config: Evaluate, means: tuple[Tensor, Tensor]) -> None:
-        self.model, self.config, self.means = model, config, means
+    def __init__(
+        self, model: Backbone, config: Evaluate, means: tuple[Tensor, Tensor], join: Join = as_they_are
+    ) -> None:
+        self.model, self.config, self.means, self.join = model, config, means, join
 
     def images(self, images: Tensor) -> Tensor:
         """uint8 images [N, 3, H, W] -> embeddings [N, d]."""
         z = embed(lambda x: self.model.encode_image(x).embedding, images, self.config.batch, _here)
-        return centred(z, self.means[0])
+        return self.join(TARGET_IMAGE, centred(z, self.means[0]))
 
     def captions(self, tokens: Tensor) -> Tensor:
         """Token ids [M, L] -> embeddings [M, d]."""
         z = embed(lambda x: self.model.encode_text(x).embedding, tokens, self.config.batch)
-        return centred(z, self.means[1])
+        return self.join(TARGET_TEXT, centred(z, self.means[1]))
 
     def scores(self, data: EvaluationSet) -> Tensor:
         """[M captions, N images]: cosines, re-ranked if `k_test` is set."""

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.distill import CrossDomainMatching, NoTargets
-from gckd.config.graph import Gnn
+from gckd.config.graph import TARGET_IMAGE, Gnn, graphs
 from gckd.distill.targets import entropies
 from gckd.graph.knn import nearest
 from gckd.graph.similarity import Side, TwoBanks
@@ -28,7 +28,7 @@ def inspect(parts: Parts) -> dict[str, float]:
     views, tau = parts.banks.space(config.centre).views, float(parts.student.tau)
     seen = {}
     place = torch.arange(len(views.target_image))[-SAMPLE:]
-    queries = parts.propagate[0](torch.cat((views.source_image, views.target_image)), place + len(views.source_image))
+    queries = parts.propagate.of(views, TARGET_IMAGE, place)
     similarity = queries @ views.target_text.T
     wanted = parts.targets(Side(queries, place, TwoBanks(views.target_image, views.target_text)), tau)
     taught = wanted.sum(1) > 0
@@ -36,9 +36,10 @@ def inspect(parts: Parts) -> dict[str, float]:
     seen["bank_entropy"] = float(entropies(F.softmax(views.target_image[place] @ views.target_text.T / tau, 1)).mean())
     if isinstance(config.distill.matching, CrossDomainMatching):
         seen["accepted_share"] = float((similarity.max(1).values > config.distill.matching.delta).float().mean())
-    if isinstance(config.graph.propagate, Gnn):
-        seen["cross_edges_image"] = cross_edges(views.source_image, views.target_image, config.graph.propagate.k)
-        seen["cross_edges_text"] = cross_edges(views.source_text, views.target_text, config.graph.propagate.k)
+    if isinstance(config.graph.propagate, Gnn) and config.graph.propagate.cross_edges:
+        for graph in graphs(config.graph.propagate):
+            source, target = (torch.cat([views[b] for b in graph.banks if b // 2 == domain]) for domain in (0, 1))
+            seen[f"cross_edges_{graph.name}"] = cross_edges(source, target, config.graph.propagate.k)
     return seen
 
 

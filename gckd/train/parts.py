@@ -19,14 +19,14 @@ from gckd.config.distill import (
     NoTeacher,
     SoftTargets,
 )
-from gckd.config.graph import Diffusion, Gnn, NoPropagation, node_count
+from gckd.config.graph import Diffusion, Gnn, NoPropagation, graphs
 from gckd.config.schema import Config
 from gckd.config.train import CrossBatchMemory, MomentumDistillation
 from gckd.data.records import Vocabulary
 from gckd.distill.targets import MutualNearest, NoTarget, PseudoSimilarity, Targets
 from gckd.distill.teacher import EmaTeacher, StudentItself, Teacher
 from gckd.errors import InputError
-from gckd.graph.propagation import Identity, Propagation
+from gckd.graph.graphs import Graphs, message_passing
 from gckd.graph.similarity import Diffused, Direct
 from gckd.model.albef import AlbefModel
 from gckd.model.backbone import Backbone
@@ -42,14 +42,14 @@ from gckd.train.randomness import derived_seed
 
 @dataclass(frozen=True)
 class Parts:
-    """The objects a config names, ready for a step. `propagate` holds one module for images and one for texts."""
+    """The objects a config names, ready for a step."""
 
     config: Config
     feed: Feed
     student: Backbone
     teacher: Teacher[Backbone]
     banks: Banks
-    propagate: nn.ModuleList
+    propagate: Graphs
     targets: Targets
     matching: Matching
 
@@ -60,9 +60,9 @@ class Parts:
 
 
 _BUILD: dict[type, Callable[..., Any]] = {
-    Gnn: lambda node, width: Propagation(node, width),
-    Diffusion: lambda node, width: Identity(),
-    NoPropagation: lambda node, width: Identity(),
+    Gnn: lambda node, width: message_passing(node, width),
+    Diffusion: lambda node, width: Graphs(),
+    NoPropagation: lambda node, width: Graphs(),
     Ema: lambda node, student: EmaTeacher(node, student),
     NoTeacher: lambda node, student: StudentItself(student),
     SoftTargets: lambda node, similarity: PseudoSimilarity(node, similarity),
@@ -99,7 +99,8 @@ def build_parts(config: Config, feed: Feed, student: Backbone) -> Parts:
     """
     torch.manual_seed(derived_seed(config.seed, "parts"))
     graph = config.graph.propagate
-    banks = Banks(config.graph.memory.capacity, student.embed_dim, feed.source, feed.target)
+    capacities = config.graph.memory.capacities(config.adapt.batch)
+    banks = Banks(capacities, student.embed_dim, feed.source, feed.target)
     _check_nodes(graph, banks)
     return Parts(
         config=config,
@@ -107,14 +108,16 @@ def build_parts(config: Config, feed: Feed, student: Backbone) -> Parts:
         student=student,
         teacher=build(config.distill.teacher, student),
         banks=banks,
-        propagate=nn.ModuleList(build(graph, student.embed_dim) for _ in ("image", "text")),
+        propagate=build(graph, student.embed_dim),
         targets=build(config.distill.targets, Diffused(graph) if isinstance(graph, Diffusion) else Direct()),
         matching=build(config.distill.matching, feed, student, banks),
     )
 
 
 def _check_nodes(graph: Gnn | Diffusion | NoPropagation, banks: Banks) -> None:
+    if isinstance(graph, NoPropagation):
+        return
     sizes = [len(bank.embeddings) for bank in banks.all()]
-    nodes = min(node_count(graph, sizes[0], sizes[2]), node_count(graph, sizes[1], sizes[3]))
-    if not isinstance(graph, NoPropagation) and graph.k >= nodes:
+    nodes = min(nodes.total(sizes) for nodes in graphs(graph))
+    if graph.k >= nodes:
         raise InputError(f"graph.propagate.k: K = {graph.k} is outside its limit: < {nodes} nodes of these datasets")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from gckd.config import check, digest
 from gckd.config.schema import Config
@@ -16,11 +17,12 @@ from gckd.train.adaptation import begin
 from gckd.train.banks import train_means
 from gckd.train.data import Datasets, open_datasets
 from gckd.train.device import on_its_device
-from gckd.train.evaluate import Retriever, val_metrics
+from gckd.train.evaluate import Join, Retriever, as_they_are, val_metrics
 from gckd.train.feed import Feed
+from gckd.train.inductive import joined
 from gckd.train.inspect import inspect
 from gckd.train.loop import load_checkpoint
-from gckd.train.parts import Parts, build_model
+from gckd.train.parts import Parts, build_model, build_parts
 from gckd.train.pretrain import flatness, pretrained
 from gckd.train.progress import Progress, Report, RunResult
 
@@ -56,7 +58,7 @@ def run(config: Config, *, cache: Path, out: Path, report: Report = lambda progr
     for _ in adaptation.epochs(stage, out / CHECKPOINT):
         pass
     report(Progress("evaluate", 0, 1, {}, None))
-    result = _evaluate(config, datasets, parts.student, parts.feed, "test")
+    result = _evaluate(config, datasets, parts.student, parts.feed, "test", joined(parts))
     return dataclasses.replace(
         result,
         curves=[*start["curve"], *stage.curve],
@@ -76,11 +78,20 @@ def evaluate_checkpoint(config: Config, checkpoint: Path | Place, cache: Path, s
     datasets = open_datasets(check(config), cache, lambda progress: None)
     feed = datasets.feed(config, config.adapt.batch)
     student = build_model(config, datasets.tokenizer.vocabulary)
+    modules = load_checkpoint(checkpoint)["modules"]
     try:
-        student.load_state_dict(load_checkpoint(checkpoint)["modules"]["student"])
+        student.load_state_dict(modules["student"])
+        join = _restored(build_parts(config, feed, student), modules) if config.evaluate.propagate else as_they_are
     except (KeyError, RuntimeError) as error:
         raise InputError(f"{checkpoint}: does not hold the student of this config ({error})") from error
-    return _evaluate(config, datasets, student, feed, split)
+    return _evaluate(config, datasets, student, feed, split, join)
+
+
+def _restored(parts: Parts, modules: Mapping[str, Any]) -> Join:
+    """The graph of a checkpoint, over its banks."""
+    parts.banks.load_state_dict(modules["banks"])
+    parts.propagate.load_state_dict(modules["propagate"])
+    return joined(parts)
 
 
 def _labelled_monitor(config: Config, datasets: Datasets, parts: Parts) -> Callable[[int], dict[str, float]]:
@@ -102,12 +113,12 @@ def _labelled_monitor(config: Config, datasets: Datasets, parts: Parts) -> Calla
     return monitor
 
 
-def _evaluate(config: Config, datasets: Datasets, student: Backbone, feed: Feed, split: str) -> RunResult:
+def _evaluate(config: Config, datasets: Datasets, student: Backbone, feed: Feed, split: str, join: Join) -> RunResult:
     """The only place that opens a target test split."""
     begun = time.perf_counter()
     data = datasets.labelled(datasets.target, split, config.data)
     means = train_means(student, feed.target, config.centre)
-    metrics = Retriever(student, config.evaluate, means).metrics(data)
+    metrics = Retriever(student, config.evaluate, means, join).metrics(data)
     return RunResult(
         metrics=metrics,
         curves=[],

@@ -71,8 +71,19 @@ def test_everything_too_large_is_reported_once(config: Config, datasets: Dataset
         "pretrain.batch: 13 is above its limit: 12 source train images",
         "adapt.batch: 13 is above its limit: 12 source train images",
         "adapt.batch: 13 is above its limit: 12 target train images",
-        "graph.propagate.k: K = 31 is outside its limit: < 24 nodes (both banks' images)",
+        "graph.propagate.k: K = 31 is outside its limit: < 24 nodes (source images and target images)",
     ]
+
+
+def test_k_is_held_against_what_the_banks_hold(config: Config, datasets: Datasets) -> None:
+    """12 images and 24 captions; C = 16, B = 8."""
+    check_sizes([apply(config, {"graph.propagate.k": 11})], datasets)
+    for edits, nodes, what in (
+        ({"graph.propagate.k": 12}, 12, "target images"),
+        ({"graph.propagate": Gnn(k=20), "graph.memory.source": False}, 20, "source images and target images"),
+    ):
+        with pytest.raises(ConfigError, match=rf"< {nodes} nodes \({what}\)"):
+            check_sizes([apply(config, edits)], datasets)
 
 
 def test_the_default_folder_is_named_by_datasets_and_config(config: Config, datasets: Datasets) -> None:

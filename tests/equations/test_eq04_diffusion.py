@@ -25,8 +25,8 @@ def banks() -> tuple[Tensor, Tensor]:
     return units(50, 1), units(70, 2)
 
 
-def config(layers: int = 2, residual: float = 0.3) -> Diffusion:
-    return Diffusion(k=3, layers=layers, residual=residual, temperature=0.1)
+def config(layers: int = 2, residual: float = 0.3, **modalities: bool) -> Diffusion:
+    return Diffusion(k=3, layers=layers, residual=residual, temperature=0.1, **modalities)
 
 
 def edges(nodes: Tensor, k: int = 3, temperature: float = 0.1) -> Tensor:
@@ -53,6 +53,26 @@ def test_equals_the_whole_graph(layers: int) -> None:
     diffused = Diffused(config(layers))
     torch.testing.assert_close(diffused(side, T, agree=False), forward)
     torch.testing.assert_close(diffused(side, T, agree=True), forward * backward)
+
+
+@pytest.mark.parametrize("agree", [True, False])
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("images", [False, True])
+def test_a_modality_without_a_graph(images: bool, turned: bool, agree: bool) -> None:
+    """Against dense matrices: images vote, or captions do, whichever are the queries."""
+    banks_of = TwoBanks(*banks())
+    seen = banks_of.turned() if turned else banks_of
+    own, keys = seen.own.embeddings, seen.keys.embeddings
+    place = torch.tensor([49, 3, 17, 30, 3])
+    found = Diffused(config(images=images, texts=not images))(Side(own[place], place, seen), T, agree)
+    votes = images != turned  # the queries' own modality has the graph
+    expected = torch.ones(len(own), len(keys), dtype=own.dtype)
+    for dim in (1, 0) if agree else (1,):
+        signal = (own @ keys.T / T).softmax(dim)
+        for _ in range(2):
+            signal = 0.3 * signal + 0.7 * (edges(own) @ signal if votes else signal @ edges(keys).T)
+        expected = expected * signal
+    torch.testing.assert_close(found, expected[place])
 
 
 def test_residual_1_is_without_a_graph() -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch_geometric.nn import GCNConv
 
 from gckd.config.graph import Gnn
-from gckd.graph.propagation import Identity, Propagation
+from gckd.graph.propagation import Gcn, Propagation
 
+Convolve = Callable[[Any, Tensor, Tensor], Tensor]  # a layer, features [N, d], linked [N, N] -> [N, d]
 N, WIDTH, INPUTS = 60, 6, torch.tensor([59, 3, 17, 30])
 
 
@@ -45,17 +48,41 @@ def dense_gatv2(conv: Any, x: Tensor, linked: Tensor) -> Tensor:
     return out
 
 
-DENSE = {"sage": dense_sage, "gatv2": dense_gatv2}
+def dense_gcn(conv: Any, x: Tensor, linked: Tensor) -> Tensor:
+    """D^-1/2 (A + I) D^-1/2 x W, D the degrees of the whole graph."""
+    looped = linked.double() + torch.eye(len(x), dtype=torch.float64)
+    scale = looped.sum(1).rsqrt()
+    out: Tensor = (scale[:, None] * looped * scale) @ x @ conv.conv.lin.weight.T + conv.conv.bias
+    return out
 
 
-def whole_graph(nodes: Tensor, module: Any) -> Tensor:
-    """Every layer on every node, by matrices."""
+def dense_gin(conv: Any, x: Tensor, linked: Tensor) -> Tensor:
+    out: Tensor = conv.nn(x + linked.double() @ x)
+    return out
+
+
+DENSE = {"gcn": dense_gcn, "sage": dense_sage, "gatv2": dense_gatv2, "gin": dense_gin}
+
+
+def pygs_own(conv: Any, x: Tensor, linked: Tensor) -> Tensor:
+    """PyG's layer as it is, on the whole graph."""
+    receivers, sources = linked.nonzero(as_tuple=True)
+    if isinstance(conv, Gcn):
+        plain = GCNConv(*conv.conv.lin.weight.T.shape).double()
+        plain.load_state_dict(conv.conv.state_dict())
+        conv = plain
+    out: Tensor = conv(x, torch.stack((sources, receivers)))
+    return out
+
+
+def whole_graph(nodes: Tensor, module: Any, convolve: Convolve | None = None) -> Tensor:
+    """Every layer on every node; the convolution by matrices, or as given."""
     config, x = module.config, nodes
     weights = edge_weights(nodes, config)
     for layer in range(config.layers):
         message = weights @ x
         if config.conv != "smooth":
-            out = DENSE[config.conv](module.convs[layer], x, weights > 0)
+            out = (convolve or DENSE[config.conv])(module.convs[layer], x, weights > 0)
             message = message + F.gelu(out) @ module.gates[layer].weight.T
         x = F.normalize(config.residual * x + (1 - config.residual) * message, dim=1)
     return x
@@ -71,10 +98,18 @@ def made(config: Gnn, *, learned: bool = True) -> Any:
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
-@pytest.mark.parametrize("conv", ["smooth", "sage", "gatv2"])
+@pytest.mark.parametrize("conv", ["smooth", *DENSE])
 def test_equals_the_whole_graph(conv: str, layers: int) -> None:
     nodes, module = unit_nodes(), made(gnn(conv, layers))
     torch.testing.assert_close(module(nodes, INPUTS), whole_graph(nodes, module)[INPUTS], atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("conv", DENSE)
+def test_equals_pygs_own_layers_on_the_whole_graph(conv: str, layers: int) -> None:
+    nodes, module = unit_nodes(), made(gnn(conv, layers))
+    expected = whole_graph(nodes, module, pygs_own)[INPUTS]
+    torch.testing.assert_close(module(nodes, INPUTS), expected, atol=1e-10, rtol=0)
 
 
 def test_one_layer_by_hand() -> None:
@@ -99,7 +134,7 @@ def test_touches_the_neighbourhood_only(layers: int) -> None:
 @pytest.mark.parametrize("conv", ["smooth", "sage"])
 def test_residual_1_is_the_identity(conv: str) -> None:
     nodes, config = unit_nodes(), gnn(conv, residual=1.0)
-    torch.testing.assert_close(made(config)(nodes, INPUTS), Identity()(nodes, INPUTS))
+    torch.testing.assert_close(made(config)(nodes, INPUTS), nodes[INPUTS])
 
 
 def test_residual_0_in_the_limit_of_cold_edges_is_the_nearest_neighbour() -> None:
@@ -109,7 +144,7 @@ def test_residual_0_in_the_limit_of_cold_edges_is_the_nearest_neighbour() -> Non
     torch.testing.assert_close(out, nodes[cosine[INPUTS].argmax(1)])
 
 
-@pytest.mark.parametrize("conv", ["sage", "gatv2"])
+@pytest.mark.parametrize("conv", DENSE)
 def test_a_learned_convolution_starts_as_smoothing(conv: str) -> None:
     nodes = unit_nodes()
     torch.testing.assert_close(made(gnn(conv), learned=False)(nodes, INPUTS), made(gnn())(nodes, INPUTS))

@@ -51,7 +51,7 @@ class Case:
 
     def __init__(self) -> None:
         toy: Any = SimpleNamespace(image_count=5, caption_count=5)
-        self.banks = Banks(5, 3, toy, toy)
+        self.banks = Banks((5, 5), 3, toy, toy)
         for seed, bank in enumerate((self.banks.source_image, self.banks.source_text)):
             bank.push(unit(4, 3, seed=seed), torch.arange(4), torch.tensor([8, 9, 8, 9]))
         none = torch.zeros(0)

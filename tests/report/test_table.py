@@ -114,3 +114,20 @@ def test_the_caption_follows_the_inference_settings(centre: bool) -> None:
     config = dataclasses.replace(preset("tiny"), centre=centre)
     words = "embeddings centred by the target-train mean" if centre else "embeddings not centred"
     assert f"{words}, no re-ranking" in " ".join(caption(RUNS, ROWS, config))
+
+
+def test_the_caption_says_where_test_embeddings_are_propagated() -> None:
+    words = "each test item propagated by itself on the graph over the run's banks"
+    config = apply(preset("tiny"), {"graph.propagate": "gnn"})
+    assert words not in " ".join(caption(RUNS, ROWS, config))
+    propagated = apply(config, {"evaluate.propagate": True})
+    assert f"Inference, alike in every row: embeddings centred by the target-train mean, {words}," in " ".join(
+        caption(RUNS, ROWS, propagated)
+    )
+
+
+def test_the_caption_names_rows_of_another_inference() -> None:
+    edits = {"full": "{}", "joined": '{"evaluate.propagate": true}', "-gmp": '{"graph.propagate": {"kind": "none"}}'}
+    runs = [record(row, 0, 70, edits=text) for row, text in edits.items()]
+    said = " ".join(caption(runs, summarise(runs), preset("tiny")))
+    assert "Inference, alike in every row but joined (evaluate.propagate = true): embeddings" in said

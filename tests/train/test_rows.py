@@ -106,6 +106,10 @@ TOGGLES: dict[str, Any] = {
     "graph.propagate.residual": 0.9,
     "graph.propagate.temperature": 1.0,
     "graph.propagate.conv": "sage",
+    "graph.propagate.cross_edges": False,
+    "graph.propagate.joint": True,
+    "graph.propagate.images": False,
+    "graph.propagate.texts": False,
     "graph.propagate ": Diffusion(k=3),
     "tokenizer.unseen": "keep",
     "distill.targets.agree": False,
@@ -113,6 +117,8 @@ TOGGLES: dict[str, Any] = {
     "graph.memory.capacity": 5,
     "centre": False,
     "graph.memory.warm_start": False,
+    "graph.memory.source": False,
+    "graph.memory.target": False,
     "distill.teacher.m": 0.1,
     "distill.targets.sharpen": 1.0,
     "distill.targets": MutualNeighbours(),
@@ -142,6 +148,14 @@ def test_every_toggle_changes_the_numbers(config: Config, student: Train, path: 
     assert differences(student(config), student(apply(config, {path.strip(): TOGGLES[path]})))
 
 
+@pytest.mark.parametrize("name", ["image-graph", "text-graph"])
+def test_a_modality_votes_where_similarities_are_propagated(config: Config, student: Train, name: str) -> None:
+    full = apply(config, {"graph.propagate": Diffusion(k=3)})
+    without = student(row(full, name))
+    assert differences(student(full), without)
+    assert differences(student(row(full, "gmp")), without)
+
+
 @pytest.mark.parametrize("name", COMPONENTS)
 def test_every_component_does_something(config: Config, finished: Train, name: str) -> None:
     """Taken out it changes the paths it declares, nothing else, and the weights; and the losses stay finite."""
@@ -154,7 +168,7 @@ def test_every_component_does_something(config: Config, finished: Train, name: s
     assert all(math.isfinite(float(point["value"])) for point in two["curve"])
 
 
-@pytest.mark.parametrize("conv", ["sage", "gatv2"])
+@pytest.mark.parametrize("conv", ["gcn", "sage", "gatv2", "gin"])
 def test_a_learned_convolution_learns(config: Config, finished: Train, conv: str) -> None:
     """The graph term alone reaches its weights; through the pseudo targets they reach the student."""
     config = apply(config, {"graph.propagate.conv": conv})

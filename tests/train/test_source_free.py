@@ -110,7 +110,11 @@ REFUSED = [
     ({"adapt.source": "banks", "graph.propagate": Diffusion(k=3)}, "needs graph.propagate = gnn, which alone reads it"),
     ({"adapt.source": "none", "distill.targets": NoTargets()}, "leaves nothing to learn from"),
     ({"adapt.source": "banks", "graph.propagate.conv": "sage"}, "needs adapt.source = samples to learn from"),
-    ({"adapt.source": "prototypes", "graph.memory.warm_start": False}, "leaves the source banks empty"),
+    (
+        {"adapt.source": "prototypes", "graph.memory.warm_start": False},
+        "warm_start: false leaves nothing to freeze",
+    ),
+    ({"adapt.source": "banks", "graph.memory.source": False}, "graph.memory.source: false leaves nothing to freeze"),
 ]
 
 

@@ -1,0 +1,106 @@
+"""Eq. 3: which nodes may be neighbours, against a dense graph over all four banks with a mask."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gckd.config.graph import Gnn
+from gckd.graph.graphs import Graphs, message_passing
+from tests.dense import smoothed
+
+CONFIG = Gnn(k=3, layers=2, conv="smooth", residual=0.3, temperature=0.2)
+JOINT = dataclasses.replace(CONFIG, joint=True)
+WIDTH = 6
+SIZES = (7, 9, 8, 6)  # Q_SI, Q_ST, Q_TI, Q_TT
+DOMAIN = torch.tensor([0, 0, 1, 1]).repeat_interleave(torch.tensor(SIZES))
+MODALITY = torch.tensor([0, 1, 0, 1]).repeat_interleave(torch.tensor(SIZES))
+AT = [torch.tensor(places) for places in ([6, 0, 3], [2], [5, 5, 0], [1, 4])]
+
+
+def four_banks() -> list[Tensor]:
+    random = torch.Generator().manual_seed(4)
+    return [F.normalize(torch.randn(n, WIDTH, generator=random, dtype=torch.float64), dim=1) for n in SIZES]
+
+
+def same(label: Tensor) -> Tensor:
+    """[N, N]: whether two nodes have the same label."""
+    return label[:, None] == label[None, :]
+
+
+Rule = Callable[[], Tensor]
+CASES: dict[str, tuple[Gnn, Rule]] = {
+    "a graph per modality": (CONFIG, lambda: same(MODALITY)),
+    "no cross edges": (dataclasses.replace(CONFIG, cross_edges=False), lambda: same(MODALITY) & same(DOMAIN)),
+    "no graph of images": (dataclasses.replace(CONFIG, images=False), lambda: same(MODALITY) & (MODALITY == 1)),
+    "no graph of texts": (dataclasses.replace(CONFIG, texts=False), lambda: same(MODALITY) & (MODALITY == 0)),
+    "a joint graph": (JOINT, lambda: same(MODALITY) | True),
+    "joint, no cross edges": (dataclasses.replace(JOINT, cross_edges=False), lambda: same(DOMAIN)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_neighbours_against_a_masked_graph(name: str) -> None:
+    config, linked = CASES[name]
+    banks = four_banks()
+    found = message_passing(config, WIDTH)(banks, AT)
+    expected = smoothed(torch.cat(banks), config, linked()).split(SIZES)
+    for number, places in enumerate(AT):
+        torch.testing.assert_close(found[number], expected[number][places])
+
+
+def test_one_bank_alone() -> None:
+    banks, module = four_banks(), message_passing(CONFIG, WIDTH)
+    torch.testing.assert_close(module.of(banks, 2, AT[2]), module(banks, AT)[2])
+
+
+def test_without_graphs_embeddings_stay() -> None:
+    banks = four_banks()
+    for bank, places, found in zip(banks, AT, Graphs()(banks, AT), strict=True):
+        assert torch.equal(found, bank[places])
+
+
+def test_both_domains_share_their_layers_and_a_joint_graph_has_one_set() -> None:
+    for config, count, names in ((CONFIG, 4, ["image", "text"]), (JOINT, 2, ["joint"])):
+        module = message_passing(dataclasses.replace(config, conv="sage", cross_edges=False), WIDTH)
+        assert (len(module.nodes), list(module.layers)) == (count, names)
+
+
+def test_a_domain_without_inputs_needs_no_nodes() -> None:
+    """K = 3 and no source entry: the graphs of the target stand by themselves."""
+    banks = four_banks()
+    empty = [banks[0][:0], banks[1][:0], *banks[2:]]
+    module = message_passing(dataclasses.replace(CONFIG, cross_edges=False), WIDTH)
+    none = torch.zeros(0, dtype=torch.long)
+    for found, expected in zip(module(empty, [none, none, *AT[2:]])[2:], module(banks, AT)[2:], strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+JOINED = {"a graph per modality": CONFIG, "no cross edges": CASES["no cross edges"][0], "a joint graph": JOINT}
+
+
+@pytest.mark.parametrize("bank", [2, 3])
+@pytest.mark.parametrize("name", JOINED)
+def test_items_are_joined_each_by_itself(name: str, bank: int) -> None:
+    """Each against a graph that has the item as one more node, which is no other's neighbour."""
+    config, linked = CASES[name]
+    banks, module = four_banks(), message_passing(config, WIDTH)
+    items = F.normalize(torch.randn(40, WIDTH, generator=torch.Generator().manual_seed(9), dtype=torch.float64), dim=1)
+    like_its_bank = linked()[sum(SIZES[:bank])]  # whom a node of the bank may have as neighbours, itself included
+    found = module.join(banks, bank, items)
+    for item, seen in zip(items, found, strict=True):
+        allowed = F.pad(linked(), (0, 1, 0, 1))
+        allowed[-1, :-1] = like_its_bank
+        expected = smoothed(torch.cat((*banks, item[None])), config, allowed)[-1]
+        torch.testing.assert_close(seen, expected)
+    torch.testing.assert_close(module.join(banks, bank, items[7:8]), found[7:8])  # the others changed nothing
+
+
+def test_an_item_of_a_modality_without_a_graph_stays() -> None:
+    banks, module = four_banks(), message_passing(dataclasses.replace(CONFIG, texts=False), WIDTH)
+    assert torch.equal(module.join(banks, 3, banks[0]), banks[0])
