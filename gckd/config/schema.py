@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from gckd.config.align import Adversarial, Mmd, NoAlignment
 from gckd.config.backbone import Albef, Blip, Clip
 from gckd.config.data import Augment, Data, FolderTokenizer, RandAugment, TrainedTokenizer
 from gckd.config.distill import CrossDomainMatching, Distill, MutualNeighbours, NoTeacher, SoftTargets
 from gckd.config.fields import knob, part
 from gckd.config.graph import Graph, NoPropagation, node_count
+from gckd.config.metric import MultiSimilarity, NoMetric, Triplet
 from gckd.config.train import Adapt, CrossBatchMemory, Evaluate, Pretrain, Weights
 
 
@@ -28,6 +30,10 @@ class Config:
     backbone: Albef | Clip | Blip = part(Albef, "retriever")
     graph: Graph = part(Graph, "memory and propagation (GMP)")
     distill: Distill = part(Distill, "teacher and targets (CMKD)")
+    align: Mmd | Adversarial | NoAlignment = part(NoAlignment, "what makes the domains look alike, if anything")
+    metric: Triplet | MultiSimilarity | NoMetric = part(
+        NoMetric, "metric learning on the source in adaptation, beside the contrastive loss"
+    )
     weights: Weights = part(Weights, "loss weights")
     pretrain: Pretrain = part(Pretrain, "source pre-training")
     adapt: Adapt = part(Adapt, "adaptation")

@@ -17,6 +17,7 @@ from gckd.place import Place
 from gckd.train.adapt import SourceOnly, step_of
 from gckd.train.data import Datasets, open_datasets
 from gckd.train.loop import Stage, Values
+from gckd.train.optim import keep_trainable
 from gckd.train.parts import Parts, build_model, build_parts
 from gckd.train.pretrain import pretrained
 from gckd.train.progress import Progress, Report
@@ -76,6 +77,7 @@ def begin(config: Config, cache: Path, report: Report) -> Adaptation:
     student = build_model(config, datasets.tokenizer.vocabulary)
     student.load_state_dict(source["modules"]["model"])
     neutralise_unseen(config.tokenizer, student, feed)
+    keep_trainable(student, config.adapt.parameters)
     parts = build_parts(config, feed, student)
     _start_teacher(parts, source)
     warm = WarmStart(cache / "warm" / _warm_digest(config, datasets, str(source["digest"])))
