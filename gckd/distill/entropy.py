@@ -26,7 +26,8 @@ class Entropy:
         self.mutual = MutualNearest(Direct())
 
     def __call__(self, image: Direction, text: Direction, tau: Tensor) -> dict[str, Tensor]:
+        tau = tau.detach()
         chosen = self.mutual(text.side, float(tau)).sum(1)
-        log_p = F.log_softmax(text.student @ text.side.banks.keys.embeddings.T / tau.detach(), 1)
+        log_p = F.log_softmax(text.student @ text.side.banks.keys.embeddings.T / tau, 1)
         entropy = -(log_p.exp() * log_p).sum(1)
         return {"target_contrastive": (chosen * entropy).sum() / chosen.sum().clamp(min=1)}

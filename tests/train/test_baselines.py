@@ -34,9 +34,13 @@ TERMS: dict[str, set[str]] = {
 }
 
 
-def short(config: Config, spec: str, name: str) -> Config:
-    """A row of two steps."""
-    full = apply(config, {"adapt.steps": 2, "adapt.evaluations": 1})
+@pytest.fixture(scope="session")
+def short(config: Config) -> Config:
+    """Two steps."""
+    return apply(config, {"adapt.steps": 2, "adapt.evaluations": 1})
+
+
+def row_of(full: Config, spec: str, name: str) -> Config:
     return apply(full, load_spec(spec).all_rows(full)[name])
 
 
@@ -47,9 +51,15 @@ def values(saved: dict[str, Any]) -> dict[str, list[float]]:
     return found
 
 
+def assert_within(more: dict[str, list[float]], less: dict[str, list[float]]) -> None:
+    """Everything that the second run says is so in the first."""
+    for name, found in less.items():
+        assert more[name] == pytest.approx(found, rel=1e-5), name
+
+
 @pytest.mark.parametrize(("spec", "name"), ROWS, ids=[f"{spec}: {name}" for spec, name in ROWS])
-def test_every_row_trains(config: Config, finished: Train, spec: str, name: str) -> None:
-    saved = finished(short(config, spec, name))
+def test_every_row_trains(short: Config, finished: Train, spec: str, name: str) -> None:
+    saved = finished(row_of(short, spec, name))
     curve = values(saved)
     assert saved["step"] == 2
     assert all(math.isfinite(value) for found in curve.values() for value in found)
@@ -59,22 +69,20 @@ def test_every_row_trains(config: Config, finished: Train, spec: str, name: str)
 
 
 @pytest.mark.parametrize("name", ["transport", "labels", "mmd", "adversarial"])
-def test_at_weight_0_a_baseline_is_source_only(config: Config, finished: Train, name: str) -> None:
+def test_at_weight_0_a_baseline_is_source_only(short: Config, finished: Train, name: str) -> None:
     """Same source terms, batches and steps: what it learns from the target is all that sets it apart."""
-    config = apply(config, {"backbone.text.dropout": 0.0})
+    config = apply(short, {"backbone.text.dropout": 0.0})
     weight = f"weights.{next(iter(TERMS[name]))}"
-    one = values(finished(apply(short(config, "baselines", name), {weight: 0.0})))
-    two = values(finished(short(config, "baselines", "baseline")))
+    one = values(finished(apply(row_of(config, "baselines", name), {weight: 0.0})))
+    two = values(finished(row_of(config, "baselines", "baseline")))
     assert {"source_contrastive", "source_matching", "source_mlm"} <= set(two)
     # Means over both steps: the second one's terms are those of the student that the first one made.
-    assert {entry: one[entry] for entry in two} == {
-        entry: pytest.approx(found, rel=1e-5) for entry, found in two.items()
-    }
+    assert_within(one, two)
 
 
-def test_only_the_text_norms_are_trained(config: Config, finished: Train) -> None:
-    before = finished(apply(short(config, "baselines", "entropy"), {"adapt.lr": 1e-12}))["modules"]["student"]
-    after = finished(short(config, "baselines", "entropy"))["modules"]["student"]
+def test_only_the_text_norms_are_trained(short: Config, finished: Train) -> None:
+    config = row_of(short, "baselines", "entropy")
+    before, after = (finished(c)["modules"]["student"] for c in (apply(config, {"adapt.lr": 1e-12}), config))
     moved = {name for name in before if float((before[name] - after[name]).abs().max()) > 1e-6}
     assert moved and all("LayerNorm" in name and "text_encoder" in name for name in moved)
     assert not any("layer.1." in name for name in moved)  # the fusion layer
@@ -82,16 +90,16 @@ def test_only_the_text_norms_are_trained(config: Config, finished: Train) -> Non
 
 @pytest.mark.parametrize("kind", ["transport", "entropy", "none"])
 def test_of_pseudo_targets_that_are_not_there_nothing_is_said(
-    config: Config, cache: Path, finished: Train, kind: str
+    short: Config, cache: Path, finished: Train, kind: str
 ) -> None:
-    config = apply(short(config, "baselines", "mmd"), {"distill.targets": kind} if kind != "none" else {})
+    config = apply(row_of(short, "baselines", "mmd"), {"distill.targets": kind} if kind != "none" else {})
     assert "bank_entropy" in values(finished(config)) and "target_entropy" not in values(finished(config))
     with pytest.raises(InputError, match=f"distill.targets: '{kind}' has no targets to look at"):
         audit(config, cache=cache, report=lambda progress: None)
 
 
 def test_of_propagated_labels_it_is(config: Config, cache: Path) -> None:
-    found = audit(short(config, "baselines", "labels"), cache=cache, report=lambda progress: None)
+    found = audit(apply(config, {"distill.targets": "labels"}), cache=cache, report=lambda progress: None)
     assert {f.entropy for f in found} == {0.0}  # one-hot
 
 
@@ -129,9 +137,9 @@ FIELDS: list[tuple[dict[str, Any], str, Any]] = [
 
 @pytest.mark.parametrize(("base", "path", "value"), FIELDS, ids=[path for _, path, _ in FIELDS])
 def test_every_field_changes_the_numbers(
-    config: Config, finished: Train, base: dict[str, Any], path: str, value: Any
+    short: Config, finished: Train, base: dict[str, Any], path: str, value: Any
 ) -> None:
-    config = apply(config, base)
+    config = apply(short, base)
     one, two = (finished(c)["modules"]["student"] for c in (config, apply(config, {path: value})))
     assert differences(one, two)
 
@@ -145,15 +153,12 @@ OFF = [
 
 
 @pytest.mark.parametrize("edits", OFF, ids=["mmd", "adversarial", "triplet", "multi-similarity"])
-def test_weight_0_equals_the_off_object(config: Config, finished: Train, edits: dict[str, Any]) -> None:
-    one, two = (values(finished(c)) for c in (apply(config, edits), config))
-    assert {entry: one[entry] for entry in two} == {
-        entry: pytest.approx(found, rel=1e-5) for entry, found in two.items()
-    }
+def test_weight_0_equals_the_off_object(short: Config, finished: Train, edits: dict[str, Any]) -> None:
+    assert_within(values(finished(apply(short, edits))), values(finished(short)))
 
 
-def test_the_discriminators_are_saved_and_learn(config: Config, finished: Train) -> None:
-    config = apply(config, {"align": Adversarial(hidden=4)})
+def test_the_discriminators_are_saved_and_learn(short: Config, finished: Train) -> None:
+    config = apply(short, {"align": Adversarial(hidden=4)})
     one, two = (finished(c)["modules"]["align"] for c in (config, apply(config, {"weights.align": 0.0})))
     assert len(one) == 2 * 6
     assert any("image" in place for place in differences(one, two))
