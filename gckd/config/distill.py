@@ -48,6 +48,31 @@ class MutualNeighbours:
 
 
 @dataclass(frozen=True)
+class TransportCost:
+    """No targets: transport cost between target images and captions (POUF)."""
+
+    kind: ClassVar[str] = "transport"
+    information: float = knob(0.3, "weight of the mutual information of images and captions", ge=0, le=100)
+
+
+@dataclass(frozen=True)
+class PropagatedLabels:
+    """Targets by label propagation, where the views of both modalities agree (ReCLIP)."""
+
+    kind: ClassVar[str] = "labels"
+    k: int = knob(20, "neighbours per node, at most", unit="nodes", ge=1, le=1024)
+    alpha: float = knob(0.99, "how far labels go: weight of the neighbours' against a node's own", gt=0, lt=1)
+    rank: int = knob(250, "directions in which the labels differ most that are kept, at most", ge=1, le=65_536)
+
+
+@dataclass(frozen=True)
+class EntropyMinimisation:
+    """No targets: the student is to be sure of what it retrieves for captions, where both sides choose each other."""
+
+    kind: ClassVar[str] = "entropy"
+
+
+@dataclass(frozen=True)
 class NoTargets:
     """Nothing is learned from the target."""
 
@@ -77,8 +102,8 @@ class Distill:
     """Cross-modal knowledge distillation (CMKD)."""
 
     teacher: Ema | NoTeacher = part(Ema, "the teacher, or none")
-    targets: SoftTargets | MutualNeighbours | NoTargets = part(
-        SoftTargets, "what the student's target distributions follow"
+    targets: SoftTargets | MutualNeighbours | TransportCost | PropagatedLabels | EntropyMinimisation | NoTargets = part(
+        SoftTargets, "what the student's target distributions follow, or what is learned from the target instead"
     )
     matching: CrossDomainMatching | NoMatching = part(CrossDomainMatching, "cross-domain matching, or none")
     alpha: float = knob(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from gckd.config.align import Adversarial, Mmd, NoAlignment
 from gckd.config.backbone import Albef, Blip, Clip
 from gckd.config.data import Augment, Data, FolderTokenizer, RandAugment, TrainedTokenizer
 from gckd.config.distill import CrossDomainMatching, Distill, MutualNeighbours, NoTargets, NoTeacher, SoftTargets
 from gckd.config.fields import knob, part
 from gckd.config.graph import Gnn, Graph, NoPropagation, graphs, per_bank
+from gckd.config.metric import MultiSimilarity, NoMetric, Triplet
 from gckd.config.train import Adapt, CrossBatchMemory, Evaluate, Pretrain, Weights
 
 
@@ -28,6 +30,10 @@ class Config:
     backbone: Albef | Clip | Blip = part(Albef, "retriever")
     graph: Graph = part(Graph, "memory and propagation (GMP)")
     distill: Distill = part(Distill, "teacher and targets (CMKD)")
+    align: Mmd | Adversarial | NoAlignment = part(NoAlignment, "what makes the domains look alike, if anything")
+    metric: Triplet | MultiSimilarity | NoMetric = part(
+        NoMetric, "metric learning on the source in adaptation, beside the contrastive loss"
+    )
     weights: Weights = part(Weights, "loss weights")
     pretrain: Pretrain = part(Pretrain, "source pre-training")
     adapt: Adapt = part(Adapt, "adaptation")
@@ -97,6 +103,9 @@ class Config:
             yield f"distill.matching: 'cross' has negatives of adapt.source = samples, not of {kind}; set it to none"
         if kind != "none" and not isinstance(gnn, Gnn):
             yield f"adapt.source: {kind!r} needs graph.propagate = gnn, which alone reads it, not {gnn.kind}"
+        for name, node in (("align", self.align), ("metric", self.metric)):
+            if node.kind != "none":
+                yield f"{name}: {node.kind!r} needs adapt.source = samples, not {kind}"
         for name in ("source", "warm_start"):
             if kind != "none" and not getattr(self.graph.memory, name):
                 yield f"graph.memory.{name}: false leaves nothing to freeze, and adapt.source is {kind!r}"

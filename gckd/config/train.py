@@ -16,11 +16,13 @@ class Weights:
     source_intra: float = knob(1.0, "image-image and text-text contrastive loss of pre-training", ge=0, le=100)
     source_matching: float = knob(0.5, "image-text matching on the source", ge=0, le=100)
     source_mlm: float = knob(0.1, "masked language modelling on the source", ge=0, le=100)
-    target_contrastive: float = knob(2.0, "pseudo similarity targets on the target", ge=0, le=100)
+    source_metric: float = knob(1.0, "metric learning on the source, in adaptation alone", ge=0, le=100)
+    target_contrastive: float = knob(2.0, "pseudo similarity targets, or what is in their place", ge=0, le=100)
     graph: float = knob(
         1.0, "source identities told by propagated embeddings: what a learned convolution learns from", ge=0, le=100
     )
     target_matching: float = knob(0.2, "cross-domain matching", ge=0, le=100)
+    align: float = knob(1.0, "alignment of the domains", ge=0, le=100)
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,11 @@ class Adapt:
     warmup: float = knob(0.1, "share of the steps with rising learning rate", ge=0, lt=1)
     weight_decay: float = knob(0.02, "AdamW weight decay, not on 1-D parameters", ge=0, le=10)
     clip: float = knob(1.0, "gradients are clipped to this norm", gt=0, le=1e6)
+    parameters: str = knob(
+        "all",
+        "what of the student is trained: all, or the LayerNorms of its text encoder alone",
+        choices=("all", "text-norms"),
+    )
     evaluations: int = knob(2, "points of the curves, evenly spread (target val, for monitoring only)", ge=1, le=1000)
     source: str = knob(
         "samples",

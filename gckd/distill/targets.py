@@ -1,8 +1,8 @@
-"""What the student's distributions over the target banks are pulled to (eq. 6-8)."""
+"""What is learned from the target: the protocol, and what the student's distributions are pulled to (eq. 6-8)."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -16,6 +16,25 @@ class Targets(Protocol):
     """Target distributions [B, N] of a side's B queries over its N keys; a row's sum is its weight."""
 
     def __call__(self, side: Side, tau: float) -> Tensor: ...
+
+
+class Direction(NamedTuple):
+    """One direction of a step: the queries of `side` as the student sees them, unit vectors [B, d] with gradient."""
+
+    student: Tensor
+    side: Side
+
+
+class TargetLoss(Protocol):
+    """Loss terms of the student's embeddings of a target batch; tau is the student's.
+
+    targets: what it pulls the student to; rows of zeros if it is a loss of another kind.
+    """
+
+    @property
+    def targets(self) -> Targets: ...
+
+    def __call__(self, image: Direction, text: Direction, tau: Tensor) -> dict[str, Tensor]: ...
 
 
 class PseudoSimilarity:
@@ -55,10 +74,19 @@ class MutualNearest:
 
 
 class NoTarget:
-    """Rows of zeros: nothing is learned from the target."""
+    """Rows of zeros: there are no targets."""
 
     def __call__(self, side: Side, tau: float) -> Tensor:
         return torch.zeros(len(side.queries), len(side.banks.keys))
+
+
+class NoTargetLoss:
+    """Nothing is learned from the target."""
+
+    targets: Targets = NoTarget()
+
+    def __call__(self, image: Direction, text: Direction, tau: Tensor) -> dict[str, Tensor]:
+        return {}
 
 
 def entropies(distribution: Tensor) -> Tensor:

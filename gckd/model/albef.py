@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from gckd.config.backbone import Albef
 from gckd.data.records import Vocabulary
-from gckd.model.backbone import Backbone, Encoded, log_temperature
+from gckd.model.backbone import Backbone, Encoded, layer_norms, log_temperature
 from gckd.model.compute import autocast, compile_layers
 from gckd.model.text import TextEncoder
 from gckd.model.vision import VisionTransformer
@@ -59,3 +59,7 @@ class AlbefModel(Backbone):
 
     def words(self) -> nn.Parameter:
         return cast(nn.Parameter, self.text_encoder.embeddings.word_embeddings.weight)
+
+    def text_norms(self) -> list[nn.LayerNorm]:
+        text = self.text_encoder
+        return layer_norms(text.embeddings, *text.layer[: text.depth])

@@ -46,6 +46,10 @@ class Backbone(nn.Module, ABC):
     def words(self) -> nn.Parameter:
         """Embeddings [vocabulary, width] of the word pieces."""
 
+    @abstractmethod
+    def text_norms(self) -> list[nn.LayerNorm]:
+        """The LayerNorms that `encode_text` goes through."""
+
     def match(self, image_states: Tensor, text_states: Tensor, tokens: Tensor, images: Tensor | None = None) -> Tensor:
         """Matching logits [B, 2] of B pairs; column 1 is "they match".
 
@@ -61,6 +65,11 @@ class Backbone(nn.Module, ABC):
     def notes(self) -> tuple[str, ...]:
         """What a table must say of this backbone."""
         return ()
+
+
+def layer_norms(*modules: nn.Module) -> list[nn.LayerNorm]:
+    """Every LayerNorm below them."""
+    return [layer for module in modules for layer in module.modules() if isinstance(layer, nn.LayerNorm)]
 
 
 def log_temperature(tau: float) -> nn.Parameter:

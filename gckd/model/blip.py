@@ -8,7 +8,7 @@ from transformers import BlipConfig, BlipForImageTextRetrieval
 
 from gckd.config.backbone import Blip
 from gckd.data.records import Vocabulary
-from gckd.model.backbone import Backbone, Encoded, log_temperature
+from gckd.model.backbone import Backbone, Encoded, layer_norms, log_temperature
 from gckd.model.compute import autocast
 from gckd.model.pretrained import from_folder_or_hub, require_fit, speed_up, tower_sizes
 from gckd.model.vision import ClipPixels, init_std
@@ -49,6 +49,11 @@ class BlipBackbone(Backbone):
     def words(self) -> nn.Parameter:
         found: nn.Parameter = self.blip.text_encoder.embeddings.word_embeddings.weight
         return found
+
+    def text_norms(self) -> list[nn.LayerNorm]:
+        text = self.blip.text_encoder
+        with_image = {norm for layer in text.encoder.layer for norm in layer_norms(layer.crossattention)}
+        return [norm for norm in layer_norms(text.embeddings, text.encoder) if norm not in with_image]
 
     def match(self, image_states: Tensor, text_states: Tensor, tokens: Tensor, images: Tensor | None = None) -> Tensor:
         """Reads the tokens again, with the image; the states of the caption alone play no part."""

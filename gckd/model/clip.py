@@ -10,7 +10,7 @@ from transformers.models.bert.configuration_bert import BertConfig
 
 from gckd.config.backbone import Clip
 from gckd.data.records import Vocabulary
-from gckd.model.backbone import Backbone, Encoded, log_temperature
+from gckd.model.backbone import Backbone, Encoded, layer_norms, log_temperature
 from gckd.model.compute import autocast
 from gckd.model.pretrained import from_folder_or_hub, require_fit, speed_up, tower_sizes
 from gckd.model.text import FusionLayer
@@ -65,6 +65,9 @@ class ClipBackbone(Backbone):
     def words(self) -> nn.Parameter:
         found: nn.Parameter = self.clip.text_model.embeddings.token_embedding.weight
         return found
+
+    def text_norms(self) -> list[nn.LayerNorm]:
+        return layer_norms(self.clip.text_model)
 
     def match(self, image_states: Tensor, text_states: Tensor, tokens: Tensor, images: Tensor | None = None) -> Tensor:
         if self.itm_head is None:

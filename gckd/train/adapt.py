@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gckd.config.distill import NoTargets, NoTeacher
+from gckd.config.distill import NoTeacher
 from gckd.data.records import SourceBatch, TargetBatch
+from gckd.distill.align import Compared
+from gckd.distill.targets import Direction
 from gckd.graph.memory import centred
 from gckd.graph.similarity import Side, TwoBanks
 from gckd.model.backbone import Encoded
@@ -59,9 +61,10 @@ class SourceOnly:
         """Loss terms of batch `step` (from 0), each a scalar."""
         banks, batch = self.parts.banks, self.parts.feed.source.batch(step)
         banks.push_source(self.parts.teacher.model(), batch)
-        student = self.encode(batch, "source", step)
-        contrastive = self.contrastive(student, batch, banks.space(self.config.centre))
-        return {"source_contrastive": contrastive} | self.fusion_terms(student, batch, step)
+        student, space = self.encode(batch, "source", step), banks.space(self.config.centre)
+        seen = compared(student, space.means.source_image, space.means.source_text)
+        terms = {"source_contrastive": self.contrastive(seen, batch, space)}
+        return terms | self.parts.metric(seen, batch.identities) | self.fusion_terms(student, batch, step)
 
     def encode(self, batch: SourceBatch | TargetBatch, domain: str, step: int) -> Student:
         """The student's view of a batch: strong augmentation, dropout on."""
@@ -71,24 +74,24 @@ class SourceOnly:
 
     def contrastive(
         self,
-        student: Student,
+        seen: Compared,
         batch: SourceBatch,
         space: Space,
         soft: tuple[Tensor, Tensor] | None = None,
         alpha: float = 0.0,
     ) -> Tensor:
         """Eq. 8, source side: student against the source banks; `soft` targets are mixed in with weight alpha."""
-        means, views, tau = space.means, space.views, self.parts.student.tau
+        views, tau = space.views, self.parts.student.tau
         losses = []
         sides = (
-            (student.image, means.source_image, views.source_text, self.parts.banks.source_text),
-            (student.text, means.source_text, views.source_image, self.parts.banks.source_image),
+            (seen.image, views.source_text, self.parts.banks.source_text),
+            (seen.text, views.source_image, self.parts.banks.source_image),
         )
-        for side, (query, mean, keys, bank) in enumerate(sides):
+        for side, (query, keys, bank) in enumerate(sides):
             wanted = identity_targets(batch.identities, bank.identities[: len(bank)])
             if soft is not None:
                 wanted = torch.lerp(wanted, soft[side], alpha)
-            losses.append(soft_cross_entropy(centred(gather(query.embedding), mean) @ keys.T / tau, wanted))
+            losses.append(soft_cross_entropy(query @ keys.T / tau, wanted))
         return (losses[0] + losses[1]) / 2
 
     def fusion_terms(self, student: Student, batch: SourceBatch, step: int) -> dict[str, Tensor]:
@@ -101,7 +104,7 @@ class SourceOnly:
 
 
 class CrossDomain(SourceOnly):
-    """GCKD: the source terms, and the target terms that banks, graph and teacher make possible."""
+    """GCKD: the source terms, and the terms of the target that banks, graph and teacher make possible."""
 
     def warm_start(self, warm: WarmStart) -> None:
         super().warm_start(warm)
@@ -116,17 +119,25 @@ class CrossDomain(SourceOnly):
         alpha = self.alpha(step)
         known = self.propagate(space.views, entries, with_source=alpha > 0 or self.learned)
         student = self.encode(source, "source", step)
+        seen = compared(student, space.means.source_image, space.means.source_text)
         soft = self.source_soft_targets(known, space.views) if alpha > 0 else None
-        terms = {"source_contrastive": self.contrastive(student, source, space, soft, alpha)}
-        terms |= self.fusion_terms(student, source, step)
+        terms = {"source_contrastive": self.contrastive(seen, source, space, soft, alpha)}
+        terms |= parts.metric(seen, source.identities) | self.fusion_terms(student, source, step)
         if self.learned:
             terms["graph"] = self.graph_term(known, space.views, source)
-        return terms | self.target_terms(self.encode(target, "target", step), known, space, entries, step)
+        student = self.encode(target, "target", step)
+        new = compared(student, space.means.target_image, space.means.target_text)
+        terms |= parts.align(seen, new, self.progress(step))
+        return terms | self.target_terms(student, new, known, space.views, entries, step)
 
     @property
     def learned(self) -> bool:
         """Whether the propagation has weights; only then has the graph term anything to teach."""
         return any(True for _ in self.parts.propagate.parameters())
+
+    def progress(self, step: int) -> float:
+        """Share of the adaptation that is done before batch `step`."""
+        return step / (self.config.adapt.steps * self.config.adapt.accumulate)
 
     def alpha(self, step: int) -> float:
         """Weight of soft source targets, ramped over the first epoch (ALBEF); nothing is soft without a teacher."""
@@ -165,27 +176,25 @@ class CrossDomain(SourceOnly):
         return Propagated(*self.parts.propagate(views, entries))
 
     def target_terms(
-        self, student: Student, known: Propagated, space: Space, entries: Entries, step: int
+        self, student: Student, new: Compared, known: Propagated, views: BankViews, entries: Entries, step: int
     ) -> dict[str, Tensor]:
         """Eq. 8, target side: the student's distributions over Q_TT and Q_TI follow the targets; and eq. 9."""
-        means, views, tau = space.means, space.views, self.parts.student.tau
         banks = TwoBanks(views.target_image, views.target_text)
-        sides = (
-            (student.image, means.target_image, Side(known.target_image, entries.target_image, banks)),
-            (student.text, means.target_text, Side(known.target_text, entries.target_text, banks.turned())),
-        )
-        loss = tau.new_zeros(())
-        for query, mean, side in sides:
-            with torch.no_grad():
-                wanted = self.parts.targets(side, float(tau))
-            logits = centred(gather(query.embedding), mean) @ side.banks.keys.embeddings.T / tau
-            loss = loss + soft_cross_entropy(logits, wanted) / 2
-        terms = {"target_contrastive": loss}
+        image = Direction(new.image, Side(known.target_image, entries.target_image, banks))
+        text = Direction(new.text, Side(known.target_text, entries.target_text, banks.turned()))
+        terms = self.parts.target_loss(image, text, self.parts.student.tau)
         if step % self.config.adapt.fusion_every == 0:
             queries = Queries(*student, mine(known.target_image), mine(known.target_text))
             matching = self.parts.matching(queries, views)
             terms |= {name: self.config.adapt.fusion_every * term for name, term in matching.items()}
         return terms
+
+
+def compared(student: Student, image_mean: Tensor, text_mean: Tensor) -> Compared:
+    """The whole batch's embeddings [B, d] in the space of the bank views: without the mean [d] of their bank."""
+    return Compared(
+        centred(gather(student.image.embedding), image_mean), centred(gather(student.text.embedding), text_mean)
+    )
 
 
 class SourceFree(CrossDomain):
@@ -206,11 +215,13 @@ class SourceFree(CrossDomain):
         entries = Entries(nothing, nothing, *parts.banks.push_target(parts.teacher.model(), target))
         space = parts.banks.space(self.config.centre)
         known = self.propagate(space.views, entries, with_source=False)
-        return self.target_terms(self.encode(target, "target", step), known, space, entries, step)
+        student = self.encode(target, "target", step)
+        new = compared(student, space.means.target_image, space.means.target_text)
+        return self.target_terms(student, new, known, space.views, entries, step)
 
 
 def step_of(parts: Parts) -> SourceOnly:
-    """The step that a config's parts need: without targets nothing of the target domain is opened."""
-    if isinstance(parts.config.distill.targets, NoTargets):
+    """The step that a config's parts need: without a term of the target nothing of it is opened."""
+    if not parts.opens_target:
         return SourceOnly(parts)
     return CrossDomain(parts) if parts.config.adapt.source == "samples" else SourceFree(parts)

@@ -19,6 +19,7 @@ from gckd.train.adapt import SourceOnly, step_of
 from gckd.train.data import Datasets, open_datasets
 from gckd.train.handed import HandedOn, handed_on
 from gckd.train.loop import Stage, Values
+from gckd.train.optim import keep_trainable
 from gckd.train.parts import Parts, build_model, build_parts
 from gckd.train.pretrain import pretrained
 from gckd.train.progress import Progress, Report
@@ -79,6 +80,7 @@ def begin(config: Config, cache: Path, report: Report) -> Adaptation:
     kept = cache / "handed" / f"{digest(str(source['digest']), config.device)}.pt"
     feed = datasets.feed(config, config.adapt.batch, source=_without_samples(config, datasets, student, kept))
     neutralise_unseen(config.tokenizer, student, feed)
+    keep_trainable(student, config.adapt.parameters)
     parts = build_parts(config, feed, student)
     _start_teacher(parts, source)
     warm = WarmStart(cache / "warm" / _warm_digest(config, datasets, str(source["digest"])))

@@ -11,16 +11,15 @@ import torch
 from torch import Tensor
 
 from gckd.config import apply, check
-from gckd.config.distill import NoTargets
 from gckd.config.graph import TARGET_IMAGE, TARGET_TEXT, Diffusion, Gnn, NoPropagation
 from gckd.config.schema import Config
-from gckd.distill.targets import Targets, entropies
+from gckd.distill.targets import NoTarget, Targets, entropies
 from gckd.errors import InputError
-from gckd.graph.similarity import Side, TwoBanks
+from gckd.graph.similarity import Direct, Side, TwoBanks
 from gckd.train.data import Datasets, open_datasets
 from gckd.train.device import on_its_device
 from gckd.train.loop import load_checkpoint
-from gckd.train.parts import Parts, build_model, build_parts
+from gckd.train.parts import Parts, build, build_model, build_parts
 from gckd.train.pretrain import pretrained
 from gckd.train.progress import Report
 from gckd.train.vocabulary import neutralise_unseen
@@ -51,10 +50,10 @@ def audit(config: Config, *, cache: Path, report: Report, checkpoint: Path | Non
         checkpoint: of a run of this config: its teacher and banks. Else the source model that adaptation starts from.
 
     Raises:
-        InputError: the config has no target terms, or the checkpoint is not of this config.
+        InputError: the config has no pseudo targets, or the checkpoint is not of this config.
     """
-    if isinstance(config.distill.targets, NoTargets):
-        raise InputError("distill.targets: 'none' has no targets to look at")
+    if isinstance(build(config.distill.targets, Direct()).targets, NoTarget):
+        raise InputError(f"distill.targets: {config.distill.targets.kind!r} has no targets to look at")
     datasets = open_datasets(check(config), cache, report)
     feed = datasets.feed(config, config.adapt.batch)
     student = build_model(config, datasets.tokenizer.vocabulary)

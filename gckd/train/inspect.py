@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gckd.config.distill import CrossDomainMatching, NoTargets
+from gckd.config.distill import CrossDomainMatching
 from gckd.config.graph import TARGET_IMAGE, Gnn, graphs
 from gckd.distill.targets import entropies
 from gckd.graph.knn import nearest
@@ -20,10 +20,11 @@ SAMPLE = 256  # nodes looked at
 def inspect(parts: Parts) -> dict[str, float]:
     """Share of edges that cross domains; entropy of the targets; what delta accepts. Empty without target terms.
 
-    Entropies are in nats, over the bank of the other modality; the student's own is at temperature tau.
+    Of targets nothing is said where there are none. Entropies are in nats, over the bank of the other modality; the
+    student's own is at temperature tau.
     """
     config = parts.config
-    if isinstance(config.distill.targets, NoTargets):
+    if not parts.opens_target:
         return {}
     views, tau = parts.banks.space(config.centre).views, float(parts.student.tau)
     seen = {}
@@ -32,7 +33,8 @@ def inspect(parts: Parts) -> dict[str, float]:
     similarity = queries @ views.target_text.T
     wanted = parts.targets(Side(queries, place, TwoBanks(views.target_image, views.target_text)), tau)
     taught = wanted.sum(1) > 0
-    seen["target_entropy"] = float(entropies(F.normalize(wanted[taught], p=1, dim=1)).mean())
+    if bool(taught.any()):
+        seen["target_entropy"] = float(entropies(F.normalize(wanted[taught], p=1, dim=1)).mean())
     seen["bank_entropy"] = float(entropies(F.softmax(views.target_image[place] @ views.target_text.T / tau, 1)).mean())
     if isinstance(config.distill.matching, CrossDomainMatching):
         seen["accepted_share"] = float((similarity.max(1).values > config.distill.matching.delta).float().mean())

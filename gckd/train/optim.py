@@ -7,6 +7,16 @@ import math
 import torch
 from torch import nn
 
+from gckd.model.backbone import Backbone
+
+
+def keep_trainable(student: Backbone, parameters: str) -> None:
+    """Freezes all of the student but what `adapt.parameters` names; what was frozen before stays so."""
+    if parameters == "text-norms":
+        student.requires_grad_(False)
+        for norm in student.text_norms():
+            norm.requires_grad_(True)
+
 
 def make_optimiser(modules: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
     """AdamW; weight decay is not applied to 1-D parameters (biases, norms, temperature)."""

@@ -21,13 +21,15 @@ from gckd.train.progress import Report
 from gckd.train.start import starting_models, weights_digest
 from gckd.train.workers import agreed, check_split, rank, wait_for_all
 
+TERMS = ("source_contrastive", "source_intra", "source_matching", "source_mlm")
+
 
 def pretrain_digest(config: Config, datasets: Datasets) -> str:
     """Names all that source pre-training depends on: neither K, delta, C nor m, nor anything of the adaptation."""
     backbone = dataclasses.replace(config.backbone, weights=weights_digest(config.backbone.weights))
     shared = [backbone, config.augment, config.pretrain, config.seed, config.centre]
     sizes = [config.data.height, config.data.width, config.data.max_tokens]
-    weights = [value for name, value in dataclasses.asdict(config.weights).items() if name.startswith("source_")]
+    weights = [getattr(config.weights, name) for name in TERMS]
     return digest(*shared, *sizes, *weights, datasets.source.digest, datasets.tokenizer.digest)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gckd.config import Config, apply, preset
@@ -116,6 +116,15 @@ def test_every_word_counts(model: Backbone) -> None:
     assert (
         float((model.encode_text(tokens()).embedding - model.encode_text(changed).embedding).abs().amax(1).min()) > 1e-4
     )
+
+
+def test_text_norms_are_those_that_a_caption_goes_through(model: Backbone) -> None:
+    model.requires_grad_(True)
+    model.encode_text(tokens()).embedding[:, 0].sum().backward()
+    reached = {p for layer in model.modules() if isinstance(layer, nn.LayerNorm) for p in layer.parameters()}
+    reached = {p for p in reached if p.grad is not None}
+    assert reached == {p for norm in model.text_norms() for p in norm.parameters()}
+    assert len(reached) >= 2 * 3
 
 
 def test_heads_are_there_or_say_so(model: Backbone) -> None:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from gckd.model.albef import Encoded
 from gckd.model.losses import soft_cross_entropy
-from gckd.train.adapt import SourceOnly, Student
+from gckd.train.adapt import SourceOnly, Student, compared
 from gckd.train.banks import Banks
 
 TAU = 0.2
@@ -61,7 +61,9 @@ class Case:
     def loss(self, *arguments: Any, centre: bool = False) -> Tensor:
         parts: Any = SimpleNamespace(banks=self.banks, student=SimpleNamespace(tau=TAU), config=None)
         batch: Any = SimpleNamespace(identities=torch.tensor([9, 8]))
-        return SourceOnly(parts).contrastive(self.student, batch, self.banks.space(centre), *arguments)
+        space = self.banks.space(centre)
+        seen = compared(self.student, space.means.source_image, space.means.source_text)
+        return SourceOnly(parts).contrastive(seen, batch, space, *arguments)
 
     def wanted(self, image_targets: Tensor, text_targets: Tensor) -> Tensor:
         texts, images = self.banks.source_text.filled(), self.banks.source_image.filled()

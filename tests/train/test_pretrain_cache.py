@@ -24,6 +24,10 @@ SHARED: dict[str, Any] = {
     "adapt.lr": 5e-4,
     "adapt.batch": 5,
     "weights.target_matching": 0.0,
+    "weights.source_metric": 0.5,
+    "metric": "triplet",
+    "align": "mmd",
+    "adapt.parameters": "text-norms",
     "evaluate.k_test": 3,
 }
 OWN: dict[str, Any] = {

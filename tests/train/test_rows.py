@@ -13,8 +13,17 @@ import torch
 
 from ablations.catalog import COMPONENTS
 from gckd.config import Config, apply, value_at
-from gckd.config.distill import MutualNeighbours, NoMatching, NoTargets
+from gckd.config.align import Adversarial, Mmd
+from gckd.config.distill import (
+    EntropyMinimisation,
+    MutualNeighbours,
+    NoMatching,
+    NoTargets,
+    PropagatedLabels,
+    TransportCost,
+)
 from gckd.config.graph import Diffusion, NoPropagation
+from gckd.config.metric import MultiSimilarity, Triplet
 from gckd.config.train import MomentumDistillation, Weights
 from gckd.data.loaders import SourceLoader, TargetLoader
 from gckd.train.data import open_datasets
@@ -122,6 +131,14 @@ TOGGLES: dict[str, Any] = {
     "distill.teacher.m": 0.1,
     "distill.targets.sharpen": 1.0,
     "distill.targets": MutualNeighbours(),
+    "distill.targets ": TransportCost(),
+    "distill.targets  ": PropagatedLabels(),
+    "distill.targets   ": EntropyMinimisation(),
+    "align": Mmd(),
+    "align ": Adversarial(),
+    "metric": Triplet(),
+    "metric ": MultiSimilarity(),
+    "adapt.parameters": "text-norms",
     "distill.matching": NoMatching(),
     "distill.matching.delta": 0.6,
     "distill.matching.negatives": "random",

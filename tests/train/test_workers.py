@@ -13,7 +13,9 @@ import torch.multiprocessing as mp
 from torch import Tensor
 
 from gckd.config import Config, apply
+from gckd.config.align import Adversarial
 from gckd.config.graph import Diffusion
+from gckd.config.metric import Triplet
 from gckd.config.train import MomentumDistillation
 from gckd.errors import InputError
 from gckd.train import workers
@@ -28,6 +30,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "albef": ({"pretrain.objective": MomentumDistillation(queue=8)}, ()),
     "accumulated": ({"adapt.accumulate": 2, "pretrain.accumulate": 2}, ("gmp",)),
     "source-only": ({}, ("gmp", "cmkd")),
+    "aligned": ({"align": Adversarial(hidden=4), "metric": Triplet()}, ("gmp", "cmkd")),
 }
 
 
