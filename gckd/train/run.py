@@ -104,9 +104,9 @@ def _evaluate(config: Config, datasets: Datasets, student: Backbone, feed: Feed,
     begun = time.perf_counter()
     data = datasets.labelled(datasets.target, split, config.data)
     means = train_means(student, feed.target, config.centre)
-    metrics = Retriever(student, config.evaluate, means).metrics(data)
+    ranking = Retriever(student, config.evaluate, means).ranking(data)
     return RunResult(
-        metrics=metrics,
+        metrics=ranking.metrics(),
         curves=[],
         seconds=time.perf_counter() - begun,
         pretrain_seconds=0.0,
@@ -116,4 +116,5 @@ def _evaluate(config: Config, datasets: Datasets, student: Backbone, feed: Feed,
         target_digest=datasets.target.digest,
         queries=len(data.tokens),
         gallery=len(data.images),
+        ranking=ranking,
     )
