@@ -20,7 +20,7 @@ from ablations.spec import SPECS, Spec, load_spec
 from gckd.cli.datasets import with_datasets
 from gckd.cli.guard import run_command
 from gckd.cli.options import cache_option, config_options
-from gckd.config import Config, parse_edits
+from gckd.config import Config, ConfigError, apply, parse_edits
 from gckd.dist.cluster import cores, default_concurrency
 from gckd.dist.display import display, store_progress
 from gckd.dist.launch import Launch, launch
@@ -31,7 +31,8 @@ from gckd.dist.records import DONE, Origin, Records
 from gckd.dist.revision import git_revision
 from gckd.dist.tasks import Entry
 from gckd.errors import InputError
-from gckd.report.write import MIXED, keep_asked, wide_console, write_report
+from gckd.report.mixed import MIXED, budget
+from gckd.report.write import keep_asked, wide_console, write_report
 
 _AT_LEAST_ONE = click.IntRange(min=1)
 _SEEDS = 3
@@ -50,7 +51,7 @@ _DROP_HELP = f"A row without these components, NAME or NAME,NAME: {', '.join(COM
 @click.option("--seeds", type=_AT_LEAST_ONE, help="Runs of each row.  [default: the spec's, or 3]")
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder.  [default: runs/<name and digest>]")
 @click.option("--resume", is_flag=True, help="Go on with what --out holds: finished runs are kept.")
-@click.option("--mixed", is_flag=True, help="Also where they were made by other code; the caption says so.")
+@click.option("--mixed", is_flag=True, help="Also rows of other code or with another budget; marked.")
 @click.option("--workers", type=_AT_LEAST_ONE, help="Runs at a time.  [default: by the number of cores]")
 @click.option("--threads", type=_AT_LEAST_ONE, help="Threads of each run.  [default: by the number of cores]")
 @cache_option
@@ -84,7 +85,9 @@ def table(
         rows += [factorial_rows(factorial, full)] if factorial else []
         return joined(*rows, *(sweep_rows(text, full) for text in sweeps))
 
-    asked(config)  # a misspelt name is refused before anything is drawn or read
+    wanted = asked(config)  # a misspelt name is refused before anything is drawn or read
+    if not mixed:
+        _check_budgets(config, wanted)
     cache = usable_folder(cache, "--cache")
     config, datasets = prepare_datasets(with_datasets(config, cache), cache, store_progress())
     rows = asked(config)
@@ -106,6 +109,17 @@ def table(
         summaries = write_report(folder, wide_console(), mixed=mixed)
     click.echo(f"written to {folder}", err=True)
     return 1 if any(summary.failed for summary in summaries) else 0
+
+
+def _check_budgets(full: Config, rows: Rows) -> None:
+    """Refuses rows that train on more or fewer pairs than the full method."""
+    usual, problems = budget(full), []
+    for row, edits in rows.items():
+        own = budget(apply(full, edits))
+        other = [key for key in own if own[key] != usual[key]]
+        problems += [f"row {row}: its {key} is {own[key]}, and {usual[key]} in full; {MIXED}" for key in other]
+    if problems:
+        raise ConfigError(problems)
 
 
 def _check_code(records: Records) -> None:
