@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from gckd.report.statistics import Estimate
 
 _FIRST_METRIC = 2  # column, behind row and runs
+_PLUS_MINUS, _SMALL = re.compile(r" \$\\pm\$ .*"), r" {\\scriptsize\g<0>}"
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -75,7 +77,7 @@ def latex(rows: Sequence[RowSummary], caption: Sequence[str]) -> str:
     """For booktabs: of each metric the best mean of a block in bold and the second underlined; no marked row's."""
     names = header(rows)
     lines: list[str] = []
-    body = [[_latex(cell) for cell in line] for line in cells(rows)]
+    body = [[_PLUS_MINUS.sub(_SMALL, _latex(cell)) for cell in line] for line in cells(rows)]
     for block in dict.fromkeys(row.block for row in rows):
         _mark(body, rows, block)
     for place, line in enumerate(body):

@@ -115,8 +115,11 @@ def test_latex_marks_the_best_and_the_second() -> None:
     rows = summarise([record("full", 0, 70), record("-gmp", 0, 72), record("-cmkd", 0, 60), failed("-mlm", 0)])
     body = latex(rows, []).partition(r"\midrule")[2].partition(r"\bottomrule")[0]
     full, gmp, cmkd, mlm = (line.split("&")[2].strip() for line in body.strip().splitlines())
-    assert (full, gmp) == (r"\underline{70.0 $\pm$ n/a}", r"\textbf{72.0 $\pm$ n/a}")
-    assert (cmkd, mlm) == (r"60.0 $\pm$ n/a", "")
+    assert (full, gmp) == (
+        r"\underline{70.0 {\scriptsize $\pm$ n/a}}",
+        r"\textbf{72.0 {\scriptsize $\pm$ n/a}}",
+    )
+    assert (cmkd, mlm) == (r"60.0 {\scriptsize $\pm$ n/a}", "")
     assert "textbf" not in latex(rows[:1], [])
 
 
