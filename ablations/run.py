@@ -18,7 +18,7 @@ from ablations.blocks import ONE, blocks
 from ablations.catalog import ADDED, COMPONENTS
 from ablations.rows import Rows, add_rows, combinations, drop_rows, factorial_rows, joined, sweep_rows
 from ablations.spec import SPECS, Spec, load_spec
-from ablations.table import Asked, Table
+from ablations.table import Asked, Table, check_budgets
 from gckd.cli.guard import run_command
 from gckd.cli.options import cache_option, config_options
 from gckd.config import Config, digest, parse_edits
@@ -47,7 +47,7 @@ _DROP_HELP = f"A row without these components, NAME or NAME,NAME: {', '.join(COM
 @click.option("--seeds", type=_AT_LEAST_ONE, help="Runs of each row.  [default: the spec's, or 3]")
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder.  [default: runs/<name and digest>]")
 @click.option("--resume", is_flag=True, help="Go on with what --out holds: finished runs are kept.")
-@click.option("--mixed", is_flag=True, help="Also where they were made by other code; the caption says so.")
+@click.option("--mixed", is_flag=True, help="Also rows of other code or with another budget; marked.")
 @click.option("--workers", type=_AT_LEAST_ONE, help="Runs at a time.  [default: by the number of cores]")
 @click.option("--threads", type=_AT_LEAST_ONE, help="Threads of each run.  [default: by the number of cores]")
 @cache_option
@@ -81,7 +81,9 @@ def table(
         found += [factorial_rows(factorial, full)] if factorial else []
         return joined(*found, *(sweep_rows(text, full) for text in sweeps))
 
-    rows(config)  # a misspelt name is refused before anything is drawn or read
+    wanted = rows(config)  # a misspelt name is refused before anything is drawn or read
+    if not mixed:
+        check_budgets(config, wanted)
     dropped = combinations(every) if (every := factorial or spec.factorial) else {}
     cache = usable_folder(cache, "--cache")
     asked = Asked(

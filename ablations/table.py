@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from ablations.rows import Rows
-from gckd.config import Config
+from gckd.config import Config, ConfigError, apply
 from gckd.dist.cluster import cores, default_concurrency
 from gckd.dist.display import display, store_progress
 from gckd.dist.launch import Launch, launch
@@ -20,8 +20,9 @@ from gckd.dist.records import DONE, Origin, Records
 from gckd.dist.revision import git_revision
 from gckd.dist.tasks import Entry
 from gckd.errors import InputError
+from gckd.report.mixed import MIXED, budget
 from gckd.report.summary import RowSummary
-from gckd.report.write import MIXED, keep_asked, wide_console, write_report
+from gckd.report.write import keep_asked, wide_console, write_report
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,17 @@ class Table:
             summaries = write_report(folder, wide_console(), mixed=asked.mixed)
         click.echo(f"written to {folder}", err=True)
         return summaries
+
+
+def check_budgets(full: Config, rows: Rows) -> None:
+    """Refuses rows that train on more or fewer pairs than the full method."""
+    usual, problems = budget(full), []
+    for row, edits in rows.items():
+        own = budget(apply(full, edits))
+        other = [key for key in own if own[key] != usual[key]]
+        problems += [f"row {row}: its {key} is {own[key]}, and {usual[key]} in full; {MIXED}" for key in other]
+    if problems:
+        raise ConfigError(problems)
 
 
 def _check_code(records: Records) -> None:

@@ -16,7 +16,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from gckd.config import ConfigError
-from gckd.dist.output import differences
+from gckd.config.codec import differences
 from gckd.errors import InputError
 
 if TYPE_CHECKING:

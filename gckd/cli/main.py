@@ -16,10 +16,13 @@ from gckd.cli.train import evaluate, train
 from gckd.cli.weights import weights
 from gckd.config import to_yaml
 from gckd.config.fields import walk
-from gckd.report.write import show_curves, wide_console, write_report
+from gckd.report.write import report as make_report
+from gckd.report.write import show_curves, wide_console
 
 if TYPE_CHECKING:
     from gckd.config import Config
+
+_OUT_HELP = "Folder of the tables.  [default: FOLDER; several are only printed]"
 
 
 @click.group()
@@ -29,13 +32,21 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folders", metavar="FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help=_OUT_HELP)
 @click.option("--curves", is_flag=True, help="Also print where each curve begins and ends.")
-@click.option("--mixed", is_flag=True, help="Also where its runs are of different code or data; marked.")
-def report(folder: Path, curves: bool, mixed: bool) -> None:
-    """Make the tables of FOLDER again from its runs.parquet."""
-    write_report(folder, wide_console(), mixed=mixed)
-    if curves:
+@click.option("--mixed", is_flag=True, help="Also where runs are of other code, data, budget or full config; marked.")
+def report(folders: tuple[Path, ...], out: Path | None, curves: bool, mixed: bool) -> None:
+    """Make the tables of FOLDER again from its runs.parquet.
+
+    Of several: folders of one full config and the same datasets are joined, with their rows and seeds together; those
+    of other datasets are blocks of one table, each with its own full method, never averaged with each other.
+    """
+    from gckd.dist.preflight import usable_folder
+
+    out = usable_folder(out, "--out") if out else folders[0] if len(folders) == 1 else None
+    make_report(folders, wide_console(), out=out, mixed=mixed)
+    for folder in folders if curves else ():
         show_curves(folder, wide_console())
 
 

@@ -13,7 +13,7 @@ import platformdirs
 
 from gckd.config import PRESETS, Config, ConfigError, apply, check, parse_edits, preset
 from gckd.config.presets import tiny
-from gckd.report.write import read_config
+from gckd.report.read import read_config
 
 Command = Callable[..., Any]
 

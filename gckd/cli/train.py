@@ -11,8 +11,9 @@ from rich.table import Table
 from gckd.cli.options import cache_option, config_options, set_option, threads_for_torch
 from gckd.config import Config, apply, parse_edits
 from gckd.errors import InputError
+from gckd.report.read import read_config
 from gckd.report.summary import METRICS
-from gckd.report.write import read_config, wide_console, write_report
+from gckd.report.write import wide_console, write_report
 
 if TYPE_CHECKING:
     from gckd.train import RunResult

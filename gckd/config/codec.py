@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -108,3 +109,12 @@ def digest(*values: Any) -> str:
     """16 hex digits that depend on the content alone: key order, process and platform do not matter."""
     text = json.dumps([encode(v) for v in values], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """`path: old -> new` for each leaf in which two encoded configs differ."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        keys = dict.fromkeys([*old, *new])
+        inner = (differences(old.get(k), new.get(k), f"{path}.{k}" if path else k) for k in keys)
+        return [line for lines in inner for line in lines]
+    return [] if old == new else [f"{path}: {old!r} -> {new!r}"]

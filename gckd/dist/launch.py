@@ -11,7 +11,7 @@ from gckd.dist import tasks
 from gckd.dist.board import shared_board
 from gckd.dist.cluster import cluster
 from gckd.dist.plan import FULL, Run, preparations
-from gckd.dist.records import Origin, Records, done_record, failed_record
+from gckd.dist.records import QUERIES_FILE, Origin, Records, failed_record
 from gckd.dist.tasks import Entry, Failure, Job, Outcome
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ def launch(runs: Sequence[Run], how: Launch) -> None:
     for run in todo:
         run.folder.mkdir(parents=True, exist_ok=True)
         (run.folder / "config.yaml").write_text(to_yaml(run.config), encoding="utf-8")
-        (run.folder / "error.txt").unlink(missing_ok=True)
+        for of_an_earlier_try in ("error.txt", QUERIES_FILE):
+            (run.folder / of_an_earlier_try).unlink(missing_ok=True)
     with cluster(how.workers, how.threads) as (ray, interruption), how.display:
         _Launcher(ray, todo, how).work(interruption)
 
@@ -97,7 +98,7 @@ class _Launcher:
             how.records.add(failed_record(run, outcome.line, outcome.seconds, how.origin))
         else:
             assert outcome.result is not None
-            how.records.add(done_record(run, outcome.result, how.origin), outcome.result.curves)
+            how.records.finish(run, outcome.result, how.origin)
         self._end((run.row, run.seed), outcome)
 
     def _outcome(self, ref: Any) -> Outcome:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import filelock
 
 from gckd.config import Config, ConfigError, digest, encode, from_yaml, to_yaml
+from gckd.config.codec import differences
 from gckd.dist.preflight import Datasets, usable_folder
 from gckd.errors import InputError
 
@@ -62,12 +62,3 @@ def _keep_config(file: Path, config: Config) -> None:
         lines = [f"  {line}" for line in differences(encode(held), encode(config))]
         head = f"--out: {file.parent} was made with another config; use that one, or another --out:"
         raise ConfigError([head, *lines])
-
-
-def differences(old: Any, new: Any, path: str = "") -> list[str]:
-    """`path: old -> new` for each leaf in which two encoded configs differ."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        keys = dict.fromkeys([*old, *new])
-        inner = (differences(old.get(k), new.get(k), f"{path}.{k}" if path else k) for k in keys)
-        return [line for lines in inner for line in lines]
-    return [] if old == new else [f"{path}: {old!r} -> {new!r}"]

@@ -24,7 +24,7 @@ class Run:
     row: str
     config: Config
     edits: Mapping[str, Any]  # relative to the full config; empty for the full row
-    folder: Path  # checkpoint, config.yaml and error.txt
+    folder: Path  # checkpoint, config.yaml, queries.parquet and error.txt
 
     @property
     def seed(self) -> int:

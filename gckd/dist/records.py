@@ -1,4 +1,7 @@
-"""Run records: `runs.parquet` (one row a run) and `curves.parquet` (long), replaced whole after every finished run."""
+"""Run records: `runs.parquet` (one row a run) and `curves.parquet` (long), replaced whole after every finished run.
+
+Beside each run's checkpoint, `queries.parquet` has a row for each query of the target test split.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,11 @@ if TYPE_CHECKING:
 
     from gckd.dist.plan import Run
     from gckd.train import RunResult
+    from gckd.train.evaluate import Ranking
 
 METRICS = ("rank_1", "rank_5", "rank_10", "map", "minp")  # percent, target test
 DONE, FAILED = "done", "failed"
+QUERIES_FILE = "queries.parquet"
 
 _RUNS = pa.schema(
     [
@@ -52,6 +57,15 @@ _CURVES = pa.schema(
         ("step", pa.int64()),
         ("name", pa.string()),
         ("value", pa.float64()),
+    ]
+)
+_QUERIES = pa.schema(
+    [
+        ("query", pa.int32()),  # row of the caption in its split
+        ("identity", pa.int64()),
+        ("rank", pa.int32()),  # of the first hit, from 1
+        ("ap", pa.float32()),  # in [0, 1]
+        ("top", pa.list_(pa.int32())),  # rows of the first gallery images, the best first
     ]
 )
 
@@ -114,6 +128,11 @@ class Records:
             for r in self.runs
         )
 
+    def finish(self, run: Run, result: RunResult, origin: Origin) -> None:
+        """Adds a finished run, after its `queries.parquet`, which goes into its own folder."""
+        _write(run.folder / QUERIES_FILE, _queries(result.ranking))
+        self.add(done_record(run, result, origin), result.curves)
+
     def add(self, record: Record, curves: Iterable[Mapping[str, Any]] = ()) -> None:
         """Adds a run, replacing an older record of the same row and seed, and writes both files.
 
@@ -122,8 +141,8 @@ class Records:
         key = {"row": record["row"], "seed": record["seed"]}
         self.curves = [c for c in self.curves if not _is(c, key)] + [{**key, **c} for c in curves]
         self.runs = [r for r in self.runs if not _is(r, key)] + [record]
-        _write(self.folder / "curves.parquet", self.curves, _CURVES)
-        _write(self.folder / "runs.parquet", self.runs, _RUNS)
+        _write(self.folder / "curves.parquet", pa.Table.from_pylist(self.curves, schema=_CURVES))
+        _write(self.folder / "runs.parquet", pa.Table.from_pylist(self.runs, schema=_RUNS))
 
 
 def _is(record: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
@@ -140,12 +159,17 @@ def _read(path: Path, schema: pa.Schema) -> list[Record]:
     return rows
 
 
-def _write(path: Path, rows: list[Record], schema: pa.Schema) -> None:
+def _queries(ranking: Ranking) -> pa.Table:
+    columns = {name: getattr(ranking, name).tolist() for name in ("identity", "rank", "ap", "top")}
+    return pa.table({"query": range(len(ranking.rank)), **columns}, schema=_QUERIES)
+
+
+def _write(path: Path, table: pa.Table) -> None:
     """Replaces `path` so that a reader, or a power cut, sees the old file or the new one and nothing between."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     with scratch.open("wb") as file:
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema), file)
+        pq.write_table(table, file)
         file.flush()
         os.fsync(file.fileno())
     scratch.replace(path)

@@ -10,7 +10,7 @@ from gckd.dist.board import Board, Throttle
 from gckd.dist.output import CONFIG_FILE, default_output, output_folder
 from gckd.dist.plan import plan
 from gckd.dist.preflight import check_sizes, prepare_datasets, usable_folder
-from gckd.dist.records import Origin, Records, done_record
+from gckd.dist.records import Origin, Records
 from gckd.dist.revision import git_revision
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def train_single(
             with display:
                 report = shown_on(display, item.row, item.seed)
                 result = run(config, cache=cache, out=item.folder, report=report)
-            records.add(done_record(item, result, origin), result.curves)
+            records.finish(item, result, origin)
     return folder
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from gckd.report.block import Block, unlike
 from gckd.report.summary import FULL, RowSummary
 
 if TYPE_CHECKING:
@@ -13,6 +14,26 @@ if TYPE_CHECKING:
     from gckd.config import Config
 
 PROPAGATED = "each test item propagated by itself on the graph over the run's banks"
+
+# Edits below these train another source model.
+_SOURCE = ("backbone", "tokenizer", "data", "augment", "pretrain", "centre", "weights.source")
+
+
+def captions(blocks: Sequence[Block], rows: Sequence[RowSummary]) -> list[str]:
+    """What is said of every block once, and what of some behind their names; the questions of the specs first.
+
+    Args:
+        rows: of all blocks.
+    """
+    own = {b.name: caption(b.records, [r for r in rows if r.block == b.name], b.config) for b in blocks}
+    lines = dict.fromkeys(asked["question"] for b in blocks for asked in b.asked if asked.get("question"))
+    for name, said in own.items():
+        for line in said:
+            everywhere = all(line in others for others in own.values())
+            lines[line if everywhere or line == said[0] else f"{name}: {line}"] = None
+    marked = any(row.marked for row in rows)
+    marks = ["† marks a row that is not as the full method in something of the following."] if marked else []
+    return [*lines, *marks, *(f"NOT ALIKE in {line}." for line in unlike(blocks))]
 
 
 def caption(records: Sequence[Mapping[str, Any]], rows: Sequence[RowSummary], config: Config) -> list[str]:
@@ -23,7 +44,7 @@ def caption(records: Sequence[Mapping[str, Any]], rows: Sequence[RowSummary], co
         rows: their summaries.
         config: of the full row.
     """
-    lines = [_datasets(records), _equality(rows, config)]
+    lines = [_datasets(records), _equality(records, rows, config)]
     lines.append(
         "Checkpoint: that of the last step, nothing is selected. The labels of the target's test split are read "
         "once, at the end of a run."
@@ -47,13 +68,24 @@ def _datasets(records: Sequence[Mapping[str, Any]]) -> str:
     return f"{'; '.join(names)}. Target test split: {counts or 'not reached'}. All values in percent."
 
 
-def _equality(rows: Sequence[RowSummary], config: Config) -> str:
-    seeds = sorted({seed for row in rows for seed in row.seeds})
+def _equality(records: Sequence[Mapping[str, Any]], rows: Sequence[RowSummary], config: Config) -> str:
+    finished = [row.seeds for row in rows if row.seeds]
+    seeds = sorted({seed for own in finished for seed in own})
+    alike = all(own == finished[0] for own in finished)
+    every = "Every row but those marked †" if any(row.marked for row in rows) else "Every row"
+    edits = {r["row"]: json.loads(r.get("edits") or "{}") for r in records}
+    other = [row.label for row in rows if any(path.startswith(_SOURCE) for path in edits.get(row.row, ()))]
     return (
-        f"Seeds {', '.join(map(str, seeds)) or 'none'}. Every row: the same seeds, the same batches "
-        f"({config.adapt.batch} pairs a domain and step), {config.adapt.steps} adaptation steps from the same "
-        f"source model ({config.pretrain.steps} steps of {config.pretrain.batch} pairs)."
+        f"Seeds {', '.join(map(str, seeds)) or 'none'}"
+        f"{'' if alike else '; not every row has each, and a difference is over those that both have'}. "
+        f"{every}: {'the same seeds, ' if alike else ''}the same batches ({config.adapt.batch} pairs a domain and "
+        f"step), {config.adapt.steps} adaptation steps from the same source model ({config.pretrain.steps} steps of "
+        f"{config.pretrain.batch} pairs){f', but {_listed(other)} from one of its own' if other else ''}."
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} each"
 
 
 def _inference(config: Config, records: Sequence[Mapping[str, Any]]) -> str:
@@ -70,7 +102,7 @@ def _other_inference(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """The rows that are evaluated in another way than the full one, and how."""
     found: dict[str, str] = {}
     for r in records:
-        edits = json.loads(r["edits"]).items()
+        edits = json.loads(r.get("edits") or "{}").items()
         own = [f"{path} = {json.dumps(value)}" for path, value in edits if path.split(".")[0] in ("centre", "evaluate")]
         if own:
             found[r["row"]] = f"{r['row']} ({', '.join(own)})"

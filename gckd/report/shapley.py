@@ -7,11 +7,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from gckd.report.aside import Aside
 from gckd.report.statistics import estimate
 from gckd.report.summary import DIFFERENCES, FULL, METRICS
 
-HEADER = ["component", *(f"Shapley value, {METRICS[name]}" for name in DIFFERENCES)]
-CAPTION = "Shapley value: mean gain over all orders of adding; A x B: what the two gain beyond each alone; ± 95 %."
+_HEADER = ["component", *(f"Shapley value, {METRICS[name]}" for name in DIFFERENCES)]
+_CAPTION = "Shapley value: mean gain over all orders of adding; A x B: what the two gain beyond each alone; ± 95 %."
 
 Values = Mapping[frozenset[str], float]  # components that are in -> a metric
 
@@ -53,20 +54,20 @@ def _effect(values: Values, company: frozenset[str], group: tuple[str, ...]) -> 
     return math.fsum((-1) ** (len(group) - len(part)) * values[company | part] for part in parts)
 
 
-def contributions(records: Sequence[Mapping[str, Any]], dropped: Mapping[str, Sequence[str]]) -> list[list[str]]:
-    """Lines below `HEADER`: each component, then each pair; means over the seeds in which every combination finished.
+def contributions(records: Sequence[Mapping[str, Any]], dropped: Mapping[str, Sequence[str]]) -> Aside | None:
+    """Each component, then each pair; means over the seeds in which every combination finished, None if there is none.
 
     Args:
         records: of the table. dropped: row -> components it is without, for every combination but none.
     """
     per_seed = [list(_by_seed(records, dropped, metric)) for metric in DIFFERENCES]
     if not per_seed[0]:
-        return []
+        return None
     alone = [[shapley(values) for values in games] for games in per_seed]
     pairs = [[interactions(values) for values in games] for games in per_seed]
     ones = [[name, *(_written([seed[name] for seed in games]) for games in alone)] for name in alone[0][0]]
     twos = [[" x ".join(pair), *(_written([seed[pair] for seed in games]) for games in pairs)] for pair in pairs[0][0]]
-    return ones + twos
+    return Aside(_HEADER, ones + twos, _CAPTION)
 
 
 def _by_seed(

@@ -1,26 +1,36 @@
-"""Means over seeds with Student's t, and tests of several differences at once."""
+"""Means over seeds with their intervals, and tests of several differences at once."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from scipy.special import stdtr, stdtrit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_CONFIDENCE = 0.95
+CONFIDENCE = 0.95
+
+
+class Interval(NamedTuple):
+    """Both ends, in the unit of what they are of."""
+
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds; `half_width` is that of its 95 % interval, None for a single seed."""
+    """A mean over seeds, and how far it may be off; None is what a single seed, or too few, cannot tell."""
 
     mean: float
-    half_width: float | None
-    n: int
+    half_width: float | None  # of the 95 % interval by Student's t
+    n: int  # seeds
+    deviation: float | None = None  # sample standard deviation over the seeds
+    over_seeds: Interval | None = None  # bootstrap, seeds drawn again
+    over_queries: Interval | None = None  # bootstrap, queries drawn again and the seeds as they are
 
 
 def estimate(values: Sequence[float]) -> Estimate:
@@ -38,8 +48,8 @@ def estimate(values: Sequence[float]) -> Estimate:
     if n == 1:
         return Estimate(mean, None, 1)
     deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1))
-    quantile = float(stdtrit(n - 1, 0.5 + _CONFIDENCE / 2))
-    return Estimate(mean, quantile * deviation / math.sqrt(n), n)
+    quantile = float(stdtrit(n - 1, 0.5 + CONFIDENCE / 2))
+    return Estimate(mean, quantile * deviation / math.sqrt(n), n, deviation)
 
 
 def paired(full: Mapping[int, float], row: Mapping[int, float]) -> Estimate | None:
@@ -47,8 +57,13 @@ def paired(full: Mapping[int, float], row: Mapping[int, float]) -> Estimate | No
 
     The interval is that of the differences: what the seeds have in common (weights, batches) cancels.
     """
-    seeds = sorted(full.keys() & row.keys())
-    return estimate([full[s] - row[s] for s in seeds]) if seeds else None
+    found = paired_differences(full, row)
+    return estimate(found) if found else None
+
+
+def paired_differences(full: Mapping[int, float], row: Mapping[int, float]) -> list[float]:
+    """full - row of each seed that both have."""
+    return [full[seed] - row[seed] for seed in sorted(full.keys() & row.keys())]
 
 
 def paired_p(full: Mapping[int, float], row: Mapping[int, float]) -> float | None:
@@ -56,11 +71,10 @@ def paired_p(full: Mapping[int, float], row: Mapping[int, float]) -> float | Non
 
     None where there are fewer than two, or where all differences are equal and t has no spread to be measured by.
     """
-    seeds = sorted(full.keys() & row.keys())
-    n = len(seeds)
+    differences = paired_differences(full, row)
+    n = len(differences)
     if n < 2:
         return None
-    differences = [full[s] - row[s] for s in seeds]
     mean = math.fsum(differences) / n
     variance = math.fsum((d - mean) ** 2 for d in differences) / (n - 1)
     return 2 * float(stdtr(n - 1, -abs(mean) / math.sqrt(variance / n))) if variance else None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import TYPE_CHECKING
 
+from rich.console import Group
 from rich.table import Table
 from tabulate import tabulate
 
@@ -17,11 +19,20 @@ if TYPE_CHECKING:
     from gckd.report.statistics import Estimate
 
 _FIRST_METRIC = 2  # column, behind row and runs
+_PLUS_MINUS, _SMALL = re.compile(r" \$\\pm\$ .*"), r" {\\scriptsize\g<0>}"
 _LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "$": r"\$",
     "<": "$<$",
+    ">": "$>$",
     "±": r"$\pm$",
     "Δ": r"$\Delta$",
     "→": r"$\rightarrow$",
+    "†": r"$\dagger$",
     "%": r"\%",
     "_": r"\_",
     "&": r"\&",
@@ -40,49 +51,94 @@ def cells(rows: Sequence[RowSummary]) -> list[list[str]]:
     return [_cells(row, _any_published(rows)) for row in rows]
 
 
-def screen(rows: Sequence[RowSummary]) -> Table:
-    table = Table()
-    for name in header(rows):
-        table.add_column(name, justify="left" if name == "row" else "right")
-    for line in cells(rows):
-        table.add_row(*line)
-    return table
+def screen(rows: Sequence[RowSummary]) -> Group:
+    """A table for each block, under its name."""
+    blocks = {row.block: Table(title=row.block or None, title_justify="left", title_style="bold") for row in rows}
+    for table in blocks.values():
+        for name in header(rows):
+            table.add_column(name, justify="left" if name == "row" else "right")
+    for row, line in zip(rows, cells(rows), strict=True):
+        blocks[row.block].add_row(*line)
+    return Group(*blocks.values())
 
 
 def markdown(rows: Sequence[RowSummary], caption: Sequence[str]) -> str:
-    table = tabulate(cells(rows), header(rows), tablefmt="pipe", disable_numparse=True, colalign=_align(rows))
+    body, names = [], header(rows)
+    for place, line in enumerate(cells(rows)):
+        if heading := _heading(rows, place):
+            body.append([f"**{heading}**", *[""] * (len(names) - 1)])
+        body.append(line)
+    align = ["left", *["right"] * (len(names) - 1)]
+    table = tabulate(body, names, tablefmt="pipe", disable_numparse=True, colalign=align)
     return f"{table}\n\n" + "\n".join(f"{line}  " for line in caption).rstrip() + "\n"
 
 
 def latex(rows: Sequence[RowSummary], caption: Sequence[str]) -> str:
-    """For booktabs: of each metric the best mean in bold and the second underlined."""
-    body = [[_latex(cell) for cell in line] for line in cells(rows)]
-    for name, column in zip(METRICS, range(_FIRST_METRIC, _FIRST_METRIC + len(METRICS)), strict=True):
-        for mark, place in zip((r"\textbf", r"\underline"), _best(rows, name), strict=False):
-            body[place][column] = f"{mark}{{{body[place][column]}}}"
-    names = [_latex(name) for name in header(rows)]
-    table = tabulate(body, names, tablefmt="latex_raw", disable_numparse=True, colalign=_align(rows))
-    for rule in ("toprule", "midrule", "bottomrule"):
-        table = table.replace(r"\hline", "\\" + rule, 1)
-    text = " ".join(_latex(line) for line in caption)
-    return f"\\begin{{table}}\n\\centering\n{table}\n\\caption{{{text}}}\n\\end{{table}}\n"
+    """For booktabs: of each metric the best mean of a block in bold and the second underlined; no marked row's."""
+    names = header(rows)
+    lines: list[str] = []
+    body = [[_PLUS_MINUS.sub(_SMALL, _latex(cell)) for cell in line] for line in cells(rows)]
+    for block in dict.fromkeys(row.block for row in rows):
+        _mark(body, rows, block)
+    for place, line in enumerate(body):
+        if heading := _heading(rows, place):
+            lines += [r"\midrule"] if lines else []
+            lines.append(rf"\multicolumn{{{len(names)}}}{{l}}{{\emph{{{_latex(heading)}}}}} \\")
+        lines.append(" & ".join(line) + r" \\")
+    head = " & ".join(map(_latex, names)) + r" \\"
+    table = [rf"\begin{{tabular}}{{l{'r' * (len(names) - 1)}}}", r"\toprule", head, r"\midrule", *lines, r"\bottomrule"]
+    text = " ".join(map(_latex, caption))
+    ends = [r"\end{tabular}", rf"\caption{{{text}}}", r"\end{table}"]
+    return "\n".join([r"\begin{table}", r"\centering", *table, *ends]) + "\n"
 
 
 def comma_separated(rows: Sequence[RowSummary]) -> str:
-    """Plain numbers, for a program: mean and half width in columns of their own, empty where there is none."""
-    keys = [*METRICS, *(f"full_minus_row_{name}" for name in DIFFERENCES)]
-    tests = [f"p_{name}" for name in DIFFERENCES]
-    published = ["published_rank_1"] if _any_published(rows) else []
+    """Plain numbers, for a program; empty where there is none.
+
+    Behind each metric and each `full_minus_row_...`: `_half_width` of the 95 % interval by Student's t, `_std` over
+    seeds, and both ends of the bootstrap intervals `_over_seeds_...` and, of Rank-1 and mAP, `_over_queries_...`.
+    """
     file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    ends = ("", "_half_width")
-    writer.writerow(["row", "runs", "failed", *(f"{k}{end}" for k in keys for end in ends), *tests, *published])
-    for row in rows:
-        found = [*(row.metrics.get(name) for name in METRICS), *(row.to_full.get(name) for name in DIFFERENCES)]
-        numbers = [number for e in found for number in ((e.mean, e.half_width) if e else (None, None))]
-        tail = [*(row.p.get(name) for name in DIFFERENCES), *([row.published] if published else [])]
-        writer.writerow([row.row, len(row.seeds), row.failed, *map(_number, [*numbers, *tail])])
+    lines = [_plain(row) for row in rows]
+    optional = {key: any(line[key] not in ("", None) for line in lines) for key in ("block", "published_rank_1")}
+    names = [name for name in lines[0] if optional.get(name, True)]
+    writer = csv.DictWriter(file, names, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for line in lines:
+        writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in line.items()})
     return file.getvalue()
+
+
+def _plain(row: RowSummary) -> dict[str, str | int | float | None]:
+    found = [(name, name, row.metrics.get(name)) for name in METRICS]
+    found += [(f"full_minus_row_{name}", name, row.to_full.get(name)) for name in DIFFERENCES]
+    plain: dict[str, str | int | float | None] = {"block": row.block, "row": row.row, "runs": len(row.seeds)}
+    plain |= {"failed": row.failed, "marked": int(row.marked)}
+    for key, name, e in found:
+        plain |= _spread(key, e, with_queries=name in DIFFERENCES)
+    plain |= {f"p_{name}": row.p.get(name) for name in DIFFERENCES}
+    return plain | {"published_rank_1": row.published}
+
+
+def _spread(key: str, e: Estimate | None, *, with_queries: bool) -> dict[str, float | None]:
+    ends = ["over_seeds_low", "over_seeds_high"] + (["over_queries_low", "over_queries_high"] if with_queries else [])
+    keys = [key, *(f"{key}_{name}" for name in ("half_width", "std", *ends))]
+    if e is None:
+        return dict.fromkeys(keys)
+    intervals = [end for interval in (e.over_seeds, e.over_queries) for end in interval or (None, None)]
+    return dict(zip(keys, [e.mean, e.half_width, e.deviation, *intervals], strict=False))
+
+
+def _heading(rows: Sequence[RowSummary], place: int) -> str:
+    """What to print above the row at `place`: the block that begins there; else nothing."""
+    block = rows[place].block
+    return block if place == 0 or rows[place - 1].block != block else ""
+
+
+def _mark(body: list[list[str]], rows: Sequence[RowSummary], block: str) -> None:
+    for column, name in enumerate(METRICS, _FIRST_METRIC):
+        for mark, place in zip((r"\textbf", r"\underline"), _best(rows, block, name), strict=False):
+            body[place][column] = f"{mark}{{{body[place][column]}}}"
 
 
 def _cells(row: RowSummary, with_published: bool) -> list[str]:
@@ -91,7 +147,7 @@ def _cells(row: RowSummary, with_published: bool) -> list[str]:
         cell for name in DIFFERENCES for cell in (_estimate(row.to_full.get(name), "{:+.1f}"), _p(row.p.get(name)))
     ]
     published = ["" if row.published is None else f"{row.published:g}"] if with_published else []
-    return [row.row, row.runs, *metrics, *differences, *published]
+    return [row.label, row.runs, *metrics, *differences, *published]
 
 
 def _estimate(value: Estimate | None, form: str) -> str:
@@ -101,9 +157,10 @@ def _estimate(value: Estimate | None, form: str) -> str:
     return f"{form.format(value.mean)} ± {spread}"
 
 
-def _best(rows: Sequence[RowSummary], metric: str) -> list[int]:
-    """Places of the rows that have the metric, the best first; none where there is nothing to compare."""
-    found = [place for place, row in enumerate(rows) if metric in row.metrics]
+def _best(rows: Sequence[RowSummary], block: str, metric: str) -> list[int]:
+    """Places of the rows of a block that can be compared by the metric, the best first; none where there is but one."""
+    own = (place for place, row in enumerate(rows) if row.block == block and not row.marked)
+    found = [place for place in own if metric in rows[place].metrics]
     return sorted(found, key=lambda place: -rows[place].metrics[metric].mean) if len(found) > 1 else []
 
 
@@ -113,16 +170,8 @@ def _p(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
-
-
 def _any_published(rows: Sequence[RowSummary]) -> bool:
     return any(row.published is not None for row in rows)
-
-
-def _align(rows: Sequence[RowSummary]) -> list[str]:
-    return ["left", *["right"] * (len(header(rows)) - 1)]
 
 
 def _latex(text: str) -> str:

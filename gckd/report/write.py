@@ -1,32 +1,32 @@
-"""A folder's records -> its tables and figure. `gckd report DIR` and the end of every launch."""
+"""Records -> tables and figure: the end of every launch, and `gckd report` of one folder or several."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from typing import TYPE_CHECKING
 
-import pyarrow.parquet as pq
 from rich.console import Console
-from rich.table import Table
-from tabulate import tabulate
 
-from gckd.config import Config, from_yaml
 from gckd.errors import InputError
-from gckd.report.caption import caption
+from gckd.report.aside import asides
+from gckd.report.block import ASKED_FILE, Block, join, read_block, unlike
+from gckd.report.caption import captions
 from gckd.report.curves import draw_curves, ends_of_curves
-from gckd.report.mixed import mixtures
-from gckd.report.shapley import CAPTION, HEADER, contributions
-from gckd.report.summary import RowSummary, summarise
+from gckd.report.mixed import MIXED
+from gckd.report.read import read_parquet
+from gckd.report.shapley import contributions
 from gckd.report.table import comma_separated, latex, markdown, screen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from gckd.report.aside import Aside
+    from gckd.report.summary import RowSummary
+
 _FILE_WIDTH = 160
-_ASKED = "asked.json"
-MIXED = "--mixed puts them in one table all the same, and its caption says so"
 
 
 def wide_console() -> Console:
@@ -35,47 +35,52 @@ def wide_console() -> Console:
 
 
 def write_report(folder: Path, console: Console, *, mixed: bool = False) -> list[RowSummary]:
-    """Prints the table and writes table.md, table.csv, table.tex and curves.png into `folder`.
+    """Prints the table of one output folder and writes it there: see `report`."""
+    return report([folder], console, out=folder, mixed=mixed)
+
+
+def report(folders: Sequence[Path], console: Console, *, out: Path | None, mixed: bool = False) -> list[RowSummary]:
+    """Prints one table of the runs of `folders`, and writes table.md, table.csv, table.tex and curves.png into `out`.
+
+    Folders of one full config and the same datasets are joined; those of other datasets are blocks of the table.
 
     Args:
-        mixed: whether runs of other code or data may stand in one table; its caption says so.
+        out: None: nothing is written. The picture is of a table of one block.
+        mixed: whether runs of other code, data, budget or full config may stand in one table, marked.
 
     Raises:
-        InputError: `folder` has no run records or no config.yaml, or they cannot be read; or the runs are of other
-            code or data, and may not be.
+        InputError: a folder has no run records or no config.yaml, or they cannot be read; or the runs do not fit
+            together, and need to.
     """
-    records = _parquet(folder / "runs.parquet")
-    if not records:
-        raise InputError(f"{folder}: runs.parquet has no rows; at least 1 run is needed")
-    differing = mixtures(records)
+    blocks = join([read_block(folder) for folder in folders], mixed=mixed)
+    differing = unlike(blocks)
     if differing and not mixed:
-        raise InputError(f"{folder}: its runs are not alike in {'; in '.join(differing)}: {MIXED}")
-    config = read_config(folder / "config.yaml")
-    rows = summarise(records)
-    asked = json.loads((folder / _ASKED).read_text(encoding="utf-8")) if (folder / _ASKED).exists() else {}
-    question = [asked["question"]] if asked.get("question") else []
-    lines = question + caption(records, rows, config) + [f"NOT ALIKE in {line}." for line in differing]
-    (folder / "table.md").write_text(markdown(rows, lines), encoding="utf-8")
-    (folder / "table.csv").write_text(comma_separated(rows), encoding="utf-8")
-    (folder / "table.tex").write_text(latex(rows, lines), encoding="utf-8")
-    draw_curves(_parquet(folder / "curves.parquet"), folder / "curves.png")
+        where = ", ".join(map(str, folders))
+        raise InputError(f"{where}: the runs are not alike in {'; in '.join(differing)}: {MIXED}")
+    rows = [row for block in blocks for row in block.summaries()]
+    lines, below = captions(blocks, rows), list(_below(blocks, rows))
     console.print(screen(rows))
     for line in lines:
         console.print(line, style="dim", highlight=False, markup=False)
-    if asked.get("dropped"):
-        _add_shares(contributions(records, asked["dropped"]), folder / "table.md", console)
+    for aside in below:
+        console.print(aside.screen())
+    if out:
+        text = "\n".join([markdown(rows, lines), *(aside.markdown() for aside in below)])
+        (out / "table.md").write_text(text, encoding="utf-8")
+        (out / "table.csv").write_text(comma_separated(rows), encoding="utf-8")
+        (out / "table.tex").write_text(latex(rows, lines), encoding="utf-8")
+        if len(blocks) == 1:
+            draw_curves(blocks[0].curves, out / "curves.png")
     return rows
 
 
-def _add_shares(lines: Sequence[Sequence[str]], file: Path, console: Console) -> None:
-    if not lines:
-        return
-    table = Table(*HEADER, caption=CAPTION, caption_justify="left")
-    for line in lines:
-        table.add_row(*line)
-    console.print(table)
-    with file.open("a", encoding="utf-8") as stream:
-        stream.write(f"\n{tabulate(lines, HEADER, tablefmt='pipe', disable_numparse=True)}\n\n{CAPTION}\n")
+def _below(blocks: Sequence[Block], rows: Sequence[RowSummary]) -> Iterator[Aside]:
+    yield from asides(rows)
+    for block in blocks:
+        for asked in block.asked:
+            shares = contributions(block.records, asked["dropped"]) if asked.get("dropped") else None
+            if shares:
+                yield dataclasses.replace(shares, caption=f"{block.name}: {shares.caption}") if block.name else shares
 
 
 def keep_asked(folder: Path, question: str, dropped: Mapping[str, Sequence[str]]) -> None:
@@ -87,7 +92,7 @@ def keep_asked(folder: Path, question: str, dropped: Mapping[str, Sequence[str]]
     """
     if question or dropped:
         asked = {"question": question, "dropped": dropped}
-        (folder / _ASKED).write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
+        (folder / ASKED_FILE).write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
 
 
 def show_curves(folder: Path, console: Console) -> None:
@@ -96,28 +101,4 @@ def show_curves(folder: Path, console: Console) -> None:
     Raises:
         InputError: `folder` has no curves.
     """
-    console.print(ends_of_curves(_parquet(folder / "curves.parquet")))
-
-
-def read_config(path: Path) -> Config:
-    """The config in a YAML or JSON file.
-
-    Raises:
-        InputError: the file is missing, or no config.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror if isinstance(error, OSError) else error})"
-        ) from error
-    config: Config = from_yaml(Config, text)
-    return config
-
-
-def _parquet(path: Path) -> list[dict[str, object]]:
-    try:
-        rows: list[dict[str, object]] = pq.read_table(path).to_pylist()
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as run records ({str(error).splitlines()[0]})") from error
-    return rows
+    console.print(ends_of_curves(read_parquet(folder / "curves.parquet")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,11 +18,28 @@ from gckd.graph.memory import centred
 from gckd.model.backbone import Backbone
 
 Join = Callable[[int, Tensor], Tensor]  # a target bank, unit embeddings [N, d] of its modality -> [N, d]
-METRICS = ("rank_1", "rank_5", "rank_10", "map", "minp")
+SHOWN = 5  # gallery images that are kept of each query
 
 
-def retrieval_metrics(scores: Tensor, query_ids: Tensor, gallery_ids: Tensor, block: int = 512) -> dict[str, float]:
-    """Rank-1/5/10, mAP and mINP in percent.
+@dataclass(frozen=True)
+class Ranking:
+    """How each of M queries fared, on the CPU."""
+
+    identity: Tensor  # [M] int64
+    rank: Tensor  # [M] int64, of the first hit, from 1
+    ap: Tensor  # [M] float64, in [0, 1]
+    inp: Tensor  # [M] float64, in [0, 1]
+    top: Tensor  # [M, SHOWN or all N] int64, rows of the gallery, the best first
+
+    def metrics(self) -> dict[str, float]:
+        """Rank-1/5/10, mAP and mINP: means over the queries, in percent."""
+        hits = {f"rank_{k}": (self.rank <= k).double() for k in (1, 5, 10)}
+        values = {**hits, "map": self.ap, "minp": self.inp}
+        return {name: 100.0 * float(value.mean()) for name, value in values.items()}
+
+
+def rank_gallery(scores: Tensor, query_ids: Tensor, gallery_ids: Tensor, block: int = 512) -> Ranking:
+    """Each query's own order of the gallery, and how good it is.
 
     Args:
         scores: [M, N], higher is more similar. query_ids: [M]; gallery_ids: [N]. A hit is the same identity; equal
@@ -32,7 +50,7 @@ def retrieval_metrics(scores: Tensor, query_ids: Tensor, gallery_ids: Tensor, bl
     Raises:
         ValueError: a query has no relevant image, so that its AP is undefined.
     """
-    sums = dict.fromkeys(METRICS, 0.0)
+    parts = []
     ranks = torch.arange(1, len(gallery_ids) + 1, dtype=torch.float64)
     for part, ids in zip(scores.split(block), query_ids.split(block), strict=True):
         order = part.argsort(dim=1, descending=True, stable=True)
@@ -41,13 +59,11 @@ def retrieval_metrics(scores: Tensor, query_ids: Tensor, gallery_ids: Tensor, bl
         if not bool((relevant > 0).all()):
             raise ValueError("a query has no relevant image in the gallery")
         found = hits.cumsum(1).double()
-        first = hits.double().argmax(1)
+        first = hits.double().argmax(1) + 1
         last = ranks[-1] - hits.flip(1).double().argmax(1)
-        sums["map"] += float(((found / ranks * hits).sum(1) / relevant).sum())
-        sums["minp"] += float((relevant / last).sum())
-        for k in (1, 5, 10):
-            sums[f"rank_{k}"] += float((first < k).sum())
-    return {name: 100.0 * value / len(query_ids) for name, value in sums.items()}
+        ap = (found / ranks * hits).sum(1) / relevant
+        parts.append((ids, first, ap, relevant / last, order[:, :SHOWN]))
+    return Ranking(*(torch.cat(column).cpu() for column in zip(*parts, strict=True)))
 
 
 @torch.no_grad()
@@ -97,15 +113,15 @@ class Retriever:
         k = min(self.config.k_test, len(data.images))
         return self._rerank(cosine, data, k) if k else cosine
 
-    def metrics(self, data: EvaluationSet) -> dict[str, float]:
-        """Metrics in percent of one labelled split; the model is in evaluation mode meanwhile."""
+    def ranking(self, data: EvaluationSet) -> Ranking:
+        """Of one labelled split; the model is in evaluation mode meanwhile."""
         training = self.model.training
         self.model.eval()
         try:
             scores = self.scores(data)
         finally:
             self.model.train(training)
-        return retrieval_metrics(scores, data.caption_identities, data.image_identities)
+        return rank_gallery(scores, data.caption_identities, data.image_identities)
 
     @torch.no_grad()
     def _rerank(self, cosine: Tensor, data: EvaluationSet, k: int) -> Tensor:
@@ -130,5 +146,5 @@ def val_metrics(
     prefix: str, model: Backbone, means: tuple[Tensor, Tensor], config: Evaluate, data: EvaluationSet
 ) -> dict[str, float]:
     """Rank-1 and mAP, without re-ranking, which would cost more than the training between two evaluations."""
-    found = Retriever(model, dataclasses.replace(config, k_test=0), means).metrics(data)
+    found = Retriever(model, dataclasses.replace(config, k_test=0), means).ranking(data).metrics()
     return {f"{prefix}_rank_1": found["rank_1"], f"{prefix}_map": found["map"]}

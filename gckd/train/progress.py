@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gckd.train.evaluate import Ranking
 
 
 @dataclass(frozen=True)
@@ -34,3 +38,4 @@ class RunResult:
     target_digest: str
     queries: int
     gallery: int
+    ranking: Ranking  # of the same split, query by query

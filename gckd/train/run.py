@@ -118,9 +118,9 @@ def _evaluate(config: Config, datasets: Datasets, student: Backbone, feed: Feed,
     begun = time.perf_counter()
     data = datasets.labelled(datasets.target, split, config.data)
     means = train_means(student, feed.target, config.centre)
-    metrics = Retriever(student, config.evaluate, means, join).metrics(data)
+    ranking = Retriever(student, config.evaluate, means, join).ranking(data)
     return RunResult(
-        metrics=metrics,
+        metrics=ranking.metrics(),
         curves=[],
         seconds=time.perf_counter() - begun,
         pretrain_seconds=0.0,
@@ -130,4 +130,5 @@ def _evaluate(config: Config, datasets: Datasets, student: Backbone, feed: Feed,
         target_digest=datasets.target.digest,
         queries=len(data.tokens),
         gallery=len(data.images),
+        ranking=ranking,
     )

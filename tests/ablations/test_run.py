@@ -175,6 +175,7 @@ def test_a_spec_and_a_sweep_are_one_table(place: Place) -> None:
     sweep = [f"distill.teacher.m={m}" for m in (0.5, 0.9)]
     assert set(place.table()["row"]) == {"full", "baseline", "+cmkd", "+gmp", *sweep}
     assert set(place.table()["seed"]) == {0}
+    assert {path.parts[-3] for path in place.out.glob("*/seed-0/queries.parquet")} == set(place.table()["row"])
     assert "What do knowledge distillation (CMKD) and message passing (GMP) add" in out
 
     records = Records(place.out)
@@ -265,6 +266,10 @@ def listening(pid: int) -> set[str]:
         (["--spec", "table5"], "error: --spec: table5 is no file that can be read, nor one of "),
         (["--spec", "table4", "--add", "gmp"], "error: row baseline: it is asked for twice"),
         (["--drop", "gmp", "--drop", "gmp"], "error: row -gmp: it is asked for twice"),
+        (
+            ["--sweep", "adapt.steps=7"],
+            "error: row adapt.steps=7: its budget of adaptation is 448 pairs, and 5,120 pairs in full; --mixed puts",
+        ),
         (["--set", "adapt.stepz=3"], "error: adapt.stepz: there is no field 'stepz' here"),
         (
             ["--set", "distill.matching.delta=2"],

@@ -122,6 +122,7 @@ def test_config_as_yaml_can_be_given_back(tmp_path: Path, capsys: pytest.Capture
         (["train", "--source", "nowhere", "--target", "x"], "error: dataset 'nowhere': there is no folder"),
         (["evaluate", "no.pt"], "error: no.pt: there is no such checkpoint file"),
         (["report", "nowhere"], "error: nowhere/runs.parquet: cannot be read as run records"),
+        (["report"], "Error: Missing argument 'FOLDER...'."),
         (["fly"], "Error: No such command 'fly'."),
     ],
 )
@@ -152,6 +153,11 @@ def test_train_resume_report_and_evaluate_agree(
     (run,) = pd.read_parquet("out/runs.parquet").itertuples()
     assert (run.row, run.seed, run.status, run.queries, run.gallery) == ("full", 1, "done", 8, 4)
     assert 0 <= run.rank_1 <= run.rank_5 <= run.rank_10 <= 100
+    queries = pd.read_parquet("out/full/seed-1/queries.parquet")
+    assert (len(queries), 100 * (queries["rank"] == 1).mean()) == (8, pytest.approx(run.rank_1))
+    assert 100 * queries["ap"].mean() == pytest.approx(run.map, abs=1e-4)
+    assert queries["identity"].value_counts().max() == 4  # captions of a person
+    assert all(len(top) == 4 for top in queries["top"])
 
     assert status_of(cli, *train) == 2
     assert "add --resume" in capsys.readouterr().err

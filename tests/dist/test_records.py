@@ -12,7 +12,7 @@ import pytest
 
 from gckd.config import preset
 from gckd.dist.plan import Run, plan
-from gckd.dist.records import METRICS, Origin, Records, done_record, failed_record
+from gckd.dist.records import METRICS, Origin, Records, failed_record
 from gckd.dist.revision import git_revision
 from gckd.errors import InputError
 from tests.dist import fakes
@@ -27,7 +27,7 @@ REQUIRED = {"row", "seed", *METRICS, "config_digest", "edits", "git_revision", "
 def finish(records: Records, run: Run) -> None:
     run.folder.mkdir(parents=True, exist_ok=True)
     result = fakes.run(run.config, cache=run.folder, out=run.folder)
-    records.add(done_record(run, result, ORIGIN), result.curves)
+    records.finish(run, result, ORIGIN)
 
 
 @pytest.fixture
@@ -48,6 +48,19 @@ def test_every_required_column_is_there(runs: list[Run], tmp_path: Path) -> None
     curves = pd.read_parquet(tmp_path / "curves.parquet")
     assert list(curves.columns) == ["row", "seed", "stage", "step", "name", "value"]
     assert len(curves) == 3 * len(runs)
+
+
+def test_each_run_has_its_queries_beside_its_checkpoint(runs: list[Run], tmp_path: Path) -> None:
+    finish(Records(tmp_path), runs[2])
+    table = pq.read_table(tmp_path / "-gmp" / "seed-0" / "queries.parquet")
+    kinds = {"query": "int32", "identity": "int64", "rank": "int32", "ap": "float", "top": "list<element: int32>"}
+    assert {field.name: str(field.type) for field in table.schema} == kinds
+    rows = table.to_pylist()
+    assert [row["query"] for row in rows] == list(range(fakes.QUERIES))
+    assert rows[3] == {"query": 3, "identity": 1, "rank": 1, "ap": 1.0, "top": [0, 1, 2, 3, 4]}
+    assert rows[-1]["ap"] == 0.5
+    found = 100 * sum(row["rank"] == 1 for row in rows) / len(rows)
+    assert found == fakes.expected_rank_1(runs[2].config)
 
 
 def test_only_a_finished_run_of_the_same_config_counts(runs: list[Run], tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from gckd.report.caption import caption
 from gckd.report.summary import summarise
 from gckd.report.table import cells, comma_separated, header, latex, markdown, screen
 from tests.report.records import failed, record
+from tests.report.test_queries import made
 
 RUNS = [record("full", 0, 70), record("full", 1, 72), record("-gmp", 0, 69), record("-gmp", 1, 69.5), failed("-gmp", 2)]
 ROWS = summarise(RUNS)
@@ -50,6 +51,47 @@ def test_csv_has_plain_numbers() -> None:
     assert abs(float(without["full_minus_row_rank_1_half_width"]) - 9.5297) < 1e-3
     assert abs(float(without["p_rank_1"]) - (1 - 2 / math.pi * math.atan(1.75 / 0.75))) < 1e-6
     assert full["p_rank_1"] == ""
+    assert float(full["rank_1_std"]) == pytest.approx(2**0.5, rel=1e-5)
+    assert full["full_minus_row_rank_1_std"] == ""
+    assert float(without["full_minus_row_rank_1_std"]) == pytest.approx(1.5 / 2**0.5, rel=1e-5)
+    assert (full["rank_1_over_seeds_low"], full["rank_1_over_queries_high"]) == ("", "")  # two seeds, no queries
+    assert "block" not in full and "rank_5_over_queries_low" not in full
+
+
+def test_csv_has_both_ends_of_the_intervals() -> None:
+    runs = [record(row, s, v + s) for row, v in (("full", 70.0), ("-gmp", 68.0)) for s in range(3)]
+    rows = summarise(runs, {(row, s): made(s) for row in ("full", "-gmp") for s in range(3)})
+    full, without = csv.DictReader(io.StringIO(comma_separated(rows)))
+    assert [float(full[f"rank_1_over_seeds_{end}"]) for end in ("low", "high")] == [70.0, 72.0]
+    assert [float(without[f"full_minus_row_map_over_queries_{end}"]) for end in ("low", "high")] == [0.0, 0.0]
+    assert 0 < float(full["map_over_queries_low"]) < float(full["map_over_queries_high"]) < 100
+
+
+def test_a_row_of_failures_alone_is_in_every_form() -> None:
+    rows = summarise([*RUNS, failed("-cmkd", 0), failed("-cmkd", 1)])
+    shown = Console(width=200, record=True, file=io.StringIO())
+    shown.print(screen(rows))
+    for text in (shown.export_text(), markdown(rows, []), latex(rows, [])):
+        (line,) = (line for line in text.splitlines() if "-cmkd" in line)
+        assert "0 (2 of 2 failed)" in line
+    *_, line = csv.DictReader(io.StringIO(comma_separated(rows)))
+    assert (line["row"], line["runs"], line["failed"], line["rank_1"]) == ("-cmkd", "0", "2", "")
+
+
+def test_a_marked_row_bears_its_mark_in_every_form() -> None:
+    rows = [dataclasses.replace(row, marked=row.row != "full") for row in ROWS]
+    assert [line[0] for line in cells(rows)] == ["full", "-gmp †"]
+    assert r"-gmp $\dagger$ &" in latex(rows, [])
+    assert "textbf" not in latex(rows, [])  # it is not compared with the others
+    assert [line["marked"] for line in csv.DictReader(io.StringIO(comma_separated(rows)))] == ["0", "1"]
+
+
+def test_the_caption_says_which_rows_have_a_source_model_of_their_own() -> None:
+    edits = {"full": "{}", "-gmp": '{"graph.propagate": {"kind": "none"}}', "clip": '{"backbone": {"kind": "clip"}}'}
+    runs = [record(row, 0, 70, edits=text) for row, text in edits.items()]
+    text = " ".join(caption(runs, summarise(runs), preset("tiny")))
+    assert "pairs), but clip from one of its own." in text
+    assert "of its own" not in " ".join(caption(runs[:2], summarise(runs[:2]), preset("tiny")))
 
 
 def test_markdown_is_a_table_and_its_caption() -> None:
@@ -73,8 +115,11 @@ def test_latex_marks_the_best_and_the_second() -> None:
     rows = summarise([record("full", 0, 70), record("-gmp", 0, 72), record("-cmkd", 0, 60), failed("-mlm", 0)])
     body = latex(rows, []).partition(r"\midrule")[2].partition(r"\bottomrule")[0]
     full, gmp, cmkd, mlm = (line.split("&")[2].strip() for line in body.strip().splitlines())
-    assert (full, gmp) == (r"\underline{70.0 $\pm$ n/a}", r"\textbf{72.0 $\pm$ n/a}")
-    assert (cmkd, mlm) == (r"60.0 $\pm$ n/a", "")
+    assert (full, gmp) == (
+        r"\underline{70.0 {\scriptsize $\pm$ n/a}}",
+        r"\textbf{72.0 {\scriptsize $\pm$ n/a}}",
+    )
+    assert (cmkd, mlm) == (r"60.0 {\scriptsize $\pm$ n/a}", "")
     assert "textbf" not in latex(rows[:1], [])
 
 

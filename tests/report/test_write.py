@@ -54,7 +54,8 @@ def test_the_question_of_a_spec_begins_the_caption(tmp_path: Path) -> None:
     out = io.StringIO()
     write_report(tmp_path, Console(file=out, width=160))
     assert "Shapley" in out.getvalue()
-    table, caption, shares, _ = (tmp_path / "table.md").read_text().split("\n\n")
+    table, caption, _, over_seeds, shares, _ = (tmp_path / "table.md").read_text().split("\n\n")
+    assert over_seeds.startswith("Over seeds.")
     assert caption.startswith("Why?") and "Why?" not in table
     assert shares.splitlines()[-1].split("|")[1].strip() == "gmp"
 
@@ -97,6 +98,8 @@ def test_runs_of_other_code_or_data_are_refused_unless_asked_for(tmp_path: Path)
     difference = f"code: {'a' * 12} (full, -gmp); {'b' * 12}-dirty (-cmkd)"
     with pytest.raises(InputError) as refused:
         write_report(tmp_path, Console(file=io.StringIO()))
-    assert str(refused.value).startswith(f"{tmp_path}: its runs are not alike in {difference}: --mixed puts")
+    assert str(refused.value).startswith(f"{tmp_path}: the runs are not alike in {difference}: --mixed puts")
     write_report(tmp_path, Console(file=io.StringIO()), mixed=True)
-    assert f"NOT ALIKE in {difference}." in (tmp_path / "table.md").read_text()
+    text = (tmp_path / "table.md").read_text()
+    assert f"NOT ALIKE in {difference}." in text
+    assert "| -cmkd † " in text and "| -gmp " in text and "† marks a row" in text

@@ -14,7 +14,7 @@ from torchmetrics.retrieval import RetrievalHitRate, RetrievalMAP
 from gckd.config.train import Evaluate
 from gckd.data.records import EvaluationSet
 from gckd.model.albef import Encoded
-from gckd.train.evaluate import Retriever, retrieval_metrics
+from gckd.train.evaluate import SHOWN, Retriever, rank_gallery
 
 
 def problem(seed: int, queries: int = 40, images: int = 30, ids: int = 7) -> tuple[Tensor, Tensor, Tensor]:
@@ -40,7 +40,7 @@ def by_loops(scores: Tensor, asked: Tensor, gallery: Tensor) -> dict[str, float]
 
 def test_by_hand() -> None:
     """Query of identity 1, hits at ranks 2 and 4 of 4: AP = (1/2 + 2/4) / 2, INP = 2/4."""
-    found = retrieval_metrics(torch.tensor([[0.9, 0.8, 0.7, 0.6]]), torch.tensor([1]), torch.tensor([0, 1, 0, 1]))
+    found = rank_gallery(torch.tensor([[0.9, 0.8, 0.7, 0.6]]), torch.tensor([1]), torch.tensor([0, 1, 0, 1])).metrics()
     assert found == pytest.approx({"rank_1": 0, "rank_5": 100, "rank_10": 100, "map": 50, "minp": 50})
 
 
@@ -48,14 +48,28 @@ def test_by_hand() -> None:
 @pytest.mark.parametrize("block", [7, 512])
 def test_against_loops(seed: int, block: int) -> None:
     given = problem(seed)
-    assert retrieval_metrics(*given, block) == pytest.approx(by_loops(*given))
+    assert rank_gallery(*given, block).metrics() == pytest.approx(by_loops(*given))
+
+
+@pytest.mark.parametrize(("block", "images"), [(7, 30), (512, 3)])
+def test_each_query_against_loops(block: int, images: int) -> None:
+    scores, asked, gallery = problem(6, images=images, ids=3)
+    found = rank_gallery(scores, asked, gallery, block)
+    for i, row in enumerate(scores.tolist()):
+        best = sorted(range(images), key=lambda j: -row[j])
+        hits = [int(gallery[j]) == int(asked[i]) for j in best]
+        precisions = [sum(hits[: k + 1]) / (k + 1) for k in range(images) if hits[k]]
+        assert found.identity[i] == asked[i]
+        assert found.rank[i] == hits.index(True) + 1
+        assert float(found.ap[i]) == pytest.approx(sum(precisions) / len(precisions))
+        assert found.top[i].tolist() == best[:SHOWN]
 
 
 def test_against_torchmetrics() -> None:
     scores, asked, gallery = problem(5)
     hits = asked[:, None] == gallery[None, :]
     indexes = torch.arange(len(asked))[:, None].expand_as(scores)
-    found = retrieval_metrics(scores, asked, gallery)
+    found = rank_gallery(scores, asked, gallery).metrics()
     positive = scores - scores.min() + 1  # torchmetrics takes what scores 0 or less as not retrieved
     flat = positive.flatten(), hits.flatten(), indexes.flatten()
     assert found["map"] == pytest.approx(100 * float(RetrievalMAP()(*flat[:2], indexes=flat[2])), abs=1e-3)
@@ -67,19 +81,19 @@ def test_against_torchmetrics() -> None:
 def test_perfect_and_worst_order() -> None:
     gallery, asked = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1])
     perfect = (asked[:, None] == gallery[None, :]).float()
-    assert set(retrieval_metrics(perfect, asked, gallery).values()) == {100.0}
-    worst = retrieval_metrics(-perfect, asked, gallery)
+    assert set(rank_gallery(perfect, asked, gallery).metrics().values()) == {100.0}
+    worst = rank_gallery(-perfect, asked, gallery).metrics()
     assert (worst["rank_1"], worst["minp"]) == (0.0, 50.0)
 
 
 def test_ties_keep_the_order_of_the_gallery() -> None:
-    found = retrieval_metrics(torch.zeros(1, 4), torch.tensor([1]), torch.tensor([0, 1, 0, 1]))
+    found = rank_gallery(torch.zeros(1, 4), torch.tensor([1]), torch.tensor([0, 1, 0, 1])).metrics()
     assert found["map"] == pytest.approx(50.0)
 
 
 def test_a_query_without_a_relevant_image_is_refused() -> None:
     with pytest.raises(ValueError, match="no relevant image"):
-        retrieval_metrics(torch.zeros(1, 2), torch.tensor([5]), torch.tensor([0, 1]))
+        rank_gallery(torch.zeros(1, 2), torch.tensor([5]), torch.tensor([0, 1]))
 
 
 class TableModel(nn.Module):
@@ -170,11 +184,11 @@ def test_means_are_subtracted_before_ranking(scene: tuple[Any, EvaluationSet, Te
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_metrics_evaluate_and_put_the_mode_back(
+def test_a_ranking_evaluates_and_puts_the_mode_back(
     scene: tuple[Any, EvaluationSet, Tensor, Tensor], training: bool
 ) -> None:
     model, data, cosine, _ = scene
     model.train(training)
-    found = Retriever(model, Evaluate(batch=4, k_test=0), RAW).metrics(data)
+    found = Retriever(model, Evaluate(batch=4, k_test=0), RAW).ranking(data).metrics()
     assert model.training is training
     assert found == pytest.approx(by_loops(cosine, data.caption_identities, data.image_identities))

@@ -84,11 +84,11 @@ def test_other_test_items_change_nothing(propagated: Config, cache: Path, folder
 def test_a_checkpoint_is_ranked_as_its_run_and_either_way(propagated: Config, cache: Path, folder: Path) -> None:
     _, retriever = of_checkpoint(propagated, cache, folder / "checkpoint.pt")
     datasets = open_datasets(propagated, cache, lambda progress: None)
-    expected = retriever.metrics(datasets.labelled(datasets.target, "val", propagated.data))
+    expected = retriever.ranking(datasets.labelled(datasets.target, "val", propagated.data)).metrics()
     assert evaluate_checkpoint(propagated, folder / "checkpoint.pt", cache, "val").metrics == expected
     raw = apply(propagated, {"evaluate.propagate": False})
     plain = Retriever(retriever.model, raw.evaluate, retriever.means)
-    expected = plain.metrics(datasets.labelled(datasets.target, "val", raw.data))
+    expected = plain.ranking(datasets.labelled(datasets.target, "val", raw.data)).metrics()
     assert evaluate_checkpoint(raw, folder / "checkpoint.pt", cache, "val").metrics == expected
 
 

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from gckd.cli.guard import run_command
 from gckd.config import apply
-from gckd.report.write import read_config
+from gckd.report.read import read_config
 from tests.tune.place import EPOCHS, PATIENCE, Place, processes_of
 from tune.search import search
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gckd.config import PRESETS, Config, ConfigError, decode, encode, value_at
-from gckd.dist.output import differences
+from gckd.config.codec import differences
 from gckd.dist.trial import ORACLE
 from gckd.select import SCORES
 from tune.best import ranked, selector

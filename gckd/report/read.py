@@ -1,0 +1,42 @@
+"""The files of an output folder that a report is made from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+from gckd.config import Config, from_yaml
+from gckd.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def read_config(path: Path) -> Config:
+    """The config in a YAML or JSON file.
+
+    Raises:
+        InputError: the file is missing, or no config.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror if isinstance(error, OSError) else error})"
+        ) from error
+    config: Config = from_yaml(Config, text)
+    return config
+
+
+def read_parquet(path: Path) -> list[dict[str, Any]]:
+    """The rows of a record file.
+
+    Raises:
+        InputError: it is missing, or no such file.
+    """
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as run records ({str(error).splitlines()[0]})") from error
+    return rows
