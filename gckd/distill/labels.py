@@ -71,7 +71,7 @@ def projection(labels: Tensor, rank: int) -> Tensor:
     """
     common = F.normalize(labels.mean(0), dim=0)
     rest = labels - (labels @ common)[:, None] * common
-    directions = torch.linalg.svd(rest, full_matrices=False).Vh[:rank]
+    directions: Tensor = torch.linalg.svd(rest, full_matrices=False).Vh[:rank]
     return directions.T @ directions
 
 
