@@ -17,10 +17,22 @@ from gckd.graph.similarity import Side
 ITERATIONS = 20  # of conjugate gradients, as in ReCLIP
 
 
-class View(NamedTuple):
-    """A graph of the labels' bank and, behind it, the other bank: normalised weights W [n, n], sparse, symmetric."""
+class Affinity(NamedTuple):
+    """A sparse symmetric matrix W [n, n], row by row."""
 
-    weights: Tensor
+    columns: Tensor  # [E]
+    values: Tensor  # [E]
+    starts: Tensor  # [n], of each row in the other two
+
+    def times(self, x: Tensor) -> Tensor:
+        """W x, [n, B]."""
+        return F.embedding_bag(self.columns, x, self.starts, per_sample_weights=self.values, mode="sum")
+
+
+class View(NamedTuple):
+    """A graph of the labels' bank and, behind it, the other bank."""
+
+    weights: Affinity
     labels: int  # nodes that are labels
 
 
@@ -59,8 +71,10 @@ class LabelPropagation:
 
     def _labels(self, view: View, entries: Tensor) -> Tensor:
         """The label [B] of each of the other bank's entries [B]."""
-        seeds = F.one_hot(entries + view.labels, len(view.weights)).to(view.weights.dtype).T
-        return propagated(view.weights, seeds, self.config.alpha)[: view.labels].argmax(0)
+        weights, each = view.weights, torch.arange(len(entries), device=entries.device)
+        seeds = torch.zeros(len(weights.starts), len(entries), dtype=weights.values.dtype)
+        seeds[entries + view.labels, each] = 1
+        return propagated(weights, seeds, self.config.alpha)[: view.labels].argmax(0)
 
 
 def projection(labels: Tensor, rank: int) -> Tensor:
@@ -71,30 +85,30 @@ def projection(labels: Tensor, rank: int) -> Tensor:
     """
     common = F.normalize(labels.mean(0), dim=0)
     rest = labels - (labels @ common)[:, None] * common
-    directions = torch.linalg.svd(rest, full_matrices=False).Vh[:rank]
+    directions: Tensor = torch.linalg.svd(rest, full_matrices=False).Vh[:rank]
     return directions.T @ directions
 
 
-def affinity(nodes: Tensor, k: int) -> Tensor:
-    """D^-1/2 W D^-1/2 of unit vectors [n, d], sparse: W = (A + A^T) / 2, A = (1 + cosine) / 2 at a node's K nearest."""
-    count = len(nodes)
-    near = nearest(nodes, torch.arange(count, device=nodes.device), k)
-    takers = torch.arange(count, device=nodes.device).repeat_interleave(k)
-    edges, half = torch.stack((takers, near.index.flatten())), (1 + near.cosine.flatten()) / 4
-    degree = torch.zeros(count, dtype=nodes.dtype).index_add(0, edges.flatten(), half.repeat(2))
+def affinity(nodes: Tensor, k: int) -> Affinity:
+    """D^-1/2 W D^-1/2 of unit vectors [n, d]: W = (A + A^T) / 2, A = (1 + cosine) / 2 at a node's K nearest."""
+    every = torch.arange(len(nodes), device=nodes.device)
+    near = nearest(nodes, every, k)
+    edges, half = torch.stack((every.repeat_interleave(k), near.index.flatten())), (1 + near.cosine.flatten()) / 4
+    degree = torch.zeros(len(nodes), dtype=nodes.dtype).index_add(0, edges.flatten(), half.repeat(2))
     scale = degree.clamp(min=torch.finfo(nodes.dtype).tiny).rsqrt()
-    values = (half * scale[edges[0]] * scale[edges[1]]).repeat(2)
-    both = torch.cat((edges, edges.flip(0)), 1)
-    return torch.sparse_coo_tensor(both, values, (count, count), check_invariants=False).coalesce()
+    values = half * scale[edges[0]] * scale[edges[1]]
+    row, column = torch.cat((edges, edges.flip(0)), 1)
+    row, order = row.sort(stable=True)
+    return Affinity(column[order], values.repeat(2)[order], torch.searchsorted(row, every))
 
 
-def propagated(weights: Tensor, seeds: Tensor, alpha: float) -> Tensor:
+def propagated(weights: Affinity, seeds: Tensor, alpha: float) -> Tensor:
     """(I - alpha W)^-1 Y for Y [n, B], by conjugate gradients."""
     tiny = torch.finfo(seeds.dtype).tiny
     found, residual, direction = torch.zeros_like(seeds), seeds, seeds
     size = residual.square().sum(0)
     for _ in range(ITERATIONS):
-        image = direction - alpha * torch.sparse.mm(weights, direction)
+        image = direction - alpha * weights.times(direction)
         step = size / (direction * image).sum(0).clamp(min=tiny)
         found, residual = found + step * direction, residual - step * image
         before, size = size, residual.square().sum(0)
