@@ -89,3 +89,4 @@ class Evaluate:
     batch: int = knob(256, "examples per forward pass", ge=1, le=65_536)
     k_test: int = knob(0, "re-rank the top k_test by the matching head; 0 = off", unit="images", ge=0, le=100_000)
     below: str = knob("contrastive", "order below the re-ranked top", choices=("contrastive", "constant"))
+    audit: bool = knob(False, "curves that read the labels of the target's train split; for understanding only")

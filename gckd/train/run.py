@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from filelock import FileLock
@@ -17,6 +18,7 @@ from gckd.graph.spectrum import effective_rank
 from gckd.model.backbone import Backbone
 from gckd.place import Place
 from gckd.train.adaptation import Adaptation, begin
+from gckd.train.audit_curves import audit_monitor
 from gckd.train.banks import means_of, train_means, train_sample
 from gckd.train.data import Datasets, open_datasets
 from gckd.train.device import on_its_device
@@ -102,13 +104,16 @@ class _Monitor:
         self.adaptation, config, datasets = adaptation, adaptation.config, adaptation.datasets
         self.source_val = datasets.labelled(datasets.source, "val", config.data)
         self.target_val = datasets.labelled(datasets.target, "val", config.data)
+        self.audit: Callable[[], Values] = dict
+        if config.evaluate.audit:
+            self.audit = audit_monitor(datasets, adaptation.parts)
 
     def __call__(self, done: int) -> Values:
         parts, config = self.adaptation.parts, self.adaptation.config
         means = train_means(parts.student, parts.feed.source, config.centre)
         values = val_metrics("source_val", parts.student, means, config.evaluate, self.source_val)
         values |= self._on_target("", parts.student) | self._on_target("teacher_", parts.teacher.model())
-        return values | inspect(parts)
+        return values | inspect(parts) | self.audit()
 
     def before(self, cache: Path) -> Values:
         """What is known of the source model on the target; found once for all rows of a seed, others wait."""
