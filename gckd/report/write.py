@@ -17,6 +17,7 @@ from gckd.report.caption import caption
 from gckd.report.curves import draw_curves, ends_of_curves
 from gckd.report.mixed import mixtures
 from gckd.report.shapley import CAPTION, HEADER, contributions
+from gckd.report.signatures import audited, signatures
 from gckd.report.summary import RowSummary, summarise
 from gckd.report.table import comma_separated, latex, markdown, screen
 
@@ -54,14 +55,17 @@ def write_report(folder: Path, console: Console, *, mixed: bool = False) -> list
     rows = summarise(records)
     asked = json.loads((folder / _ASKED).read_text(encoding="utf-8")) if (folder / _ASKED).exists() else {}
     question = [asked["question"]] if asked.get("question") else []
+    curves = _parquet(folder / "curves.parquet")
     lines = question + caption(records, rows, config) + [f"NOT ALIKE in {line}." for line in differing]
+    warnings = signatures(curves)
+    lines += audited(curves) + warnings
     (folder / "table.md").write_text(markdown(rows, lines), encoding="utf-8")
     (folder / "table.csv").write_text(comma_separated(rows), encoding="utf-8")
     (folder / "table.tex").write_text(latex(rows, lines), encoding="utf-8")
-    draw_curves(_parquet(folder / "curves.parquet"), folder / "curves.png")
+    draw_curves(curves, folder / "curves.png")
     console.print(screen(rows))
     for line in lines:
-        console.print(line, style="dim", highlight=False, markup=False)
+        console.print(line, style="yellow" if line in warnings else "dim", highlight=False, markup=False)
     if asked.get("dropped"):
         _add_shares(contributions(records, asked["dropped"]), folder / "table.md", console)
     return rows
