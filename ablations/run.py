@@ -16,6 +16,7 @@ import click
 
 from ablations.catalog import ADDED, COMPONENTS
 from ablations.rows import Rows, add_rows, combinations, drop_rows, factorial_rows, joined, sweep_rows
+from ablations.snapshots import GRAPH_CHECK, keep_graphs
 from ablations.spec import SPECS, Spec, load_spec
 from gckd.cli.datasets import with_datasets
 from gckd.cli.guard import run_command
@@ -91,7 +92,8 @@ def table(
     folder = out or default_output(config, datasets)
     check_sizes({run.digest: run.config for run in plan(config, rows, seeds, folder)}.values(), datasets)
     with output_folder(folder, config, resume=resume) as folder:
-        keep_asked(folder, spec.question, combinations(every) if (every := factorial or spec.factorial) else {})
+        combined = factorial or spec.factorial
+        keep_asked(folder, spec.question, combinations(combined) if combined else {}, spec.checks)
         records = Records(folder)
         if not mixed:
             _check_code(records)
@@ -103,6 +105,8 @@ def table(
         except KeyboardInterrupt:
             click.echo(f"interrupted; the same command with --out {folder} --resume goes on", err=True)
             raise
+        if GRAPH_CHECK in spec.checks:
+            keep_graphs(plan(config, rows, seeds, folder), records)
         summaries = write_report(folder, wide_console(), mixed=mixed)
     click.echo(f"written to {folder}", err=True)
     return 1 if any(summary.failed for summary in summaries) else 0

@@ -15,6 +15,7 @@ from gckd.config import Config, ConfigError, apply
 from gckd.config.codec import load_yaml
 from gckd.config.configure import changes
 from gckd.errors import InputError
+from gckd.report.checks import CHECKS
 
 SPECS = Path(__file__).parent / "specs"
 _NAMES = {"type": "array", "items": {"type": "string"}, "minItems": 1}
@@ -30,7 +31,13 @@ _ROWS = {
 }
 _SCHEMA = {
     "type": "object",
-    "properties": {"question": {"type": "string"}, "seeds": {"type": "integer", "minimum": 1}, "set": _EDITS, **_ROWS},
+    "properties": {
+        "question": {"type": "string"},
+        "seeds": {"type": "integer", "minimum": 1},
+        "set": _EDITS,
+        "checks": {"type": "array", "items": {"enum": list(CHECKS)}},
+        **_ROWS,
+    },
     "additionalProperties": False,
     "anyOf": [{"required": [key]} for key in _ROWS],
 }
@@ -40,8 +47,8 @@ _SCHEMA = {
 class Spec:
     """The keys of the file; `drop`, `add`, `factorial` and `sweep` are as the options of their name.
 
-    set: edits of the full config. grid: path -> values, a row for each combination. rows: name -> edits of the full
-    config.
+    set: edits of the full config. grid: path -> values, a row for each combination that is no row yet. rows: name ->
+    edits of the full config. checks: of `gckd.report.checks`, whose figures the table ends in.
     """
 
     question: str = ""
@@ -53,6 +60,7 @@ class Spec:
     sweep: Mapping[str, list[Any]] = field(default_factory=dict)
     grid: Mapping[str, list[Any]] = field(default_factory=dict)
     rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    checks: tuple[str, ...] = ()
 
     def full(self, config: Config, given: Mapping[str, Any]) -> Config:
         """The full config of the spec, around the user's.
@@ -77,8 +85,11 @@ class Spec:
         parts = [add_rows(self.add, config), drop_rows(self.drop, config)]
         parts += [factorial_rows(self.factorial, config)] if self.factorial else []
         parts += [grid_rows({path: values}, config) for path, values in self.sweep.items()]
-        parts += [grid_rows(self.grid, config)] if self.grid else []
-        return joined(*parts, self._named(config))
+        swept = joined(*parts)
+        grid = grid_rows(self.grid, config) if self.grid else {}
+        # A combination with one value changed may be a row of a sweep already.
+        new = {name: edits for name, edits in grid.items() if edits not in swept.values()}
+        return joined(swept, new, self._named(config))
 
     def _named(self, config: Config) -> Rows:
         rows: Rows = {}

@@ -14,6 +14,7 @@ from tabulate import tabulate
 from gckd.config import Config, from_yaml
 from gckd.errors import InputError
 from gckd.report.caption import caption
+from gckd.report.checks import CHECKS, Results
 from gckd.report.curves import draw_curves, ends_of_curves
 from gckd.report.mixed import mixtures
 from gckd.report.shapley import CAPTION, HEADER, contributions
@@ -68,7 +69,18 @@ def write_report(folder: Path, console: Console, *, mixed: bool = False) -> list
         console.print(line, style="yellow" if line in warnings else "dim", highlight=False, markup=False)
     if asked.get("dropped"):
         _add_shares(contributions(records, asked["dropped"]), folder / "table.md", console)
+    _draw_checks(asked.get("checks", ()), Results(records, curves, config, folder), console)
     return rows
+
+
+def _draw_checks(names: Sequence[str], results: Results, console: Console) -> None:
+    """Writes the figures of the checks that were asked for, and prints what they say."""
+    for finding in (finding for name in names for finding in CHECKS[name](results)):
+        finding.write(results.folder)
+        label = " (uses target labels)" if finding.uses_target_labels else ""
+        console.print(f"figures/{finding.name}.png{label}", style="bold", highlight=False)
+        for sentence in finding.words:
+            console.print(sentence, highlight=False, markup=False)
 
 
 def _add_shares(lines: Sequence[Sequence[str]], file: Path, console: Console) -> None:
@@ -82,15 +94,16 @@ def _add_shares(lines: Sequence[Sequence[str]], file: Path, console: Console) ->
         stream.write(f"\n{tabulate(lines, HEADER, tablefmt='pipe', disable_numparse=True)}\n\n{CAPTION}\n")
 
 
-def keep_asked(folder: Path, question: str, dropped: Mapping[str, Sequence[str]]) -> None:
+def keep_asked(folder: Path, question: str, dropped: Mapping[str, Sequence[str]], checks: Sequence[str] = ()) -> None:
     """Notes in `folder` what its table answers, for the report.
 
     Args:
         question: its caption begins with it.
         dropped: row -> components it is without, where every combination is a row; their shares are reported.
+        checks: names in `gckd.report.checks.CHECKS`, whose figures belong to the report.
     """
-    if question or dropped:
-        asked = {"question": question, "dropped": dropped}
+    if question or dropped or checks:
+        asked = {"question": question, "dropped": dropped, "checks": list(checks)}
         (folder / _ASKED).write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
 
 
