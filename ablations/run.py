@@ -84,12 +84,20 @@ def table(
     wanted = rows(config)  # a misspelt name is refused before anything is drawn or read
     if not mixed:
         check_budgets(config, wanted)
-    dropped = combinations(every) if (every := factorial or spec.factorial) else {}
     cache = usable_folder(cache, "--cache")
     asked = Asked(
-        rows, seeds or spec.seeds or _SEEDS, spec.question, dropped, cache, resume, mixed, workers, threads,
-        entry or Entry(),
-    )  # fmt: skip
+        rows=rows,
+        seeds=seeds or spec.seeds or _SEEDS,
+        question=spec.question,
+        dropped=combinations(every) if (every := factorial or spec.factorial) else {},
+        checks=spec.checks,
+        cache=cache,
+        resume=resume,
+        mixed=mixed,
+        workers=workers,
+        threads=threads,
+        entry=entry or Entry(),
+    )
     several = blocks(spec, datasets, config, cache)
     if several.keys() != {ONE}:
         out = out or Path("runs") / f"{Path(spec_name or '').stem}-{digest(*several.values())[:8]}"

@@ -15,6 +15,7 @@ from gckd.config import Config, ConfigError, apply
 from gckd.config.codec import load_yaml
 from gckd.config.configure import changes
 from gckd.errors import InputError
+from gckd.report.checks import CHECKS
 
 SPECS = Path(__file__).parent / "specs"
 _NAMES = {"type": "array", "items": {"type": "string"}, "minItems": 1}
@@ -39,6 +40,7 @@ _SCHEMA = {
         "question": {"type": "string"},
         "seeds": {"type": "integer", "minimum": 1},
         "set": _EDITS,
+        "checks": {"type": "array", "items": {"enum": list(CHECKS)}},
         **_ROWS,
         **_BLOCKS,
     },
@@ -52,9 +54,10 @@ _SCHEMA = {
 class Spec:
     """The keys of the file; `drop`, `add`, `factorial` and `sweep` are as the options of their name.
 
-    set: edits of the full config. grid: path -> values, a row for each combination. rows: name -> edits of the full
-    config. At most one of the last three, each of which makes several tables: pairs: "all", one for each ordered pair
-    of datasets; shift: one for each street of such a gap; each: name -> edits of the full config.
+    set: edits of the full config. grid: path -> values, a row for each combination that is no row yet. rows: name ->
+    edits of the full config. checks: of `gckd.report.checks`, whose figures the table ends in. At most one of the last
+    three, each of which makes several tables: pairs: "all", one for each ordered pair of datasets; shift: one for each
+    street of such a gap; each: name -> edits of the full config.
     """
 
     question: str = ""
@@ -66,6 +69,7 @@ class Spec:
     sweep: Mapping[str, list[Any]] = field(default_factory=dict)
     grid: Mapping[str, list[Any]] = field(default_factory=dict)
     rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    checks: tuple[str, ...] = ()
     pairs: str = ""
     shift: tuple[float, ...] = ()
     each: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -93,8 +97,11 @@ class Spec:
         parts = [add_rows(self.add, config), drop_rows(self.drop, config)]
         parts += [factorial_rows(self.factorial, config)] if self.factorial else []
         parts += [grid_rows({path: values}, config) for path, values in self.sweep.items()]
-        parts += [grid_rows(self.grid, config)] if self.grid else []
-        return joined(*parts, self._named(config))
+        swept = joined(*parts)
+        grid = grid_rows(self.grid, config) if self.grid else {}
+        # A combination with one value changed may be a row of a sweep already.
+        new = {name: edits for name, edits in grid.items() if edits not in swept.values()}
+        return joined(swept, new, self._named(config))
 
     def _named(self, config: Config) -> Rows:
         rows: Rows = {}

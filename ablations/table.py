@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from ablations.rows import Rows
+from ablations.snapshots import GRAPH_CHECK, keep_graphs
 from gckd.config import Config, ConfigError, apply
 from gckd.dist.cluster import cores, default_concurrency
 from gckd.dist.display import display, store_progress
@@ -33,6 +34,7 @@ class Asked:
     seeds: int
     question: str
     dropped: dict[str, tuple[str, ...]]  # row -> components it is without, where every combination is a row
+    checks: tuple[str, ...]  # of `gckd.report.checks`
     cache: Path
     resume: bool
     mixed: bool
@@ -74,7 +76,7 @@ class Table:
         """
         asked = self.asked
         with output_folder(self.folder, self.config, resume=asked.resume) as folder:
-            keep_asked(folder, asked.question, asked.dropped)
+            keep_asked(folder, asked.question, asked.dropped, asked.checks)
             records = Records(folder)
             if not asked.mixed:
                 _check_code(records)
@@ -88,7 +90,10 @@ class Table:
                 asked.threads or auto_threads,
                 asked.entry,
             )
-            launch(plan(self.config, asked.rows(self.config), asked.seeds, folder), how)
+            runs = plan(self.config, asked.rows(self.config), asked.seeds, folder)
+            launch(runs, how)
+            if GRAPH_CHECK in asked.checks:
+                keep_graphs(runs, records)
             summaries = write_report(folder, wide_console(), mixed=asked.mixed)
         click.echo(f"written to {folder}", err=True)
         return summaries

@@ -105,3 +105,4 @@ class Evaluate:
     propagate: bool = knob(
         False, "at the end, rank by propagated embeddings: each test item joined by itself to the graph over the banks"
     )
+    audit: bool = knob(False, "curves that read the labels of the target's train split; for understanding only")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from gckd.report.signatures import reads_labels
 from gckd.report.statistics import estimate
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def draw_curves(points: Sequence[Point], path: Path) -> bool:
     figure, axes = pyplot.subplots(down, _ACROSS, figsize=size, squeeze=False, layout="constrained")
     for axis, (stage, name) in zip(axes.flat, panels, strict=False):
         _panel(axis, [p for p in points if (p["stage"], p["name"]) == (stage, name)], colours)
-        axis.set_title(f"{stage}: {name}", fontsize=9)
+        labels = "\n(uses target labels)" if reads_labels(name) else ""
+        axis.set_title(f"{stage}: {name}{labels}", fontsize=9)
         axis.set_xlabel("step", fontsize=8)
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)

@@ -13,10 +13,12 @@ from gckd.errors import InputError
 from gckd.report.aside import asides
 from gckd.report.block import ASKED_FILE, Block, join, read_block, unlike
 from gckd.report.caption import captions
+from gckd.report.checks import CHECKS, Results
 from gckd.report.curves import draw_curves, ends_of_curves
 from gckd.report.mixed import MIXED
 from gckd.report.read import read_parquet
 from gckd.report.shapley import contributions
+from gckd.report.signatures import audited, signatures
 from gckd.report.table import comma_separated, latex, markdown, screen
 
 if TYPE_CHECKING:
@@ -58,10 +60,11 @@ def report(folders: Sequence[Path], console: Console, *, out: Path | None, mixed
         where = ", ".join(map(str, folders))
         raise InputError(f"{where}: the runs are not alike in {'; in '.join(differing)}: {MIXED}")
     rows = [row for block in blocks for row in block.summaries()]
-    lines, below = captions(blocks, rows), list(_below(blocks, rows))
+    warnings = _warnings(blocks)
+    lines, below = [*captions(blocks, rows), *warnings], list(_below(blocks, rows))
     console.print(screen(rows))
     for line in lines:
-        console.print(line, style="dim", highlight=False, markup=False)
+        console.print(line, style="yellow" if line in warnings else "dim", highlight=False, markup=False)
     for aside in below:
         console.print(aside.screen())
     if out:
@@ -71,7 +74,29 @@ def report(folders: Sequence[Path], console: Console, *, out: Path | None, mixed
         (out / "table.tex").write_text(latex(rows, lines), encoding="utf-8")
         if len(blocks) == 1:
             draw_curves(blocks[0].curves, out / "curves.png")
+            _draw_checks(blocks[0], out, console)
     return rows
+
+
+def _warnings(blocks: Sequence[Block]) -> list[str]:
+    """What went wrong in a run and can be told from its curves; which curves needed labels."""
+    return [
+        f"{block.name}: {line}" if block.name else line
+        for block in blocks
+        for line in (*audited(block.curves), *signatures(block.curves))
+    ]
+
+
+def _draw_checks(block: Block, out: Path, console: Console) -> None:
+    """Writes the figures of the checks that were asked for, and prints what they say."""
+    names = dict.fromkeys(name for asked in block.asked for name in asked.get("checks", ()))
+    results = Results(block.records, block.curves, block.config, out)
+    for finding in (finding for name in names for finding in CHECKS[name](results)):
+        finding.write(out)
+        label = " (uses target labels)" if finding.uses_target_labels else ""
+        console.print(f"figures/{finding.name}.png{label}", style="bold", highlight=False)
+        for sentence in finding.words:
+            console.print(sentence, highlight=False, markup=False)
 
 
 def _below(blocks: Sequence[Block], rows: Sequence[RowSummary]) -> Iterator[Aside]:
@@ -83,15 +108,16 @@ def _below(blocks: Sequence[Block], rows: Sequence[RowSummary]) -> Iterator[Asid
                 yield dataclasses.replace(shares, caption=f"{block.name}: {shares.caption}") if block.name else shares
 
 
-def keep_asked(folder: Path, question: str, dropped: Mapping[str, Sequence[str]]) -> None:
+def keep_asked(folder: Path, question: str, dropped: Mapping[str, Sequence[str]], checks: Sequence[str] = ()) -> None:
     """Notes in `folder` what its table answers, for the report.
 
     Args:
         question: its caption begins with it.
         dropped: row -> components it is without, where every combination is a row; their shares are reported.
+        checks: names in `gckd.report.checks.CHECKS`, whose figures belong to the report.
     """
-    if question or dropped:
-        asked = {"question": question, "dropped": dropped}
+    if question or dropped or checks:
+        asked = {"question": question, "dropped": dropped, "checks": list(checks)}
         (folder / ASKED_FILE).write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
 
 

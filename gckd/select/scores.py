@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.errors import InputError
+from gckd.graph.spectrum import effective_rank, singular_values
 
 # Of the scores alone: with the temperature or the K of a trial, a score would follow what is tuned, not how good it is.
 TEMPERATURE = 0.05
@@ -82,7 +83,7 @@ def bnm(view: Unlabelled) -> float:
     rows, columns = predicted.shape
     each, more = divmod(rows, columns)
     bound = more * math.sqrt(each + 1) + (columns - more) * math.sqrt(each)
-    return float(_singular_values(predicted).sum()) / bound
+    return float(singular_values(predicted).sum()) / bound
 
 
 def information_maximisation(view: Unlabelled) -> float:
@@ -149,22 +150,14 @@ def snd(view: Unlabelled) -> float:
 
 
 def rank_me(view: Unlabelled) -> float:
-    """exp(entropy of the singular values over their sum), of images and of texts: the smaller; in [1, d].
+    """The effective rank of images and of texts, the smaller one (RankMe, Garrido et al., ICML 2023); in [1, d].
 
-    Garrido et al., "RankMe: assessing the downstream performance of pretrained self-supervised representations by
-    their rank", ICML 2023. Differs: no 1e-7 is added to the shares, as 0 log 0 = 0 here. It is a gate against
-    collapse (`gckd.select.choose.GATE`), not a score to select by.
+    It is a gate against collapse (`gckd.select.choose.GATE`), not a score to select by.
 
     Fails: noise has full rank. Centring magnifies what little is left of collapsed embeddings, so that a model whose
     embeddings differ by rounding errors passes; and a good model may need fewer directions than a bad one.
     """
-    return min(_effective_rank(view.images.double()), _effective_rank(view.texts.double()))
-
-
-def _effective_rank(embeddings: Tensor) -> float:
-    values = _singular_values(embeddings)
-    shares = values / values.sum().clamp_min(torch.finfo(values.dtype).tiny)  # embeddings of zero: rank 1, not NaN
-    return math.exp(float(torch.special.entr(shares).sum()))
+    return min(effective_rank(view.images), effective_rank(view.texts))
 
 
 def _predictions(texts: Tensor, images: Tensor) -> Tensor:
@@ -178,13 +171,3 @@ def _sample(texts: Tensor) -> Tensor:
         return texts
     order = torch.randperm(len(texts), generator=torch.Generator("cpu").manual_seed(0), device="cpu")
     return texts[order[:SAMPLE].to(texts.device)]
-
-
-def _singular_values(x: Tensor) -> Tensor:
-    """Those of float64 x [a, b], from its smaller Gram matrix: several times quicker than an SVD, and symmetric.
-
-    Squaring loses what is below 1e-8 of the largest.
-    """
-    gram = x @ x.T if len(x) <= x.shape[1] else x.T @ x
-    values: Tensor = torch.linalg.eigvalsh(gram)
-    return values.clamp_min(0).sqrt()

@@ -139,10 +139,10 @@ def _embedders(model: Backbone, loader: Source | TargetLoader) -> tuple[Embed, E
     )
 
 
-def train_means(model: Backbone, loader: Source | TargetLoader, centre: bool) -> tuple[Tensor, Tensor]:
-    """Mean image and text embedding [d] over (at most 1,024 of) a train split: what evaluation is centred by.
+def train_sample(model: Backbone, loader: Source | TargetLoader) -> tuple[Tensor, Tensor]:
+    """Unit embeddings of (at most 1,024) images and captions of a train split, always the same ones: [n, d], [m, d].
 
-    Unlabelled: of the target it reads images and captions alone. Zero without centring.
+    Unlabelled: of the target it reads images and captions alone.
     """
     images, texts = (
         torch.randperm(count, generator=generator(0, "train-means"))[:MEAN_SAMPLE]
@@ -150,7 +150,17 @@ def train_means(model: Backbone, loader: Source | TargetLoader, centre: bool) ->
     )
     image = torch.cat([embed_clean(model, images=loader.images_at(rows))[0] for rows in images.split(BATCH)])
     text = torch.cat([embed_clean(model, tokens=loader.tokens_at(rows))[1] for rows in texts.split(BATCH)])
-    return image.mean(0) * float(centre), text.mean(0) * float(centre)
+    return image, text
+
+
+def train_means(model: Backbone, loader: Source | TargetLoader, centre: bool) -> tuple[Tensor, Tensor]:
+    """Mean image and text embedding [d] of that sample: what evaluation is centred by. Zero without centring."""
+    return means_of(train_sample(model, loader), centre)
+
+
+def means_of(sample: tuple[Tensor, Tensor], centre: bool) -> tuple[Tensor, Tensor]:
+    """The same of a sample that is there already."""
+    return sample[0].mean(0) * float(centre), sample[1].mean(0) * float(centre)
 
 
 @torch.no_grad()

@@ -2,51 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.distill import CrossDomainMatching
-from gckd.config.graph import TARGET_IMAGE, Gnn, graphs
+from gckd.config.graph import Diffusion
 from gckd.distill.targets import entropies
-from gckd.graph.knn import nearest
-from gckd.graph.similarity import Side, TwoBanks
+from gckd.graph.shape import components, hubness
+from gckd.graph.similarity import Diffused, Direct
+from gckd.train.directions import Direction, KnnGraph, directions
 from gckd.train.parts import Parts
 
-SAMPLE = 256  # nodes looked at
+QUANTILES = (10, 50, 90)  # percent, of the confidence
 
 
 @torch.no_grad()
 def inspect(parts: Parts) -> dict[str, float]:
-    """Share of edges that cross domains; entropy of the targets; what delta accepts. Empty without target terms.
+    """Targets, confidence, what delta accepts, and of each modality's graph what it joins. Empty without target terms.
 
-    Of targets nothing is said where there are none. Entropies are in nats, over the bank of the other modality; the
-    student's own is at temperature tau.
+    Entropies, in nats, are of images over the bank of captions; the student's own is at temperature tau. Confidence is
+    the largest cosine of a target entry with the target bank of the other modality, over both directions. Of targets
+    nothing is said where there are none.
     """
-    config = parts.config
     if not parts.opens_target:
         return {}
-    views, tau = parts.banks.space(config.centre).views, float(parts.student.tau)
-    seen = {}
-    place = torch.arange(len(views.target_image))[-SAMPLE:]
-    queries = parts.propagate.of(views, TARGET_IMAGE, place)
-    similarity = queries @ views.target_text.T
-    wanted = parts.targets(Side(queries, place, TwoBanks(views.target_image, views.target_text)), tau)
-    taught = wanted.sum(1) > 0
-    if bool(taught.any()):
-        seen["target_entropy"] = float(entropies(F.normalize(wanted[taught], p=1, dim=1)).mean())
-    seen["bank_entropy"] = float(entropies(F.softmax(views.target_image[place] @ views.target_text.T / tau, 1)).mean())
-    if isinstance(config.distill.matching, CrossDomainMatching):
-        seen["accepted_share"] = float((similarity.max(1).values > config.distill.matching.delta).float().mean())
-    if isinstance(config.graph.propagate, Gnn) and config.graph.propagate.cross_edges:
-        for graph in graphs(config.graph.propagate):
-            source, target = (torch.cat([views[b] for b in graph.banks if b // 2 == domain]) for domain in (0, 1))
-            seen[f"cross_edges_{graph.name}"] = cross_edges(source, target, config.graph.propagate.k)
+    both = directions(parts)
+    seen = _entropies(parts, both[0]) | _confidence(parts, both)
+    for direction in both:
+        if direction.graph is not None:
+            found = {"propagation_change": _change(parts, direction), **dict(_shape(direction.graph))}
+            seen |= {f"{name}_{direction.modality}": value for name, value in found.items()}
     return seen
 
 
-def cross_edges(source: Tensor, target: Tensor, k: int) -> float:
-    """Share of the K edges of (the newest) target nodes that come from the source; both banks unit vectors [N, d]."""
-    nodes = torch.cat((source, target))
-    queries = torch.arange(len(source), len(nodes))[-SAMPLE:]
-    return float((nearest(nodes, queries, k).index < len(source)).float().mean())
+def _entropies(parts: Parts, direction: Direction) -> dict[str, float]:
+    tau, keys = float(parts.student.tau), direction.side.banks.keys.embeddings
+    wanted = parts.targets(direction.side, tau)
+    taught = F.normalize(wanted[wanted.sum(1) > 0], p=1, dim=1)
+    own = F.softmax(direction.raw @ keys.T / tau, 1)
+    seen = {"target_entropy": float(entropies(taught).mean())} if len(taught) else {}
+    return seen | {"bank_entropy": float(entropies(own).mean())}
+
+
+def _confidence(parts: Parts, both: tuple[Direction, Direction]) -> dict[str, float]:
+    largest = torch.cat([confidence(direction)[0] for direction in both])
+    steps = torch.tensor([percent / 100 for percent in QUANTILES])
+    values = largest.float().quantile(steps).tolist()
+    seen = {f"confidence_{percent}": value for percent, value in zip(QUANTILES, values, strict=True)}
+    matching = parts.config.distill.matching
+    if isinstance(matching, CrossDomainMatching):
+        seen["accepted_share"] = float((largest > matching.delta).float().mean())
+    return seen
+
+
+def confidence(direction: Direction) -> tuple[Tensor, Tensor]:
+    """Cosine and place [n] of each query's most similar key: the pair that eq. 9 accepts or not."""
+    cosine, best = (direction.side.queries @ direction.side.banks.keys.embeddings.T).max(1)
+    return cosine, best
+
+
+def _change(parts: Parts, direction: Direction) -> float:
+    """What message passing does: mean 1 - cosine of embeddings before and after it; or, where it is on similarities,
+    mean total variation of p(key | query) before and after; in [0, 1] then. 0: nothing.
+    """
+    config = parts.config
+    if isinstance(config.graph.propagate, Diffusion):
+        t = float(parts.student.tau) * getattr(config.distill.targets, "sharpen", 1.0)
+        plain = Direct()(direction.side, t, agree=False)
+        votes = Diffused(config.graph.propagate)(direction.side, t, agree=False)
+        return float((F.normalize(votes, p=1, dim=1) - plain).abs().sum(1).mean()) / 2
+    return float(1 - (direction.side.queries * direction.raw).sum(1).mean())
+
+
+def _shape(graph: KnnGraph) -> Iterator[tuple[str, float]]:
+    """Share of the K edges of target nodes that come from the source; hubs and parts where every edge is known."""
+    if graph.source:
+        _, edges = graph.of_target()
+        yield "cross_edges", float((edges < graph.source).float().mean())
+    if graph.whole:
+        yield "hubness", hubness(graph.index)
+        yield "components", float(components(graph.index))

@@ -142,9 +142,12 @@ class Stage:
         done, count, steps = step + 1, self.schedule.evaluations, self.schedule.steps
         return done * count // steps > step * count // steps
 
-    def _evaluate(self, done: int, sums: _Means) -> None:
-        values = sums.values() | self.monitor(done)
+    def note(self, done: int, values: Values) -> None:
+        """Adds what is known at a step to the curves."""
         self.curve += [{"stage": self.name, "step": done, "name": k, "value": v} for k, v in values.items()]
+
+    def _evaluate(self, done: int, sums: _Means) -> None:
+        self.note(done, sums.values() | self.monitor(done))
 
     def _latest(self, name: str) -> float | None:
         found = [float(p["value"]) for p in self.curve if p["name"] == name]

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from gckd.config import check, digest
 from gckd.config.schema import Config
 from gckd.errors import InputError
+from gckd.graph.spectrum import effective_rank
 from gckd.model.backbone import Backbone
 from gckd.place import Place
-from gckd.train.adaptation import begin
-from gckd.train.banks import train_means
+from gckd.train.adaptation import Adaptation, begin
+from gckd.train.audit_curves import audit_monitor
+from gckd.train.banks import means_of, train_means, train_sample
 from gckd.train.data import Datasets, open_datasets
 from gckd.train.device import on_its_device
 from gckd.train.evaluate import Join, Retriever, as_they_are, val_metrics
 from gckd.train.feed import Feed
 from gckd.train.inductive import joined
 from gckd.train.inspect import inspect
-from gckd.train.loop import load_checkpoint
+from gckd.train.loop import Values, load_checkpoint
 from gckd.train.parts import Parts, build_model, build_parts
 from gckd.train.pretrain import flatness, pretrained
 from gckd.train.progress import Progress, Report, RunResult
+from gckd.train.workers import agreed, rank, wait_for_all
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -54,7 +61,10 @@ def run(config: Config, *, cache: Path, out: Path, report: Report = lambda progr
     """
     adaptation = begin(config, cache, report)
     datasets, parts, start = adaptation.datasets, adaptation.parts, adaptation.source
-    stage = adaptation.stage(_labelled_monitor(config, datasets, parts))
+    monitor = _Monitor(adaptation)
+    stage = adaptation.stage(monitor)
+    if not (out / CHECKPOINT).exists():
+        stage.note(0, monitor.before(cache))
     for _ in adaptation.epochs(stage, out / CHECKPOINT):
         pass
     report(Progress("evaluate", 0, 1, {}, None))
@@ -94,23 +104,55 @@ def _restored(parts: Parts, modules: Mapping[str, Any]) -> Join:
     return joined(parts)
 
 
-def _labelled_monitor(config: Config, datasets: Datasets, parts: Parts) -> Callable[[int], dict[str, float]]:
-    there = config.adapt.source == "samples"  # source-free, its val split is not opened either
-    source_val = datasets.labelled(datasets.source, "val", config.data) if there else None
-    # Read for the curves alone: nothing that trains or selects sees what the monitor returns.
-    target_val = datasets.labelled(datasets.target, "val", config.data)
+class _Monitor:
+    """What the curves show. It reads the labels of both val splits: nothing that trains or selects sees what it finds.
 
-    def monitor(done: int) -> dict[str, float]:
-        values: dict[str, float] = {}
-        if source_val is not None:
-            source_means = train_means(parts.student, parts.feed.source, config.centre)
-            values |= val_metrics("source_val", parts.student, source_means, config.evaluate, source_val)
-        for name, model in (("target_val", parts.student), ("teacher_target_val", parts.teacher.model())):
-            means = train_means(model, parts.feed.target, config.centre)
-            values |= val_metrics(name, model, means, config.evaluate, target_val)
-        return values | inspect(parts)
+    `target_rank_me`: effective rank of the student's embeddings of the target, not centred, which would enlarge what a
+    collapse leaves; the smaller of both modalities.
+    """
 
-    return monitor
+    def __init__(self, adaptation: Adaptation) -> None:
+        self.adaptation, config, datasets = adaptation, adaptation.config, adaptation.datasets
+        there = config.adapt.source == "samples"  # source-free, its val split is not opened either
+        self.source_val = datasets.labelled(datasets.source, "val", config.data) if there else None
+        self.target_val = datasets.labelled(datasets.target, "val", config.data)
+        self.audit: Callable[[], Values] = dict
+        if config.evaluate.audit:
+            self.audit = audit_monitor(datasets, adaptation.parts)
+
+    def __call__(self, done: int) -> Values:
+        parts, config = self.adaptation.parts, self.adaptation.config
+        values: Values = {}
+        if self.source_val is not None:
+            means = train_means(parts.student, parts.feed.source, config.centre)
+            values |= val_metrics("source_val", parts.student, means, config.evaluate, self.source_val)
+        values |= self._on_target("", parts.student) | self._on_target("teacher_", parts.teacher.model())
+        return values | inspect(parts) | self.audit()
+
+    def before(self, cache: Path) -> Values:
+        """What is known of the source model on the target; found once for all rows of a seed, others wait."""
+        adaptation, config = self.adaptation, self.adaptation.config
+        depends = (config.tokenizer, config.centre, config.device, config.evaluate, adaptation.datasets.target.digest)
+        file = cache / "source-model" / f"{digest(str(adaptation.source['digest']), *depends)}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Workers of one run look together: the first of them holds the lock for all.
+        with contextlib.nullcontext() if rank() else FileLock(f"{file}.lock"):
+            if not agreed(file.exists()):
+                values = self._on_target("", adaptation.parts.student)
+                if not rank():
+                    with Place.at(file).writing() as there:
+                        there.write_text(json.dumps(values), encoding="utf-8")
+            wait_for_all()
+            known: Values = json.loads(file.read_text(encoding="utf-8"))
+        return known
+
+    def _on_target(self, whose: str, model: Backbone) -> Values:
+        config = self.adaptation.config
+        sample = train_sample(model, self.adaptation.parts.feed.target)
+        means = means_of(sample, config.centre)
+        found = val_metrics(f"{whose}target_val", model, means, config.evaluate, self.target_val)
+        rank_me = min(effective_rank(embeddings) for embeddings in sample)
+        return found if whose else found | {"target_rank_me": rank_me}
 
 
 def _evaluate(config: Config, datasets: Datasets, student: Backbone, feed: Feed, split: str, join: Join) -> RunResult:

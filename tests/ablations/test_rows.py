@@ -14,6 +14,7 @@ from ablations.spec import SPECS, load_spec
 from gckd.config import apply, digest, preset
 from gckd.config.graph import Gnn, NoPropagation
 from gckd.errors import InputError
+from gckd.report.checks import CHECKS
 
 FULL = preset("tiny")
 
@@ -116,7 +117,26 @@ rows: {wide bank: {graph.memory.capacity: 512, graph.propagate: none}}
     assert rows["wide_bank"] == {"graph.memory.capacity": 512, "graph.propagate": "none"}
 
 
+def test_a_grid_leaves_out_the_rows_of_a_sweep(tmp_path: Path) -> None:
+    """delta = 0.8 is the full config's: K = 2 beside it is the sweep's row, K = 3 beside it is nobody's yet."""
+    text = "sweep: {graph.propagate.k: [2]}\ngrid: {graph.propagate.k: [2, 3], distill.matching.delta: [0.1, 0.8]}"
+    assert list(load_spec(str(spec_of(tmp_path, text))).all_rows(FULL)) == [
+        "graph.propagate.k=2",
+        "graph.propagate.k=2,distill.matching.delta=0.1",
+        "graph.propagate.k=3,distill.matching.delta=0.1",
+        "graph.propagate.k=3,distill.matching.delta=0.8",
+    ]
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_every_check_has_a_spec_that_ends_in_it(name: str) -> None:
+    assert load_spec(name).checks == (name,)
+
+
 REFUSED = {
+    "drop: [gmp]\nchecks: [graph]": [
+        "checks.0: 'graph' is not one of ['graph_connectivity', 'teacher_transfer', 'sensitivity']"
+    ],
     "question: Why?": ["it: {'question': 'Why?'} is not valid under any of the given schemas"],
     "drop: gmp": ["drop: 'gmp' is not of type 'array'"],
     "drop: [gmp]\nseeds: 0\nrow: {}": [

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 TINY = preset("tiny")
-GNN_FIELDS = "the fields are k, layers, conv, residual, temperature"
+GNN_FIELDS = "the fields are k, layers, conv, residual, temperature, cross_edges, images, texts, joint"
 PLENTY = 2**20  # entries: caps nothing
 CONDITIONAL = """
 graph.propagate.k: {int: [2, 50], log: true, when: {graph.propagate: [diffusion, gnn]}}

@@ -1,0 +1,35 @@
+"""Parts of the graphs of finished runs, kept beside their checkpoints, for the picture of a check."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from gckd.config.distill import NoTargets
+from gckd.config.graph import NoPropagation
+from gckd.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gckd.dist.plan import Run
+    from gckd.dist.records import Records
+
+GRAPH_CHECK = "graph_connectivity"
+
+
+def keep_graphs(runs: Sequence[Run], records: Records) -> None:
+    """Saves a part of the graph of each row's first finished run, if it has one. What cannot be read is only said."""
+    from gckd.train.snapshot import save_snapshot
+
+    first: dict[str, Run] = {}
+    for run in runs:
+        parts = run.config.graph.propagate, run.config.distill.targets
+        if records.finished(run) and not isinstance(parts[0], NoPropagation) and not isinstance(parts[1], NoTargets):
+            first.setdefault(run.row, run)
+    for run in first.values():
+        try:
+            save_snapshot(run.config, run.folder / "checkpoint.pt")
+        except InputError as error:
+            click.echo(f"no picture of the graph of {run.name}: {error}", err=True)
