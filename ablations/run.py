@@ -23,7 +23,9 @@ from gckd.cli.options import cache_option, config_options
 from gckd.config import Config, ConfigError, apply, parse_edits
 from gckd.dist.cluster import cores, default_concurrency
 from gckd.dist.display import display, store_progress
+from gckd.dist.examples import write_examples
 from gckd.dist.launch import Launch, launch
+from gckd.dist.launches import noted
 from gckd.dist.output import default_output, output_folder
 from gckd.dist.plan import plan
 from gckd.dist.preflight import Datasets, check_sizes, prepare_datasets, usable_folder
@@ -101,11 +103,14 @@ def table(
         auto_workers, auto_threads = default_concurrency(cores())
         how = Launch(records, origin(datasets), cache, display(), workers or auto_workers, threads or auto_threads)
         how.entry = entry or Entry()
+        runs = plan(config, rows, seeds, folder)
         try:
-            launch(plan(config, rows, seeds, folder), how)
+            with noted(how):
+                launch(runs, how)
         except KeyboardInterrupt:
             click.echo(f"interrupted; the same command with --out {folder} --resume goes on", err=True)
             raise
+        write_examples(runs, records, datasets.target)
         summaries = write_report(folder, wide_console(), mixed=mixed)
     click.echo(f"written to {folder}", err=True)
     return 1 if any(summary.failed for summary in summaries) else 0
