@@ -13,7 +13,9 @@ from ablations.snapshots import GRAPH_CHECK, keep_graphs
 from gckd.config import Config, ConfigError, apply
 from gckd.dist.cluster import cores, default_concurrency
 from gckd.dist.display import display, store_progress
+from gckd.dist.examples import write_examples
 from gckd.dist.launch import Launch, launch
+from gckd.dist.launches import noted
 from gckd.dist.output import default_output, output_folder
 from gckd.dist.plan import plan
 from gckd.dist.preflight import Datasets, check_sizes, prepare_datasets
@@ -91,7 +93,9 @@ class Table:
                 asked.entry,
             )
             runs = plan(self.config, asked.rows(self.config), asked.seeds, folder)
-            launch(runs, how)
+            with noted(how):
+                launch(runs, how)
+            write_examples(runs, records, self.datasets.target)
             if GRAPH_CHECK in asked.checks:
                 keep_graphs(runs, records)
             summaries = write_report(folder, wide_console(), mixed=asked.mixed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import subprocess
 import sys
@@ -72,6 +73,14 @@ def test_what_gckd_imports_is_a_dependency_and_nothing_else_is() -> None:
     known = packages_distributions()
     wanted = names([known[module][0] for module in modules - {"gckd", *CLUSTER}])
     assert wanted == names(PROJECT["dependencies"])
+
+
+def test_the_wheel_has_every_file_that_is_no_code() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    found = [(ROOT / name.replace(".", "/")).glob(glob) for name, globs in declared.items() for glob in globs]
+    shipped = set(itertools.chain.from_iterable(found))
+    files = {file for file in (ROOT / "gckd").rglob("*") if file.is_file() and "__pycache__" not in file.parts}
+    assert shipped == {file for file in files if file.suffix != ".py"}
 
 
 def test_what_the_applications_import_comes_with_the_cluster_extra() -> None:

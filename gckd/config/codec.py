@@ -111,10 +111,15 @@ def digest(*values: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def differences(old: Any, new: Any, path: str = "") -> list[str]:
+def differences(old: Any, new: Any) -> list[str]:
     """`path: old -> new` for each leaf in which two encoded configs differ."""
+    return [f"{path}: {before!r} -> {after!r}" for path, before, after in differing(old, new)]
+
+
+def differing(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
+    """Path, old and new value of each leaf in which two encoded nodes differ; None where one has no such leaf."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         keys = dict.fromkeys([*old, *new])
-        inner = (differences(old.get(k), new.get(k), f"{path}.{k}" if path else k) for k in keys)
-        return [line for lines in inner for line in lines]
-    return [] if old == new else [f"{path}: {old!r} -> {new!r}"]
+        inner = (differing(old.get(k), new.get(k), f"{path}.{k}" if path else k) for k in keys)
+        return [leaf for leaves in inner for leaf in leaves]
+    return [] if old == new else [(path, old, new)]

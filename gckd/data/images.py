@@ -24,6 +24,7 @@ Result = TypeVar("Result")
 
 # Only these decoders run: others (EPS among them) start external programs.
 DECODERS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF")
+_JPEG_QUALITY = 80
 
 
 class Inspected(NamedTuple):
@@ -87,6 +88,15 @@ def decode(encoded: bytes, height: int, width: int) -> NDArray[np.uint8]:
     """Encoded image -> RGB pixels `[3, height, width]`, resized by antialiased bicubic interpolation."""
     picture = _rgb(encoded).resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(picture, dtype=np.uint8).transpose(2, 0, 1)
+
+
+def thumbnail(encoded: bytes, width: int, height: int) -> bytes:
+    """Encoded image -> a JPEG that is no larger than this and keeps its shape."""
+    picture = _rgb(encoded)
+    picture.thumbnail((width, height))
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=_JPEG_QUALITY)
+    return file.getvalue()
 
 
 def _rgb(encoded: bytes) -> Image.Image:

@@ -34,6 +34,7 @@ _OVER_QUERIES = (
 class Aside:
     """A small table: its text as it is printed and written."""
 
+    title: str
     header: Sequence[str]
     lines: Sequence[Sequence[str]]
     caption: str
@@ -52,15 +53,15 @@ def asides(rows: Sequence[RowSummary]) -> Iterator[Aside]:
     """Those that the rows have numbers for."""
     own = [head for name in _BOTH for head in (f"{name} SD", name)]
     queries = [[written(e.over_queries) if e else "" for e in _found(row)] for row in rows]
-    for lines, head, caption in (
-        ([_seeds(row) for row in rows], [*own, *_GAINS], _OVER_SEEDS),
-        (queries, [*_BOTH, *_GAINS], _OVER_QUERIES),
+    for title, lines, head, caption in (
+        ("Over seeds", [_seeds(row) for row in rows], [*own, *_GAINS], _OVER_SEEDS),
+        ("Over queries", queries, [*_BOTH, *_GAINS], _OVER_QUERIES),
     ):
         if any(map(any, lines)):
             blocks = ["block"] if any(row.block for row in rows) else []
             names = [[row.block, row.label] if blocks else [row.label] for row in rows]
             body = [[*name, *line] for name, line in zip(names, lines, strict=True)]
-            yield Aside([*blocks, "row", *head], body, caption)
+            yield Aside(title, [*blocks, "row", *head], body, caption)
 
 
 def written(interval: Interval | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Point = Mapping[str, Any]  # row, seed, stage, step, name, value
+Panel = tuple[str, str]  # stage, name
 _ACROSS = 3  # panels side by side
 _FEW = 12  # points that are marked one by one
 _PANEL_INCHES = (4.0, 2.8)
+_PANEL_PLACE = (0.13, 0.15, 0.84, 0.76)  # left, bottom, width, height; to measure them doubles the time
 
 
 def draw_curves(points: Sequence[Point], path: Path) -> bool:
@@ -31,21 +34,36 @@ def draw_curves(points: Sequence[Point], path: Path) -> bool:
     from matplotlib import pyplot
 
     colours = row_colours(points)
-    panels = list(dict.fromkeys((p["stage"], p["name"]) for p in points))
-    down = -(-len(panels) // _ACROSS)
+    every = panels(points)
+    down = -(-len(every) // _ACROSS)
     size = (_PANEL_INCHES[0] * _ACROSS, _PANEL_INCHES[1] * down)
     figure, axes = pyplot.subplots(down, _ACROSS, figsize=size, squeeze=False, layout="constrained")
-    for axis, (stage, name) in zip(axes.flat, panels, strict=False):
-        _panel(axis, [p for p in points if (p["stage"], p["name"]) == (stage, name)], colours)
-        labels = "\n(uses target labels)" if reads_labels(name) else ""
-        axis.set_title(f"{stage}: {name}{labels}", fontsize=9)
-        axis.set_xlabel("step", fontsize=8)
-    for axis in axes.flat[len(panels) :]:
+    for axis, panel in zip(axes.flat, every, strict=False):
+        _panel(axis, points, panel, colours)
+    for axis in axes.flat[len(every) :]:
         axis.set_visible(False)
     axes.flat[0].legend(fontsize=7)
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
     return True
+
+
+def panel_svg(points: Sequence[Point], panel: Panel, colours: Mapping[str, str]) -> bytes:
+    """One panel of `points` by itself, without a legend, as SVG whose texts are texts."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    file = io.BytesIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "gckd"}):
+        figure = Figure(figsize=_PANEL_INCHES)
+        _panel(figure.add_axes(_PANEL_PLACE), points, panel, colours)
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()
+
+
+def panels(points: Sequence[Point]) -> list[Panel]:
+    """What there are curves of."""
+    return list(dict.fromkeys((p["stage"], p["name"]) for p in points))
 
 
 def row_colours(points: Sequence[Point]) -> dict[str, str]:
@@ -54,22 +72,26 @@ def row_colours(points: Sequence[Point]) -> dict[str, str]:
     return {row: f"C{place}" for place, row in enumerate(rows)}
 
 
-def _panel(axis: Axes, points: Sequence[Point], colours: Mapping[str, str]) -> None:
-    present = {p["row"] for p in points}
+def _panel(axis: Axes, points: Sequence[Point], panel: Panel, colours: Mapping[str, str]) -> None:
+    own = [p for p in points if (p["stage"], p["name"]) == panel]
+    present = {p["row"] for p in own}
     for row in (row for row in colours if row in present):
-        steps, means, widths = mean_curve([p for p in points if p["row"] == row])
+        steps, means, widths = mean_curve([p for p in own if p["row"] == row])
         dots = "." if len(steps) <= _FEW else ""
         axis.plot(steps, means, label=row, color=colours[row], linewidth=1.2, marker=dots)
         low = [m - w for m, w in zip(means, widths, strict=True)]
         high = [m + w for m, w in zip(means, widths, strict=True)]
         axis.fill_between(steps, low, high, alpha=0.15, color=colours[row], linewidth=0)
+    labels = "\n(uses target labels)" if reads_labels(panel[1]) else ""
+    axis.set_title(f"{panel[0]}: {panel[1]}{labels}", fontsize=9)
+    axis.set_xlabel("step", fontsize=8)
     axis.tick_params(labelsize=7)
 
 
 def ends_of_curves(points: Sequence[Point]) -> Table:
     """First and last point of every curve, mean ± half width of the 95 % interval over seeds."""
     table = Table("stage", "curve", "row", "first step", "value", "last step", "value")
-    for stage, name in dict.fromkeys((p["stage"], p["name"]) for p in points):
+    for stage, name in panels(points):
         for row in row_colours(points):
             found = [p for p in points if (p["stage"], p["name"], p["row"]) == (stage, name, row)]
             if found:

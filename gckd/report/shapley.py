@@ -67,7 +67,7 @@ def contributions(records: Sequence[Mapping[str, Any]], dropped: Mapping[str, Se
     pairs = [[interactions(values) for values in games] for games in per_seed]
     ones = [[name, *(_written([seed[name] for seed in games]) for games in alone)] for name in alone[0][0]]
     twos = [[" x ".join(pair), *(_written([seed[pair] for seed in games]) for games in pairs)] for pair in pairs[0][0]]
-    return Aside(_HEADER, ones + twos, _CAPTION)
+    return Aside("Shapley values", _HEADER, ones + twos, _CAPTION)
 
 
 def _by_seed(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _FIRST_METRIC = 2  # column, behind row and runs
 _PLUS_MINUS, _SMALL = re.compile(r" \$\\pm\$ .*"), r" {\\scriptsize\g<0>}"
+_LATEX_MARKS = {"best": r"\textbf", "second": r"\underline"}
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -51,6 +52,22 @@ def cells(rows: Sequence[RowSummary]) -> list[list[str]]:
     return [_cells(row, _any_published(rows)) for row in rows]
 
 
+def heading_above(rows: Sequence[RowSummary], place: int) -> str:
+    """What to print above the row at `place`: the block that begins there; else nothing."""
+    block = rows[place].block
+    return block if place == 0 or rows[place - 1].block != block else ""
+
+
+def marks(rows: Sequence[RowSummary]) -> dict[tuple[int, int], str]:
+    """(row, column) of the cells whose mean is the `best` or the `second` of a metric in its block."""
+    return {
+        (place, column): mark
+        for block in dict.fromkeys(row.block for row in rows)
+        for column, name in enumerate(METRICS, _FIRST_METRIC)
+        for mark, place in zip(("best", "second"), _best(rows, block, name), strict=False)
+    }
+
+
 def screen(rows: Sequence[RowSummary]) -> Group:
     """A table for each block, under its name."""
     blocks = {row.block: Table(title=row.block or None, title_justify="left", title_style="bold") for row in rows}
@@ -65,7 +82,7 @@ def screen(rows: Sequence[RowSummary]) -> Group:
 def markdown(rows: Sequence[RowSummary], caption: Sequence[str]) -> str:
     body, names = [], header(rows)
     for place, line in enumerate(cells(rows)):
-        if heading := _heading(rows, place):
+        if heading := heading_above(rows, place):
             body.append([f"**{heading}**", *[""] * (len(names) - 1)])
         body.append(line)
     align = ["left", *["right"] * (len(names) - 1)]
@@ -78,10 +95,10 @@ def latex(rows: Sequence[RowSummary], caption: Sequence[str]) -> str:
     names = header(rows)
     lines: list[str] = []
     body = [[_PLUS_MINUS.sub(_SMALL, _latex(cell)) for cell in line] for line in cells(rows)]
-    for block in dict.fromkeys(row.block for row in rows):
-        _mark(body, rows, block)
+    for (place, column), mark in marks(rows).items():
+        body[place][column] = f"{_LATEX_MARKS[mark]}{{{body[place][column]}}}"
     for place, line in enumerate(body):
-        if heading := _heading(rows, place):
+        if heading := heading_above(rows, place):
             lines += [r"\midrule"] if lines else []
             lines.append(rf"\multicolumn{{{len(names)}}}{{l}}{{\emph{{{_latex(heading)}}}}} \\")
         lines.append(" & ".join(line) + r" \\")
@@ -127,18 +144,6 @@ def _spread(key: str, e: Estimate | None, *, with_queries: bool) -> dict[str, fl
         return dict.fromkeys(keys)
     intervals = [end for interval in (e.over_seeds, e.over_queries) for end in interval or (None, None)]
     return dict(zip(keys, [e.mean, e.half_width, e.deviation, *intervals], strict=False))
-
-
-def _heading(rows: Sequence[RowSummary], place: int) -> str:
-    """What to print above the row at `place`: the block that begins there; else nothing."""
-    block = rows[place].block
-    return block if place == 0 or rows[place - 1].block != block else ""
-
-
-def _mark(body: list[list[str]], rows: Sequence[RowSummary], block: str) -> None:
-    for column, name in enumerate(METRICS, _FIRST_METRIC):
-        for mark, place in zip((r"\textbf", r"\underline"), _best(rows, block, name), strict=False):
-            body[place][column] = f"{mark}{{{body[place][column]}}}"
 
 
 def _cells(row: RowSummary, with_published: bool) -> list[str]:

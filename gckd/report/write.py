@@ -15,6 +15,7 @@ from gckd.report.block import ASKED_FILE, Block, join, read_block, unlike
 from gckd.report.caption import captions
 from gckd.report.checks import CHECKS, Results
 from gckd.report.curves import draw_curves, ends_of_curves
+from gckd.report.html.write import write_html
 from gckd.report.mixed import MIXED
 from gckd.report.read import read_parquet
 from gckd.report.shapley import contributions
@@ -42,7 +43,7 @@ def write_report(folder: Path, console: Console, *, mixed: bool = False) -> list
 
 
 def report(folders: Sequence[Path], console: Console, *, out: Path | None, mixed: bool = False) -> list[RowSummary]:
-    """Prints one table of the runs of `folders`, and writes table.md, table.csv, table.tex and curves.png into `out`.
+    """Prints one table of the runs of `folders`, and writes table.md, .csv, .tex, report.html and curves.png to `out`.
 
     Folders of one full config and the same datasets are joined; those of other datasets are blocks of the table.
 
@@ -75,6 +76,7 @@ def report(folders: Sequence[Path], console: Console, *, out: Path | None, mixed
         if len(blocks) == 1:
             draw_curves(blocks[0].curves, out / "curves.png")
             _draw_checks(blocks[0], out, console)
+        write_html(out, blocks, rows, lines, below)
     return rows
 
 

@@ -149,7 +149,7 @@ def test_an_interrupted_table_leaves_no_process_and_goes_on_by_resume(place: Pla
     edits = {r.row: json.loads(r.edits) for r in table.itertuples()}
     assert (edits["full"], edits["-gmp"]) == ({}, {"graph.propagate": {"kind": "none"}})
     assert "+2.0 ± 0.0" in out
-    assert {"table.md", "table.csv", "table.tex", "curves.png", "config.yaml"} <= {
+    assert {"table.md", "table.csv", "table.tex", "curves.png", "config.yaml", "report.html", "launches.json"} <= {
         path.name for path in place.out.iterdir()
     }
     done = place.calls()[before:]

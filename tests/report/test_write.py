@@ -20,7 +20,7 @@ from tests.report.records import record
 if TYPE_CHECKING:
     from pathlib import Path
 
-FILES = {"table.md", "table.csv", "table.tex", "curves.png"}
+FILES = {"table.md", "table.csv", "table.tex", "curves.png", "report.html"}
 
 
 def fill(folder: Path) -> None:

@@ -16,8 +16,10 @@ from optuna import Study
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
+from playwright.sync_api import Browser
 from rich.console import Console
 
+from tests.browser import check_layout
 from tests.tune.studies import RANGES, add, scores, study
 from tune.report.write import write_search_report
 
@@ -112,6 +114,10 @@ def test_the_page_says_the_right_numbers(report: tuple[Cells, str, str]) -> None
     assert page.row("6")[1] == "refused and never run: C is too small"
     assert page.row("base")[1] == "preset tiny, except:" and ["", "adapt.steps: 80 -> 90"] in page.rows
     assert "Chosen: trial 1, epoch 1." in printed and "selected without target labels" in printed
+
+
+def test_it_fits_a_phone_a_desk_and_paper(chromium: Browser, report: tuple[Cells, str, str], folder: Path) -> None:
+    check_layout(chromium, folder / "report.html")
 
 
 def test_the_best_trials_stand_in_the_order_of_the_choice(report: tuple[Cells, str, str]) -> None:

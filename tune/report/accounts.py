@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import TrialState
 
+from gckd.report.html.page import NONE, Table, duration
 from gckd.select import SELECTORS, audit
 from tune.best import candidates
-from tune.report.tables import NONE, Table, number
+from tune.report.tables import number
 from tune.study import EDITS, MEMORY, REASON, REFUSED, SECONDS, TWIN
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from gckd.select import AuditRow
     from tune.best import Candidate
 
-_MINUTE, _HOUR = 60.0, 3600.0
 _STATES = {
     "COMPLETE": "finished",
     "PRUNED": "stopped early",
@@ -73,14 +73,6 @@ def resources(study: Study) -> Table:
         ["saved by sharing what trials have in common", NONE if saved is None else duration(saved)],
     ]
     return Table([], lines, left=2)
-
-
-def duration(seconds: float) -> str:
-    """In the unit that is easiest to read."""
-    for unit, size in (("h", _HOUR), ("min", _MINUTE)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.1f} s"
 
 
 def _fate(trial: FrozenTrial) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import shlex
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import sqlalchemy
 
 from gckd.dist.trial import ORACLE
+from gckd.report.html.page import Picture, Section, data_uri
 from tune.best import caption, selector
 from tune.report import accounts, figures, parameter_figures, tables
 from tune.report.importance import FEWEST, importance
@@ -18,14 +17,12 @@ from tune.storage import FILE
 from tune.trials import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from matplotlib.figure import Figure
     from optuna import Study
 
     from tune.best import Candidate
-    from tune.report.tables import Table
 
 _TOP = 10
 _DOTS_PER_INCH = 144
@@ -34,17 +31,6 @@ _SAMPLED = (
     "On the scale that was sampled, up to the worst value that can be read beside the others (far worse ones stand on "
     "the edge)."
 )
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page; `picture` is a PNG as data URI, `commands` are lines for a shell."""
-
-    title: str
-    lines: Sequence[str] = ()
-    table: Table | None = None
-    picture: str = ""
-    commands: Sequence[str] = ()
 
 
 def sections(study: Study, chosen: Candidate | None, folder: Path, storage: str | None) -> list[Section]:
@@ -61,7 +47,9 @@ def sections(study: Study, chosen: Candidate | None, folder: Path, storage: str 
         _importance(study, folder),
         _audit(study, folder),
         Section(
-            "Time and resources", (), accounts.resources(study), _png(figures.resources(study), folder, "resources")
+            "Time and resources",
+            table=accounts.resources(study),
+            pictures=_png(figures.resources(study), folder, "resources"),
         ),
         _failures(study),
         _going_on(study, chosen, folder, storage),
@@ -95,12 +83,12 @@ def _course(study: Study, chosen: Candidate | None, folder: Path) -> list[Sectio
     text = "A trial's value is that of its selected epoch; of one stopped early, the last it told."
     if selector(study) == "default":
         text += " default: the mean over three scores of log(score / that of the source model)."
-    found = [Section("History", [text] if history else [_NOTHING], picture=history)]
+    found = [Section("History", [text] if history else [_NOTHING], pictures=history)]
     if pareto:
-        found.append(Section("Objectives against each other", picture=pareto))
+        found.append(Section("Objectives against each other", pictures=pareto))
     if curves:
         found.append(
-            Section("Value by epoch", ["A line for each trial; far worse values are cut off."], picture=curves)
+            Section("Value by epoch", ["A line for each trial; far worse values are cut off."], pictures=curves)
         )
     return found
 
@@ -112,8 +100,8 @@ def _hyperparameters(study: Study, chosen: Candidate | None, folder: Path) -> li
         return [Section("Hyperparameters", ["None to draw: no trial has one and has told a value."])]
     thick = "A line for each trial, coloured by its value; dotted: stopped early; thick and orange: chosen."
     return [
-        Section("Each hyperparameter against the value", [_SAMPLED], picture=each),
-        Section("Hyperparameters in parallel", [thick], picture=parallel),
+        Section("Each hyperparameter against the value", [_SAMPLED], pictures=each),
+        Section("Hyperparameters in parallel", [thick], pictures=parallel),
     ]
 
 
@@ -129,7 +117,7 @@ def _importance(study: Study, folder: Path) -> Section:
         "variance, over hyperparameters that every trial has. PED-ANOVA: of what sets the best tenth apart. Hints, if "
         "trials are few."
     ]
-    return Section("Importance", lines, picture=picture)
+    return Section("Importance", lines, pictures=picture)
 
 
 def _audit(study: Study, folder: Path) -> Section:
@@ -149,7 +137,7 @@ def _audit(study: Study, folder: Path) -> Section:
     ]
     picked = {row.select: row.picked for row in rows if row.picked is not None}
     picture = _png(figures.audited(known, picked), folder, "audit")
-    return Section("Audit of the scores", lines, accounts.audited(known, rows), picture)
+    return Section("Audit of the scores", lines, accounts.audited(known, rows), pictures=picture)
 
 
 def _failures(study: Study) -> Section:
@@ -175,13 +163,13 @@ def _going_on(study: Study, chosen: Candidate | None, folder: Path, storage: str
     return Section("How to go on", [" ".join(lines)], commands=commands)
 
 
-def _png(figure: Figure | None, folder: Path, name: str) -> str:
-    """Writes the picture, and returns it as data URI; empty where there is none, and an older one is taken away."""
+def _png(figure: Figure | None, folder: Path, name: str) -> list[Picture]:
+    """Writes the picture and returns it; empty where there is none, and an older file is taken away."""
     path = folder / f"{name}.png"
     if figure is None:
         path.unlink(missing_ok=True)
-        return ""
+        return []
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH)
     write_whole(path, buffer.getvalue())
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return [Picture(data_uri(buffer.getvalue(), "png"))]

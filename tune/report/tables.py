@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gckd.config import PRESETS, Config, ConfigError, decode, encode, value_at
 from gckd.config.codec import differences
 from gckd.dist.trial import ORACLE
+from gckd.report.html.page import NONE, Table
 from gckd.select import SCORES
 from tune.best import ranked, selector
 from tune.report.points import objective_label
@@ -24,21 +24,10 @@ if TYPE_CHECKING:
 
     from tune.best import Candidate
 
-NONE = "-"
 _SELECTORS = {
     "default": "default: mean rank in source_val_map, bnm and cycle, where rank_me shows no collapse",
     ORACLE: "oracle: true Rank-1 on the target's val split",
 }
-
-
-@dataclass(frozen=True)
-class Table:
-    """Texts: a head, empty for a list of facts, and a body. The first `left` columns are texts, the others numbers."""
-
-    head: Sequence[str]
-    body: Sequence[Sequence[str]]
-    left: int = 1
-    marked: int | None = None  # the row of the chosen trial
 
 
 def number(value: Any, digits: int = 4) -> str:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jinja2
 import optuna
 from rich.table import Table
 
+from gckd.report.html.page import Page
 from tune.best import WITH_LABELS, best, caption, labels_used, write_best
-from tune.report.sections import Section, sections
+from tune.report.sections import sections
 from tune.report.tables import top
 from tune.trials import write_trials, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from optuna import Study
     from rich.console import Console
 
+    from gckd.report.html.page import Section
     from tune.best import Candidate
 
 _TOP = 5
@@ -61,15 +62,8 @@ def _snapshot(study: Study) -> Study:
 
 
 def _page(study: Study, parts: Sequence[Section]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-    )
     mark = WITH_LABELS if labels_used(study) == WITH_LABELS else ""
-    template = environment.get_template("report.html.j2")
-    return template.render(name=study.study_name, sections=parts, caption=caption(study), mark=mark)
+    return Page(f"Search {study.study_name}", caption(study), parts, alert=bool(mark), mark=mark).text()
 
 
 def _print(study: Study, chosen: Candidate | None, console: Console) -> None:
