@@ -28,6 +28,7 @@ _ROWS = {
     "sweep": _VALUES,
     "grid": _VALUES,
     "rows": {"type": "object", "additionalProperties": _EDITS, "minProperties": 1},
+    "rows_of": {"type": "string"},
 }
 _BLOCKS = {
     "pairs": {"const": "all"},
@@ -55,7 +56,7 @@ class Spec:
     """The keys of the file; `drop`, `add`, `factorial` and `sweep` are as the options of their name.
 
     set: edits of the full config. grid: path -> values, a row for each combination that is no row yet. rows: name ->
-    edits of the full config. checks: of `gckd.report.checks`, whose figures the table ends in. At most one of the last
+    edits of the full config. rows_of: another spec, whose rows are rows of this one too. checks: of `gckd.report.checks`, whose figures the table ends in. At most one of the last
     three, each of which makes several tables: pairs: "all", one for each ordered pair of datasets; shift: one for each
     street of such a gap; each: name -> edits of the full config.
     """
@@ -69,6 +70,7 @@ class Spec:
     sweep: Mapping[str, list[Any]] = field(default_factory=dict)
     grid: Mapping[str, list[Any]] = field(default_factory=dict)
     rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    rows_of: str = ""
     checks: tuple[str, ...] = ()
     pairs: str = ""
     shift: tuple[float, ...] = ()
@@ -101,7 +103,8 @@ class Spec:
         grid = grid_rows(self.grid, config) if self.grid else {}
         # A combination with one value changed may be a row of a sweep already.
         new = {name: edits for name, edits in grid.items() if edits not in swept.values()}
-        return joined(swept, new, self._named(config))
+        others = load_spec(self.rows_of).all_rows(config) if self.rows_of else {}
+        return joined(swept, new, others, self._named(config))
 
     def _named(self, config: Config) -> Rows:
         rows: Rows = {}

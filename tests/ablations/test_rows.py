@@ -167,3 +167,8 @@ def test_what_a_spec_says_of_the_config_is_checked(tmp_path: Path) -> None:
 def test_a_spec_that_is_not_there() -> None:
     with pytest.raises(InputError, match="--spec: table5 is no file that can be read, nor one of .*table4"):
         load_spec("table5")
+
+
+def test_the_rows_of_another_spec_are_rows_of_this_one() -> None:
+    own, others = load_spec("cross_dataset").all_rows(FULL), load_spec("baselines").all_rows(FULL)
+    assert own == {"-gmp": drop_edits(frozenset({"gmp"}), FULL), **others}
