@@ -25,6 +25,7 @@ ROWS = [(spec, name) for spec in SPECS for name in load_spec(spec).rows]
 TARGET = {"target_contrastive", "target_matching", "align"}
 TERMS: dict[str, set[str]] = {
     "baseline": set(),
+    "baseline-text-norms": set(),
     "mean-teacher": {"target_contrastive"},
     "transport": {"target_contrastive"},
     "labels": {"target_contrastive"},
