@@ -56,9 +56,10 @@ class Spec:
     """The keys of the file; `drop`, `add`, `factorial` and `sweep` are as the options of their name.
 
     set: edits of the full config. grid: path -> values, a row for each combination that is no row yet. rows: name ->
-    edits of the full config. rows_of: another spec, whose rows are rows of this one too. checks: of `gckd.report.checks`, whose figures the table ends in. At most one of the last
-    three, each of which makes several tables: pairs: "all", one for each ordered pair of datasets; shift: one for each
-    street of such a gap; each: name -> edits of the full config.
+    edits of the full config. rows_of: another spec, whose rows are rows of this one too. checks: of
+    `gckd.report.checks`, whose figures the table ends in. At most one of the last three, each of which makes several
+    tables: pairs: "all", one for each ordered pair of datasets; shift: one for each street of such a gap; each: name ->
+    edits of the full config.
     """
 
     question: str = ""

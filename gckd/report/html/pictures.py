@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gckd.report.curves import panel_svg, panels, row_colours
 from gckd.report.html.page import Picture, Section, data_uri
+from gckd.report.signatures import reads_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 WITH_LABELS = "Uses labels of the target: it is for understanding, and nothing was trained or chosen by it."
 _HEAVY = 600_000  # bytes; a drawing of many thousand shapes is smaller as a bitmap
 _CHIEF = ("rank_1", "map")
-_LABELLED = ("target_val", "audit_")  # in the name of a curve that needs labels of the target
 
 
 def figures(folder: Path) -> list[Section]:
@@ -51,7 +51,7 @@ def _curves(title: str, points: Sequence[Point], some: Sequence[Panel], folded: 
     from matplotlib.colors import to_hex
 
     colours = row_colours(points)
-    labelled = [name for _, name in some if any(word in name for word in _LABELLED)]
+    labelled = [name for _, name in some if reads_labels(name)]
     lines = ["A line is the mean over seeds, the band its 95 % interval."]
     lines += [f"With labels of the target, for this picture alone: {', '.join(labelled)}."] if labelled else []
     drawn = [
