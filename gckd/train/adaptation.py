@@ -66,13 +66,16 @@ class Adaptation:
         yield from stage.epochs(checkpoint)
 
 
-def begin(config: Config, cache: Path, report: Report) -> Adaptation:
+def begin(config: Config, cache: Path, report: Report, datasets: Datasets | None = None) -> Adaptation:
     """Datasets, source pre-training (or its cached result), and everything that the config names.
+
+    Args:
+        datasets: those of the config, if they are open already.
 
     Raises:
         InputError: the config or a dataset cannot be used.
     """
-    datasets = open_datasets(check(config), cache, report)
+    datasets = datasets or open_datasets(check(config), cache, report)
     check_split("adapt.batch", config.adapt.batch)
     source = pretrained(config, datasets, cache, report)
     student = build_model(config, datasets.tokenizer.vocabulary)

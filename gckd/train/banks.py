@@ -139,13 +139,13 @@ def _embedders(model: Backbone, loader: Source | TargetLoader) -> tuple[Embed, E
     )
 
 
-def train_sample(model: Backbone, loader: Source | TargetLoader) -> tuple[Tensor, Tensor]:
-    """Unit embeddings of (at most 1,024) images and captions of a train split, always the same ones: [n, d], [m, d].
+def train_sample(model: Backbone, loader: Source | TargetLoader, size: int = MEAN_SAMPLE) -> tuple[Tensor, Tensor]:
+    """Unit embeddings of (at most `size`) images and captions of a train split, always the same ones: [n, d], [m, d].
 
     Unlabelled: of the target it reads images and captions alone.
     """
     images, texts = (
-        torch.randperm(count, generator=generator(0, "train-means"))[:MEAN_SAMPLE]
+        torch.randperm(count, generator=generator(0, "train-means"))[:size]
         for count in (loader.image_count, loader.caption_count)
     )
     image = torch.cat([embed_clean(model, images=loader.images_at(rows))[0] for rows in images.split(BATCH)])
@@ -153,9 +153,11 @@ def train_sample(model: Backbone, loader: Source | TargetLoader) -> tuple[Tensor
     return image, text
 
 
-def train_means(model: Backbone, loader: Source | TargetLoader, centre: bool) -> tuple[Tensor, Tensor]:
+def train_means(
+    model: Backbone, loader: Source | TargetLoader, centre: bool, size: int = MEAN_SAMPLE
+) -> tuple[Tensor, Tensor]:
     """Mean image and text embedding [d] of that sample: what evaluation is centred by. Zero without centring."""
-    return means_of(train_sample(model, loader), centre)
+    return means_of(train_sample(model, loader, size), centre)
 
 
 def means_of(sample: tuple[Tensor, Tensor], centre: bool) -> tuple[Tensor, Tensor]:

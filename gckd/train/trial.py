@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -9,11 +10,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gckd.config.data import Augment, Data, FolderTokenizer, RandAugment, TrainedTokenizer
 from gckd.config.schema import Config
 from gckd.graph.memory import centred
 from gckd.place import Place
 from gckd.train.adaptation import Adaptation, begin
 from gckd.train.banks import train_means
+from gckd.train.data import Datasets, open_datasets
 from gckd.train.evaluate import Retriever, val_metrics
 from gckd.train.inspect import inspect
 from gckd.train.loop import Values
@@ -35,6 +38,8 @@ class Look(NamedTuple):
     centred_texts: Tensor
 
 
+# What a look is centred by, from so many train examples: all trials by the same, and a mean of them is near enough.
+MEANS = 256
 Score = Callable[[Look], dict[str, float]]
 
 
@@ -52,7 +57,7 @@ def source_model(config: Config, *, cache: Path, score: Score, report: Report) -
     Raises:
         InputError: see `run`.
     """
-    adaptation = begin(config, cache, report)
+    adaptation = _begin(config, cache, report)
     if config.graph.memory.warm_start:
         adaptation.step.warm_start(adaptation.warm)
     return SourceModel(_scorer(adaptation, score)(), float(adaptation.source["seconds"]), adaptation.warm.worth)
@@ -77,7 +82,7 @@ def epochs(config: Config, *, cache: Path, out: Place, score: Score, report: Rep
         InputError: see `run`.
         FloatingPointError: a loss became infinite or NaN.
     """
-    adaptation = begin(config, cache, report)
+    adaptation = _begin(config, cache, report)
     scores = _scorer(adaptation, score)
 
     def monitor(done: int) -> Values:
@@ -86,6 +91,18 @@ def epochs(config: Config, *, cache: Path, out: Place, score: Score, report: Rep
     stage = adaptation.stage(monitor)
     for step, values in adaptation.epochs(stage, out / CHECKPOINT):
         yield Epoch(values, current=step == stage.saved)
+
+
+def _begin(config: Config, cache: Path, report: Report) -> Adaptation:
+    return begin(config, cache, report, _datasets(config.data, config.tokenizer, config.augment, cache))
+
+
+@functools.lru_cache(maxsize=1)
+def _datasets(
+    data: Data, tokenizer: TrainedTokenizer | FolderTokenizer, augment: Augment | RandAugment, cache: Path
+) -> Datasets:
+    """What all trials of a process have in common; to open it costs as much as some steps."""
+    return open_datasets(Config(data=data, tokenizer=tokenizer, augment=augment), cache, lambda progress: None)
 
 
 def _scorer(adaptation: Adaptation, score: Score) -> Callable[[], dict[str, float]]:
@@ -97,7 +114,7 @@ def _scorer(adaptation: Adaptation, score: Score) -> Callable[[], dict[str, floa
     tokens = parts.feed.tokenizer.encode(split.captions[:SAMPLE]).to(torch.get_default_device())
 
     def scores() -> dict[str, float]:
-        means = train_means(parts.student, parts.feed.source, config.centre)
+        means = train_means(parts.student, parts.feed.source, config.centre, MEANS)
         found = val_metrics("source_val", parts.student, means, config.evaluate, labelled)
         return found | score(_look(adaptation, pixels, tokens))
 
@@ -112,5 +129,5 @@ def _look(adaptation: Adaptation, pixels: Tensor, tokens: Tensor) -> Look:
     retriever = Retriever(student.eval(), config.evaluate, (zero, zero))
     images, texts = retriever.images(pixels), retriever.captions(tokens)
     student.train(training)
-    means = train_means(student, parts.feed.target, config.centre)
+    means = train_means(student, parts.feed.target, config.centre, MEANS)
     return Look(images, texts, centred(images, means[0]), centred(texts, means[1]))
