@@ -103,13 +103,13 @@ class Table:
         return summaries
 
 
-def check_budgets(full: Config, rows: Rows) -> None:
-    """Refuses rows that train on more or fewer pairs than the full method."""
-    usual, problems = budget(full), []
+def check_budgets(config: Config, rows: Rows) -> None:
+    """Refuses rows that train on more or fewer pairs than the full method, but not on none."""
+    usual, problems = budget(config), []
     for row, edits in rows.items():
-        own = budget(apply(full, edits))
-        other = [key for key in own if own[key] != usual[key]]
-        problems += [f"row {row}: its {key} is {own[key]}, and {usual[key]} in full; {MIXED}" for key in other]
+        own = budget(apply(config, edits))
+        other = {key: usual.get(key, "none") for key in own if own[key] != usual.get(key)}
+        problems += [f"row {row}: its {key} is {own[key]}, and {full} in full; {MIXED}" for key, full in other.items()]
     if problems:
         raise ConfigError(problems)
 

@@ -72,6 +72,8 @@ def search(config: Config, cache: Path, **given: Any) -> int:
     options.check()
     if config.adapt.source != "samples":
         raise InputError(f"adapt.source: {config.adapt.source!r} leaves no source val, by which trials are scored")
+    if config.adapt.steps < options.epochs:
+        raise InputError(f"--epochs: {options.epochs} is above its limit: adapt.steps = {config.adapt.steps}")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     cache = usable_folder(cache, "--cache")
     space = load_space(options.space)

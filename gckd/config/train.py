@@ -71,7 +71,7 @@ class Pretrain:
 class Adapt:
     """Stage 3: adaptation; equal for every row."""
 
-    steps: int = knob(120, "optimiser steps", unit="steps", ge=1, le=10_000_000)
+    steps: int = knob(120, "optimiser steps; 0: the source model as it is", unit="steps", ge=0, le=10_000_000)
     batch: int = knob(64, "B: examples per domain and batch", unit="pairs", ge=2, le=65_536)
     accumulate: int = knob(1, "batches whose gradients are averaged in a step", unit="batches", ge=1, le=4096)
     lr: float = knob(3e-3, "peak learning rate", gt=0, le=1)

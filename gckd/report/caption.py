@@ -74,6 +74,7 @@ def _equality(records: Sequence[Mapping[str, Any]], rows: Sequence[RowSummary], 
     alike = all(own == finished[0] for own in finished)
     every = "Every row but those marked †" if any(row.marked for row in rows) else "Every row"
     edits = {r["row"]: json.loads(r.get("edits") or "{}") for r in records}
+    still = [row.label for row in rows if edits.get(row.row, {}).get("adapt.steps") == 0]
     other = [row.label for row in rows if any(path.startswith(_SOURCE) for path in edits.get(row.row, ()))]
     return (
         f"Seeds {', '.join(map(str, seeds)) or 'none'}"
@@ -81,6 +82,7 @@ def _equality(records: Sequence[Mapping[str, Any]], rows: Sequence[RowSummary], 
         f"{every}: {'the same seeds, ' if alike else ''}the same batches ({config.adapt.batch} pairs a domain and "
         f"step), {config.adapt.steps} adaptation steps from the same source model ({config.pretrain.steps} steps of "
         f"{config.pretrain.batch} pairs){f', but {_listed(other)} from one of its own' if other else ''}."
+        f"{f' {_listed(still)}: the source model as it is, not adapted.' if still else ''}"
     )
 
 

@@ -41,9 +41,12 @@ class Mixture:
 
 
 def budget(config: Config) -> dict[str, str]:
-    """How much a run trains: pairs that its steps see in either stage, whatever the size of a batch."""
+    """How much a run trains: pairs that its steps see in either stage, whatever the size of a batch.
+
+    Of a stage without steps nothing is said: the source model as it is may stand beside every way of adapting it.
+    """
     stages: dict[str, Adapt | Pretrain] = {"adaptation": config.adapt, "pre-training": config.pretrain}
-    return {f"budget of {name}": f"{s.steps * s.accumulate * s.batch:,} pairs" for name, s in stages.items()}
+    return {f"budget of {name}": f"{s.steps * s.accumulate * s.batch:,} pairs" for name, s in stages.items() if s.steps}
 
 
 def mixtures(records: Sequence[Mapping[str, Any]], config: Config) -> list[Mixture]:

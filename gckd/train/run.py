@@ -63,7 +63,7 @@ def run(config: Config, *, cache: Path, out: Path, report: Report = lambda progr
     datasets, parts, start = adaptation.datasets, adaptation.parts, adaptation.source
     monitor = _Monitor(adaptation)
     stage = adaptation.stage(monitor)
-    if not (out / CHECKPOINT).exists():
+    if config.adapt.steps and not (out / CHECKPOINT).exists():
         stage.note(0, monitor.before(cache))
     for _ in adaptation.epochs(stage, out / CHECKPOINT):
         pass

@@ -85,9 +85,9 @@ def test_specs_that_ship_with_the_project(name: str) -> None:
         assert len({digest(config) for config in configs}) == len(configs) > 1
 
 
-def test_table4_is_the_papers() -> None:
+def test_table4_is_the_papers_and_what_it_starts_from() -> None:
     rows = load_spec("table4").all_rows(FULL)
-    assert list(rows) == [BASELINE, "+cmkd", "+gmp"]
+    assert list(rows) == [BASELINE, "+cmkd", "+gmp", "source-model"]
 
 
 def test_a_spec_by_hand(tmp_path: Path) -> None:
@@ -157,10 +157,10 @@ def test_refused_specs(text: str, tmp_path: Path) -> None:
 
 
 def test_what_a_spec_says_of_the_config_is_checked(tmp_path: Path) -> None:
-    spec = load_spec(str(spec_of(tmp_path, "set: {adapt.lr: 0.001}\nrows: {a: {adapt.steps: 0}}")))
+    spec = load_spec(str(spec_of(tmp_path, "set: {adapt.lr: 0.001}\nrows: {a: {adapt.steps: -1}}")))
     with pytest.raises(InputError, match=r"--set adapt.lr: it conflicts with --spec, which sets it"):
         spec.full(FULL, {"adapt.lr": 0.1})
-    with pytest.raises(InputError, match=r"rows.a: adapt.steps: 0 is outside its limit"):
+    with pytest.raises(InputError, match=r"rows.a: adapt.steps: -1 is outside its limit"):
         spec.all_rows(FULL)
 
 

@@ -173,7 +173,7 @@ def test_a_spec_and_a_sweep_are_one_table(place: Place) -> None:
     status, out, err = place.run("--spec", "table4", "--sweep", "distill.teacher.m=0.5,0.9", "--seeds", "1")
     assert status == 0, err
     sweep = [f"distill.teacher.m={m}" for m in (0.5, 0.9)]
-    assert set(place.table()["row"]) == {"full", "baseline", "+cmkd", "+gmp", *sweep}
+    assert set(place.table()["row"]) == {"full", "source-model", "baseline", "+cmkd", "+gmp", *sweep}
     assert set(place.table()["seed"]) == {0}
     assert {path.parts[-3] for path in place.out.glob("*/seed-0/queries.parquet")} == set(place.table()["row"])
     assert "What do knowledge distillation (CMKD) and message passing (GMP) add" in out
@@ -276,7 +276,7 @@ def listening(pid: int) -> set[str]:
             "error: distill.matching.delta: 2.0 is outside its limit: >= -1 and <= 1",
         ),
         (["--set", "distill.teacher.m=1"], "error: distill.teacher.m: 1.0 is outside its limit: >= 0 and < 1"),
-        (["--set", "adapt.steps=0"], "error: adapt.steps: 0 is outside its limit: >= 1"),
+        (["--set", "adapt.steps=-1"], "error: adapt.steps: -1 is outside its limit: >= 0"),
         (["--set", "data.source=x"], "error: --set data.source: it conflicts with --source"),
         (["--preset", "huge"], "error: --preset: 'huge' is not one of tiny, small, base"),
         (["--config", "none.yaml"], "error: none.yaml: cannot be read (No such file or directory)"),

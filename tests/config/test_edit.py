@@ -81,13 +81,13 @@ def test_every_problem_is_reported_together() -> None:
 def test_range_errors_come_together_and_name_field_value_and_limit() -> None:
     edits = {"adapt.lr": -1.0, "distill.teacher.m": 1.0, "distill.matching.delta": 1.5, "evaluate.below": "no"}
     orders = next(limits.text() for path, *_, limits in walk(preset("tiny")) if path == "evaluate.below")
-    assert sorted(problems_of(edits | {"adapt.steps": 0, "seed": "x", "augment.flip": 1})) == sorted(
+    assert sorted(problems_of(edits | {"adapt.steps": -1, "seed": "x", "augment.flip": 1})) == sorted(
         [
             "adapt.lr: -1.0 is outside its limit: > 0 and <= 1",
             "distill.teacher.m: 1.0 is outside its limit: >= 0 and < 1",
             "distill.matching.delta: 1.5 is outside its limit: >= -1 and <= 1",
             f"evaluate.below: 'no' is outside its limit: {orders}",
-            "adapt.steps: 0 is outside its limit: >= 1 and <= 1e+07",
+            "adapt.steps: -1 is outside its limit: >= 0 and <= 1e+07",
             "seed: 'x' is not a whole number",
             "augment.flip: 1 is not true or false",
         ]

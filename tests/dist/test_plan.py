@@ -41,7 +41,7 @@ def test_a_seed_out_of_range_is_refused() -> None:
 
 
 def test_bad_rows_are_refused_together() -> None:
-    rows = {"a": {"nothing": 1}, "b": {"adapt.steps": 0}, "c": {"adapt.steps": 5}, "d": {"adapt.steps": 5}}
+    rows = {"a": {"nothing": 1}, "b": {"adapt.steps": -1}, "c": {"adapt.steps": 5}, "d": {"adapt.steps": 5}}
     with pytest.raises(ConfigError) as caught:
         plan(preset("tiny"), rows, 1, OUT)
     assert [p[:6] for p in caught.value.problems] == ["row a:", "row b:", "row d:"]

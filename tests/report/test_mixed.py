@@ -39,3 +39,8 @@ def test_the_marked_are_those_unlike_the_full_method() -> None:
     assert found.marked == {"-cmkd"}
     (found,) = mixtures([record("full", s, 70, git_revision=str(s)) for s in (0, 1)], CONFIG)
     assert found.marked == {"full"}
+
+
+def test_a_row_that_is_not_adapted_is_no_other_budget() -> None:
+    still = record("source-model", 0, 60) | {"edits": '{"adapt.steps": 0}'}
+    assert mixtures([record("full", 0, 70), still], CONFIG) == []

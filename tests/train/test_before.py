@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gckd.config import Config
+from gckd.config import Config, apply
 from gckd.graph.spectrum import effective_rank
 from gckd.train.banks import train_means, train_sample
 from gckd.train.data import open_datasets
@@ -17,7 +17,7 @@ from gckd.train.evaluate import Retriever
 from gckd.train.parts import build_model
 from gckd.train.pretrain import pretrained
 from gckd.train.vocabulary import neutralise_unseen
-from tests.train.micro import Interruption, row, stop_at, trained
+from tests.train.micro import Interruption, differences, row, stop_at, trained
 
 Finished = Callable[[Config], dict[str, Any]]
 
@@ -63,3 +63,15 @@ def test_a_run_that_goes_on_has_it_once(config: Config, cache: Path, tmp_path: P
     with pytest.raises(Interruption):
         trained(config, cache, tmp_path, stop_at("adapt", 3))
     assert trained(config, cache, tmp_path)["curve"] == finished(config)["curve"]
+
+
+def test_without_steps_the_result_is_the_source_model(config: Config, cache: Path, finished: Finished) -> None:
+    """Weights and curve: what the adapted run starts from is what the unadapted one ends with."""
+    still = finished(apply(config, {"adapt.steps": 0}))
+    datasets = open_datasets(config, cache, lambda progress: None)
+    feed, model = datasets.feed(config, 4), build_model(config, datasets.tokenizer.vocabulary)
+    model.load_state_dict(pretrained(config, datasets, cache, lambda progress: None)["modules"]["model"])
+    neutralise_unseen(config.tokenizer, model, feed)
+    assert differences(still["modules"]["student"], model.state_dict()) == []
+    assert {point["step"] for point in still["curve"]} == {0}
+    assert start(still).items() >= start(finished(config)).items()
