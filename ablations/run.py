@@ -105,7 +105,7 @@ def table(
     try:
         summaries = {name: table.make() for name, table in tables.items()}
     except KeyboardInterrupt:
-        folder = out or tables[ONE].folder
+        folder = (out or tables[ONE].folder).resolve()
         click.echo(f"interrupted; the same command with --out {folder} --resume goes on", err=True)
         raise
     if out and several.keys() != {ONE}:
