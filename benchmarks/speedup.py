@@ -12,6 +12,7 @@ if __name__ == "__main__":  # run as a script: the checkout it lies in, before a
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import click
+import pyarrow.parquet as pq
 from rich.table import Table
 
 from gckd.report.write import wide_console
@@ -25,10 +26,10 @@ ROOT = Path(__file__).resolve().parents[1]
 @click.option("--cache", type=click.Path(path_type=Path), required=True, help="Has the source model already.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def main(trials: int, out: Path, cache: Path, options: tuple[str, ...]) -> None:
-    """Time a search without early stopping, then `gckd train` of each of its configs by itself, on all cores.
+    """Time a search, then `gckd train` of each of its configs by itself, on all cores.
 
-    OPTIONS are those of tune/search.py. What a run by hand does beside is what it always does: curves on target val,
-    and the test split.
+    OPTIONS are those of tune/search.py; with `--scheduler none` no trial is stopped early, and both sides do the same
+    work. What a run by hand does beside is what it always does: curves on target val, and the test split.
 
     \b
     python benchmarks/speedup.py --out runs/speedup --cache CACHE --source A --target B
@@ -37,14 +38,15 @@ def main(trials: int, out: Path, cache: Path, options: tuple[str, ...]) -> None:
     folder.mkdir(parents=True)
     shared = ["--cache", str(cache.resolve())]
     python = [sys.executable]
-    search = [*python, str(ROOT / "tune" / "search.py"), "--trials", str(trials), "--scheduler", "none", "--no-audit"]
+    search = [*python, str(ROOT / "tune" / "search.py"), "--trials", str(trials), "--no-audit"]
     together = seconds_of([*search, "--out", str(folder / "search"), *shared, *options])
     configs = sorted((folder / "search" / "trials").glob("*/config.yaml"), key=lambda file: int(file.parent.name))
     apart = sum(
         seconds_of([*python, "-m", "gckd", "train", "--config", str(file), "--out", str(folder / f"hand-{n}"), *shared])
         for n, file in enumerate(configs)
     )
-    table = Table("runs", "seconds", caption=f"{len(configs)} runs on either side")
+    epochs = pq.read_table(folder / "search" / "trials.parquet").num_rows
+    table = Table("runs", "seconds", caption=f"{len(configs)} runs on either side; the search ran {epochs} epochs")
     table.add_row("one search", f"{together:.0f}")
     table.add_row("by hand, one after the other", f"{apart:.0f}")
     table.add_row("ratio", f"{apart / together:.2f}")
