@@ -24,11 +24,12 @@ from gckd.config import PRESETS, Config, apply, parse_edits, preset
 from gckd.data.street import make_street
 from gckd.graph.memory import MemoryBank
 from gckd.report.write import wide_console
-from gckd.train.adapt import SourceOnly, step_of
+from gckd.train.adapt import SourceOnly
 from gckd.train.data import Datasets, open_datasets
 from gckd.train.device import on_device
 from gckd.train.loop import Stage
 from gckd.train.parts import Parts, build_model, build_parts
+from gckd.train.step import step_of
 
 AT_LEAST_ONE = click.IntRange(min=1)
 NEVER = 1000  # fusion_every, so that none of the timed steps has matching or MLM

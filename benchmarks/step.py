@@ -24,13 +24,14 @@ from gckd.config import PRESETS, Config, apply, parse_edits, preset
 from gckd.config.train import Adapt, Pretrain
 from gckd.data.street import make_street
 from gckd.report.write import wide_console
-from gckd.train.adapt import SourceOnly, step_of
+from gckd.train.adapt import SourceOnly
 from gckd.train.data import Datasets, open_datasets
 from gckd.train.loop import Stage
 from gckd.train.objectives import Objective
 from gckd.train.parts import Parts, build, build_model, build_parts
 from gckd.train.progress import Progress
 from gckd.train.start import starting_models
+from gckd.train.step import step_of
 from gckd.train.warm import WarmStart
 
 SOURCE, TARGET = "ICFG-PEDES", "RSTPReid"

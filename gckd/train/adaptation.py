@@ -15,7 +15,7 @@ from gckd.config.schema import Config
 from gckd.distill.teacher import EmaTeacher
 from gckd.model.backbone import Backbone
 from gckd.place import Place
-from gckd.train.adapt import SourceOnly, step_of
+from gckd.train.adapt import SourceOnly
 from gckd.train.data import Datasets, open_datasets
 from gckd.train.handed import HandedOn, handed_on
 from gckd.train.loop import Stage, Values
@@ -23,6 +23,7 @@ from gckd.train.optim import keep_trainable
 from gckd.train.parts import Parts, build_model, build_parts
 from gckd.train.pretrain import pretrained
 from gckd.train.progress import Progress, Report
+from gckd.train.step import step_of
 from gckd.train.vocabulary import neutralise_unseen
 from gckd.train.warm import WarmStart
 from gckd.train.workers import check_split

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from gckd.config import check
 from gckd.config.schema import Config
-from gckd.train.adapt import step_of
 from gckd.train.data import open_datasets
 from gckd.train.device import on_its_device
 from gckd.train.objectives import Objective
 from gckd.train.parts import build, build_model, build_parts
 from gckd.train.pretrain import is_pretrained
+from gckd.train.step import step_of
 from gckd.train.warm import WarmStart
 
 STEPS = 8  # that are timed, after one to warm up: a whole period of matching and MLM, as a rule
