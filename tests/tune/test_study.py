@@ -254,6 +254,8 @@ def test_another_search_is_refused_with_the_fields_that_differ(tmp_path: Path) -
         "  base.graph.propagate.layers: 2 -> None",
         "  base.graph.propagate.residual: 0.4 -> None",
         "  base.graph.propagate.temperature: 0.05 -> None",
+        "  base.graph.propagate.images: True -> None",
+        "  base.graph.propagate.texts: True -> None",
         "  base.adapt.steps: 80 -> 9",
         "  select: 'default' -> 'bnm'",
         "  objectives: None -> ['score']",
