@@ -1,4 +1,4 @@
-"""Parts of the graphs of finished runs, kept beside their checkpoints, for the picture of a check."""
+"""Parts of the graphs of finished runs, kept beside their records, for the picture of a check."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ if TYPE_CHECKING:
 
     from gckd.dist.plan import Run
     from gckd.dist.records import Records
+    from gckd.place import Place
 
 GRAPH_CHECK = "graph_connectivity"
 
 
-def keep_graphs(runs: Sequence[Run], records: Records) -> None:
-    """Saves a part of the graph of each row's first finished run, if it has one. What cannot be read is only said."""
+def keep_graphs(runs: Sequence[Run], records: Records, out: Place) -> None:
+    """Saves a part of the graph of each row's first finished run, if it has one. What cannot be read is only said.
+
+    Args:
+        out: where the checkpoints are.
+    """
     from gckd.train.snapshot import save_snapshot
 
     first: dict[str, Run] = {}
@@ -30,6 +35,6 @@ def keep_graphs(runs: Sequence[Run], records: Records) -> None:
             first.setdefault(run.row, run)
     for run in first.values():
         try:
-            save_snapshot(run.config, run.folder / "checkpoint.pt")
+            save_snapshot(run.config, run.place(out) / "checkpoint.pt", run.folder)
         except InputError as error:
             click.echo(f"no picture of the graph of {run.name}: {error}", err=True)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,10 @@ class Place:
 
     def __truediv__(self, name: str) -> Place:
         return Place(f"{self._at}/{name}")
+
+    @property
+    def parent(self) -> Place:
+        return Place(self._at.rpartition("/")[0])
 
     @property
     def name(self) -> str:
@@ -79,14 +84,10 @@ class Place:
             yield partial
             partial.replace(self.local)
             return
-        from pyarrow.fs import LocalFileSystem
-
         with tempfile.TemporaryDirectory(prefix="gckd-") as scratch:
             file = Path(scratch) / self.name
             yield file
-            # An object appears when its last byte has arrived.
-            system, path = self._opened()
-            self._copy(LocalFileSystem(), str(file), system, path)
+            Place(str(file)).copy_to(self)  # an object appears when its last byte has arrived
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Path]:
@@ -99,13 +100,20 @@ class Place:
         if self.local:
             yield self.local
             return
-        from pyarrow.fs import LocalFileSystem
-
         with tempfile.TemporaryDirectory(prefix="gckd-") as scratch:
             file = Path(scratch) / self.name
-            system, path = self._opened()
-            self._copy(system, path, LocalFileSystem(), str(file))
+            self.copy_to(Place(str(file)))
             yield file
+
+    def probe(self) -> None:
+        """Writes a small file into this folder and removes it.
+
+        Raises:
+            InputError, OSError: the folder cannot be written.
+        """
+        with (own := self / f".probe-{uuid.uuid4().hex}").writing() as file:
+            file.touch()
+        own.remove()
 
     def remove(self) -> None:
         """This file is gone; nothing if it was not there."""
@@ -117,16 +125,32 @@ class Place:
             system.delete_file(path)
 
     def copy_to(self, other: Place) -> None:
-        """This file is what is at `other` too, of the same store; what is written here later changes nothing there."""
-        if not self.local:
+        """This file is what is at `other` too, whole; what is written here later changes nothing there.
+
+        Two places in object stores must be of one store.
+
+        Raises:
+            FileNotFoundError: nothing is here.
+            InputError: a store does not give or take it.
+        """
+        if self.local and other.local:
+            self._link(self.local, other)
+        elif other.local:
+            with other.writing() as file:
+                _transfer(self, Place(str(file)), told_of=self)
+        elif self.local:
+            _transfer(self, other, told_of=other)
+        else:
             (system, path), (_, target) = self._opened(), other._opened()
             system.copy_file(path, target)
-            return
+
+    @staticmethod
+    def _link(file: Path, other: Place) -> None:
         with other.writing() as partial:
             try:
-                os.link(self.local, partial)  # the next version of this file is another one, of the same name
+                os.link(file, partial)  # the next version of this file is another one, of the same name
             except OSError:  # a file system without links
-                shutil.copyfile(self.local, partial)
+                shutil.copyfile(file, partial)
 
     def _opened(self) -> tuple[FileSystem, str]:
         """Its file system, and the path in it.
@@ -135,23 +159,28 @@ class Place:
             InputError: there is no such kind of store.
         """
         import pyarrow
-        from pyarrow.fs import FileSystem
+        from pyarrow.fs import FileSystem, LocalFileSystem
 
+        if self.local:
+            return LocalFileSystem(), self._at
         try:
             system, path = FileSystem.from_uri(self._at)
         except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, OSError) as error:
             raise InputError(f"{self}: {_first_line(error)}") from error
         return system, path
 
-    def _copy(self, source: FileSystem, path: str, target: FileSystem, new: str) -> None:
-        from pyarrow.fs import copy_files
 
-        try:
-            copy_files(path, new, source_filesystem=source, destination_filesystem=target)
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise InputError(f"{self}: {_first_line(error)}") from error
+def _transfer(source: Place, target: Place, *, told_of: Place) -> None:
+    """Copies a file from one file system to another."""
+    from pyarrow.fs import copy_files
+
+    (system, path), (its, new) = source._opened(), target._opened()
+    try:
+        copy_files(path, new, source_filesystem=system, destination_filesystem=its)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise InputError(f"{told_of}: {_first_line(error)}") from error
 
 
 def _first_line(error: Exception) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gckd.cache import Cached
 from gckd.config import check, digest
 from gckd.config.distill import Ema
 from gckd.config.schema import Config
@@ -67,7 +68,7 @@ class Adaptation:
         yield from stage.epochs(checkpoint)
 
 
-def begin(config: Config, cache: Path, report: Report, datasets: Datasets | None = None) -> Adaptation:
+def begin(config: Config, cache: Path | Cached, report: Report, datasets: Datasets | None = None) -> Adaptation:
     """Datasets, source pre-training (or its cached result), and everything that the config names.
 
     Args:
@@ -81,17 +82,17 @@ def begin(config: Config, cache: Path, report: Report, datasets: Datasets | None
     source = pretrained(config, datasets, cache, report)
     student = build_model(config, datasets.tokenizer.vocabulary)
     student.load_state_dict(source["modules"]["model"])
-    kept = cache / "handed" / f"{digest(str(source['digest']), config.device)}.pt"
+    kept = Cached.at(cache) / "handed" / f"{digest(str(source['digest']), config.device)}.pt"
     feed = datasets.feed(config, config.adapt.batch, source=_without_samples(config, datasets, student, kept))
     neutralise_unseen(config.tokenizer, student, feed)
     keep_trainable(student, config.adapt.parameters)
     parts = build_parts(config, feed, student)
     _start_teacher(parts, source)
-    warm = WarmStart(cache / "warm" / _warm_digest(config, datasets, str(source["digest"])))
+    warm = WarmStart(Cached.at(cache) / "warm" / _warm_digest(config, datasets, str(source["digest"])))
     return Adaptation(config, datasets, parts, step_of(parts), source, warm, report)
 
 
-def _without_samples(config: Config, datasets: Datasets, model: Backbone, kept: Path) -> HandedOn | None:
+def _without_samples(config: Config, datasets: Datasets, model: Backbone, kept: Cached) -> HandedOn | None:
     if config.adapt.source == "samples":
         return None
     return handed_on(config.adapt.source, model, lambda: datasets.source_loader(config, config.adapt.batch), kept)

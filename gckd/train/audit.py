@@ -10,12 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gckd.cache import Cached
 from gckd.config import apply, check
 from gckd.config.graph import TARGET_IMAGE, TARGET_TEXT, Diffusion, Gnn, NoPropagation
 from gckd.config.schema import Config
 from gckd.distill.targets import NoTarget, Targets, entropies
 from gckd.errors import InputError
 from gckd.graph.similarity import Direct, Side, TwoBanks
+from gckd.place import Place
 from gckd.train.data import Datasets, open_datasets
 from gckd.train.device import on_its_device
 from gckd.train.loop import load_checkpoint
@@ -43,7 +45,9 @@ class Finding:
 
 
 @on_its_device
-def audit(config: Config, *, cache: Path, report: Report, checkpoint: Path | None = None) -> list[Finding]:
+def audit(
+    config: Config, *, cache: Path | Cached, report: Report, checkpoint: Path | Place | None = None
+) -> list[Finding]:
     """Targets without a graph, from propagated embeddings and from diffused similarities, of one and the same teacher.
 
     Args:
@@ -78,7 +82,7 @@ def variants(config: Config) -> Iterator[tuple[str, Config]]:
         yield other.kind, config if same else apply(config, {"graph.propagate": other})
 
 
-def _fill(parts: Parts, state: dict[str, Any] | None, checkpoint: Path | None) -> None:
+def _fill(parts: Parts, state: dict[str, Any] | None, checkpoint: Path | Place | None) -> None:
     """Banks of the checkpoint, or of its teacher or the source model."""
     if state is None:
         model = parts.teacher.model()

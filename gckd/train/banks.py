@@ -15,7 +15,7 @@ from gckd.model.backbone import Backbone
 from gckd.train.feed import Source
 from gckd.train.randomness import generator
 from gckd.train.warm import BATCH, Embed, WarmStart
-from gckd.train.workers import gather, mine
+from gckd.train.workers import gather, mine, spread
 
 MEAN_SAMPLE = 1024  # examples behind a mean embedding
 
@@ -148,9 +148,8 @@ def train_sample(model: Backbone, loader: Source | TargetLoader, size: int = MEA
         torch.randperm(count, generator=generator(0, "train-means"))[:size]
         for count in (loader.image_count, loader.caption_count)
     )
-    image = torch.cat([embed_clean(model, images=loader.images_at(rows))[0] for rows in images.split(BATCH)])
-    text = torch.cat([embed_clean(model, tokens=loader.tokens_at(rows))[1] for rows in texts.split(BATCH)])
-    return image, text
+    image, text = _embedders(model, loader)
+    return spread(image, images.split(BATCH)), spread(text, texts.split(BATCH))
 
 
 def train_means(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from gckd.cache import Cached
 from gckd.config.data import Data
 from gckd.config.schema import Config
+from gckd.data.datasets import find_dataset
 from gckd.data.loaders import SourceLoader, TargetLoader, evaluation_set
-from gckd.data.readers import read_annotations
 from gckd.data.records import EvaluationSet
-from gckd.data.store import Store, build_store
+from gckd.data.store import Store
 from gckd.data.tokenizer import NO_MASK, Tokenizer, build_tokenizer
 from gckd.errors import InputError
 from gckd.train.feed import Feed, Source
@@ -58,7 +59,7 @@ def _size(config: Config, batch: int) -> dict[str, int]:
     return {"height": config.data.height, "width": config.data.width, "batch": batch, "seed": config.seed}
 
 
-def open_datasets(config: Config, cache: Path, report: Report) -> Datasets:
+def open_datasets(config: Config, cache: Path | Cached, report: Report) -> Datasets:
     """Read, verify and store both datasets (or find them stored), and build the vocabulary.
 
     Raises:
@@ -67,12 +68,10 @@ def open_datasets(config: Config, cache: Path, report: Report) -> Datasets:
     stores = []
     for role, spec in (("source", config.data.source), ("target", config.data.target)):
         if not spec:
-            raise InputError(f"data.{role}: no dataset is named; give --{role} FOLDER or FORMAT:FOLDER")
-        annotations = read_annotations(spec)
+            raise InputError(f"data.{role}: no dataset is named; give --{role} FOLDER, FORMAT:FOLDER or URI")
         stores.append(
-            build_store(
-                annotations,
-                cache,
+            find_dataset(spec).stored(
+                Cached.at(cache).here,
                 skip_broken=config.data.skip_broken,
                 progress=lambda done, count: report(Progress("data", done, count, {}, None)),
             )

@@ -16,6 +16,7 @@ from gckd.data.augment import clean_view
 from gckd.data.records import EvaluationSet
 from gckd.graph.memory import centred
 from gckd.model.backbone import Backbone
+from gckd.train.workers import spread
 
 Join = Callable[[int, Tensor], Tensor]  # a target bank, unit embeddings [N, d] of its modality -> [N, d]
 SHOWN = 5  # gallery images that are kept of each query
@@ -66,12 +67,11 @@ def rank_gallery(scores: Tensor, query_ids: Tensor, gallery_ids: Tensor, block: 
     return Ranking(*(torch.cat(column).cpu() for column in zip(*parts, strict=True)))
 
 
-@torch.no_grad()
 def embed(
     encode: Callable[[Tensor], Tensor], inputs: Tensor, batch: int, prepare: Callable[[Tensor], Tensor] = lambda x: x
 ) -> Tensor:
-    """Apply an encoder to `inputs` [N, ...] in batches -> [N, ...] of its outputs."""
-    return torch.cat([encode(prepare(part)) for part in inputs.split(batch)])
+    """Apply an encoder to `inputs` [N, ...] in batches, shared by the workers of the run -> [N, ...] of its outputs."""
+    return spread(lambda part: encode(prepare(part)), inputs.split(batch))
 
 
 def _here(images: Tensor) -> Tensor:
@@ -134,12 +134,15 @@ class Retriever:
         top = cosine.topk(k, dim=1).indices
         # Cosines lie in [-1, 1] and probabilities in [0, 1]: 3 lower keeps every one of the others below the top.
         out = cosine - 3.0 if self.config.below == "contrastive" else torch.full_like(cosine, -3.0)
-        for row, columns in enumerate(top):
-            tokens = data.tokens[row : row + 1]
+
+        def matching(query: Tensor) -> Tensor:
+            """Probabilities [1, k] of the query at row [1]."""
+            tokens, columns = data.tokens[query], top[query].squeeze(0)
             text = self.model.encode_text(tokens).states.expand(k, -1, -1)
             logits = self.model.match(states[columns], text, tokens.expand(k, -1))
-            out[row, columns] = F.softmax(logits, 1)[:, 1]
-        return out
+            return F.softmax(logits, 1)[None, :, 1]
+
+        return out.scatter(1, top, spread(matching, torch.arange(len(top)).split(1)))
 
 
 def val_metrics(

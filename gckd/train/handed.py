@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NoReturn
 
 import torch
-from filelock import FileLock
 from torch import Tensor
 from torch.nn import functional as F
 
+from gckd.cache import Cached
 from gckd.data.loaders import SourceLoader
 from gckd.model.backbone import Backbone
 from gckd.train.banks import Labelled, embed_clean
-from gckd.train.loop import load_checkpoint, save_atomically
+from gckd.train.loop import load_checkpoint
+from gckd.train.once import made_once
 from gckd.train.warm import BATCH
-from gckd.train.workers import agreed, rank, wait_for_all
+from gckd.train.workers import spread
 
 
 @dataclass(frozen=True)
@@ -51,22 +50,14 @@ class HandedOn:
     batch = images_at = tokens_at = identities_at = _closed
 
 
-def handed_on(kind: str, model: Backbone, source: Callable[[], SourceLoader], path: Path) -> HandedOn:
+def handed_on(kind: str, model: Backbone, source: Callable[[], SourceLoader], kept: Cached) -> HandedOn:
     """What adaptation has of the source under `adapt.source` = `kind`.
 
     Args:
-        model: with the source-trained weights. source: opens the source, only if `path` does not hold its embeddings
+        model: with the source-trained weights. source: opens the source, only if `kept` does not hold its embeddings
             yet: they belong to the end of pre-training.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Workers of one run compute together: the first of them holds the lock for all.
-    with contextlib.nullcontext() if rank() else FileLock(f"{path}.lock"):
-        if not agreed(path.exists()):
-            held = _embedded(model, source())
-            if not rank():
-                save_atomically(path, held)
-        wait_for_all()
-        held = load_checkpoint(path)
+    held = load_checkpoint(made_once(kept, lambda: _embedded(model, source())))
     here = {name: tensor.to(torch.get_default_device()) for name, tensor in held.items()}
     reduce = _REDUCTIONS[kind]
     return HandedOn(
@@ -97,8 +88,8 @@ _REDUCTIONS: dict[str, Callable[[Labelled], Labelled]] = {
 def _embedded(model: Backbone, source: SourceLoader) -> dict[str, Tensor]:
     images, texts = torch.arange(source.image_count), torch.arange(source.caption_count)
     found = {
-        "image": torch.cat([embed_clean(model, images=source.images_at(rows))[0] for rows in images.split(BATCH)]),
-        "text": torch.cat([embed_clean(model, tokens=source.tokens_at(rows))[1] for rows in texts.split(BATCH)]),
+        "image": spread(lambda rows: embed_clean(model, images=source.images_at(rows))[0], images.split(BATCH)),
+        "text": spread(lambda rows: embed_clean(model, tokens=source.tokens_at(rows))[1], texts.split(BATCH)),
         "image_identities": source.identities_at(images, "image"),
         "text_identities": source.identities_at(texts, "caption"),
         "words": source.words,

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gckd.cache import Cached
 from gckd.config import check
 from gckd.config.schema import Config
 from gckd.train.data import open_datasets
@@ -33,7 +34,7 @@ class StepSeconds(NamedTuple):
 
 
 @on_its_device
-def step_seconds(config: Config, cache: Path, threads: int) -> StepSeconds:
+def step_seconds(config: Config, cache: Path | Cached, threads: int) -> StepSeconds:
     """Mean of a few steps from fresh weights; data and vocabulary are made if the cache has them not.
 
     Args:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
+from gckd.cache import Cached
 from gckd.config import digest
 from gckd.config.schema import Config
+from gckd.place import Place
 from gckd.train.banks import train_means
 from gckd.train.data import Datasets
 from gckd.train.evaluate import val_metrics
 from gckd.train.loop import Point, Stage, load_checkpoint
 from gckd.train.objectives import Objective
+from gckd.train.once import alone
 from gckd.train.parts import build
 from gckd.train.progress import Report
 from gckd.train.start import starting_models, weights_digest
-from gckd.train.workers import agreed, check_split, rank, wait_for_all
+from gckd.train.workers import agreed, check_split, wait_for_all
 
 TERMS = ("source_contrastive", "source_intra", "source_matching", "source_mlm")
 
@@ -33,40 +33,44 @@ def pretrain_digest(config: Config, datasets: Datasets) -> str:
     return digest(*shared, *sizes, *weights, datasets.source.digest, datasets.tokenizer.digest)
 
 
-def pretrained(config: Config, datasets: Datasets, cache: Path, report: Report) -> dict[str, Any]:
+def pretrained(config: Config, datasets: Datasets, cache: Path | Cached, report: Report) -> dict[str, Any]:
     """The source-trained checkpoint of a config, trained now unless the cache has it; a second process waits.
 
     Returns:
         The final checkpoint: `modules["model"]` (state dict), `curve`, `seconds`.
     """
     name = pretrain_digest(config, datasets)
-    path = _checkpoint(cache, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = _checkpoint(cache, name)
     check_split("pretrain.batch", config.pretrain.batch)
-    # Workers of one run train together: the first of them holds the lock for all.
-    with contextlib.nullcontext() if rank() else FileLock(path.with_name("lock")):
-        if not agreed(_complete(path, config)):
-            _train(config, datasets, name, path, report)
+    with alone(kept.here):
+        # Again where another machine, which trains the same, has overwritten the last checkpoint by an earlier one.
+        while not agreed(_complete(kept, config)):
+            _train(config, datasets, name, kept.there, report)
         wait_for_all()
-        found: dict[str, Any] = load_checkpoint(path)
+        found: dict[str, Any] = load_checkpoint(kept.here)
         wait_for_all()
     return found
 
 
-def is_pretrained(config: Config, datasets: Datasets, cache: Path) -> bool:
+def is_pretrained(config: Config, datasets: Datasets, cache: Path | Cached) -> bool:
     """Whether the cache has the source model of a config."""
     return _complete(_checkpoint(cache, pretrain_digest(config, datasets)), config)
 
 
-def _checkpoint(cache: Path, name: str) -> Path:
-    return cache / "pretrain" / name / "checkpoint.pt"
+def _checkpoint(cache: Path | Cached, name: str) -> Cached:
+    return Cached.at(cache) / "pretrain" / name / "checkpoint.pt"
 
 
-def _complete(path: Path, config: Config) -> bool:
-    return path.exists() and bool(load_checkpoint(path)["step"] == config.pretrain.steps)
+def _complete(kept: Cached, config: Config) -> bool:
+    """Whether its last checkpoint is here, or has been fetched now."""
+
+    def here() -> bool:
+        return kept.here.exists() and bool(load_checkpoint(kept.here)["step"] == config.pretrain.steps)
+
+    return here() or (kept.fetch() and here())
 
 
-def _train(config: Config, datasets: Datasets, name: str, path: Path, report: Report) -> None:
+def _train(config: Config, datasets: Datasets, name: str, place: Place, report: Report) -> None:
     feed = datasets.feed(config, config.pretrain.batch, config.pretrain.per_identity)
     model, copies = starting_models(config, datasets.tokenizer.vocabulary)
     objective: Objective = build(config.pretrain.objective, config, feed, model, copies)
@@ -85,7 +89,7 @@ def _train(config: Config, datasets: Datasets, name: str, path: Path, report: Re
         weights={name: float(value) for name, value in dataclasses.asdict(config.weights).items()},
         monitor=monitor,
         report=report,
-    ).run(path)
+    ).run(place)
 
 
 def flatness(curve: list[Point]) -> str:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from filelock import FileLock
-
+from gckd.cache import Cached
 from gckd.config import check, digest
 from gckd.config.schema import Config
-from gckd.errors import InputError
 from gckd.graph.spectrum import effective_rank
 from gckd.model.backbone import Backbone
 from gckd.place import Place
@@ -23,21 +19,21 @@ from gckd.train.audit_curves import audit_monitor
 from gckd.train.banks import means_of, train_means, train_sample
 from gckd.train.data import Datasets, open_datasets
 from gckd.train.device import on_its_device
-from gckd.train.evaluate import Join, Retriever, as_they_are, val_metrics
+from gckd.train.evaluate import Join, Retriever, val_metrics
 from gckd.train.feed import Feed
 from gckd.train.inductive import joined
 from gckd.train.inspect import inspect
-from gckd.train.loop import Values, load_checkpoint
-from gckd.train.parts import Parts, build_model, build_parts
+from gckd.train.loop import Values
+from gckd.train.once import made_once
 from gckd.train.pretrain import flatness, pretrained
 from gckd.train.progress import Progress, Report, RunResult
-from gckd.train.workers import agreed, rank, wait_for_all
+from gckd.train.restore import restored
 
 CHECKPOINT = "checkpoint.pt"
 
 
 @on_its_device
-def prepare(config: Config, *, cache: Path, report: Report = lambda progress: None) -> None:
+def prepare(config: Config, *, cache: Path | Cached, report: Report = lambda progress: None) -> None:
     """Everything that runs of the same datasets, backbone and seed share: stores, vocabulary, pre-training.
 
     Raises:
@@ -48,7 +44,9 @@ def prepare(config: Config, *, cache: Path, report: Report = lambda progress: No
 
 
 @on_its_device
-def run(config: Config, *, cache: Path, out: Path, report: Report = lambda progress: None) -> RunResult:
+def run(
+    config: Config, *, cache: Path | Cached, out: Path | Place, report: Report = lambda progress: None
+) -> RunResult:
     """Adapt a source-trained retriever to the target and evaluate the last step's student on target test.
 
     Args:
@@ -68,7 +66,7 @@ def run(config: Config, *, cache: Path, out: Path, report: Report = lambda progr
     for _ in adaptation.epochs(stage, out / CHECKPOINT):
         pass
     report(Progress("evaluate", 0, 1, {}, None))
-    result = _evaluate(config, datasets, parts.student, parts.feed, "test", joined(parts))
+    result = _evaluate(config, datasets, parts.student, parts.feed, joined(parts), "test")
     return dataclasses.replace(
         result,
         curves=[*start["curve"], *stage.curve],
@@ -79,29 +77,15 @@ def run(config: Config, *, cache: Path, out: Path, report: Report = lambda progr
 
 
 @on_its_device
-def evaluate_checkpoint(config: Config, checkpoint: Path | Place, cache: Path, split: str = "test") -> RunResult:
+def evaluate_checkpoint(
+    config: Config, checkpoint: Path | Place, cache: Path | Cached, split: str = "test"
+) -> RunResult:
     """Evaluate the student of a run's checkpoint on a split of the target.
 
     Raises:
         InputError: the checkpoint is not one, or does not fit the config.
     """
-    datasets = open_datasets(check(config), cache, lambda progress: None)
-    feed = datasets.feed(config, config.adapt.batch)
-    student = build_model(config, datasets.tokenizer.vocabulary)
-    modules = load_checkpoint(checkpoint)["modules"]
-    try:
-        student.load_state_dict(modules["student"])
-        join = _restored(build_parts(config, feed, student), modules) if config.evaluate.propagate else as_they_are
-    except (KeyError, RuntimeError) as error:
-        raise InputError(f"{checkpoint}: does not hold the student of this config ({error})") from error
-    return _evaluate(config, datasets, student, feed, split, join)
-
-
-def _restored(parts: Parts, modules: Mapping[str, Any]) -> Join:
-    """The graph of a checkpoint, over its banks."""
-    parts.banks.load_state_dict(modules["banks"])
-    parts.propagate.load_state_dict(modules["propagate"])
-    return joined(parts)
+    return _evaluate(config, *restored(config, checkpoint, cache), split)
 
 
 class _Monitor:
@@ -129,21 +113,13 @@ class _Monitor:
         values |= self._on_target("", parts.student) | self._on_target("teacher_", parts.teacher.model())
         return values | inspect(parts) | self.audit()
 
-    def before(self, cache: Path) -> Values:
+    def before(self, cache: Path | Cached) -> Values:
         """What is known of the source model on the target; found once for all rows of a seed, others wait."""
         adaptation, config = self.adaptation, self.adaptation.config
         depends = (config.tokenizer, config.centre, config.device, config.evaluate, adaptation.datasets.target.digest)
-        file = cache / "source-model" / f"{digest(str(adaptation.source['digest']), *depends)}.json"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        # Workers of one run look together: the first of them holds the lock for all.
-        with contextlib.nullcontext() if rank() else FileLock(f"{file}.lock"):
-            if not agreed(file.exists()):
-                values = self._on_target("", adaptation.parts.student)
-                if not rank():
-                    with Place.at(file).writing() as there:
-                        there.write_text(json.dumps(values), encoding="utf-8")
-            wait_for_all()
-            known: Values = json.loads(file.read_text(encoding="utf-8"))
+        kept = Cached.at(cache) / "source-model" / f"{digest(str(adaptation.source['digest']), *depends)}.json"
+        file = made_once(kept, lambda: self._on_target("", adaptation.parts.student), _save_json)
+        known: Values = json.loads(file.read_text(encoding="utf-8"))
         return known
 
     def _on_target(self, whose: str, model: Backbone) -> Values:
@@ -155,8 +131,13 @@ class _Monitor:
         return found if whose else found | {"target_rank_me": rank_me}
 
 
-def _evaluate(config: Config, datasets: Datasets, student: Backbone, feed: Feed, split: str, join: Join) -> RunResult:
-    """The only place that opens a target test split."""
+def _save_json(path: Path, values: Values) -> None:
+    with Place.at(path).writing() as file:
+        file.write_text(json.dumps(values), encoding="utf-8")
+
+
+def _evaluate(config: Config, datasets: Datasets, student: Backbone, feed: Feed, join: Join, split: str) -> RunResult:
+    """The only place that opens the labels of a target test split."""
     begun = time.perf_counter()
     data = datasets.labelled(datasets.target, split, config.data)
     means = train_means(student, feed.target, config.centre)

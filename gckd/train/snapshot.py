@@ -15,6 +15,7 @@ from gckd.config.schema import Config
 from gckd.errors import InputError
 from gckd.graph.memory import centred
 from gckd.graph.neighbourhood import Nodes
+from gckd.place import Place
 from gckd.train.banks import BankViews
 from gckd.train.directions import KnnGraph, knn_graph
 from gckd.train.loop import load_checkpoint
@@ -25,7 +26,7 @@ FILE = "graph.npz"
 Arrays = dict[str, NDArray[Any]]
 
 
-def snapshot(config: Config, checkpoint: Path) -> Arrays:
+def snapshot(config: Config, checkpoint: Path | Place) -> Arrays:
     """Nodes of both domains in equal number, their K nearest neighbours, and all edges among these.
 
     Returns:
@@ -77,12 +78,12 @@ def _chosen(graph: KnnGraph) -> Tensor:
     )
 
 
-def save_snapshot(config: Config, checkpoint: Path) -> None:
-    """Writes it beside the checkpoint, if there is a graph.
+def save_snapshot(config: Config, checkpoint: Path | Place, folder: Path) -> None:
+    """Writes it into `folder`, if there is a graph.
 
     Raises:
         InputError: see `snapshot`.
     """
     arrays = snapshot(config, checkpoint)
     if arrays:
-        np.savez_compressed(checkpoint.with_name(FILE), allow_pickle=False, **arrays)
+        np.savez_compressed(folder / FILE, allow_pickle=False, **arrays)

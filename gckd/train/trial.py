@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gckd.cache import Cached
 from gckd.config.data import Augment, Data, FolderTokenizer, RandAugment, TrainedTokenizer
 from gckd.config.schema import Config
 from gckd.graph.memory import centred
@@ -51,7 +52,7 @@ class SourceModel(NamedTuple):
     warm_seconds: float
 
 
-def source_model(config: Config, *, cache: Path, score: Score, report: Report) -> SourceModel:
+def source_model(config: Config, *, cache: Path | Cached, score: Score, report: Report) -> SourceModel:
     """Trains the source model and fills the banks, unless the cache has them, and scores it.
 
     Raises:
@@ -70,7 +71,7 @@ class Epoch(NamedTuple):
     current: bool
 
 
-def epochs(config: Config, *, cache: Path, out: Place, score: Score, report: Report) -> Iterator[Epoch]:
+def epochs(config: Config, *, cache: Path | Cached, out: Place, score: Score, report: Report) -> Iterator[Epoch]:
     """Adapts, stopping after each evaluation, once its checkpoint is saved.
 
     Evaluations that an interrupted run has done are told again first. Runs on the default device of its caller.
@@ -93,13 +94,13 @@ def epochs(config: Config, *, cache: Path, out: Place, score: Score, report: Rep
         yield Epoch(values, current=step == stage.saved)
 
 
-def _begin(config: Config, cache: Path, report: Report) -> Adaptation:
+def _begin(config: Config, cache: Path | Cached, report: Report) -> Adaptation:
     return begin(config, cache, report, _datasets(config.data, config.tokenizer, config.augment, cache))
 
 
 @functools.lru_cache(maxsize=1)
 def _datasets(
-    data: Data, tokenizer: TrainedTokenizer | FolderTokenizer, augment: Augment | RandAugment, cache: Path
+    data: Data, tokenizer: TrainedTokenizer | FolderTokenizer, augment: Augment | RandAugment, cache: Path | Cached
 ) -> Datasets:
     """What all trials of a process have in common; to open it costs as much as some steps."""
     return open_datasets(Config(data=data, tokenizer=tokenizer, augment=augment), cache, lambda progress: None)

@@ -6,7 +6,6 @@ takes more of the same order.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from torch import Tensor
 
+from gckd.cache import Cached
 from gckd.train.loop import load_checkpoint, save_atomically
+from gckd.train.once import alone
 from gckd.train.randomness import generator
-from gckd.train.workers import agreed, rank, wait_for_all
+from gckd.train.workers import agreed, count, rank, spread, wait_for_all
 
 BATCH = 256  # examples per forward pass
 Batches = list[tuple[Tensor, Tensor]]  # rows [b] of a split, embeddings [b, d]
@@ -34,7 +34,7 @@ class WarmStart:
         folder: where they are kept for other runs of this model and these datasets; None keeps nothing.
     """
 
-    folder: Path | None = None
+    folder: Path | Cached | None = None
     worth: float = 0.0  # seconds that computing them takes, whoever did it
 
     def first(self, name: str, seed: int, rows: int, wanted: int, embed: Embed) -> Batches:
@@ -49,22 +49,23 @@ class WarmStart:
         if self.folder is None:
             held = _extended({}, need, embed)
         else:
-            held = _kept(self.folder / f"{name}-{seed}.pt", need, embed)
+            held = _kept(Cached.at(self.folder) / f"{name}-{seed}.pt", need, embed)
         self.worth += held["seconds"] * len(need) / max(len(held["embeddings"]), 1)
         found = held["embeddings"][:wanted].to(order.device)
         return list(zip(order[:wanted].split(BATCH), found.split(BATCH), strict=True))
 
 
-def _kept(path: Path, need: Tensor, embed: Embed) -> dict[str, Any]:
+def _kept(kept: Cached, need: Tensor, embed: Embed) -> dict[str, Any]:
     """What the file holds, once it holds enough; one process computes, others wait."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Workers of one run compute together: the first of them holds the lock for all.
-    with contextlib.nullcontext() if rank() else FileLock(f"{path}.lock"):
-        held = load_checkpoint(path) if path.exists() else {}
+    with alone(kept.here):
+        # Workers of several machines begin with the same: what the object store has.
+        found = kept.present() if count() == 1 else kept.fetch() or kept.here.exists()
+        held = load_checkpoint(kept.here) if found else {}
         if not agreed(len(held.get("embeddings", ())) >= len(need)):
             held = _extended(held, need, embed)
             if not rank():
-                save_atomically(path, held)
+                save_atomically(kept.here, held)
+                kept.put()
         wait_for_all()
     return held
 
@@ -72,6 +73,6 @@ def _kept(path: Path, need: Tensor, embed: Embed) -> dict[str, Any]:
 def _extended(held: dict[str, Any], need: Tensor, embed: Embed) -> dict[str, Any]:
     begun, before = time.perf_counter(), [held["embeddings"]] if held else []
     have = sum(map(len, before))
-    new = [embed(part).cpu() for part in need[have:].split(BATCH)]
+    new = spread(embed, need[have:].split(BATCH)).cpu()
     seconds = time.perf_counter() - begun + held.get("seconds", 0.0)
-    return {"embeddings": torch.cat((*before, *new)), "seconds": seconds}
+    return {"embeddings": torch.cat((*before, new)), "seconds": seconds}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -81,6 +81,27 @@ class _Gather(torch.autograd.Function):
         gradient = gradient.contiguous()
         dist.all_reduce(gradient)
         return mine(gradient)
+
+
+@torch.no_grad()
+def spread(work: Callable[[Tensor], Tensor], batches: Sequence[Tensor]) -> Tensor:
+    """What `work` makes of the rows of all batches, [N, ...] in their order; each batch is done by one of the workers.
+
+    Batches stay whole, so that a result depends on how many workers there are in nothing but time. Every worker has to
+    call it, with the same batches, and gets all of the result; without gradient.
+    """
+    if count() == 1:
+        return torch.cat([work(batch) for batch in batches])
+    found: list[Tensor] = []
+    for first in range(0, len(batches), count()):
+        turn = batches[first : first + count()]
+        own = work(turn[min(rank(), len(turn) - 1)])  # where fewer are left than workers, some do the last one too
+        padded = own.new_zeros(max(map(len, turn)), *own.shape[1:])
+        padded[: len(own)] = own
+        parts = [torch.empty_like(padded) for _ in range(count())]
+        dist.all_gather(parts, padded)
+        found += [part[: len(batch)] for part, batch in zip(parts, turn, strict=False)]
+    return torch.cat(found)
 
 
 def share(mean: Tensor, items: int) -> Tensor:

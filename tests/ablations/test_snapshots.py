@@ -11,6 +11,7 @@ from ablations.snapshots import GRAPH_CHECK, keep_graphs
 from gckd.config import preset
 from gckd.dist.plan import plan
 from gckd.dist.records import Records
+from gckd.place import Place
 from gckd.report.checks import CHECKS
 from gckd.report.checks.picture import FILE
 from gckd.train import snapshot
@@ -35,7 +36,7 @@ def test_the_first_finished_run_of_each_row_with_a_graph(tmp_path: Path, capsys:
             checkpoint_of(banks, run.folder / "checkpoint.pt")
         if run.row == "broken" and run.seed > 0:
             (run.folder / "checkpoint.pt").write_text("weights")
-    keep_graphs(runs, records)
+    keep_graphs(runs, records, Place.at(tmp_path))
     assert sorted(str(f.relative_to(tmp_path)) for f in tmp_path.rglob(FILE)) == [
         f"{row}/seed-1/{FILE}" for row in ("full", "k")
     ]

@@ -53,7 +53,7 @@ def test_every_edge_is_one_of_the_graph(
 def test_a_graph_of_the_target_alone_has_no_source_node(config: Config, cache: Path, tmp_path: Path) -> None:
     config = apply(config, {"graph.propagate": Diffusion(k=2)})
     trained(config, cache, tmp_path)
-    save_snapshot(config, tmp_path / "checkpoint.pt")
+    save_snapshot(config, tmp_path / "checkpoint.pt", tmp_path)
     with np.load(tmp_path / module.FILE) as kept:
         assert kept["image_target"].all() and kept["text_target"].all()
 
@@ -61,7 +61,7 @@ def test_a_graph_of_the_target_alone_has_no_source_node(config: Config, cache: P
 def test_no_graph_no_file_and_no_checkpoint_no_guess(config: Config, cache: Path, tmp_path: Path) -> None:
     config = row(config, "gmp")
     trained(config, cache, tmp_path)
-    save_snapshot(config, tmp_path / "checkpoint.pt")
+    save_snapshot(config, tmp_path / "checkpoint.pt", tmp_path)
     assert not (tmp_path / module.FILE).exists()
     (tmp_path / "broken.pt").write_text("weights")
     with pytest.raises(InputError, match=r"broken.pt: not a readable checkpoint"):

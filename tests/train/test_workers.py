@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor
 
 from gckd.config import Config, apply
@@ -21,8 +18,8 @@ from gckd.errors import InputError
 from gckd.train import workers
 from gckd.train.progress import Progress
 from tests.train.micro import row, trained
+from tests.train.several import WORKERS, joined, together
 
-WORKERS = 2
 CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "smoothing": ({}, ()),
     "convolution": ({"graph.propagate.conv": "sage"}, ()),
@@ -40,24 +37,13 @@ def case(name: str, config: Config) -> Config:
     return row(apply(config, {"backbone.text.dropout": 0.0} | edits), *dropped)
 
 
-def _join(rank: int, store: Path) -> None:
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=WORKERS)
-
-
 def _train(rank: int, store: Path, config: Config, folder: Path) -> None:
-    _join(rank, store)
-    for name in CASES:
-        told: list[Progress] = []
-        trained(case(name, config), folder / "cache", folder / name, told.append)
-        losses = [p.losses for p in told if p.stage in ("pretrain", "adapt")]
-        torch.save(losses, folder / name / f"losses-{rank}.pt")
-    dist.destroy_process_group()
-
-
-def together(function: Any, *args: Any) -> None:
-    mp.spawn(function, args, nprocs=WORKERS)
+    with joined(rank, store):
+        for name in CASES:
+            told: list[Progress] = []
+            trained(case(name, config), folder / "cache", folder / name, told.append)
+            losses = [p.losses for p in told if p.stage in ("pretrain", "adapt")]
+            torch.save(losses, folder / name / f"losses-{rank}.pt")
 
 
 def _curve(saved: Any) -> dict[tuple[str, str, int], float]:
@@ -86,17 +72,16 @@ def test_two_workers_are_one(config: Config, shared: Path, tmp_path: Path, name:
 
 
 def _gathered(rank: int, store: Path, whole: Tensor, found: Path) -> None:
-    _join(rank, store)
-    own = workers.mine(whole).clone().requires_grad_()
-    weight = torch.nn.Parameter(torch.tensor(2.0))
-    # sum_ij <x_i, x_j>^2: every row meets every row.
-    z = workers.gather(own * weight)
-    ((z @ z.T) ** 2).mean().backward()
-    workers.average_gradients([weight])
-    mean = workers.share(own.detach()[:, 0][: rank + 1].mean(), rank + 1)
-    share = workers.averaged({"mean": mean})["mean"]
-    torch.save((weight.grad, share, own.grad), found / f"{rank}.pt")
-    dist.destroy_process_group()
+    with joined(rank, store):
+        own = workers.mine(whole).clone().requires_grad_()
+        weight = torch.nn.Parameter(torch.tensor(2.0))
+        # sum_ij <x_i, x_j>^2: every row meets every row.
+        z = workers.gather(own * weight)
+        ((z @ z.T) ** 2).mean().backward()
+        workers.average_gradients([weight])
+        mean = workers.share(own.detach()[:, 0][: rank + 1].mean(), rank + 1)
+        share = workers.averaged({"mean": mean})["mean"]
+        torch.save((weight.grad, share, own.grad), found / f"{rank}.pt")
 
 
 def test_gradients_and_means_are_those_of_the_whole_batch(tmp_path: Path) -> None:
@@ -112,12 +97,11 @@ def test_gradients_and_means_are_those_of_the_whole_batch(tmp_path: Path) -> Non
 
 
 def _refused(rank: int, store: Path, found: Path) -> None:
-    _join(rank, store)
-    try:
-        workers.check_split("adapt.batch", 5)
-    except InputError as error:
-        (found / f"{rank}.txt").write_text(str(error))
-    dist.destroy_process_group()
+    with joined(rank, store):
+        try:
+            workers.check_split("adapt.batch", 5)
+        except InputError as error:
+            (found / f"{rank}.txt").write_text(str(error))
 
 
 def test_a_batch_that_cannot_be_shared_equally_is_refused(tmp_path: Path) -> None:
