@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 import click
 import numpy as np
 import optuna
+import psutil
 import pytest
 from click.testing import CliRunner
 from optuna.trial import FrozenTrial, TrialState
 
-from benchmarks import fullsize, peak, propagation, retrieval, rungs, search, selection, step
+from benchmarks import fullsize, gallery, growth, peak, propagation, retrieval, rungs, scale, search, selection, step
+from benchmarks.hollow import BEGAN, SAID
 
 BATCHES = ["--set", "adapt.batch=8", "--set", "adapt.fusion_every=1"]
 SMALL = [*BATCHES, "--set", "graph.memory.capacity=64", "--rounds", "1"]
@@ -23,7 +25,13 @@ COMMANDS: dict[str, tuple[click.Command, list[str], list[str]]] = {
         ["pre-training", "full"],
     ),
     "fullsize": (fullsize.main, [*SMALL, "--preset", "tiny", "--steps", "2"], ["images/s", "share of teacher"]),
+    "growth": (
+        growth.main,
+        ["--trials", "12", "--trials", "10", "--concurrent", "3"],
+        ["10 ", "12 ", "journal, MiB", "3 trials at a time"],
+    ),
     "retrieval": (retrieval.main, ["--preset", "tiny", "--rounds", "1"], ["CPU seconds", "2 threads"]),
+    "gallery": (gallery.main, ["--count", "5000", "--width", "16", "--queries", "9"], ["exact", "IvfPq", "recall@10"]),
     "peak": (peak.main, ["--", "true"], ["true: exit status 0", "GiB"]),
 }
 
@@ -34,6 +42,27 @@ def test_runs(name: str) -> None:
     found = CliRunner().invoke(command, arguments, catch_exceptions=False)
     assert found.exit_code == 0, found.output
     assert all(part in found.output for part in expected)
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+def test_runs_on_nodes_and_leaves_none() -> None:
+    before = set(psutil.Process().children(recursive=True))
+    found = CliRunner().invoke(scale.main, ["--nodes", "2", "--trials", "5"], catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    assert all(part in found.output for part in ("CPU, ms", "GCS MiB"))
+    assert set(psutil.Process().children(recursive=True)) <= before
+
+
+def test_delays_of_a_trial_by_hand() -> None:
+    """Drawn at 100 s, begun at 103; the last of its two results said at 110, its end noted at 110.5."""
+    drawn, ended = (datetime.fromtimestamp(seconds) for seconds in (100, 110.5))
+    said = {
+        f"epoch/{n}": {BEGAN: 103.0, SAID: now, "seconds": 1.0, "value": 0.5} for n, now in ((1, 105.0), (2, 110.0))
+    }
+    trial = optuna.trial.create_trial(value=0.5, user_attrs=said)
+    trial.datetime_start, trial.datetime_complete = drawn, ended
+    assert scale.delays(trial) == (3.0, 0.5)
 
 
 def test_overhead_is_what_nobody_trained_in() -> None:

@@ -1,16 +1,18 @@
-"""`gckd data`: make the generated benchmark, check a dataset. Heavy imports wait until a command runs."""
+"""`gckd data`: make the generated benchmark, check or store a dataset. Heavy imports wait until a command runs."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from gckd.cache import Cached
+from gckd.cli.options import cache_option
 from gckd.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,12 +21,13 @@ if TYPE_CHECKING:
     from gckd.data.check import CheckResult, SplitRow
 
 SECONDS_BETWEEN_LINES = 10.0
+_RAY_HELP = "Read and decode images by Ray Data: on all cores, or on the nodes of RAY_ADDRESS, which must see them."
 SHEET = "contact-sheet.png"
 
 
 @click.group()
 def data() -> None:
-    """Make and check datasets."""
+    """Make, check and store datasets."""
 
 
 @data.group()
@@ -92,6 +95,36 @@ def check(first: str, second: str | None) -> None:
         click.echo(f"{finding.dataset}: {finding.kind}: {finding.text}")
     click.echo(f"{len(result.findings)} findings" if result.findings else "no findings")
     sys.exit(1 if result.findings else 0)
+
+
+@data.command()
+@click.argument("dataset")
+@click.argument("place")
+@click.option("--skip-broken", is_flag=True, help="Leave out images that cannot be read, and count them.")
+@click.option("--ray", "on_ray", is_flag=True, help=_RAY_HELP)
+@cache_option
+def store(dataset: str, place: str, skip_broken: bool, on_ray: bool, cache: Cached) -> None:
+    """Build the store of DATASET (a folder, or FORMAT:FOLDER) and put it at PLACE, for example s3://BUCKET/NAME.
+
+    PLACE (also gs://, abfs://, or a folder) is then what --source and --target take, on any machine; each fetches it
+    into its cache, once. Results are those of the folder, bit for bit.
+    """
+    from gckd.data.datasets import find_dataset
+    from gckd.data.kept import keep_store
+    from gckd.dist.looks import by_ray
+    from gckd.dist.preflight import usable_cache
+    from gckd.place import Place
+
+    found, to = find_dataset(dataset), Place.at(place)
+    with by_ray() if on_ray else nullcontext() as look, progress_bar("reading images") as progress:
+        built = found.stored(usable_cache(cache).here, skip_broken=skip_broken, progress=progress, look=look)
+    try:
+        keep_store(built, to, found.published)
+    except OSError as error:
+        raise InputError(f"{to}: cannot be written ({error.strerror})") from error
+    for note in built.notes:
+        click.echo(f"note: {note}", err=True)
+    click.echo(f"{to}: {found.name}, {sum(split['images'] for split in built.counts.values()):,} images")
 
 
 @contextmanager

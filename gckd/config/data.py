@@ -12,8 +12,8 @@ from gckd.config.fields import knob
 class Data:
     """Which datasets, and how an example reaches the model."""
 
-    source: str = knob("", "labelled source dataset: a folder, or FORMAT:FOLDER")
-    target: str = knob("", "unlabelled target dataset: a folder, or FORMAT:FOLDER")
+    source: str = knob("", "labelled source dataset: a folder, FORMAT:FOLDER, or a store (s3://BUCKET/NAME)")
+    target: str = knob("", "unlabelled target dataset: a folder, FORMAT:FOLDER, or a store (s3://BUCKET/NAME)")
     height: int = knob(64, "image height after resizing", unit="pixels", ge=8, le=1024)
     width: int = knob(32, "image width after resizing", unit="pixels", ge=8, le=1024)
     max_words: int = knob(50, "captions are cut after this many words", unit="words", ge=1, le=512)

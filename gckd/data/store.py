@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,9 @@ from gckd.data.splits import LabelledSplit, UnlabelledSplit
 from gckd.data.writer import Row, write_split
 from gckd.errors import InputError
 
+META, INDEX = "meta.json", "index"
+Look = Callable[[Sequence[Path], Progress | None], Iterable[Inspected]]
+Sound = tuple[Record, Inspected]  # an image that can be used
 VERSION = 1  # of the layout above; part of every name, so a change never meets old files
 
 
@@ -52,9 +56,14 @@ class Store:
             InputError: there is none.
         """
         try:
-            meta = json.loads((path / "meta.json").read_text())
+            meta = json.loads((path / META).read_text())
         except (OSError, ValueError) as error:
-            raise InputError(f"{path}: not a dataset store (its meta.json is missing or broken)") from error
+            raise InputError(f"{path}: not a dataset store (its {META} is missing or broken)") from error
+        return Store.of(path, meta)
+
+    @staticmethod
+    def of(path: Path, meta: Mapping[str, Any]) -> Store:
+        """The store in folder `path`, by what its meta.json says."""
         return Store(path, meta["digest"], meta["format"], meta["counts"], tuple(meta["notes"]), meta["skipped"])
 
     def labelled(self, split: str) -> LabelledSplit:
@@ -80,6 +89,7 @@ def build_store(
     skip_broken: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
+    look: Look | None = None,
 ) -> Store:
     """The store of a dataset under `cache`; built on the first call, by one process while others wait.
 
@@ -89,29 +99,51 @@ def build_store(
         skip_broken: leave out images that are missing, truncated or no images, and count them, instead of stopping.
         workers: threads that read and decode; all cores by default.
         progress: called with (images done, images in all).
+        look: in the place of those threads: reads and decodes image files, and tells of each, in their order.
 
     Raises:
         InputError: a broken image (unless `skip_broken`); an image outside its folder; a split left empty; a cache
             folder that cannot be written.
     """
-    root = cache.resolve() / "stores"
-    index = root / "index"
-    try:
-        index.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cache folder {cache}: cannot be used ({error.strerror})") from error
+    root = stores(cache)
+    index = root / INDEX
     key = _quick_key(ann)
     entry_file = index / f"{key}.json"
     with FileLock(index / f"{key}.lock"):
         entry = json.loads(entry_file.read_text()) if entry_file.exists() else None
         if entry is None or not (root / entry["digest"]).is_dir():
-            entry = _build(ann, root, key, skip_broken, workers, progress)
+            kept, broken = _verify(ann, skip_broken, look or _by_threads(workers), progress)
+            entry = _build(ann, root, key, kept, broken, workers)
             _write_atomically(entry_file, entry)
     if entry["broken"] and not skip_broken:
         raise InputError(entry["broken"][0])
     store = Store.open(root / entry["digest"])
     # The same content may have come from another folder first: how it was read is this folder's own.
     return replace(store, format=ann.format, notes=_notes(ann, entry), skipped=len(entry["broken"]))
+
+
+def stores(cache: Path) -> Path:
+    """The folder of all stores, made if it is missing, with that of their index and locks.
+
+    Raises:
+        InputError: the cache folder cannot be written.
+    """
+    root = cache.resolve() / "stores"
+    try:
+        (root / INDEX).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cache folder {cache}: cannot be used ({error.strerror})") from error
+    return root
+
+
+def take_name(partial: Path, final: Path) -> None:
+    """A store that was made in the folder `partial` gets its name, unless the same content has taken it meanwhile."""
+    try:
+        os.replace(partial, final)
+    except OSError:
+        shutil.rmtree(partial)
+        if not final.is_dir():
+            raise
 
 
 def _notes(ann: Annotations, entry: dict[str, Any]) -> tuple[str, ...]:
@@ -134,14 +166,13 @@ def _quick_key(ann: Annotations) -> str:
 
 
 def _build(
-    ann: Annotations, root: Path, key: str, skip_broken: bool, workers: int | None, progress: Progress | None
+    ann: Annotations, root: Path, key: str, kept: list[Sound], broken: list[str], workers: int | None
 ) -> dict[str, Any]:
-    """Verifies every image, then writes the store into a temporary folder and moves it to its name."""
-    kept, broken = _verify(ann, skip_broken, workers, progress)
+    """Writes the store into a temporary folder and moves it to its name."""
     require_splits(tuple(record for record, _ in kept), ann.file)
     rows = {split: sorted(Row.of(ann.images, r, i) for r, i in kept if r.split == split) for split in SPLITS}
     blank = sum(not c.strip() for r, _ in kept for c in r.captions)
-    digest = _digest(rows)
+    digest = content_digest(rows)
     entry = {"digest": digest, "broken": broken, "blank": blank}
     if (root / digest).is_dir():
         return entry
@@ -149,23 +180,22 @@ def _build(
     shutil.rmtree(partial, ignore_errors=True)  # left by a killed build; the lock says nobody writes to it
     counts = {split: write_split(rows[split], partial / split, workers) for split in SPLITS}
     meta = {"version": VERSION, "digest": digest, "format": ann.format, "counts": counts}
-    (partial / "meta.json").write_text(json.dumps(meta | {"notes": _notes(ann, entry), "skipped": len(broken)}))
-    try:
-        os.replace(partial, root / digest)
-    except OSError:
-        shutil.rmtree(partial)
-        if not (root / digest).is_dir():  # else the same content came from another folder meanwhile
-            raise
+    (partial / META).write_text(json.dumps(meta | {"notes": _notes(ann, entry), "skipped": len(broken)}))
+    take_name(partial, root / digest)
     return entry
 
 
+def _by_threads(workers: int | None) -> Look:
+    return lambda paths, progress: in_parallel(inspect, paths, workers, progress)
+
+
 def _verify(
-    ann: Annotations, skip_broken: bool, workers: int | None, progress: Progress | None
-) -> tuple[list[tuple[Record, Inspected]], list[str]]:
+    ann: Annotations, skip_broken: bool, look: Look, progress: Progress | None
+) -> tuple[list[Sound], list[str]]:
     """The records whose images are sound, with their hashes, and one line for each broken image."""
     paths = [ann.images / r.image for r in ann.records]
     kept, broken = [], []
-    for record, path, found in zip(ann.records, paths, in_parallel(inspect, paths, workers, progress), strict=True):
+    for record, path, found in zip(ann.records, paths, look(paths, progress), strict=True):
         if not found.problem:
             kept.append((record, found))
             continue
@@ -175,7 +205,8 @@ def _verify(
     return kept, broken
 
 
-def _digest(rows: dict[str, list[Row]]) -> str:
+def content_digest(rows: Mapping[str, list[Row]]) -> str:
+    """Names a store by the sorted rows of its splits."""
     content = hashlib.sha256(f"gckd store {VERSION}\n".encode())
     for split in SPLITS:
         for row in rows[split]:

@@ -13,6 +13,7 @@ import torch
 from filelock import FileLock
 from tokenizers import Tokenizer as Backend
 
+from gckd.cache import Cached
 from gckd.config.data import FolderTokenizer, TrainedTokenizer
 from gckd.data.records import Vocabulary
 from gckd.data.wordpiece import CLIP_ENDS, PAD, SPECIALS, bert, load_pretrained, read_vocabulary, train_vocabulary
@@ -65,7 +66,7 @@ class Tokenizer:
 def build_tokenizer(
     cfg: TrainedTokenizer | FolderTokenizer,
     captions: Iterable[str],
-    cache: Path,
+    cache: Path | Cached,
     *,
     max_words: int,
     max_tokens: int,
@@ -85,16 +86,18 @@ def build_tokenizer(
     return Tokenizer(backend, max_words=max_words, max_tokens=max_tokens)
 
 
-def _trained(captions: list[str], vocab_size: int, cache: Path) -> Backend:
+def _trained(captions: list[str], vocab_size: int, cache: Path | Cached) -> Backend:
     """Trains once; `vocab.txt` in the cache is what `BertTokenizerFast.from_pretrained` reads, too."""
     if not captions:
         raise InputError("tokenizer: there are no captions to train a vocabulary on")
     key = hashlib.sha256(json.dumps([1, vocab_size, captions]).encode()).hexdigest()[:16]
-    file = cache / "tokenizers" / key / "vocab.txt"
+    kept = Cached.at(cache) / "tokenizers" / key / "vocab.txt"
+    file = kept.here
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{file}.lock"):
-        if not file.exists():
+        if not kept.present():
             partial = file.with_suffix(".partial")
             partial.write_text("".join(f"{piece}\n" for piece in train_vocabulary(captions, vocab_size)), "utf-8")
             os.replace(partial, file)
+            kept.put()
     return bert(read_vocabulary(file))

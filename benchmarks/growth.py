@@ -1,0 +1,186 @@
+"""What a driver spends on one trial as its study grows, Ray apart: the searcher, the study, its storage, the report."""
+
+from __future__ import annotations
+
+import functools
+import io
+import statistics
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":  # run as a script: the checkout it lies in, before any installed copy
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import click
+import optuna
+from ray.tune.search import Searcher
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.hollow import NAME, config, hollow_study, results
+from gckd.dist.mirror import Mirror
+from gckd.dist.trial import score_names
+from gckd.place import Place
+from gckd.report.write import wide_console
+from tune.report.write import write_search_report
+from tune.searcher import Bridge
+from tune.space.space import load_space
+from tune.storage import FILE, open_storage
+from tune.study import SAMPLERS
+
+_LAST = 20  # trials that a median is of
+_MIB = 2**20
+OWNER = "growth"
+
+
+@dataclass
+class Spent:
+    """CPU seconds of one trial: drawing it, its results, its end."""
+
+    suggest: float
+    results: float
+    end: float
+
+
+@click.command()
+@click.option("--trials", default=(50, 200, 500, 1000), show_default=True, multiple=True, type=click.IntRange(min=1))
+@click.option("--concurrent", default=64, show_default=True, type=click.IntRange(min=1), help="Running at a time.")
+@click.option("--sampler", default="tpe", show_default=True, type=click.Choice([n for n in SAMPLERS if n != "nsga2"]))
+@click.option("--storage", help="As of tune/search.py; a journal by default, beside which copies are timed too.")
+@click.option("--report/--no-report", default=True, show_default=True, help="Time the report at each size too.")
+def main(trials: tuple[int, ...], concurrent: int, sampler: str, storage: str | None, report: bool) -> None:
+    """Grow a study through the search's own searcher, and time one trial's share of it at each number of trials.
+
+    A driver does this for all trials one after the other. What a trial says is random; nothing is trained and no Ray is
+    started. Times are CPU times, medians of the last 20 trials before each size; beside them a driver waits for the
+    disk at each write to the journal, and for the object store at each copy.
+
+    \b
+    python benchmarks/growth.py
+    python benchmarks/growth.py --sampler random
+    python benchmarks/growth.py --storage sqlite:////tmp/study.db
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    table = Table("trials", "suggest, ms", "results, ms", "end, ms", "copied, MiB")
+    for name in ("journal, MiB", "writes", "opened again, s", "snapshot, MiB", "snapshot, s", "report, s"):
+        table.add_column(name)
+    table.caption = (
+        f"Sampler {sampler}, {concurrent} trials at a time, storage {storage or 'journal'}. Copied: to an object store "
+        "so far; here a local folder. Writes: to the journal, a trial. Snapshot: the searcher's part of Tune's."
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        grown = Growth(Path(temporary), max(trials), concurrent, sampler, storage)
+        for wanted in sorted(trials):
+            grown.grow(wanted)
+            table.add_row(str(wanted), *grown.row(report))
+    wide_console().print(table)
+
+
+class Counted(Mirror):
+    """Counts the bytes that it copies."""
+
+    copied = 0
+
+    def save(self) -> None:
+        before = dict(self._saved)
+        super().save()
+        self.copied += sum(version[1] for file, version in self._saved.items() if before.get(file) != version)
+
+
+class Growth:
+    """A study that grows, and what its trials took."""
+
+    def __init__(self, folder: Path, budget: int, concurrent: int, sampler: str, storage: str | None) -> None:
+        self.folder, self.concurrent, self.storage = folder / "driver", concurrent, storage
+        self.folder.mkdir()
+        base = config()
+        space, _ = load_space().check(base, 65536)
+        self.study = hollow_study(self.folder, base, sampler, storage)
+        self.study.set_user_attr("start", dict.fromkeys(score_names(), 0.5))
+        self.bridge = Bridge(
+            self.study, space, base, owner="growth", budget=budget, folder="out", objectives={"score": "max"}
+        )
+        store = folder / "store"
+        store.mkdir()
+        self.mirror = Counted(self.folder, Place.at(store.as_uri()))
+        self.spent: list[Spent] = []
+        self._running: deque[tuple[str, int, float]] = deque()  # Tune's id, number, seconds that drawing it took
+        self._drawn = 0
+
+    def grow(self, wanted: int) -> None:
+        """Draws trials and ends the oldest of those that run, until `wanted` have ended."""
+        while len(self.spent) < wanted:
+            while len(self._running) < self.concurrent and self._draw():
+                continue
+            self.spent.append(self._end(*self._running.popleft()))
+
+    def _draw(self) -> bool:
+        """Whether there was one left."""
+        name = f"trial-{self._drawn}"
+        begun = time.process_time()
+        found: Any = self.bridge.suggest(name)
+        if found == Searcher.FINISHED:
+            return False
+        self._running.append((name, found["number"], time.process_time() - begun))
+        self._drawn += 1
+        return True
+
+    def _end(self, name: str, number: int, suggest: float) -> Spent:
+        *firsts, last = [_flat(result) for result in results(number, 0.0)]
+        told = sum(cpu_of(functools.partial(self.bridge.on_trial_result, name, result)) for result in firsts)
+        end = cpu_of(lambda: self.bridge.on_trial_complete(name, last))
+        self.mirror.keep_up()
+        return Spent(suggest, told, end)
+
+    def row(self, report: bool) -> list[str]:
+        """The cells of the table: of the latest trials, and of the study as it is."""
+        latest = [astuple(spent) for spent in self.spent[-_LAST:]]
+        snapshot = self.folder.parent / "searcher"
+        saved = cpu_of(lambda: self.bridge.save(str(snapshot)))
+        return [
+            *(f"{1000 * statistics.median(values):.1f}" for values in zip(*latest, strict=True)),
+            f"{self.mirror.copied / _MIB:.0f}",
+            *self._journal(),
+            f"{cpu_of(self._open_again):.2f}",
+            f"{snapshot.stat().st_size / _MIB:.1f}",
+            f"{saved:.2f}",
+            f"{cpu_of(self._report):.1f}" if report else "",
+        ]
+
+    def _journal(self) -> tuple[str, str]:
+        """MiB of it, and writes to it a trial."""
+        file = self.folder / FILE
+        if not file.exists():
+            return "", ""
+        return f"{file.stat().st_size / _MIB:.1f}", f"{len(file.read_bytes().splitlines()) / self._drawn:.0f}"
+
+    def _open_again(self) -> None:
+        optuna.load_study(study_name=NAME, storage=open_storage(self.storage, self.folder)).get_trials(deepcopy=False)
+
+    def _report(self) -> None:
+        folder = self.folder.parent / "report"
+        folder.mkdir(exist_ok=True)
+        write_search_report(self.study, folder, Console(file=io.StringIO()))
+
+
+def cpu_of(work: Callable[[], object]) -> float:
+    """CPU seconds of `work`."""
+    begun = time.process_time()
+    work()
+    return time.process_time() - begun
+
+
+def _flat(result: dict[str, Any]) -> dict[str, Any]:
+    """As Tune hands it to a searcher."""
+    scores = {f"scores/{name}": value for name, value in result["scores"].items()}
+    return {**{key: value for key, value in result.items() if key != "scores"}, **scores}
+
+
+if __name__ == "__main__":
+    main()

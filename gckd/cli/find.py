@@ -1,0 +1,93 @@
+"""`gckd find`: images of the target for what somebody writes, by a trained checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from gckd.cli.options import cache_option, checkpoint_config, set_option, threads_for_torch
+from gckd.config import parse_edits
+from gckd.errors import InputError
+from gckd.place import Place
+from gckd.report.write import wide_console
+
+if TYPE_CHECKING:
+    from gckd.cache import Cached
+    from gckd.dist.gallery import Nearest
+    from gckd.train.restore import Searchable
+
+_NOTE = "image: row in the split, whose images lie in the order of their content's hash"
+
+
+@click.command()
+@click.argument("checkpoint")
+@click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
+@click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True)
+@click.option("-k", "count", type=click.IntRange(min=1), default=5, show_default=True, help="Images for each TEXT.")
+@click.option(
+    "--index",
+    type=click.Choice(["exact", "ivf-pq"]),
+    default="exact",
+    show_default=True,
+    help="ivf-pq: approximate, for large galleries; its recall against exact is printed.",
+)
+@click.option("--sheet", type=click.Path(path_type=Path, dir_okay=False), help="Also draw the images to this PNG.")
+@set_option
+@cache_option
+def find(
+    checkpoint: str,
+    texts: tuple[str, ...],
+    split: str,
+    count: int,
+    index: str,
+    sheet: Path | None,
+    assignments: tuple[str, ...],
+    cache: Cached,
+) -> None:
+    """Find the images of the target that CHECKPOINT's student holds most similar to each TEXT.
+
+    CHECKPOINT is a file or URI, and the config the config.yaml beside it. No label is read.
+
+    \b
+    gckd find runs/train/full/seed-0/checkpoint.pt "a woman in a red coat" "a man with a blue bag"
+    """
+    import torch
+
+    from gckd.train.restore import searchable
+
+    for text in texts:
+        if not text.strip():
+            raise InputError("TEXT: it is empty")
+    torch.set_num_threads(threads_for_torch())
+    there = Place.at(checkpoint)
+    config = checkpoint_config(there, parse_edits(assignments))
+    among = searchable(config, there, cache, split, texts)
+    found, note = _searched(among, count, index)
+    table = Table("text", "rank", "image", "cosine", caption=note)
+    for text, cosines, rows in zip(texts, *found, strict=True):
+        for place, (cosine, row) in enumerate(zip(cosines, rows, strict=True), 1):
+            table.add_row(escape(text) if place == 1 else "", str(place), str(row), f"{cosine:.3f}")
+    wide_console().print(table)
+    if sheet is not None:
+        from gckd.cli.sheet import draw_sheet
+
+        images = ([among.files.encoded(row) for row in rows if row >= 0] for rows in found.rows.tolist())
+        draw_sheet(sheet, list(zip(texts, images, strict=True)))
+        click.echo(sheet)
+
+
+def _searched(among: Searchable, count: int, index: str) -> tuple[Nearest, str]:
+    """What is found, and what the table must say about it."""
+    from gckd.dist.gallery import Exact, Gallery, ivf_pq, recall
+
+    images, captions = among.images.numpy(), among.captions.numpy()
+    exact = Gallery(images, Exact()).search(captions, count)
+    if index == "exact":
+        return exact, f"{len(images)} images. {_NOTE}"
+    kind = ivf_pq(*images.shape)
+    found = Gallery(images, kind).search(captions, count)
+    return found, f"{len(images)} images; {kind}: recall@{count} {recall(found, exact):.2f}. {_NOTE}"
