@@ -19,11 +19,14 @@ from ablations.catalog import ADDED, COMPONENTS
 from ablations.rows import Rows, add_rows, combinations, drop_rows, factorial_rows, joined, sweep_rows
 from ablations.spec import SPECS, Spec, load_spec
 from ablations.table import Asked, Table, check_budgets
+from gckd.cache import Cached
 from gckd.cli.guard import run_command
 from gckd.cli.options import cache_option, config_options
 from gckd.config import Config, digest, parse_edits
-from gckd.dist.preflight import usable_folder
+from gckd.dist.mirror import Mirror
+from gckd.dist.preflight import usable_cache
 from gckd.dist.tasks import Entry
+from gckd.place import Place
 from gckd.report.blocks import write_blocks
 from gckd.report.write import wide_console
 
@@ -31,6 +34,7 @@ _AT_LEAST_ONE = click.IntRange(min=1)
 _SEEDS = 3
 _ADD_HELP = f"The baseline, and a row with these added: {', '.join(ADDED)}.  [repeatable]"
 _SPEC_HELP = f"Rows, seeds and edits of a file, or of {', '.join(sorted(p.stem for p in SPECS.glob('*.yaml')))}."
+_OUT_HELP = "Output: a folder, or s3://BUCKET/NAME.  [default: runs/<name and digest>]"
 _DROP_HELP = f"A row without these components, NAME or NAME,NAME: {', '.join(COMPONENTS)}.  [repeatable]"
 
 
@@ -45,7 +49,7 @@ _DROP_HELP = f"A row without these components, NAME or NAME,NAME: {', '.join(COM
     "--dataset", "datasets", multiple=True, help="For a spec of all pairs: a folder, or FORMAT:FOLDER.  [repeatable]"
 )
 @click.option("--seeds", type=_AT_LEAST_ONE, help="Runs of each row.  [default: the spec's, or 3]")
-@click.option("--out", type=click.Path(path_type=Path), help="Output folder.  [default: runs/<name and digest>]")
+@click.option("--out", metavar="FOLDER|URI", help=_OUT_HELP)
 @click.option("--resume", is_flag=True, help="Go on with what --out holds: finished runs are kept.")
 @click.option("--mixed", is_flag=True, help="Also rows of other code or with another budget; marked.")
 @click.option("--workers", type=_AT_LEAST_ONE, help="Runs at a time.  [default: by the number of cores]")
@@ -62,12 +66,12 @@ def table(
     spec_name: str | None,
     datasets: tuple[str, ...],
     seeds: int | None,
-    out: Path | None,
+    out: str | None,
     resume: bool,
     mixed: bool,
     workers: int | None,
     threads: int | None,
-    cache: Path,
+    cache: Cached,
 ) -> int:
     """Train the full method and a row for each part left out, added or changed, and print the component table.
 
@@ -84,7 +88,7 @@ def table(
     wanted = rows(config)  # a misspelt name is refused before anything is drawn or read
     if not mixed:
         check_budgets(config, wanted)
-    cache = usable_folder(cache, "--cache")
+    cache = usable_cache(cache)
     asked = Asked(
         rows=rows,
         seeds=seeds or spec.seeds or _SEEDS,
@@ -98,19 +102,21 @@ def table(
         threads=threads,
         entry=entry or Entry(),
     )
-    several = blocks(spec, datasets, config, cache)
+    several = blocks(spec, datasets, config, cache.here)
     if several.keys() != {ONE}:
-        out = out or Path("runs") / f"{Path(spec_name or '').stem}-{digest(*several.values())[:8]}"
-    tables = {name: Table.checked(full, out and out / name, asked) for name, full in several.items()}
+        out = out or f"runs/{Path(spec_name or '').stem}-{digest(*several.values())[:8]}"
+    mirror = Mirror.of(Place.at(out)) if out else None
+    tables = {name: Table.checked(full, mirror, name, asked) for name, full in several.items()}
     try:
         summaries = {name: table.make() for name, table in tables.items()}
     except KeyboardInterrupt:
-        folder = (out or tables[ONE].folder).resolve()
-        click.echo(f"interrupted; the same command with --out {folder} --resume goes on", err=True)
+        where = mirror.out if mirror else tables[ONE].out
+        click.echo(f"interrupted; the same command with --out {where} --resume goes on", err=True)
         raise
-    if out and several.keys() != {ONE}:
-        write_blocks(out, summaries, spec.question, wide_console())
-        click.echo(f"written to {out}", err=True)
+    if mirror and several.keys() != {ONE}:
+        write_blocks(mirror.folder, summaries, spec.question, wide_console())
+        mirror.save()
+        click.echo(f"written to {mirror.out}", err=True)
     return 1 if any(row.failed for found in summaries.values() for row in found) else 0
 
 

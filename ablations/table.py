@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,22 +10,28 @@ import click
 
 from ablations.rows import Rows
 from ablations.snapshots import GRAPH_CHECK, keep_graphs
+from gckd.cache import Cached
 from gckd.config import Config, ConfigError, apply
 from gckd.dist.cluster import cores, default_concurrency
 from gckd.dist.display import display, store_progress
 from gckd.dist.examples import write_examples
 from gckd.dist.launch import Launch, launch
-from gckd.dist.launches import noted
-from gckd.dist.output import default_output, output_folder
-from gckd.dist.plan import plan
+from gckd.dist.launches import LAUNCHES_FILE, noted
+from gckd.dist.mirror import Mirror
+from gckd.dist.output import CONFIG_FILE, OF_A_RUN, default_output, output_folder
+from gckd.dist.plan import Run, plan
 from gckd.dist.preflight import Datasets, check_sizes, prepare_datasets
-from gckd.dist.records import DONE, Origin, Records
+from gckd.dist.records import CURVES_FILE, DONE, RUNS_FILE, Origin, Records
 from gckd.dist.revision import git_revision
 from gckd.dist.tasks import Entry
 from gckd.errors import InputError
+from gckd.place import Place
+from gckd.report.block import ASKED_FILE
 from gckd.report.mixed import MIXED, budget
 from gckd.report.summary import RowSummary
 from gckd.report.write import keep_asked, wide_console, write_report
+
+_HELD = (ASKED_FILE, RUNS_FILE, CURVES_FILE, LAUNCHES_FILE)  # what a table goes on from, beside its config
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class Asked:
     question: str
     dropped: dict[str, tuple[str, ...]]  # row -> components it is without, where every combination is a row
     checks: tuple[str, ...]  # of `gckd.report.checks`
-    cache: Path
+    cache: Cached
     resume: bool
     mixed: bool
     workers: int | None
@@ -51,24 +57,39 @@ class Table:
 
     config: Config
     datasets: Datasets
-    folder: Path
+    mirror: Mirror
+    block: str
     asked: Asked
 
+    @property
+    def folder(self) -> Path:
+        """Of its records and reports, on this machine."""
+        return self.mirror.folder / self.block
+
+    @property
+    def out(self) -> Place:
+        """Of its checkpoints, and of what is in the folder."""
+        return Place.at(f"{self.mirror.out}/{self.block}")
+
     @staticmethod
-    def checked(config: Config, folder: Path | None, asked: Asked) -> Table:
+    def checked(config: Config, mirror: Mirror | None, block: str, asked: Asked) -> Table:
         """Reads and stores the datasets, and checks every row.
 
         Args:
-            folder: of its output; None: one that is named by its datasets and config.
+            mirror: of the output of all blocks; None: the output is named by datasets and config.
+            block: the part of the output that is this table's.
 
         Raises:
             InputError: a row or a dataset cannot be used.
         """
         config, datasets = prepare_datasets(config, asked.cache, store_progress())
-        folder = folder or default_output(config, datasets)
-        runs = plan(config, asked.rows(config), asked.seeds, folder)
-        check_sizes({run.digest: run.config for run in runs}.values(), datasets)
-        return Table(config, datasets, folder, asked)
+        mirror = mirror or Mirror.of(Place.at(default_output(config, datasets)))
+        table = Table(config, datasets, mirror, block, asked)
+        check_sizes({run.digest: run.config for run in table.plan()}.values(), datasets)
+        return table
+
+    def plan(self) -> list[Run]:
+        return plan(self.config, self.asked.rows(self.config), self.asked.seeds, self.folder)
 
     def make(self) -> list[RowSummary]:
         """Does the runs that are missing, and writes and prints the report.
@@ -77,30 +98,41 @@ class Table:
             InputError: the folder holds something else, or runs of other code.
         """
         asked = self.asked
+        held = (self.folder / name for name in _HELD)
+        self.mirror.begin(self.folder / CONFIG_FILE, held, resume=asked.resume)
         with output_folder(self.folder, self.config, resume=asked.resume) as folder:
             keep_asked(folder, asked.question, asked.dropped, asked.checks)
-            records = Records(folder)
+            records, runs = Records(folder), self.plan()
             if not asked.mixed:
                 _check_code(records)
-            auto_workers, auto_threads = default_concurrency(cores())
-            how = Launch(
-                records,
-                Origin(git_revision(), self.datasets.source_name, self.datasets.target_name, self.datasets.published),
-                asked.cache,
-                display(),
-                asked.workers or auto_workers,
-                asked.threads or auto_threads,
-                asked.entry,
-            )
-            runs = plan(self.config, asked.rows(self.config), asked.seeds, folder)
-            with noted(how):
-                launch(runs, how)
-            write_examples(runs, records, self.datasets.target)
-            if GRAPH_CHECK in asked.checks:
-                keep_graphs(runs, records)
-            summaries = write_report(folder, wide_console(), mixed=asked.mixed)
-        click.echo(f"written to {folder}", err=True)
+            self.mirror.fetch(run.folder / name for run in runs if records.finished(run) for name in OF_A_RUN)
+            try:
+                self._launch(runs, records)
+                write_examples(runs, records, self.datasets.target)
+                if GRAPH_CHECK in asked.checks:
+                    keep_graphs(runs, records, self.out)
+                summaries = write_report(folder, wide_console(), mixed=asked.mixed)
+            finally:
+                self.mirror.save()
+        click.echo(f"written to {self.out}", err=True)
         return summaries
+
+    def _launch(self, runs: Sequence[Run], records: Records) -> None:
+        asked, datasets = self.asked, self.datasets
+        auto_workers, auto_threads = default_concurrency(cores())
+        how = Launch(
+            records,
+            Origin(git_revision(), datasets.source_name, datasets.target_name, datasets.published),
+            asked.cache,
+            display(),
+            asked.workers or auto_workers,
+            asked.threads or auto_threads,
+            asked.entry,
+            self.out,
+            self.mirror.save,
+        )
+        with noted(how):
+            launch(runs, how)
 
 
 def check_budgets(config: Config, rows: Rows) -> None:

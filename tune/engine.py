@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from gckd.dist import trial as work
 from gckd.dist.board import shared_board
+from gckd.dist.mirror import TUNES_OWN
 from gckd.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from optuna import Study
     from ray.tune import Callback
@@ -66,13 +68,15 @@ class Engine:
         plan: Plan,
         search: work.Search,
         out: Place,
+        folder: Path,
         display: Display,
         after_trial: Callable[[], None],
     ) -> None:
-        """search: without `start`, which `source_models` finds. after_trial: called when one has ended."""
+        """search: without `start`, which `source_models` finds. folder: the driver's own; `out` itself where that is
+        on a disk. after_trial: called when one has ended."""
         self._ray, self._interruption, self._display = ray, interruption, display
         self._after_trial = after_trial
-        self._plan, self._out = plan, out
+        self._plan, self._out, self._folder = plan, out, folder
         self._board = shared_board(ray)
         self.search = dataclasses.replace(search, board=self._board)
 
@@ -133,7 +137,9 @@ class Engine:
         return tune.RunConfig(
             # A new name each time: what is to be kept is in the study and in the trials' checkpoints.
             name=time.strftime("%Y%m%d-%H%M%S-") + uuid.uuid4().hex[:4],
-            storage_path=str(self._out / "tune"),
+            # Workers keep nothing there. Every few seconds Tune copies it whole, some files a trial; and none is read
+            # again but by TensorBoard. That is nothing for an object store.
+            storage_path=str(self._folder / TUNES_OWN),
             failure_config=tune.FailureConfig(max_failures=_ATTEMPTS - 1),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # trials keep their own
             callbacks=callbacks,
@@ -149,7 +155,7 @@ class Engine:
             return tune.with_resources(alone, {"cpu": plan.threads, "gpu": plan.gpus})
         given = {"search": self.search, "workers": plan.workers, "gpu": plan.gpus > 0}
         several = tune.with_parameters(together, **given, storage=str(self._out / "train"))
-        return tune.with_resources(several, nested_resources())
+        return tune.with_resources(several, nested_resources(self._ray.cluster_resources()))
 
     def each(self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
         """What a function of `gckd.dist` returns for each tuple of arguments, as Ray tasks.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from gckd.cache import Cached
+from gckd.dist.cluster import resources_in_reach
 from gckd.dist.nodes import Needs, node_problems
 from gckd.errors import InputError
 
@@ -18,7 +20,9 @@ RAY = "2.60."  # several workarounds are for exactly this line
 _SECONDS = 60
 
 
-def check_cluster(ray: Any, config: Config, out: Place, cache: Path, workers: int, cpus: float, gpus: float) -> None:
+def check_cluster(
+    ray: Any, config: Config, out: Place, cache: Path | Cached, workers: int, cpus: float, gpus: float
+) -> None:
     """Refuses a cluster on which no trial could run.
 
     Args:
@@ -30,7 +34,7 @@ def check_cluster(ray: Any, config: Config, out: Place, cache: Path, workers: in
     """
     if not ray.__version__.startswith(RAY):
         raise InputError(f"ray: {ray.__version__} is outside its limit: {RAY}*")
-    there = ray.cluster_resources()
+    there = resources_in_reach(ray)
     problems = [
         f"--{option}: a trial needs {need:g} {what}, and the cluster has {there.get(what, 0):g}"
         for option, what, need in (("threads", "CPU", cpus * workers), ("gpus-per-trial", "GPU", gpus * workers))
@@ -38,7 +42,7 @@ def check_cluster(ray: Any, config: Config, out: Place, cache: Path, workers: in
     ]
     if workers > 1:
         problems += _state_api()
-    problems += _nodes(ray, Needs(out, str(cache), (config.data.source, config.data.target)))
+    problems += _nodes(ray, Needs(out, Cached.at(cache), (config.data.source, config.data.target)))
     if problems:
         raise InputError("\n".join(problems))
 

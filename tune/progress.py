@@ -29,6 +29,10 @@ class Watch(Callback):
         self._after_trial = after_trial
         self._next = 0.0
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune keeps its callbacks beside its trials. Nothing is restored from there, and a terminal cannot be kept."""
+        return {}
+
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self._interruption.check()
         now = time.monotonic()

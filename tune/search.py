@@ -19,14 +19,16 @@ import click
 import optuna
 from optuna.exceptions import StorageInternalError
 
+from gckd.cache import Cached
 from gckd.cli.datasets import with_datasets
 from gckd.cli.guard import run_command
 from gckd.cli.options import cache_option, config_options
 from gckd.config import Config, apply, digest, encode
-from gckd.dist.cluster import cluster, cores
+from gckd.dist.cluster import cluster, cores, resources_in_reach
 from gckd.dist.display import display, store_progress
+from gckd.dist.mirror import Mirror
 from gckd.dist.output import CONFIG_FILE, output_folder
-from gckd.dist.preflight import Datasets, check_sizes, prepare_datasets, usable_folder
+from gckd.dist.preflight import Datasets, check_sizes, prepare_datasets, usable_cache, usable_folder
 from gckd.dist.revision import git_revision
 from gckd.dist.trial import ORACLE, Search
 from gckd.errors import InputError
@@ -35,12 +37,12 @@ from gckd.report.write import wide_console
 from gckd.train.measure import step_seconds
 from tune.engine import OBJECTIVES, Engine, Plan
 from tune.finish import audit, read_test
-from tune.mirror import Mirror
 from tune.options import Options, search_options
 from tune.planned import estimate, planned
 from tune.preflight import check_cluster
 from tune.report.write import write_search_report
 from tune.space.space import Space, load_space
+from tune.storage import FILE as JOURNAL
 from tune.storage import open_storage
 from tune.study import counts, make_sampler, open_study
 
@@ -56,7 +58,7 @@ _OWNER = "owner"
 @config_options
 @search_options
 @cache_option
-def search(config: Config, cache: Path, **given: Any) -> int:
+def search(config: Config, cache: Cached, **given: Any) -> int:
     """Search hyperparameters of the adaptation, K, delta, C and m by default, and report the study.
 
     Trials are compared by scores of unlabelled target data and labelled source data. Target labels are read after the
@@ -75,9 +77,9 @@ def search(config: Config, cache: Path, **given: Any) -> int:
     if config.adapt.steps < options.epochs:
         raise InputError(f"--epochs: {options.epochs} is above its limit: adapt.steps = {config.adapt.steps}")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    cache = usable_folder(cache, "--cache")
+    cache = usable_cache(cache)
     space = load_space(options.space)
-    config, datasets = prepare_datasets(with_datasets(config, cache), cache, store_progress())
+    config, datasets = prepare_datasets(with_datasets(config, cache.here), cache, store_progress())
     if config.adapt.evaluations != options.epochs:
         config = apply(config, {"adapt.evaluations": options.epochs})
     check_sizes([config], datasets)
@@ -92,13 +94,12 @@ def search(config: Config, cache: Path, **given: Any) -> int:
 class _Command:
     """One command, its input checked."""
 
-    def __init__(self, options: Options, config: Config, cache: Path, space: Space, datasets: Datasets) -> None:
+    def __init__(self, options: Options, config: Config, cache: Cached, space: Space, datasets: Datasets) -> None:
         self.options, self.config, self.cache, self.space, self.datasets = options, config, cache, space, datasets
         what = [options.select, list(options.objectives), options.seeds, space.encode()]
         self.out = Place.at(options.out or Path("runs") / f"search-{digest(config, *what)[:8]}")
-        apart = Path("runs") / f"{self.out.name}-{digest(str(self.out))[:8]}"
-        self.folder = self.out.local or apart.resolve()  # of the driver
-        self.mirror = Mirror(self.folder, self.out)
+        self.mirror = Mirror.of(self.out)
+        self.folder = self.mirror.folder  # of the driver
         self.name = options.study or self.out.name
         self.seeds = range(config.seed, config.seed + options.seeds)
 
@@ -106,7 +107,8 @@ class _Command:
         if self.options.dry_run:
             return self.dry_run()
         usable_folder(self.folder, "--out")
-        self.mirror.fetch((_OWNER, CONFIG_FILE))
+        self.mirror.catch_up(self.folder / JOURNAL)
+        self.mirror.fetch(self.folder / name for name in (_OWNER, CONFIG_FILE))
         again = self.options.resume or (self.folder / _OWNER).exists()
         with output_folder(self.folder, self.config, resume=again):
             study = self.study()
@@ -186,9 +188,9 @@ class _Command:
         cpus = wanted.concurrent * wanted.workers
         shared = Search(self.config, self.cache, options.select, options.threads, start={})
         with cluster(cpus, options.threads, nested=nested) as (ray, interruption), display() as shown:
-            plan = self.plan(ray.cluster_resources())
+            plan = self.plan(resources_in_reach(ray))
             check_cluster(ray, self.config, self.out, self.cache, plan.workers, plan.threads, plan.gpus)
-            engine = Engine(ray, interruption, plan, shared, self.out, shown, self.mirror.save)
+            engine = Engine(ray, interruption, plan, shared, self.out, self.folder, shown, self.mirror.keep_up)
             models = engine.source_models()
             study.set_user_attr("start", _means([model.scores for model in models]))
             ended = engine.trials(study, self.space, self.owner())

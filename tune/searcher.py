@@ -81,7 +81,7 @@ class Bridge(OptunaSearch):
         self._seeds = list(seeds)
         self._why = why
         self._outcomes = Outcomes(study, objectives)
-        self._handed_out: dict[str, Trial] = {}  # by Tune's trial id
+        self._handed_out: dict[str, Trial] = {}  # and not told, by Tune's trial id
         self.ended = ""  # why no more trials are handed out, once that is so
 
     def set_search_properties(self, metric: Any, mode: Any, config: dict[str, Any], **spec: Any) -> bool:
@@ -117,6 +117,7 @@ class Bridge(OptunaSearch):
             self._outcomes.note(trial_id, trial, result)
         failure = (self._why(trial_id) if self._why else "it failed") if error else ""
         self._outcomes.tell(trial_id, trial, failure)
+        del self._handed_out[trial_id]  # what is kept of a trial is in the study
 
     def save(self, checkpoint_path: str) -> None:
         """Writes what `restore` reads."""

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 from rich.table import Table
 
+from gckd.cache import Cached
 from gckd.cli.options import cache_option, config_options, threads_for_torch
 from gckd.config import Config
 from gckd.errors import InputError
+from gckd.place import Place
 from gckd.report.write import wide_console
 
 
 @click.command()
 @config_options
 @click.option("--seed", type=int, help="Seed of the source model; seed=N of --set.")
-@click.option(
-    "--checkpoint", type=click.Path(path_type=Path), help="Of a run of this config: its banks, not the start."
-)
+@click.option("--checkpoint", metavar="FILE|URI", help="Of a run of this config: its banks, not the start.")
 @cache_option
-def audit(config: Config, seed: int | None, checkpoint: Path | None, cache: Path) -> None:
+def audit(config: Config, seed: int | None, checkpoint: str | None, cache: Cached) -> None:
     """Look at the pseudo targets with the labels of the target's train split.
 
     For each kind of graph and each direction: how often the most probable partner is the right person, how much
@@ -31,18 +29,19 @@ def audit(config: Config, seed: int | None, checkpoint: Path | None, cache: Path
 
     from gckd.config import apply
     from gckd.dist.display import display
-    from gckd.dist.preflight import usable_folder
+    from gckd.dist.preflight import usable_cache
     from gckd.dist.single import shown_on
     from gckd.train.audit import GROUPS
     from gckd.train.audit import audit as look
 
-    if checkpoint is not None and not checkpoint.is_file():
+    place = Place.at(checkpoint) if checkpoint else None
+    if place and not place.exists():
         raise InputError(f"{checkpoint}: there is no such checkpoint file")
     torch.set_num_threads(threads_for_torch())
     config = config if seed in (None, config.seed) else apply(config, {"seed": seed})
     with display() as shown:
         report = shown_on(shown, "audit", config.seed)
-        found = look(config, cache=usable_folder(cache, "--cache"), report=report, checkpoint=checkpoint)
+        found = look(config, cache=usable_cache(cache), report=report, checkpoint=place)
     quarters = [f"group {i + 1}" for i in range(GROUPS)]
     table = Table(*("graph", "direction", "precision", "mass", "entropy", *quarters))
     for row in found:

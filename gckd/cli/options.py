@@ -9,21 +9,27 @@ from pathlib import Path
 from typing import Any
 
 import click
-import platformdirs
 
+from gckd.cache import USER, Cached
 from gckd.config import PRESETS, Config, ConfigError, apply, check, parse_edits, preset
 from gckd.config.presets import tiny
+from gckd.errors import InputError
+from gckd.place import Place
 from gckd.report.read import read_config
 
 Command = Callable[..., Any]
 
+_SOURCE_HELP = "Labelled source: a folder, FORMAT:FOLDER, or what `gckd data store` made (s3://BUCKET/NAME)."
+
 cache_option = click.option(
     "--cache",
-    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER|URI",
+    callback=lambda context, option, value: Cached.at(value),
     envvar="GCKD_CACHE",
-    default=lambda: Path(platformdirs.user_cache_dir("gckd")),
+    default=lambda: str(USER),
     show_default="the user's cache folder",
-    help="Folder of stores, vocabularies and source models, shared by all runs.  [env var: GCKD_CACHE]",
+    help="Stores, vocabularies and source models, shared by all runs: a folder, or s3://BUCKET/NAME.  [env var: "
+    "GCKD_CACHE]",
 )
 
 set_option = click.option(
@@ -35,8 +41,8 @@ def config_options(command: Command) -> Command:
     """--config, --preset, --source, --target and --set; the command gets `config`, resolved and checked."""
 
     @set_option
-    @click.option("--target", metavar="DATASET", help="Unlabelled target: a folder, or FORMAT:FOLDER.")
-    @click.option("--source", metavar="DATASET", help="Labelled source: a folder, or FORMAT:FOLDER.")
+    @click.option("--target", metavar="DATASET", help="Unlabelled target: as --source.")
+    @click.option("--source", metavar="DATASET", help=_SOURCE_HELP)
     @click.option("--preset", "preset_name", metavar="NAME", help=f"One of {', '.join(PRESETS)}.  [default: tiny]")
     @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Config in YAML or JSON.")
     @functools.wraps(command)
@@ -77,6 +83,23 @@ def resolve(
             edits[f"data.{side}"] = spec
     config = read_config(config_file) if config_file else preset(preset_name) if preset_name else tiny()
     return apply(config, edits) if edits else check(config)
+
+
+def checkpoint_config(checkpoint: Place, edits: dict[str, Any]) -> Config:
+    """The config.yaml beside a checkpoint, edited.
+
+    Raises:
+        InputError: there is no such checkpoint, or no config beside it.
+        ConfigError: an edit is refused.
+    """
+    if not checkpoint.exists():
+        raise InputError(f"{checkpoint}: there is no such checkpoint file")
+    beside = checkpoint.parent / "config.yaml"
+    if not beside.exists():
+        raise InputError(f"{beside}: there is none, and it says what {checkpoint.name} is of")
+    with beside.reading() as file:
+        config = read_config(file)
+    return apply(config, edits) if edits else config
 
 
 def threads_for_torch() -> int:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 
-from gckd.cli.options import cache_option, config_options, set_option, threads_for_torch
+from gckd.cache import Cached
+from gckd.cli.options import cache_option, checkpoint_config, config_options, set_option, threads_for_torch
 from gckd.config import Config, apply, parse_edits
-from gckd.errors import InputError
-from gckd.report.read import read_config
+from gckd.place import Place
 from gckd.report.summary import METRICS
 from gckd.report.write import wide_console, write_report
 
@@ -22,10 +21,10 @@ if TYPE_CHECKING:
 @click.command()
 @config_options
 @click.option("--seed", type=int, help="Seed of weights, batches and augmentation; seed=N of --set.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the checkpoint and the records.")
+@click.option("--out", metavar="FOLDER|URI", help="For the checkpoint and the records: a folder, or s3://BUCKET/NAME.")
 @click.option("--resume", is_flag=True, help="Go on with what --out holds.")
 @cache_option
-def train(config: Config, seed: int | None, out: Path | None, resume: bool, cache: Path) -> None:
+def train(config: Config, seed: int | None, out: str | None, resume: bool, cache: Cached) -> None:
     """Train one run: pre-train on the source (or reuse that), adapt to the target, evaluate once.
 
     On several GPUs or machines: torchrun --nproc-per-node N -m gckd train ... shares every batch between N workers.
@@ -39,36 +38,40 @@ def train(config: Config, seed: int | None, out: Path | None, resume: bool, cach
 
     torch.set_num_threads(threads_for_torch())
     config = config if seed in (None, config.seed) else apply(config, {"seed": seed})
+    place = Place.at(out) if out else None
     with group():
         if rank():
-            follow(config, run, cache=cache, out=out)
+            follow(config, run, cache=cache, out=place)
             return
-        folder = train_single(config, run, cache=cache, out=out, resume=resume, display=display())
-    write_report(folder, wide_console())
-    click.echo(f"written to {folder}", err=True)
+        written = train_single(config, run, cache=cache, out=place, resume=resume, display=display())
+    write_report(written.folder, wide_console())
+    written.save()
+    click.echo(f"written to {written.out}", err=True)
 
 
 @click.command()
-@click.argument("checkpoints", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("checkpoints", metavar="CHECKPOINT...", nargs=-1, required=True)
 @click.option("--split", type=click.Choice(["val", "test"]), default="test", show_default=True, help="Of the target.")
 @set_option
 @cache_option
-def evaluate(checkpoints: tuple[Path, ...], split: str, assignments: tuple[str, ...], cache: Path) -> None:
-    """Evaluate each of CHECKPOINTS by the config.yaml beside it."""
+def evaluate(checkpoints: tuple[str, ...], split: str, assignments: tuple[str, ...], cache: Cached) -> None:
+    """Evaluate each CHECKPOINT (a file or URI) by the config.yaml beside it.
+
+    On several GPUs or machines: torchrun --nproc-per-node N -m gckd evaluate ... shares the images and captions.
+    """
     edits = parse_edits(assignments)
-    configs = []
-    for checkpoint in checkpoints:
-        if not checkpoint.is_file():
-            raise InputError(f"{checkpoint}: there is no such checkpoint file")
-        config = read_config(checkpoint.parent / "config.yaml")
-        configs.append(apply(config, edits) if edits else config)
+    places = [Place.at(checkpoint) for checkpoint in checkpoints]
+    configs = [checkpoint_config(place, edits) for place in places]
     from gckd.train import evaluate_checkpoint
+    from gckd.train.workers import group, rank
 
     table = Table(*("checkpoint", "queries", "gallery", *METRICS.values()))
-    for checkpoint, config in zip(checkpoints, configs, strict=True):
-        result = evaluate_checkpoint(config, checkpoint, cache, split)
-        table.add_row(str(checkpoint), *_numbers(result))
-    wide_console().print(table)
+    with group():
+        for checkpoint, place, config in zip(checkpoints, places, configs, strict=True):
+            result = evaluate_checkpoint(config, place, cache, split)
+            table.add_row(checkpoint, *_numbers(result))
+        if not rank():
+            wide_console().print(table)
 
 
 def _numbers(result: RunResult) -> list[str]:

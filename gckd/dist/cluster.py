@@ -8,7 +8,10 @@ import logging
 import os
 import secrets
 import socket
+import time
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from gckd.dist.interrupt import Interruption
 from gckd.errors import InputError
@@ -16,7 +19,10 @@ from gckd.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+HEAD = "head"  # a resource that only the head of a cluster has, if any node has it (clusters/parts/shared.yaml)
 _LOOPBACK = "127.0.0.1"
+_JOINING = 60.0
+_ANSWERING = 5.0
 _OBJECT_STORE_BYTES = 128 * 2**20  # results are a few kilobytes; Ray would take a third of the memory
 
 
@@ -58,12 +64,29 @@ def cluster(workers: int, threads: int, *, nested: bool = False) -> Iterator[tup
                 _start(ray, workers * threads + nested, dashboard=nested)
             else:
                 _connect(ray, address)
+                await_workers(ray)
             interruption.listen()  # Ray has just put in its own handler, which exits without a word
             interruption.check()
             yield ray, interruption
         finally:
             interruption.ignore()
             ray.shutdown()
+
+
+def resources_in_reach(ray: Any) -> dict[str, float]:
+    """Of the connected cluster, counting nodes that its autoscaler may add: there may be none yet."""
+    there: dict[str, float] = ray.cluster_resources()
+    addable = ray._private.state.state.get_max_resources_from_cluster_config() or {}
+    return {name: max(there.get(name, 0.0), addable.get(name, 0.0)) for name in {*there, *addable}}
+
+
+def await_workers(ray: Any) -> None:
+    """Right after `ray up` a head without CPUs may be all there is: workers join when they are set up."""
+    end = time.monotonic() + _JOINING
+    if not resources_in_reach(ray).get("CPU"):
+        click.echo(f"waiting up to {_JOINING:g} s for the cluster's first worker to join", err=True)
+    while not resources_in_reach(ray).get("CPU") and time.monotonic() < end:
+        time.sleep(1.0)
 
 
 def _keep_to_loopback(threads: int) -> None:
@@ -106,7 +129,10 @@ def _free_port() -> int:
 
 
 def _connect(ray: Any, address: str) -> None:
+    host, _, port = address.rpartition(":")
     try:
+        if port.isdigit() and "://" not in host:  # Ray itself would try for more than a minute
+            socket.create_connection((host, int(port)), timeout=_ANSWERING).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"RAY_ADDRESS: no Ray cluster at {address!r} ({str(error).splitlines()[0]})") from error

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 from gckd.config import to_yaml
 from gckd.dist import tasks
 from gckd.dist.board import shared_board
-from gckd.dist.cluster import cluster
+from gckd.dist.cluster import cluster, resources_in_reach
 from gckd.dist.plan import FULL, Run, preparations
 from gckd.dist.records import QUERIES_FILE, Origin, Records, failed_record
 from gckd.dist.tasks import Entry, Failure, Job, Outcome
+from gckd.place import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from gckd.cache import Cached
     from gckd.dist.display import Display
     from gckd.dist.interrupt import Interruption
 
@@ -26,15 +28,20 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 
 @dataclass
 class Launch:
-    """How to run a plan, and where its results go."""
+    """How to run a plan, and where its results go.
+
+    out: where the checkpoints go; None: to the records. after_run: called when one has been recorded.
+    """
 
     records: Records
     origin: Origin
-    cache: Path
+    cache: Path | Cached
     display: Display
     workers: int = 1
     threads: int = 1
     entry: Entry = field(default_factory=Entry)
+    out: Place | None = None
+    after_run: Callable[[], None] = lambda: None
 
 
 def launch(runs: Sequence[Run], how: Launch) -> None:
@@ -64,9 +71,9 @@ class _Launcher:
         names = {key: (_preparation(run), run.seed) for key, run in first.items()}
         lines = [*names.values(), *((run.row, run.seed) for run in runs)]
         self._board = shared_board(ray, lines)
-        job = Job(how.entry, how.cache, how.threads, self._board)
+        job = Job(how.entry, how.cache, how.threads, self._board, how.out or Place.at(how.records.folder))
         # Ray runs a system failure (a worker that was killed) once more; the run goes on from its checkpoint.
-        options = resources(runs, how.threads, ray.cluster_resources()) | {"max_retries": 1}
+        options = resources(runs, how.threads, resources_in_reach(ray)) | {"max_retries": 1}
         prepare, do = ray.remote(**options)(tasks.prepare), ray.remote(**options)(tasks.run)
         prepared = {key: prepare.remote(job, names[key], run.config) for key, run in first.items()}
         self._preparing = {ref: names[key] for key, ref in prepared.items()}
@@ -99,6 +106,7 @@ class _Launcher:
         else:
             assert outcome.result is not None
             how.records.finish(run, outcome.result, how.origin)
+        how.after_run()
         self._end((run.row, run.seed), outcome)
 
     def _outcome(self, ref: Any) -> Outcome:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gckd.cache import Cached
+from gckd.data.datasets import find_dataset, is_kept
+from gckd.dist.preflight import usable_cache
 from gckd.errors import InputError
 from gckd.place import Place
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What every node must see: the output, the cache, and the datasets (specs, `FORMAT:FOLDER`)."""
+    """What every node must see: the output, the cache, and the datasets (specs, `FORMAT:FOLDER` or a store's URI)."""
 
     out: Place
-    cache: str
+    cache: Cached
     datasets: tuple[str, ...]
 
 
@@ -28,14 +30,22 @@ def node_problems(needs: Needs, token: str) -> list[str]:
     """
     problems = [f"--out: {problem}" for problem in _out_problems(needs.out, token)]
     try:
-        Path(needs.cache).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        problems.append(f"--cache: {needs.cache} cannot be made ({error.strerror})")
-    for spec in needs.datasets:
-        folder = spec.partition(":")[2] or spec
-        if not Path(folder).is_dir():
-            problems.append(f"data: {folder} is not there")
+        usable_cache(needs.cache)
+    except InputError as error:
+        problems.append(str(error))
+    problems += [f"data: {problem}" for spec in needs.datasets if (problem := _data_problem(spec))]
     return problems
+
+
+def _data_problem(spec: str) -> str:
+    if is_kept(spec):
+        try:
+            find_dataset(spec)
+        except InputError as error:
+            return str(error)
+        return ""
+    folder = spec.partition(":")[2] or spec
+    return "" if Path(folder).is_dir() else f"{folder} is not there"
 
 
 def _out_problems(out: Place, token: str) -> Iterator[str]:
@@ -43,8 +53,6 @@ def _out_problems(out: Place, token: str) -> Iterator[str]:
         if not (out / token).exists():
             yield f"{out} is not the driver's; it must be on storage that all nodes share"
             return
-        with (own := out / f"{token}-{uuid.uuid4().hex}").writing() as file:
-            file.touch()
-        own.remove()
+        out.probe()
     except (InputError, OSError) as error:
         yield f"{out} cannot be written ({error})"

@@ -12,9 +12,11 @@ import filelock
 from gckd.config import Config, ConfigError, digest, encode, from_yaml, to_yaml
 from gckd.config.codec import differences
 from gckd.dist.preflight import Datasets, usable_folder
+from gckd.dist.records import QUERIES_FILE
 from gckd.errors import InputError
 
 CONFIG_FILE = "config.yaml"
+OF_A_RUN = (CONFIG_FILE, QUERIES_FILE)  # in its folder, beside the checkpoint
 _LOCK_FILE = ".lock"
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from gckd.place import Place
+
 FULL = "full"
 _ADAPTATION = ("graph", "distill", "adapt", "evaluate")  # what source pre-training does not depend on
 
@@ -24,7 +26,7 @@ class Run:
     row: str
     config: Config
     edits: Mapping[str, Any]  # relative to the full config; empty for the full row
-    folder: Path  # checkpoint, config.yaml, queries.parquet and error.txt
+    folder: Path  # of the driver: config.yaml, queries.parquet and error.txt
 
     @property
     def seed(self) -> int:
@@ -33,6 +35,10 @@ class Run:
     @property
     def name(self) -> str:
         return f"{self.row} seed {self.seed}"
+
+    def place(self, out: Place) -> Place:
+        """Where its checkpoint is, in the output `out`; `folder` in that of the driver."""
+        return out / self.row / f"seed-{self.seed}"
 
     @property
     def digest(self) -> str:

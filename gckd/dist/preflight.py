@@ -6,17 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gckd.cache import Cached
 from gckd.config import Config, ConfigError, apply, check
 from gckd.config.graph import Diffusion, Gnn, NoPropagation, graphs, per_bank
-from gckd.data.check import published_match
-from gckd.data.readers import read_annotations
-from gckd.data.store import Store, build_store
+from gckd.data.datasets import Dataset, find_dataset
+from gckd.data.store import Store
 from gckd.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from gckd.data.records import Annotations
 
 StoreProgress = Callable[[str, int, int], None]  # dataset, images done, images in all
 
@@ -27,12 +25,12 @@ class Datasets:
 
     source: Store
     target: Store
-    source_name: str  # the last two parts of the folder
+    source_name: str  # the last two parts of where it lies
     target_name: str
     published: str  # as `gckd.dist.records.Origin`
 
 
-def prepare_datasets(config: Config, cache: Path, progress: StoreProgress | None = None) -> tuple[Config, Datasets]:
+def prepare_datasets(config: Config, cache: Path | Cached, progress: StoreProgress | None = None) -> tuple[Config, Datasets]:
     """Reads and stores both datasets; the config with absolute paths in it, whatever folder it runs in.
 
     Raises:
@@ -41,16 +39,15 @@ def prepare_datasets(config: Config, cache: Path, progress: StoreProgress | None
     missing = [f"data.{side}: no dataset is given" for side in ("source", "target") if not getattr(config.data, side)]
     if missing:
         raise ConfigError(missing)
-    source, target = read_annotations(config.data.source), read_annotations(config.data.target)
-    real = published_match(source) and published_match(target)
+    source, target = find_dataset(config.data.source), find_dataset(config.data.target)
     datasets = Datasets(
         source=_store(config, source, cache, progress),
         target=_store(config, target, cache, progress),
-        source_name=_name(source),
-        target_name=_name(target),
-        published=f"{source.format} -> {target.format}" if real else "",
+        source_name=source.name,
+        target_name=target.name,
+        published=f"{source.published} -> {target.published}" if source.published and target.published else "",
     )
-    specs = {"data.source": _spec(source), "data.target": _spec(target)}
+    specs = {"data.source": source.spec, "data.target": target.spec}
     now = {"data.source": config.data.source, "data.target": config.data.target}
     return apply(config, {path: spec for path, spec in specs.items() if spec != now[path]}), datasets
 
@@ -96,21 +93,27 @@ def _node_problems(propagate: Gnn | Diffusion, capacities: Sequence[int], datase
             yield f"graph.propagate.k: K = {propagate.k} is outside its limit: < {nodes} nodes ({what})"
 
 
-def _store(config: Config, ann: Annotations, cache: Path, progress: StoreProgress | None) -> Store:
+def _store(config: Config, dataset: Dataset, cache: Path | Cached, progress: StoreProgress | None) -> Store:
     def tell(done: int, total: int) -> None:
         if progress is not None:
-            progress(_name(ann), done, total)
+            progress(dataset.name, done, total)
 
-    return build_store(ann, cache, skip_broken=config.data.skip_broken, progress=tell)
-
-
-def _name(ann: Annotations) -> str:
-    folder = ann.file.parent
-    return f"{folder.parent.name}/{folder.name}"
+    return dataset.stored(Cached.at(cache).here, skip_broken=config.data.skip_broken, progress=tell)
 
 
-def _spec(ann: Annotations) -> str:
-    return f"{ann.format}:{ann.file.parent}"
+def usable_cache(cache: Path | Cached) -> Cached:
+    """`cache`, its folder on this machine made if it is missing.
+
+    Raises:
+        InputError: the folder cannot be made, or is none; or its object store cannot be written.
+    """
+    found = Cached.at(cache)
+    usable_folder(found.here, "--cache")
+    try:
+        found.there.probe()
+    except (InputError, OSError) as error:
+        raise InputError(f"--cache: {error}") from error
+    return found
 
 
 def usable_folder(path: Path, what: str) -> Path:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 METRICS = ("rank_1", "rank_5", "rank_10", "map", "minp")  # percent, target test
 DONE, FAILED = "done", "failed"
-QUERIES_FILE = "queries.parquet"
+RUNS_FILE, CURVES_FILE, QUERIES_FILE = "runs.parquet", "curves.parquet", "queries.parquet"
 
 _RUNS = pa.schema(
     [
@@ -118,8 +118,8 @@ class Records:
             InputError: a record file is there but cannot be read.
         """
         self.folder = folder
-        self.runs: list[Record] = _read(folder / "runs.parquet", _RUNS)
-        self.curves: list[Record] = _read(folder / "curves.parquet", _CURVES)
+        self.runs: list[Record] = _read(folder / RUNS_FILE, _RUNS)
+        self.curves: list[Record] = _read(folder / CURVES_FILE, _CURVES)
 
     def finished(self, run: Run) -> bool:
         """Whether `run` is here, with the same config."""
@@ -141,8 +141,8 @@ class Records:
         key = {"row": record["row"], "seed": record["seed"]}
         self.curves = [c for c in self.curves if not _is(c, key)] + [{**key, **c} for c in curves]
         self.runs = [r for r in self.runs if not _is(r, key)] + [record]
-        _write(self.folder / "curves.parquet", pa.Table.from_pylist(self.curves, schema=_CURVES))
-        _write(self.folder / "runs.parquet", pa.Table.from_pylist(self.runs, schema=_RUNS))
+        _write(self.folder / CURVES_FILE, pa.Table.from_pylist(self.curves, schema=_CURVES))
+        _write(self.folder / RUNS_FILE, pa.Table.from_pylist(self.runs, schema=_RUNS))
 
 
 def _is(record: Mapping[str, Any], key: Mapping[str, Any]) -> bool:

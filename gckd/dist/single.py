@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from gckd.cache import Cached
 from gckd.config import Config, to_yaml
 from gckd.dist.board import Board, Throttle
-from gckd.dist.output import CONFIG_FILE, default_output, output_folder
+from gckd.dist.mirror import Mirror
+from gckd.dist.output import CONFIG_FILE, OF_A_RUN, default_output, output_folder
 from gckd.dist.plan import plan
-from gckd.dist.preflight import check_sizes, prepare_datasets, usable_folder
-from gckd.dist.records import Origin, Records
+from gckd.dist.preflight import check_sizes, prepare_datasets, usable_cache, usable_folder
+from gckd.dist.records import CURVES_FILE, RUNS_FILE, Origin, Records
 from gckd.dist.revision import git_revision
+from gckd.place import Place
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,9 +37,9 @@ def shown_on(display: Display, row: str, seed: int) -> Callable[[Progress], None
 
 
 def train_single(
-    config: Config, run: RunFunction, *, cache: Path, out: Path | None, resume: bool, display: Display
-) -> Path:
-    """Runs `config` once; the output folder, with its records.
+    config: Config, run: RunFunction, *, cache: Path | Cached, out: Place | None, resume: bool, display: Display
+) -> Mirror:
+    """Runs `config` once; the output, with its records. What is written into its folder afterwards is still to be saved.
 
     Args:
         run: `gckd.train.run`, or something that is called alike.
@@ -44,32 +47,39 @@ def train_single(
     Raises:
         InputError: the input cannot be used, or `out` cannot.
     """
-    cache = usable_folder(cache, "--cache")
+    cache = usable_cache(cache)
     config, datasets = prepare_datasets(config, cache)
     check_sizes([config], datasets)
     origin = Origin(git_revision(), datasets.source_name, datasets.target_name, datasets.published)
-    with output_folder(out or default_output(config, datasets), config, resume=resume) as folder:
+    mirror = Mirror.of(out or Place.at(default_output(config, datasets)))
+    held = (mirror.folder / name for name in (RUNS_FILE, CURVES_FILE))
+    mirror.begin(mirror.folder / CONFIG_FILE, held, resume=resume)
+    with output_folder(mirror.folder, config, resume=resume) as folder:
         (item,) = plan(config, {}, 1, folder)
         records = Records(folder)
-        if not records.finished(item):
+        if records.finished(item):
+            mirror.fetch(item.folder / name for name in OF_A_RUN)
+        else:
             item.folder.mkdir(parents=True, exist_ok=True)
             (item.folder / CONFIG_FILE).write_text(to_yaml(config), encoding="utf-8")
             with display:
+                mirror.save()
                 report = shown_on(display, item.row, item.seed)
-                result = run(config, cache=cache, out=item.folder, report=report)
+                result = run(config, cache=cache, out=item.place(mirror.out), report=report)
             records.finish(item, result, origin)
-    return folder
+    return mirror
 
 
-def follow(config: Config, run: RunFunction, *, cache: Path, out: Path | None) -> None:
+def follow(config: Config, run: RunFunction, *, cache: Path | Cached, out: Place | None) -> None:
     """What the other workers of `train_single`'s run do: the same run, without records.
 
     Raises:
         InputError: see `train_single`.
     """
-    cache = usable_folder(cache, "--cache")
+    cache = usable_cache(cache)
     config, datasets = prepare_datasets(config, cache)
-    folder = usable_folder(out or default_output(config, datasets), "--out")
+    mirror = Mirror.of(out or Place.at(default_output(config, datasets)))
+    folder = usable_folder(mirror.folder, "--out")
     (item,) = plan(config, {}, 1, folder)
     if not Records(folder).finished(item):
-        run(config, cache=cache, out=item.folder)
+        run(config, cache=cache, out=item.place(mirror.out))

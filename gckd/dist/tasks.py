@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from gckd.cache import Cached
     from gckd.config import Config
     from gckd.dist.plan import Run
+    from gckd.place import Place
     from gckd.train import Progress, RunResult
 
 
@@ -33,9 +35,10 @@ class Job:
     """What tasks of one table have in common."""
 
     entry: Entry
-    cache: Path
+    cache: Path | Cached
     threads: int
     board: Any  # actor handle of a Board
+    out: Place  # of the table
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ def run(prepared: Outcome, job: Job, key: tuple[str, int], item: Run) -> Outcome
         return prepared
 
     def work(report: Callable[[Progress], None]) -> RunResult:
-        result: RunResult = _load(job.entry.run)(item.config, cache=job.cache, out=item.folder, report=report)
+        out = item.place(job.out)
+        result: RunResult = _load(job.entry.run)(item.config, cache=job.cache, out=out, report=report)
         return result
 
     return _guarded(job, key, work)

@@ -14,6 +14,7 @@ from ray.train import report as report_to_train
 from ray.train.torch import TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
+from gckd.dist.cluster import HEAD
 from gckd.dist.trial import Search, results_or_reason
 
 
@@ -57,7 +58,11 @@ def _worker(config: dict[str, Any]) -> None:
         report_to_train(found)
 
 
-def nested_resources() -> tune.PlacementGroupFactory:
-    """What Tune reserves for the driver of a nested run: next to nothing; its workers ask for their own."""
-    return tune.PlacementGroupFactory([{"CPU": 0.01}])
+def nested_resources(there: Mapping[str, float]) -> tune.PlacementGroupFactory:
+    """What Tune reserves for the driver of a nested run: next to nothing; its workers ask for their own.
+
+    Args:
+        there: of the cluster. One of `cluster.yaml` has HEAD, where drivers outlive every worker node.
+    """
+    return tune.PlacementGroupFactory([{HEAD: 0.001} if HEAD in there else {"CPU": 0.01}])
 

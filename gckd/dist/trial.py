@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gckd.cache import Cached
 from gckd.config import Config, to_yaml
 from gckd.config.configure import configure
 from gckd.dist.board import Throttle
@@ -35,7 +36,7 @@ class Search:
     """
 
     base: Config
-    cache: Path
+    cache: Path | Cached
     select: str
     threads: int
     start: Mapping[int, Mapping[str, float]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 from ablations.run import table
 from gckd.cli.guard import run_command
 from gckd.dist.records import Records
+from gckd.place import Place as Store
 from tests.dist import fakes
 from tests.toy import make_toy
 
@@ -40,7 +42,7 @@ class Place:
         make_toy(folder / "a")
         make_toy(folder / "b", shade=200)
 
-    def start(self, *arguments: str, ablated_seconds: float = 0.0) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, ablated_seconds: float = 0.0, out: str = "out") -> subprocess.Popen[str]:
         fixed = [
             "--source",
             "a",
@@ -49,7 +51,7 @@ class Place:
             "--cache",
             "cache",
             "--out",
-            "out",
+            out,
             "--workers",
             "2",
             "--threads",
@@ -83,10 +85,10 @@ class Place:
                 process.kill()
                 process.communicate()
 
-    def run(self, *arguments: str) -> tuple[int, str, str]:
-        process = self.start(*arguments)
-        out, err = process.communicate(timeout=PATIENCE)
-        return process.returncode, out, err
+    def run(self, *arguments: str, out: str = "out") -> tuple[int, str, str]:
+        process = self.start(*arguments, out=out)
+        said, err = process.communicate(timeout=PATIENCE)
+        return process.returncode, said, err
 
     def table(self) -> pd.DataFrame:
         return pd.read_parquet(self.out / "runs.parquet")
@@ -204,6 +206,33 @@ def test_a_question_of_several_blocks_is_several_tables_and_one_summary(place: P
     before = len(place.calls())
     status, _, err = place.run("--spec", str(spec), "--seeds", "1", "--resume")
     assert (status, len(place.calls())) == (0, before), err
+
+
+@pytest.mark.slow
+def test_a_table_in_an_object_store_goes_on_from_another_machine(
+    place: Place, bucket: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, there = f"{bucket}/table", Store.at(bucket) / "table"
+    status, _, err = place.run("--drop", "gmp", "--seeds", "1", out=out)
+    assert (status, f"written to {out}" in err) == (0, True), err
+    (folder,) = (place.folder / "runs").iterdir()
+    first = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()} - {".lock"}
+    assert {"report.html", "full/seed-0/queries.parquet", "launches.json"} <= first
+    assert not [name for name in first if name.endswith("checkpoint.pt")]
+    assert all((there / name).exists() for name in (*first, "full/seed-0/checkpoint.pt"))
+    shutil.rmtree(place.folder / "runs")  # another machine
+    monkeypatch.chdir(place.folder)
+    sets = [word for text in SMALL for word in ("--set", text)]
+    assert status_of(["--source", "a", "--target", "b", "--cache", "cache", "--out", out, *sets]) == 2
+    assert f"error: --out: {out} is not empty; add --resume to go on with it" in capsys.readouterr().err
+    before = len(place.calls())
+    status, said, err = place.run("--drop", "gmp", "--seeds", "2", "--resume", out=out)
+    assert status == 0, err
+    assert {call[2] for call in place.calls()[before:]} == {"1"}
+    assert "+2.0 ± 0.0" in said
+    assert first <= {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
+    with (there / "runs.parquet").reading() as file:
+        assert len(pd.read_parquet(file)) == 4
 
 
 def test_failures_of_every_kind_leave_the_others_running(place: Place) -> None:

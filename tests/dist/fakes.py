@@ -12,9 +12,11 @@ from pathlib import Path
 
 import torch
 
+from gckd.cache import Cached
 from gckd.config import Config, digest
 from gckd.config.distill import NoTeacher
 from gckd.config.graph import NoPropagation
+from gckd.place import Place
 from gckd.train import Progress, RunResult
 from gckd.train.evaluate import Ranking
 
@@ -33,8 +35,8 @@ def _log(text: str) -> None:
             file.write(f"{text} {os.getpid()} {time.time():.3f}\n")
 
 
-def prepare(config: Config, *, cache: Path, report: Report) -> None:
-    assert cache.is_dir()
+def prepare(config: Config, *, cache: Path | Cached, report: Report) -> None:
+    assert Cached.at(cache).here.is_dir()
     _log(f"prepare start {config.seed}")
     if config.seed == PREPARE_FAIL_SEED:
         raise RuntimeError("no source model")
@@ -50,9 +52,11 @@ def expected_rank_1(config: Config) -> float:
     return 70.0 - 2.0 * without_graph - 5.0 * without_teacher + 0.5 * config.seed
 
 
-def run(config: Config, *, cache: Path, out: Path, report: Report = lambda _: None) -> RunResult:
-    assert cache.is_dir()
-    _log(f"run start {config.seed} {out.parent.name}")
+def run(config: Config, *, cache: Path | Cached, out: Path | Place, report: Report = lambda _: None) -> RunResult:
+    assert Cached.at(cache).here.is_dir()
+    place = Place.at(out)
+    row = str(place).split("/")[-2]
+    _log(f"run start {config.seed} {row}")
     if config.seed == FAIL_SEED:
         raise ValueError("the loss is not finite\nat step 3")
     if config.seed == DEATH_SEED:
@@ -64,9 +68,10 @@ def run(config: Config, *, cache: Path, out: Path, report: Report = lambda _: No
         report(Progress("adapt", step, 3, {"loss": 1.0 / step}, rank_1 - 3 + step))
         curves.append({"stage": "adapt", "step": step, "name": "loss", "value": 1.0 / step})
         _work(float(os.environ.get(variable, "0")))
-    (out / "checkpoint.pt").write_text("weights")
+    with (place / "checkpoint.pt").writing() as file:
+        file.write_text("weights")
     metrics = {"rank_1": rank_1, "rank_5": 90.0, "rank_10": 95.0, "map": rank_1 - 6, "minp": 40.0}
-    _log(f"run end {config.seed} {out.parent.name}")
+    _log(f"run end {config.seed} {row}")
     notes = ("source val was flat",)
     return RunResult(
         metrics, curves, 1.5, 0.5, notes, digest(config), "source", "target", QUERIES, 1500, _ranking(rank_1)

@@ -6,8 +6,8 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
+from benchmarks.nodes import Nodes
 from gckd.config import apply
-from tests.tune.conftest import Nodes
 from tests.tune.place import EPOCHS, TRIAL, Place, descendants, ended, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(900)]
@@ -35,6 +35,7 @@ def test_a_node_that_dies_costs_its_running_epoch_alone(place: Place, nodes: Nod
     assert {*listening(driver.pid), *listening(nodes.pid)} == {"127.0.0.1"}
     assert descendants(driver.pid, "ray::") == []
     (at_work,) = [pid for pid in nodes.raylets if descendants(pid, TRIAL)]
+    assert not [pid for pid in nodes.raylets if descendants(pid, "ray::Board")]  # whose loss would hold up the driver
     kill_node(at_work)
     ended(driver)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import socket
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from gckd.cache import Cached
 from gckd.config import apply, preset
+from gckd.dist.cluster import await_workers, cluster, resources_in_reach
 from gckd.dist.nodes import Needs, node_problems
 from gckd.errors import InputError
 from gckd.place import Place
@@ -21,7 +26,7 @@ def needs(folder: Path, data: str = "") -> Needs:
     out = folder / "out"
     out.mkdir(exist_ok=True)
     (out / TOKEN).touch()
-    return Needs(Place.at(out), str(folder / "cache"), (data or str(folder), f"rstpreid:{folder}"))
+    return Needs(Place.at(out), Cached.at(folder / "cache"), (data or str(folder), f"rstpreid:{folder}"))
 
 
 def test_a_node_that_has_everything(tmp_path: Path) -> None:
@@ -37,7 +42,15 @@ def test_a_folder_of_the_same_name_is_not_the_same_folder(tmp_path: Path) -> Non
 def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
     (problem,) = node_problems(needs(tmp_path), TOKEN)
-    assert problem.startswith(f"--cache: {tmp_path / 'cache'} cannot be made")
+    assert problem.startswith(f"--cache {tmp_path / 'cache'}: cannot be used (")
+
+
+def test_a_cache_in_a_bucket_that_is_not_there(tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gckd.cache.USER", tmp_path / "user")
+    there = needs(tmp_path)
+    assert node_problems(dataclasses.replace(there, cache=Cached.at(f"{bucket}/cache")), TOKEN) == []
+    (problem,) = node_problems(dataclasses.replace(there, cache=Cached.at("s3://no-such-bucket/cache")), TOKEN)
+    assert problem.startswith("--cache: s3://no-such-bucket/cache/")
 
 
 def test_data_that_is_elsewhere(tmp_path: Path) -> None:
@@ -45,10 +58,22 @@ def test_data_that_is_elsewhere(tmp_path: Path) -> None:
     assert problem == f"data: {tmp_path / 'missing'} is not there"
 
 
-def cluster_of(version: str = "2.60.0", **resources: float) -> SimpleNamespace:
-    """A cluster without nodes."""
+def test_a_dataset_in_a_bucket_that_is_not_there(tmp_path: Path, bucket: str) -> None:
+    (problem,) = node_problems(needs(tmp_path, f"{bucket}/a"), TOKEN)
+    assert problem == f"data: {bucket}/a: not a dataset store (its meta.json is missing or broken)"
+
+
+def cluster_of(version: str = "2.60.0", addable: dict[str, float] | None = None, **resources: float) -> SimpleNamespace:
+    """A cluster without nodes; what its autoscaler may add, if it has one."""
     remote = lambda **options: lambda function: function  # noqa: E731
-    return SimpleNamespace(__version__=version, cluster_resources=lambda: resources, nodes=list, remote=remote)
+    state = SimpleNamespace(get_max_resources_from_cluster_config=lambda: addable)
+    return SimpleNamespace(
+        __version__=version,
+        cluster_resources=lambda: resources,
+        nodes=list,
+        remote=remote,
+        _private=SimpleNamespace(state=SimpleNamespace(state=state)),
+    )
 
 
 def test_too_few_resources_for_one_trial(tmp_path: Path) -> None:
@@ -59,6 +84,42 @@ def test_too_few_resources_for_one_trial(tmp_path: Path) -> None:
         "--threads: a trial needs 8 CPU, and the cluster has 4",
         "--gpus-per-trial: a trial needs 0.5 GPU, and the cluster has 0",
     ]
+
+
+def test_what_an_autoscaler_may_add_counts(tmp_path: Path) -> None:
+    """A cluster that costs nothing while idle has no worker when the search begins."""
+    config = apply(preset("tiny"), {"data.source": str(tmp_path), "data.target": str(tmp_path)})
+    ray = cluster_of(addable={"CPU": 64.0, "GPU": 8.0}, CPU=0.0, head=1000.0)
+    assert resources_in_reach(ray) == {"CPU": 64.0, "GPU": 8.0, "head": 1000.0}
+    check_cluster(ray, config, Place.at(tmp_path), tmp_path, 1, 8.0, 1.0)
+    with pytest.raises(InputError, match="a trial needs 16 GPU, and the cluster has 8"):
+        check_cluster(ray, config, Place.at(tmp_path), tmp_path, 1, 8.0, 16.0)
+
+
+def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray is not asked: it would try for more than a minute."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        monkeypatch.setattr("ray.init", None)
+        with pytest.raises(InputError, match=f"RAY_ADDRESS: no Ray cluster at '{address}' .*refused"), cluster(1, 1):
+            pass
+
+
+def test_right_after_ray_up_the_first_worker_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seconds: list[float] = []
+    monkeypatch.setattr(time, "sleep", seconds.append)
+    ray = cluster_of(head=1000.0)
+    ray.cluster_resources = lambda: {"head": 1000.0} | ({"CPU": 8.0} if len(seconds) > 2 else {})
+    await_workers(ray)
+    assert seconds == [1.0] * 3
+    assert capsys.readouterr().err == "waiting up to 60 s for the cluster's first worker to join\n"
+    await_workers(ray)
+    await_workers(cluster_of(addable={"CPU": 64.0}))  # it comes when trials wait
+    assert len(seconds) == 3
 
 
 def test_another_ray(tmp_path: Path) -> None:

@@ -521,6 +521,16 @@ def test_a_bridge_survives_pickle_save_and_restore(uri: str | None, tmp_path: Pa
     assert lost.user_attrs["reason"] == "mine"
 
 
+def test_trials_that_have_ended_are_not_saved_again_and_again(tmp_path: Path) -> None:
+    """Tune saves its searcher every few seconds. A trial is some 500 bytes; where it stands in the journal, some 60."""
+    bridge, sizes = bridge_to(tmp_path, budget=20), []
+    for _ in range(20):
+        finish(bridge, next_trial(bridge)[0], [0.1])
+        bridge.save(str(tmp_path / "saved.pkl"))
+        sizes.append((tmp_path / "saved.pkl").stat().st_size)
+    assert sizes[-1] - sizes[0] < 19 * 100
+
+
 # Draws that are not run
 
 

@@ -13,9 +13,9 @@ import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
+from benchmarks.nodes import Nodes
 from gckd.config import apply
 from gckd.dist.trial import BEST
-from tests.tune.conftest import Nodes
 from tests.tune.place import EPOCHS, PATIENCE, Place, ended
 from tests.tune.studies import add
 from tests.tune.studies import study as bare_study

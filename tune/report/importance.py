@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,13 +17,15 @@ from optuna.trial import create_trial
 from tune.report.points import Point, points
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from optuna import Study
     from optuna.importance import BaseImportanceEvaluator
+    from optuna.study import StudyDirection
     from optuna.trial import FrozenTrial
 
 FEWEST = 8  # trials; PED-ANOVA compares the best tenth with all, fANOVA fits a forest
+MOST = 256  # trials that fANOVA looks at: its time grows with their square, a minute of a core at a thousand
 
 
 @dataclass(frozen=True)
@@ -45,18 +48,25 @@ def importance(study: Study, objective: int = 0) -> Importance:
     et al., IJCAI 2023; conditional: KDD 2026) has them too. Both measure on the scale that was sampled: Optuna's fANOVA
     would weigh a log-uniform range by its raw length, which is nearly all in the last decade.
 
-    Below `FEWEST` trials both are empty, and so is a method for which no hyperparameter made a difference.
+    Below `FEWEST` trials both are empty, and so is a method for which no hyperparameter made a difference. Of more than
+    `MOST` trials, fANOVA looks at so many of them, drawn at random.
     """
     found = points(study, objective)
-    view = optuna.create_study(direction=study.directions[objective])
-    view.add_trials([_counted(point) for point in found])
+    drawn = random.Random(0).sample(found, MOST) if len(found) > MOST else found
+    direction = study.directions[objective]
     complete, enough = sum(point.complete for point in found), len(found) >= FEWEST
     return Importance(
-        fanova=_shares(view, FanovaImportanceEvaluator(seed=0)) if enough else {},
-        ped_anova=_shares(view, PedAnovaImportanceEvaluator()) if enough else {},
+        fanova=_shares(_view(drawn, direction), FanovaImportanceEvaluator(seed=0)) if enough else {},
+        ped_anova=_shares(_view(found, direction), PedAnovaImportanceEvaluator()) if enough else {},
         complete=complete,
         pruned=len(found) - complete,
     )
+
+
+def _view(found: Sequence[Point], direction: StudyDirection) -> Study:
+    view = optuna.create_study(direction=direction)
+    view.add_trials([_counted(point) for point in found])
+    return view
 
 
 def _counted(point: Point) -> FrozenTrial:

@@ -12,7 +12,7 @@ from gckd.dist.trial import ORACLE
 from gckd.report.html.page import Picture, Section, data_uri
 from tune.best import caption, selector
 from tune.report import accounts, figures, parameter_figures, tables
-from tune.report.importance import FEWEST, importance
+from tune.report.importance import FEWEST, MOST, importance
 from tune.storage import FILE
 from tune.trials import write_whole
 
@@ -114,8 +114,8 @@ def _importance(study: Study, folder: Path) -> Section:
         return Section("Importance", [line])
     lines = [
         f"Over the trials, {count}, which count with the last value they told. Shares sum to 1. fANOVA: of the "
-        "variance, over hyperparameters that every trial has. PED-ANOVA: of what sets the best tenth apart. Hints, if "
-        "trials are few."
+        f"variance, over hyperparameters that every trial has, and {MOST} trials at most. PED-ANOVA: of what sets the "
+        "best tenth apart. Hints, if trials are few."
     ]
     return Section("Importance", lines, pictures=picture)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from rich.table import Table
@@ -52,9 +52,19 @@ def write_search_report(
     return chosen
 
 
+class _Snapshot(optuna.Study):
+    """A study whose attributes are not copied each time they are read: the report reads them for every trial, and the
+    audit has left one a trial there."""
+
+    @property
+    def user_attrs(self) -> dict[str, Any]:
+        return self._storage.get_study_user_attrs(self._study_id)
+
+
 def _snapshot(study: Study) -> Study:
     """In memory, all trials read at once: another search may be writing to this study."""
-    copy = optuna.create_study(study_name=study.study_name, directions=study.directions)
+    made = optuna.create_study(study_name=study.study_name, directions=study.directions)
+    copy = _Snapshot(made.study_name, made._storage)
     for key, value in study.user_attrs.items():
         copy.set_user_attr(key, value)
     copy.add_trials(study.get_trials(deepcopy=False))

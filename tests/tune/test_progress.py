@@ -1,0 +1,25 @@
+"""What a running search shows, on a terminal too."""
+
+from __future__ import annotations
+
+import os
+import pty
+import sys
+
+import pytest
+from ray import cloudpickle
+
+from gckd.dist.display import LiveDisplay, display
+from gckd.dist.interrupt import Interruption
+from tune.progress import Watch
+
+
+def test_tune_can_keep_it_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray refuses to pickle terminals, and Tune pickles its callbacks before the first trial."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with display() as shown:
+            assert isinstance(shown, LiveDisplay)
+            cloudpickle.dumps(Watch(None, None, shown, Interruption(), lambda: None))
+    os.close(ours)
