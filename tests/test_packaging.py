@@ -15,7 +15,7 @@ from tests.toy import make_toy
 
 ROOT = Path(__file__).resolve().parents[1]
 APPLICATIONS = ("tune", "ablations")
-CLUSTER = ("ray", "optuna", "faiss")
+CLUSTER = ("ray", "optuna", "faiss", "jsonschema")
 ON_A_CLUSTER = "gckd.dist.trainable"  # subclasses Tune's own
 BLOCK = f"import sys\nfor name in {CLUSTER}:\n    sys.modules[name] = None\n"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

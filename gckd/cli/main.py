@@ -1,4 +1,4 @@
-"""`gckd`: data, config, train, evaluate, audit, weights, report."""
+"""`gckd`: data, config, train, evaluate, find, audit, weights, cluster, report."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import click
 
 import gckd
 from gckd.cli.audit import audit
+from gckd.cli.cluster import cluster
 from gckd.cli.data import data
+from gckd.cli.find import find
 from gckd.cli.guard import run_command
 from gckd.cli.options import config_options
 from gckd.cli.train import evaluate, train
@@ -72,8 +74,10 @@ def describe(config: Config) -> str:
 cli.add_command(data)
 cli.add_command(train)
 cli.add_command(evaluate)
+cli.add_command(find)
 cli.add_command(audit)
 cli.add_command(weights)
+cli.add_command(cluster)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import click
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 
 from gckd.cli.guard import run_command
 from gckd.cli.main import cli, describe
@@ -120,7 +122,9 @@ def test_config_as_yaml_can_be_given_back(tmp_path: Path, capsys: pytest.Capture
         (["config", "--config", "x", "--preset", "tiny"], "error: --preset: it conflicts with --config"),
         (["train"], "error: data.source: no dataset is given"),
         (["train", "--source", "nowhere", "--target", "x"], "error: dataset 'nowhere': there is no folder"),
-        (["evaluate", "no.pt"], "error: no.pt: there is no such checkpoint file"),
+        (["evaluate", "no.pt"], "no.pt: there is no such checkpoint file"),
+        (["find", "no.pt", "a red coat"], "no.pt: there is no such checkpoint file"),
+        (["find", "no.pt", " "], "error: TEXT: it is empty"),
         (["report", "nowhere"], "error: nowhere/runs.parquet: cannot be read as run records"),
         (["report"], "Error: Missing argument 'FOLDER...'."),
         (["fly"], "Error: No such command 'fly'."),
@@ -139,16 +143,21 @@ def test_bad_input(
     assert expected in capsys.readouterr().err
 
 
+def training_of_toys(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A command of few steps, to be given from now on in `folder`, which holds the cache."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("GCKD_CACHE", str(folder / "cache"))
+    make_toy(folder / "a")
+    make_toy(folder / "b", shade=200)
+    sets = [word for path, value in MINIATURE.items() for word in ("--set", f"{path}={value}")]
+    return ["train", "--source", "a", "--target", "b", *sets]
+
+
 @pytest.mark.slow
 def test_train_resume_report_and_evaluate_agree(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GCKD_CACHE", str(tmp_path / "cache"))
-    make_toy(tmp_path / "a")
-    make_toy(tmp_path / "b", shade=200)
-    sets = [word for path, value in MINIATURE.items() for word in ("--set", f"{path}={value}")]
-    train = ["train", "--source", "a", "--target", "b", "--out", "out", "--seed", "1", *sets]
+    train = [*training_of_toys(tmp_path, monkeypatch), "--out", "out", "--seed", "1"]
     assert status_of(cli, *train) == 0
     (run,) = pd.read_parquet("out/runs.parquet").itertuples()
     assert (run.row, run.seed, run.status, run.queries, run.gallery) == ("full", 1, "done", 8, 4)
@@ -168,10 +177,52 @@ def test_train_resume_report_and_evaluate_agree(
     capsys.readouterr()
     assert status_of(cli, "evaluate", "out/full/seed-1/checkpoint.pt") == 0
     assert f"{run.rank_1:.1f}" in capsys.readouterr().out
+    found_with(capsys, "out/full/seed-1/checkpoint.pt")
     table = Path("out/table.md").read_text()
     Path("out/table.md").unlink()
     assert status_of(cli, "report", "out") == 0
     assert Path("out/table.md").read_text() == table
+
+
+@pytest.mark.slow
+def test_a_run_in_an_object_store_goes_on_from_another_machine(
+    tmp_path: Path, bucket: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = [*training_of_toys(tmp_path, monkeypatch), "--out", f"{bucket}/run"]
+    checkpoint = f"{bucket}/run/full/seed-0/checkpoint.pt"
+    assert status_of(cli, *train) == 0
+    assert f"written to {bucket}/run" in capsys.readouterr().err
+    (folder,) = Path("runs").iterdir()
+    table = (folder / "table.md").read_text()
+    assert not list(folder.rglob("checkpoint.pt")) and not list(tmp_path.glob("s3*"))
+
+    shutil.rmtree("runs")  # another machine
+    assert status_of(cli, *train) == 2
+    assert f"--out: {bucket}/run is not empty; add --resume" in capsys.readouterr().err
+    assert status_of(cli, *train, "--resume") == 0
+    assert (folder / "table.md").read_text() == table
+    rank_1 = pd.read_parquet(folder / "runs.parquet").rank_1[0]
+    capsys.readouterr()
+    assert status_of(cli, "evaluate", checkpoint) == 0
+    assert f"{rank_1:.1f}" in capsys.readouterr().out
+    assert status_of(cli, "find", checkpoint, "a coat", "-k", "1") == 0
+    assert status_of(cli, "evaluate", f"{bucket}/run/nothing.pt") == 2
+    assert f"error: {bucket}/run/nothing.pt: there is no such checkpoint file" in capsys.readouterr().err
+
+
+def found_with(capsys: pytest.CaptureFixture[str], checkpoint: str) -> None:
+    """The toy's test split has 4 images; a caption that is written twice finds the same twice."""
+    text = "person 9 in a coat"
+    assert status_of(cli, "find", checkpoint, text, text, "-k", "4", "--sheet", "sheet.png") == 0
+    cells = [line.split("│")[1:] for line in capsys.readouterr().out.splitlines() if line.count("│") > 3]
+    rows = [int(cell[2]) for cell in cells]
+    assert rows[:4] == rows[4:] and sorted(rows[:4]) == [0, 1, 2, 3]
+    with Image.open("sheet.png") as sheet:
+        assert sheet.height > 2 * 16
+    assert status_of(cli, "find", checkpoint, text, "-k", "5") == 2
+    assert capsys.readouterr().err == "error: k: 5 is above its limit: a gallery of 4\n"
+    assert status_of(cli, "find", checkpoint, text, "-k", "2", "--index", "ivf-pq") == 2
+    assert capsys.readouterr().err.startswith("error: ivf-pq: a gallery of 4 is below its limit")
 
 
 def test_training_needs_no_ray_optuna_or_faiss() -> None:

@@ -1,0 +1,1 @@
+"""The cluster files that are made from parts."""

@@ -1,0 +1,25 @@
+"""`gckd cluster`: a cluster file, checked before `ray up`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gckd.errors import InputError
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path), default=Path("cluster.yaml"))
+def cluster(file: Path) -> None:
+    """Check FILE [cluster.yaml] for `ray up`, or a KubeRay manifest, without a cluster and without a cloud account.
+
+    Ray's own schema, and what it misses: start commands, the token on every host, versions, a public dashboard or SSH,
+    numbers of workers, the size of what is sent, and lines that only you can fill in. Run it in the checkout.
+    """
+    from gckd.dist.clusterfile import cluster_problems
+
+    problems = cluster_problems(file)
+    if problems:
+        raise InputError("\n".join(f"{file}: {problem}" for problem in problems))
+    click.echo(f"{file}: no problem found")
