@@ -11,6 +11,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
+from gckd.cache import Cached
 from gckd.config.train import Evaluate
 from gckd.data.records import EvaluationSet
 from gckd.model.albef import Encoded
@@ -114,7 +115,7 @@ def test_two_workers_rank_as_one(tmp_path: Path) -> None:
 def _kept(rank: int, store: Path, path: Path, found: Path) -> None:
     with joined(rank, store):
         (found / f"{rank}.up").touch()
-        held = warm._kept(path, torch.arange(3), squares)
+        held = warm._kept(Cached.at(path), torch.arange(3), squares)
     torch.save(held, found / f"{rank}.pt")
 
 
