@@ -204,6 +204,17 @@ def test_sensitivity_by_hand(tmp_path: Path) -> None:
     assert not said["uses_target_labels"]
 
 
+def test_the_colours_of_a_heat_map_span_two_deviations_of_the_best_at_least(tmp_path: Path) -> None:
+    """Or the noise of the seeds would be painted from one end of the scale to the other."""
+    (found,) = CHECKS["sensitivity"](results(swept(), [], tmp_path))
+    (map_,) = [image for axis in found.figure.axes for image in axis.images]
+    assert map_.get_clim() == (50.0, 61.0)  # the cells'; two deviations are 1.4
+    alike = [{**one, "rank_1": 50.0 + one["seed"]} for one in swept()]
+    (found,) = CHECKS["sensitivity"](results(alike, [], tmp_path))
+    (map_,) = [image for axis in found.figure.axes for image in axis.images]
+    assert map_.get_clim() == pytest.approx((50.5 - 2 * 0.5**0.5, 50.5))
+
+
 def test_components_and_one_seed_are_values_too(tmp_path: Path) -> None:
     kinds = [run(k, 0, v, {"graph.propagate": {"kind": k}}) for k, v in (("none", 40.0), ("gnn", 45.0))]
     (said,) = draw("sensitivity", results([run("full", 0, 50.0), *kinds], [], tmp_path)).values()

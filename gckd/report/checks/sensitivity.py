@@ -110,10 +110,13 @@ def _panel(axis: Axes, results: Results, paths: Sequence[str], table: Scores) ->
 
 def _heat_map(axis: Axes, results: Results, paths: Sequence[str], table: Scores) -> None:
     rows, columns = (sorted({values[side] for values in table}, key=_order) for side in (0, 1))
-    near, own = near_best(table)[2], _own(results, paths)
+    (best, deviation, near), own = near_best(table), _own(results, paths)
     cells = [[mean(table.get((row, column), ())) for column in columns] for row in rows]
     drawn = axis.imshow(cells, cmap="cividis", aspect="auto", origin="lower")
     low, high = drawn.get_clim()
+    if deviation is not None:  # or noise alone would be painted from one end of the scale to the other
+        low = min(low, mean(table[best]) - 2 * deviation)
+        drawn.set_clim(low, high)
     for i, row in enumerate(rows):
         for j, column in enumerate(columns):
             if (row, column) in table:
