@@ -40,7 +40,9 @@ class Aside:
     caption: str
 
     def screen(self) -> Table:
-        table = Table(*self.header, caption=self.caption, caption_justify="left")
+        table = Table(caption=self.caption, caption_justify="left")
+        for name in self.header:
+            table.add_column(name, overflow="fold")
         for line in self.lines:
             table.add_row(*line)
         return table

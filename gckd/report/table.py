@@ -73,7 +73,7 @@ def screen(rows: Sequence[RowSummary]) -> Group:
     blocks = {row.block: Table(title=row.block or None, title_justify="left", title_style="bold") for row in rows}
     for table in blocks.values():
         for name in header(rows):
-            table.add_column(name, justify="left" if name == "row" else "right")
+            table.add_column(name, justify="left" if name == "row" else "right", overflow="fold")
     for row, line in zip(rows, cells(rows), strict=True):
         blocks[row.block].add_row(*line)
     return Group(*blocks.values())

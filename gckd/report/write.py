@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gckd.report.aside import Aside
     from gckd.report.summary import RowSummary
 
-_FILE_WIDTH = 160
+_FILE_WIDTH = 200
 
 
 def wide_console() -> Console:

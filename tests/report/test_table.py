@@ -130,6 +130,14 @@ def test_the_screen_shows_the_same_cells() -> None:
     assert all(cell in shown for line in cells(ROWS) for cell in line)
 
 
+def test_a_long_name_of_a_row_is_folded_not_cut_off() -> None:
+    name = "graph.propagate.k=10,distill.matching.delta=0.95"
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(screen(summarise([record("full", 0, 70.0), record(name, 0, 69.0)])))
+    lines = [line.strip("┃│").split("│") for line in console.export_text().splitlines() if line.startswith("│")]
+    assert "".join(line[0].strip() for line in lines) == f"full{name}"
+
+
 def test_the_caption_says_what_the_numbers_depend_on() -> None:
     config = apply(preset("tiny"), {"adapt.steps": 123, "evaluate.k_test": 128, "adapt.batch": 32})
     text = " ".join(caption(RUNS, ROWS, config))
