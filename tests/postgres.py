@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -22,6 +23,8 @@ def postgres_url() -> Iterator[str]:
     if programs is None:
         pytest.skip("no PostgreSQL here: there is no initdb on the PATH, nor in /usr/lib/postgresql/*/bin")
     user = _USER if os.geteuid() == 0 else None
+    if user and user not in {entry.pw_name for entry in pwd.getpwall()}:
+        pytest.skip(f"PostgreSQL refuses to be run by root, and there is no user {user}")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
