@@ -82,6 +82,7 @@ class Place:
             partial = self.local.with_name(f".{self.name}.partial")
             partial.unlink(missing_ok=True)
             yield partial
+            _to_disk(partial)
             partial.replace(self.local)
             return
         with tempfile.TemporaryDirectory(prefix="gckd-") as scratch:
@@ -168,6 +169,12 @@ class Place:
         except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, OSError) as error:
             raise InputError(f"{self}: {_first_line(error)}") from error
         return system, path
+
+
+def _to_disk(file: Path) -> None:
+    """Or a machine that loses power could have the new file's name with nothing in it, and the old file gone."""
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
 
 
 def _transfer(source: Place, target: Place, *, told_of: Place) -> None:

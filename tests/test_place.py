@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 
@@ -60,6 +61,19 @@ def test_a_crash_while_writing_costs_nothing(folder: Place) -> None:
     assert got(place) == "whole"
     put(place, "next")
     assert got(place) == "next"
+
+
+def test_a_file_is_on_the_disk_before_it_takes_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, synced, held = tmp_path / "a.txt", list[int](), list[str]()
+    put(Place.at(place), "one")
+
+    def fsync(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino)
+        held.append(place.read_text())
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    put(Place.at(place), "two")
+    assert (synced, held, place.read_text()) == ([place.stat().st_ino], ["one"], "two")
 
 
 def test_a_copy_does_not_follow(folder: Place) -> None:
