@@ -61,7 +61,7 @@ class SourceOnly:
         banks, batch = self.parts.banks, self.parts.feed.source.batch(step)
         banks.push_source(self.parts.teacher.model(), batch)
         student, space = self.encode(batch, "source", step), banks.space(self.config.centre)
-        seen = compared(student, space.means.source_image, space.means.source_text)
+        seen = compared(student, len(batch.images), space.means.source_image, space.means.source_text)
         terms = {"source_contrastive": self.contrastive(seen, batch, space)}
         return terms | self.parts.metric(seen, batch.identities) | self.fusion_terms(student, batch, step)
 
@@ -118,14 +118,14 @@ class CrossDomain(SourceOnly):
         alpha = self.alpha(step)
         known = self.propagate(space.views, entries, with_source=alpha > 0 or self.learned)
         student = self.encode(source, "source", step)
-        seen = compared(student, space.means.source_image, space.means.source_text)
+        seen = compared(student, len(source.images), space.means.source_image, space.means.source_text)
         soft = self.source_soft_targets(known, space.views) if alpha > 0 else None
         terms = {"source_contrastive": self.contrastive(seen, source, space, soft, alpha)}
         terms |= parts.metric(seen, source.identities) | self.fusion_terms(student, source, step)
         if self.learned:
             terms["graph"] = self.graph_term(known, space.views, source)
         student = self.encode(target, "target", step)
-        new = compared(student, space.means.target_image, space.means.target_text)
+        new = compared(student, len(target.images), space.means.target_image, space.means.target_text)
         terms |= parts.align(seen, new, self.progress(step))
         return terms | self.target_terms(student, new, known, space.views, entries, step)
 
@@ -189,8 +189,7 @@ class CrossDomain(SourceOnly):
         return terms
 
 
-def compared(student: Student, image_mean: Tensor, text_mean: Tensor) -> Compared:
-    """The whole batch's embeddings [B, d] in the space of the bank views: without the mean [d] of their bank."""
-    return Compared(
-        centred(gather(student.image.embedding), image_mean), centred(gather(student.text.embedding), text_mean)
-    )
+def compared(student: Student, size: int, image_mean: Tensor, text_mean: Tensor) -> Compared:
+    """The whole batch's embeddings [B, d], B = `size`, in the space of the bank views: without their mean [d]."""
+    image, text = gather(student.image.embedding, size), gather(student.text.embedding, size)
+    return Compared(centred(image, image_mean), centred(text, text_mean))

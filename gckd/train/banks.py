@@ -128,7 +128,8 @@ class Banks(nn.Module):
 def _embed_batch(model: Backbone, batch: SourceBatch | TargetBatch) -> tuple[Tensor, Tensor]:
     """Unit embeddings [B, d] of a whole batch, each worker's rows by that worker."""
     images, texts = embed_clean(model, mine(batch.images), mine(batch.tokens))
-    return gather(images), gather(texts)
+    size = len(batch.images)
+    return gather(images, size), gather(texts, size)
 
 
 def _embedders(model: Backbone, loader: Source | TargetLoader) -> tuple[Embed, Embed]:

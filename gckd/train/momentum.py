@@ -94,7 +94,8 @@ class Momentum:
         model, tau = self.model, self.model.tau
         online = Seen(model.encode_image(pairs.images), model.encode_text(pairs.tokens))
         momentum = self._follow(pairs)
-        known = gather(momentum.image.embedding), gather(momentum.text.embedding)
+        size = len(pairs.identities)
+        known = gather(momentum.image.embedding, size), gather(momentum.text.embedding, size)
         keys = torch.cat((known[1], self.texts.filled())), torch.cat((known[0], self.images.filled()))
         columns = (
             torch.cat((pairs.identities, self.texts.identities[: len(self.texts)])),
@@ -105,7 +106,7 @@ class Momentum:
             with torch.no_grad():
                 soft = F.softmax(known[side] @ keys[side].T / tau, 1)
                 wanted = torch.lerp(identity_targets(pairs.identities, columns[side]), soft, alpha)
-            loss = loss + soft_cross_entropy(gather(online[side].embedding) @ keys[side].T / tau, wanted) / 2
+            loss = loss + soft_cross_entropy(gather(online[side].embedding, size) @ keys[side].T / tau, wanted) / 2
         self.images.push(known[0], pairs.image_rows, pairs.identities)
         self.texts.push(known[1], pairs.caption_rows, pairs.identities)
         return online, momentum, loss

@@ -57,7 +57,8 @@ class CrossBatch:
         batch, model, plan = self.feed.source.batch(step), self.model, self.config.pretrain
         view = strong_views(self.config, self.feed, batch, step)
         image, text = model.encode_image(view.images), model.encode_text(view.tokens)
-        z_image, z_text = self._space(gather(image.embedding)), self._space(gather(text.embedding))
+        size = len(batch.identities)
+        z_image, z_text = self._space(gather(image.embedding, size)), self._space(gather(text.embedding, size))
         contrastive = (
             self._contrast(z_image, z_text, self.texts, batch) + self._contrast(z_text, z_image, self.images, batch)
         ) / 2

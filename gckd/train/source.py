@@ -52,23 +52,24 @@ def source_matching(
         image, text: this worker's rows; tokens: [b, L]; identities: [B].
         keys: image and text embeddings [b, d] that hardness is measured by; the model's own if not given.
     """
+    size = len(identities)
     with torch.no_grad():
-        image_keys, text_keys = map(gather, keys or (image.embedding, text.embedding))
-        to_texts = gather(image.embedding) @ text_keys.T / model.tau
-        to_images = gather(text.embedding) @ image_keys.T / model.tau
+        image_keys, text_keys = (gather(own, size) for own in keys or (image.embedding, text.embedding))
+        to_texts = gather(image.embedding, size) @ text_keys.T / model.tau
+        to_images = gather(text.embedding, size) @ image_keys.T / model.tau
     same = identities[:, None] == identities[None, :]
     texts = hard_negatives(to_texts, same, random)
     images = hard_negatives(to_images, same, random)
     # A batch of one identity has no negatives; its forbidden draws are dropped.
-    every = torch.arange(len(same))
+    every = torch.arange(size)
     usable = torch.cat((mine(~same[every, texts]), mine(~same[every, images])))
     own, texts, images = mine(every), mine(texts), mine(images)
     # Each image once, however many pairs it is in.
     needed, which = torch.cat((own, own, images)).unique(return_inverse=True)
     logits = model.match(
-        gather(image.states)[needed],
-        torch.cat((text.states, gather(text.states)[texts], text.states)),
-        torch.cat((tokens, gather(tokens)[texts], tokens)),
+        gather(image.states, size)[needed],
+        torch.cat((text.states, gather(text.states, size)[texts], text.states)),
+        torch.cat((tokens, gather(tokens, size)[texts], tokens)),
         which,
     )
     loss = matching_loss(logits[: len(tokens)], logits[len(tokens) :][usable])

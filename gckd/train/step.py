@@ -31,7 +31,7 @@ class SourceFree(CrossDomain):
         space = parts.banks.space(self.config.centre)
         known = self.propagate(space.views, entries, with_source=False)
         student = self.encode(target, "target", step)
-        new = compared(student, space.means.target_image, space.means.target_text)
+        new = compared(student, len(target.images), space.means.target_image, space.means.target_text)
         return self.target_terms(student, new, known, space.views, entries, step)
 
 

@@ -1,8 +1,9 @@
 """Several workers of one run: each has its rows of every batch; banks, negatives and losses are of the whole batch.
 
-Every worker draws the same batch and keeps the same banks. It encodes its own rows alone; what compares rows with each
-other gathers their embeddings. A loss over own rows is a *share*, so that the mean over workers is the loss of the
-whole batch; so is the mean of their gradients. Without a process group all of this is the identity.
+Every worker draws the same batch and keeps the same banks. It encodes its own rows alone, one more or fewer than
+another's where the batch does not divide; what compares rows with each other gathers their embeddings. A loss over own
+rows is a *share*, so that the mean over workers is the loss of the whole batch; so is the mean of their gradients.
+Without a process group all of this is the identity.
 """
 
 from __future__ import annotations
@@ -52,35 +53,47 @@ def group() -> Iterator[None]:
 
 
 def check_split(field: str, batch: int) -> None:
-    """Raises InputError where a batch cannot be shared equally."""
-    if batch % count():
-        raise InputError(f"{field}: {batch} is outside its limit: a multiple of the {count()} workers")
+    """Raises InputError where a batch leaves a worker without a row."""
+    if batch < count():
+        raise InputError(f"{field}: {batch} is outside its limit: at least the {count()} workers")
 
 
 def mine(whole: Tensor) -> Tensor:
-    """This worker's rows [B / count, ...] of a batch [B, ...]."""
-    return whole if count() == 1 else whole.chunk(count())[rank()]
+    """This worker's rows [b, ...] of a batch [B, ...]; b is B / count, rounded up for the first workers."""
+    return whole if count() == 1 else whole.tensor_split(count())[rank()]
 
 
-def gather(own: Tensor) -> Tensor:
-    """The whole batch [B, ...] from every worker's own rows; the gradient comes back to them, summed over workers."""
-    found: Tensor = own if count() == 1 else _Gather.apply(own)  # type: ignore[no-untyped-call]
+def gather(own: Tensor, total: int) -> Tensor:
+    """The whole batch [B, ...], B = `total`, from every worker's own rows [b, ...], those that `mine` gives it.
+
+    The gradient comes back to them, summed over workers.
+    """
+    found: Tensor = own if count() == 1 else _Gather.apply(own, total)  # type: ignore[no-untyped-call]
     return found
 
 
 class _Gather(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, own: Tensor) -> Tensor:
-        parts = [torch.empty_like(own) for _ in range(count())]
-        dist.all_gather(parts, own.contiguous())
-        return torch.cat(parts)
+    def forward(ctx: Any, own: Tensor, total: int) -> Tensor:
+        least, more = divmod(total, count())
+        return torch.cat(_exchanged(own, [least + (worker < more) for worker in range(count())]))
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (gradient,) = gradients
         gradient = gradient.contiguous()
         dist.all_reduce(gradient)
-        return mine(gradient)
+        return mine(gradient), None
+
+
+def _exchanged(own: Tensor, sizes: Sequence[int]) -> list[Tensor]:
+    """The rows of the first workers, `sizes` of them; the others' do not count."""
+    longest = max(sizes)
+    padded = own.new_zeros(longest, *own.shape[1:])  # a collective takes equal shapes
+    padded[: len(own)] = own
+    parts = [torch.empty_like(padded) for _ in range(count())]
+    dist.all_gather(parts, padded)
+    return [part[:size] for part, size in zip(parts, sizes, strict=False)]
 
 
 @torch.no_grad()
@@ -96,11 +109,7 @@ def spread(work: Callable[[Tensor], Tensor], batches: Sequence[Tensor]) -> Tenso
     for first in range(0, len(batches), count()):
         turn = batches[first : first + count()]
         own = work(turn[min(rank(), len(turn) - 1)])  # where fewer are left than workers, some do the last one too
-        padded = own.new_zeros(max(map(len, turn)), *own.shape[1:])
-        padded[: len(own)] = own
-        parts = [torch.empty_like(padded) for _ in range(count())]
-        dist.all_gather(parts, padded)
-        found += [part[: len(batch)] for part, batch in zip(parts, turn, strict=False)]
+        found += _exchanged(own, [len(batch) for batch in turn])
     return torch.cat(found)
 
 

@@ -1,12 +1,12 @@
-"""Two workers with half of every batch each train the same model as one worker with the whole batch, for 20 steps.
+"""Two workers that share every batch train the same model as one worker with the whole batch, for 20 steps.
 
 In float64: what then differs by more than rounding is another algorithm; 1e-12 is what is left of it. In float32 losses
 of 3 to 8 differ by up to 6e-4 and weights by up to 5e-4, most of all the biases of attention keys. Their gradient is
 zero but for rounding, which AdamW divides by its own size, so that they move at the full learning rate to either side.
 
-No batch is ever unequal: an epoch ends before a batch that would not fill, and a batch that the workers cannot halve is
-refused (`test_a_batch_that_cannot_be_shared_equally_is_refused`). What is unequal within a batch is how many
-captions' words are masked and how many pairs delta accepts on either worker.
+The shares of one case are equal, those of the other are not: of 5 pairs one worker has 3. How many captions' words are
+masked and how many pairs delta accepts differs between workers in both. An epoch ends before a batch that would not
+fill, as in ALBEF's training (`drop_last`).
 """
 
 from __future__ import annotations
@@ -28,13 +28,10 @@ from tests.train.micro import Interruption, stop_at, trained
 from tests.train.several import joined, together
 
 STEPS, HALF = 20, 10
-BATCH = 8  # of 12 images a domain: an epoch leaves 4 of them out
 CLOSE = 1e-9
 EDITS: dict[str, Any] = {
     "backbone.text.dropout": 0.0,  # two workers draw masks of their own
     "adapt.steps": STEPS,
-    "pretrain.batch": BATCH,
-    "adapt.batch": BATCH,
     "graph.memory.capacity": 10,
     "distill.matching.delta": 0.5,
 }
@@ -42,11 +39,13 @@ GRAPHS: dict[str, dict[str, Any]] = {
     "embeddings": {"graph.propagate.conv": "sage"},
     "similarities": {"graph.propagate": Diffusion(k=2)},
 }
+BATCHES = {"embeddings": 5, "similarities": 8}  # of 12 images a domain: an epoch leaves some of them out
 Run = tuple[dict[str, Any], list[Progress]]  # its last checkpoint, and what it told
 
 
 def case(config: Config, graph: str) -> Config:
-    return apply(config, EDITS | GRAPHS[graph])
+    batches = {"pretrain.batch": BATCHES[graph], "adapt.batch": BATCHES[graph]}
+    return apply(config, EDITS | batches | GRAPHS[graph])
 
 
 @contextmanager
@@ -69,6 +68,11 @@ def finish(config: Config, cache: Path, out: Path) -> Run:
 def losses(told: list[Progress]) -> list[dict[str, float]]:
     """Those of every step of the adaptation."""
     return [p.losses for p in told if p.stage == "adapt"]
+
+
+def without_hubs(saved: dict[str, Any]) -> list[dict[str, Any]]:
+    """Its curves. Some toy captions are equal word for word: which of them has an edge more is rounding's."""
+    return [point for point in saved["curve"] if not point["name"].startswith("hubness")]
 
 
 def pretraining(cache: Path) -> dict[str, Any]:
@@ -137,7 +141,7 @@ def test_two_workers_are_one_for_20_steps(config: Config, folder: Path, graph: s
         two = load_checkpoint(here / name / "checkpoint.pt")
         assert_close(one["modules"], two["modules"])
         assert_close(one["optimiser"], two["optimiser"])
-        assert_close(one["curve"], two["curve"])
+        assert_close(without_hubs(one), without_hubs(two))
     assert_close(one["modules"], ended["modules"])
     assert_close(pretraining(here / "cache-of-one")["modules"], pretraining(here / "cache")["modules"])
     by_two = [torch.load(here / f"losses-{rank}.pt") for rank in range(2)]
@@ -145,11 +149,12 @@ def test_two_workers_are_one_for_20_steps(config: Config, folder: Path, graph: s
     assert_close(losses(told), by_two[0])
 
 
-def test_no_batch_is_unequal(config: Config, cache: Path) -> None:
-    """Over three epochs of 12 images, in both stages: what does not fill a batch waits for another epoch."""
-    config = case(config, "embeddings")
-    feed = open_datasets(config, cache, lambda progress: None).feed(config, BATCH)
-    assert feed.source.image_count % BATCH and feed.target.image_count % BATCH
-    for step in range(3):
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_all_batches_are_full(config: Config, cache: Path, graph: str) -> None:
+    """Over three epochs of 12 images: what does not fill a batch waits for another epoch."""
+    config, size = case(config, graph), BATCHES[graph]
+    feed = open_datasets(config, cache, lambda progress: None).feed(config, size)
+    assert feed.source.image_count % size and feed.target.image_count % size
+    for step in range(3 * (12 // size)):
         for batch in (feed.source.batch(step), feed.target.batch(step)):
-            assert {len(field) for field in batch} == {BATCH}
+            assert {len(field) for field in batch} == {size}

@@ -1,4 +1,4 @@
-"""Two workers with half of every batch each are one worker with the whole batch: banks, negatives and losses."""
+"""Two workers that share every batch are one worker with the whole batch: banks, negatives and losses."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 
 
 def case(name: str, config: Config) -> Config:
-    """Without dropout, whose masks two workers draw for themselves."""
+    """Without dropout, whose masks two workers draw for themselves; a batch of 5 leaves one of them a row less."""
     edits, dropped = CASES[name]
-    return row(apply(config, {"backbone.text.dropout": 0.0} | edits), *dropped)
+    shared = {"backbone.text.dropout": 0.0, "pretrain.batch": 5, "adapt.batch": 5}
+    return row(apply(config, shared | edits), *dropped)
 
 
 def _train(rank: int, store: Path, config: Config, folder: Path) -> None:
@@ -76,37 +77,40 @@ def _gathered(rank: int, store: Path, whole: Tensor, found: Path) -> None:
         own = workers.mine(whole).clone().requires_grad_()
         weight = torch.nn.Parameter(torch.tensor(2.0))
         # sum_ij <x_i, x_j>^2: every row meets every row.
-        z = workers.gather(own * weight)
+        z = workers.gather(own * weight, len(whole))
         ((z @ z.T) ** 2).mean().backward()
         workers.average_gradients([weight])
-        mean = workers.share(own.detach()[:, 0][: rank + 1].mean(), rank + 1)
-        share = workers.averaged({"mean": mean})["mean"]
+        items = own.detach()[: rank + 1, 0]  # one of the first worker's, two of the second's if it has as many
+        share = workers.averaged({"mean": workers.share(items.mean(), len(items))})["mean"]
         torch.save((weight.grad, share, own.grad), found / f"{rank}.pt")
 
 
-def test_gradients_and_means_are_those_of_the_whole_batch(tmp_path: Path) -> None:
-    whole = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+@pytest.mark.parametrize(("size", "second"), [(4, 2), (5, 3), (2, 1), (3, 2)])
+def test_gradients_and_means_are_those_of_the_whole_batch(tmp_path: Path, size: int, second: int) -> None:
+    """`second` is the first row of the second worker."""
+    whole = torch.randn(size, 3, generator=torch.Generator().manual_seed(0))
     together(_gathered, tmp_path / "store", whole, tmp_path)
-    x, weight = whole.clone(), torch.nn.Parameter(torch.tensor(2.0))
+    x, weight = whole.clone().requires_grad_(), torch.nn.Parameter(torch.tensor(2.0))
     z = x * weight
     ((z @ z.T) ** 2).mean().backward()
-    for rank in range(WORKERS):
-        gradient, share, _ = torch.load(tmp_path / f"{rank}.pt")
+    told = [torch.load(tmp_path / f"{rank}.pt") for rank in range(WORKERS)]
+    for gradient, share, _ in told:
         torch.testing.assert_close(gradient, weight.grad)
-        torch.testing.assert_close(share, torch.stack((whole[0, 0], whole[2, 0], whole[3, 0])).mean())
+        torch.testing.assert_close(share, torch.cat((whole[:1, 0], whole[second : second + 2, 0])).mean())
+    # Their mean over workers is what a weight before the rows gets.
+    torch.testing.assert_close(torch.cat([rows for _, _, rows in told]) / WORKERS, x.grad)
 
 
 def _refused(rank: int, store: Path, found: Path) -> None:
     with joined(rank, store):
         try:
-            workers.check_split("adapt.batch", 5)
+            workers.check_split("adapt.batch", 1)
         except InputError as error:
             (found / f"{rank}.txt").write_text(str(error))
 
 
-def test_a_batch_that_cannot_be_shared_equally_is_refused(tmp_path: Path) -> None:
+def test_a_batch_with_fewer_rows_than_workers_is_refused(tmp_path: Path) -> None:
     together(_refused, tmp_path / "store", tmp_path)
     for rank in range(WORKERS):
-        assert (
-            tmp_path / f"{rank}.txt"
-        ).read_text() == "adapt.batch: 5 is outside its limit: a multiple of the 2 workers"
+        told = (tmp_path / f"{rank}.txt").read_text()
+        assert told == "adapt.batch: 1 is outside its limit: at least the 2 workers"
