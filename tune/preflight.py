@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gckd.cache import Cached
 from gckd.dist.cluster import resources_in_reach
+from gckd.dist.files import files_of
 from gckd.dist.nodes import Needs, node_problems
 from gckd.errors import InputError
 
@@ -30,7 +31,7 @@ def check_cluster(
 
     Raises:
         InputError: another version of Ray, too few resources for one trial, or a node that does not see the output
-            folder, the cache or the data; one line a problem.
+            folder, the cache, the data or the pretrained weights; one line a problem.
     """
     if not ray.__version__.startswith(RAY):
         raise InputError(f"ray: {ray.__version__} is outside its limit: {RAY}*")
@@ -42,7 +43,8 @@ def check_cluster(
     ]
     if workers > 1:
         problems += _state_api()
-    problems += _nodes(ray, Needs(out, Cached.at(cache), (config.data.source, config.data.target)))
+    datasets = config.data.source, config.data.target
+    problems += _nodes(ray, Needs(out, Cached.at(cache), datasets, files_of(config)))
     if problems:
         raise InputError("\n".join(problems))
 

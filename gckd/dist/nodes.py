@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +15,12 @@ from gckd.place import Place
 
 @dataclass(frozen=True)
 class Needs:
-    """What every node must see: the output, the cache, and the datasets (specs, `FORMAT:FOLDER` or a store's URI)."""
+    """What every node must see: the output, the cache, the datasets (specs, `FORMAT:FOLDER` or a store's URI), files."""
 
     out: Place
     cache: Cached
     datasets: tuple[str, ...]
+    files: Mapping[str, str]  # field of the config -> path
 
 
 def node_problems(needs: Needs, token: str) -> list[str]:
@@ -34,6 +35,7 @@ def node_problems(needs: Needs, token: str) -> list[str]:
     except InputError as error:
         problems.append(str(error))
     problems += [f"data: {problem}" for spec in needs.datasets if (problem := _data_problem(spec))]
+    problems += [f"{field}: {path} is not there" for field, path in needs.files.items() if not Path(path).exists()]
     return problems
 
 

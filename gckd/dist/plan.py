@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gckd.config import Config, ConfigError, apply, check, digest, encode, value_at
+from gckd.dist.files import with_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,13 +69,13 @@ def plan(full: Config, rows: Mapping[str, Mapping[str, Any]], seeds: int, out: P
         out: folder of the whole table.
 
     Raises:
-        ConfigError: an edit is refused, or two rows come to the same config.
+        ConfigError: an edit is refused, names weights that are not there, or two rows come to the same config.
     """
     problems: list[str] = []
     configs: dict[str, Config] = {FULL: check(full)}
     for row, edits in rows.items():
         try:
-            configs[row] = apply(full, edits)
+            configs[row] = with_files(apply(full, edits))
         except ConfigError as error:
             problems += [f"row {row}: {problem}" for problem in error.problems]
     problems += _same(configs)

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 from gckd.cache import Cached
 from gckd.config import Config, ConfigError, apply, check
+from gckd.config.data import FolderTokenizer
 from gckd.config.graph import Diffusion, Gnn, NoPropagation, graphs, per_bank
 from gckd.data.datasets import Dataset, find_dataset
 from gckd.data.store import Store
+from gckd.data.wordpiece import load_pretrained
+from gckd.dist.files import with_files
 from gckd.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,8 +37,12 @@ def prepare_datasets(config: Config, cache: Path | Cached, progress: StoreProgre
     """Reads and stores both datasets; the config with absolute paths in it, whatever folder it runs in.
 
     Raises:
-        InputError: a dataset is not named, cannot be read, or has a broken image (unless `data.skip_broken`).
+        InputError: a dataset is not named, cannot be read, or has a broken image (unless `data.skip_broken`); the
+            weights of an ALBEF are no file, or a pretrained tokenizer is not there.
     """
+    config = with_files(config)
+    if isinstance(config.tokenizer, FolderTokenizer):
+        load_pretrained(config.tokenizer.name)
     missing = [f"data.{side}: no dataset is given" for side in ("source", "target") if not getattr(config.data, side)]
     if missing:
         raise ConfigError(missing)

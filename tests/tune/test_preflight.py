@@ -22,11 +22,14 @@ from tune.preflight import check_cluster
 TOKEN = ".seen"
 
 
-def needs(folder: Path, data: str = "") -> Needs:
+def needs(folder: Path, data: str = "", **files: Path) -> Needs:
     out = folder / "out"
     out.mkdir(exist_ok=True)
     (out / TOKEN).touch()
-    return Needs(Place.at(out), Cached.at(folder / "cache"), (data or str(folder), f"rstpreid:{folder}"))
+    datasets = data or str(folder), f"rstpreid:{folder}"
+    return Needs(
+        Place.at(out), Cached.at(folder / "cache"), datasets, {name: str(path) for name, path in files.items()}
+    )
 
 
 def test_a_node_that_has_everything(tmp_path: Path) -> None:
@@ -56,6 +59,13 @@ def test_a_cache_in_a_bucket_that_is_not_there(tmp_path: Path, bucket: str, monk
 def test_data_that_is_elsewhere(tmp_path: Path) -> None:
     (problem,) = node_problems(needs(tmp_path, f"icfg-pedes:{tmp_path / 'missing'}"), TOKEN)
     assert problem == f"data: {tmp_path / 'missing'} is not there"
+
+
+def test_weights_that_are_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "ALBEF.pth").touch()
+    assert node_problems(needs(tmp_path, weights=tmp_path / "ALBEF.pth", tokenizer=tmp_path), TOKEN) == []
+    (problem,) = node_problems(needs(tmp_path, weights=tmp_path / "missing.pth", tokenizer=tmp_path), TOKEN)
+    assert problem == f"weights: {tmp_path / 'missing.pth'} is not there"
 
 
 def test_a_dataset_in_a_bucket_that_is_not_there(tmp_path: Path, bucket: str) -> None:
@@ -133,8 +143,8 @@ def test_a_store_that_a_node_cannot_use(tmp_path: Path, bucket: str) -> None:
     there = needs(tmp_path)
     with (Place.at(bucket) / TOKEN).writing() as file:
         file.touch()
-    assert node_problems(Needs(Place.at(bucket), there.cache, there.datasets), TOKEN) == []
-    elsewhere = Needs(Place.at("s4://bucket"), there.cache, there.datasets)
+    assert node_problems(dataclasses.replace(there, out=Place.at(bucket)), TOKEN) == []
+    elsewhere = dataclasses.replace(there, out=Place.at("s4://bucket"))
     (problem,) = node_problems(elsewhere, TOKEN)
     assert problem.startswith("--out: s4://bucket")
 
