@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import textwrap
 import time
 import traceback
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from gckd.dist.plan import Run
     from gckd.place import Place
     from gckd.train import Progress, RunResult
+
+_LINE = 400  # characters; an error of PyTorch may hold the stack of its C++
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Job:
 class Failure:
     """An exception that was caught where it happened."""
 
-    line: str  # the last line of the traceback
+    line: str  # its type and message, cut off where it is long
     trace: str
     seconds: float
 
@@ -88,8 +91,8 @@ def _guarded(job: Job, key: tuple[str, int], work: Callable[[Callable[[Progress]
         _use_threads(job.threads)
         return Success(work(Throttle(lambda progress: job.board.report.remote(key, progress))))
     except Exception as error:
-        line = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
-        return Failure(line, traceback.format_exc(), time.monotonic() - start)
+        said = "".join(traceback.format_exception_only(error))
+        return Failure(textwrap.shorten(said, _LINE, placeholder=" ..."), traceback.format_exc(), time.monotonic() - start)
 
 
 def _use_threads(threads: int) -> None:

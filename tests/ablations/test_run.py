@@ -243,10 +243,10 @@ def test_failures_of_every_kind_leave_the_others_running(place: Place) -> None:
     assert "1 (3 of 4 failed)" in out
     errors = {r.seed: r.error for r in place.table().itertuples()}
     assert pd.isna(errors[first])
-    assert errors[first + 1] == "at step 3"
+    assert errors[first + 1] == "ValueError: the loss is not finite at step 3"
     assert errors[first + 2] == "RuntimeError: no source model"
     assert errors[first + 3].startswith("WorkerCrashedError: ")
-    assert "full seed 101: failed at step 3" in err
+    assert "full seed 101: failed ValueError: the loss is not finite at step 3" in err
     traces = [(place.out / "full" / f"seed-{first + i}" / "error.txt").read_text() for i in (1, 2, 3)]
     assert "ValueError: the loss is not finite" in traces[0]
     assert all(trace.startswith("Traceback") for trace in traces[:2])
