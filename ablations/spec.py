@@ -14,7 +14,7 @@ from ablations.rows import Rows, add_rows, drop_rows, factorial_rows, grid_rows,
 from gckd.config import Config, ConfigError, apply
 from gckd.config.codec import load_yaml
 from gckd.config.configure import changes
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
 from gckd.report.checks import CHECKS
 
 SPECS = Path(__file__).parent / "specs"
@@ -133,7 +133,7 @@ def load_spec(name: str) -> Spec:
         known = ", ".join(sorted(path.stem for path in SPECS.glob("*.yaml")))
         raise InputError(f"--spec: {name} is no file that can be read, nor one of {known}") from error
     except yaml.YAMLError as error:
-        raise InputError(f"--spec: {name} is not YAML ({str(error).splitlines()[0]})") from error
+        raise InputError(f"--spec: {name} is not YAML ({reason_of(error)})") from error
     problems = _problems(data)
     if problems:
         raise ConfigError([f"--spec {name}: {problem}" for problem in problems])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -68,7 +68,7 @@ class Place:
         try:
             return bool(system.get_file_info(path).type != FileType.NotFound)
         except OSError as error:
-            raise InputError(f"{self}: {_first_line(error)}") from error
+            raise InputError(f"{self}: {reason_of(error)}") from error
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Path]:
@@ -167,7 +167,7 @@ class Place:
         try:
             system, path = FileSystem.from_uri(self._at)
         except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, OSError) as error:
-            raise InputError(f"{self}: {_first_line(error)}") from error
+            raise InputError(f"{self}: {reason_of(error)}") from error
         return system, path
 
 
@@ -187,8 +187,4 @@ def _transfer(source: Place, target: Place, *, told_of: Place) -> None:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise InputError(f"{told_of}: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
+        raise InputError(f"{told_of}: {reason_of(error)}") from error

@@ -9,7 +9,7 @@ from gckd.cache import Cached
 from gckd.dist.cluster import resources_in_reach
 from gckd.dist.files import files_of
 from gckd.dist.nodes import Needs, node_problems
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,8 +57,7 @@ def _state_api() -> list[str]:
     try:
         list_nodes(timeout=_SECONDS)
     except (RayStateApiException, OSError) as error:
-        first = str(error).strip().splitlines()[0]
-        return [f"--workers-per-trial: nested trials need Ray's dashboard, which does not answer ({first})"]
+        return [f"--workers-per-trial: nested trials need Ray's dashboard, which does not answer ({reason_of(error)})"]
     return []
 
 

@@ -11,7 +11,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -78,7 +78,7 @@ def _journal(file: Path) -> BaseStorage:
         _mend(file, lock)
         return JournalStorage(backend)
     except OSError as error:
-        raise InputError(f"--storage: {file} cannot be written ({error.strerror})") from error
+        raise InputError(f"--storage: {file} cannot be written ({reason_of(error)})") from error
     except (ValueError, KeyError, TypeError, AssertionError) as error:
         raise InputError(f"--storage: {file} is not a journal of Optuna") from error
 
@@ -114,7 +114,7 @@ def _database(url: URL) -> BaseStorage:
         except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError, RuntimeError) as error:
             # Two processes that make the tables at once get in each other's way, once.
             if attempt == _TRIES - 1 or isinstance(error, RuntimeError) or not _made_meanwhile(error):
-                reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+                reason = reason_of(getattr(error, "orig", None) or error)
                 raise InputError(f"--storage: {shown}: {reason}") from error
             time.sleep(0.2 * (attempt + 1))
     raise AssertionError("unreachable")

@@ -13,7 +13,7 @@ import click
 
 from gckd.cache import Cached
 from gckd.cli.options import cache_option
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -59,7 +59,7 @@ def street(folder: Path, ids: int, shift: float, seed: int, domains: str, sheet:
     except ValueError as error:
         raise InputError(str(error)) from error
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror})") from error
+        raise InputError(f"{folder}: cannot be written ({reason_of(error)})") from error
     for name, splits in info.counts.items():
         parts = (f"{s} {n.images:,} images of {n.ids:,} ids, {n.captions:,} captions" for s, n in splits.items())
         click.echo(f"{folder / name}: {'; '.join(parts)}")
@@ -121,7 +121,7 @@ def store(dataset: str, place: str, skip_broken: bool, on_ray: bool, cache: Cach
     try:
         keep_store(built, to, found.published)
     except OSError as error:
-        raise InputError(f"{to}: cannot be written ({error.strerror})") from error
+        raise InputError(f"{to}: cannot be written ({reason_of(error)})") from error
     for note in built.notes:
         click.echo(f"note: {note}", err=True)
     click.echo(f"{to}: {found.name}, {sum(split['images'] for split in built.counts.values()):,} images")

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from gckd.data.images import thumbnail
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
 
 _WIDTH, _HEIGHT, _LINE = 128, 256, 22  # pixels of an image, at most, and of the text above a row of them
 
@@ -32,4 +32,4 @@ def draw_sheet(file: Path, rows: Sequence[tuple[str, Sequence[bytes]]]) -> None:
     try:
         sheet.save(file, "PNG")
     except OSError as error:
-        raise InputError(f"--sheet {file}: cannot be written ({error.strerror})") from error
+        raise InputError(f"--sheet {file}: cannot be written ({reason_of(error)})") from error

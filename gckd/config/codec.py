@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from gckd.config.fields import ConfigError, hints, variants
+from gckd.errors import reason_of
 
 
 class _Loader(yaml.SafeLoader):
@@ -92,7 +93,7 @@ def from_yaml(hint: Any, text: str) -> Any:
     try:
         data = load_yaml(text)
     except yaml.YAMLError as error:
-        raise ConfigError([f"config: not YAML or JSON ({str(error).splitlines()[0]})"]) from error
+        raise ConfigError([f"config: not YAML or JSON ({reason_of(error)})"]) from error
     return decode(hint, data)
 
 

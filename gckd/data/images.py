@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
 
 Progress = Callable[[int, int], None]  # (done, total)
 Item = TypeVar("Item")
@@ -74,7 +74,7 @@ def inspect(path: Path) -> Inspected:
     except FileNotFoundError:
         return Inspected("", "", "missing")
     except OSError as error:
-        return Inspected("", "", f"cannot be read ({error.strerror})")
+        return Inspected("", "", f"cannot be read ({reason_of(error)})")
     try:
         picture = _rgb(encoded)
     except Exception as error:  # the decoders raise nearly every type there is on damaged input

@@ -23,7 +23,7 @@ from gckd.data.records import SPLITS
 from gckd.data.splits import read_arrow
 from gckd.data.store import INDEX, META, VERSION, Store, content_digest, stores, take_name
 from gckd.data.writer import Row
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
 from gckd.place import Place
 
 _FILES = ("images.arrow", "captions.arrow", "labels.arrow")
@@ -135,7 +135,7 @@ def _digest_of(folder: Path) -> str:
     try:
         return content_digest({split: list(_rows(folder / split)) for split in SPLITS})
     except (pa.ArrowException, ValueError, KeyError, IndexError) as error:
-        raise InputError(f"{folder}: not the files of a dataset store ({str(error).splitlines()[0]})") from error
+        raise InputError(f"{folder}: not the files of a dataset store ({reason_of(error)})") from error
 
 
 def _rows(folder: Path) -> Iterator[Row]:

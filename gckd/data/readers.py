@@ -10,7 +10,7 @@ from typing import Any
 
 from gckd.data.formats import FORMATS, Format
 from gckd.data.records import SPLITS, Annotations, Record
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
 
 IMAGE_FOLDER = "imgs"
 VAL_SHARE = 0.08  # share of the train identities that become val where a dataset has none
@@ -30,7 +30,7 @@ def read_annotations(spec: str) -> Annotations:
         wanted, folder = _parse_spec(spec)
         layout, file = _find(folder, wanted)
     except OSError as error:  # no permission, a name that is too long
-        raise InputError(f"dataset {spec!r}: cannot be read ({error.strerror})") from error
+        raise InputError(f"dataset {spec!r}: cannot be read ({reason_of(error)})") from error
     images = file.parent / IMAGE_FOLDER
     if not images.is_dir():
         raise InputError(f"{file}: the image folder beside it is missing: {images}")
@@ -91,7 +91,7 @@ def _load(file: Path) -> list[Any]:
     try:
         entries = json.loads(file.read_bytes())
     except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror})") from error
+        raise InputError(f"{file}: cannot be read ({reason_of(error)})") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file}: broken JSON ({error})") from error
     if not isinstance(entries, list) or not entries:

@@ -29,7 +29,7 @@ from gckd.data.readers import require_splits
 from gckd.data.records import SPLITS, Annotations, Record
 from gckd.data.splits import LabelledSplit, UnlabelledSplit
 from gckd.data.writer import Row, write_split
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
 
 META, INDEX = "meta.json", "index"
 Look = Callable[[Sequence[Path], Progress | None], Iterable[Inspected]]
@@ -132,7 +132,7 @@ def stores(cache: Path) -> Path:
     try:
         (root / INDEX).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cache folder {cache}: cannot be used ({error.strerror})") from error
+        raise InputError(f"cache folder {cache}: cannot be used ({reason_of(error)})") from error
     return root
 
 

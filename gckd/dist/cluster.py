@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gckd.dist.interrupt import Interruption
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,4 +135,4 @@ def _connect(ray: Any, address: str) -> None:
             socket.create_connection((host, int(port)), timeout=_ANSWERING).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError) as error:
-        raise InputError(f"RAY_ADDRESS: no Ray cluster at {address!r} ({str(error).splitlines()[0]})") from error
+        raise InputError(f"RAY_ADDRESS: no Ray cluster at {address!r} ({reason_of(error)})") from error

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
 
 _SYNCED_MIB = 200  # Ray sends the folder to every node, and hashes it at every `ray up`
 _TOKEN_FILE = Path("~/.ray/auth_token")
@@ -31,7 +31,7 @@ def cluster_problems(file: Path) -> list[str]:
     try:
         given = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{file}: cannot be read ({str(error).splitlines()[0]})") from error
+        raise InputError(f"{file}: cannot be read ({reason_of(error)})") from error
     if not isinstance(given, dict):
         raise InputError(f"{file}: must be a mapping of fields")
     problems = list(_left_as_they_were("", given))
@@ -65,7 +65,7 @@ def _schema(given: dict[str, Any]) -> str | None:
     except jsonschema.ValidationError as error:
         return f"{'.'.join(map(str, error.absolute_path)) or 'file'}: {error.message.splitlines()[0]}"
     except (ValueError, KeyError, TypeError, click.ClickException) as error:
-        return f"file: Ray does not take it ({str(error).strip().splitlines()[0]})"
+        return f"file: Ray does not take it ({reason_of(error)})"
     return None
 
 

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gckd.errors import reason_of
 from gckd.config import to_yaml
 from gckd.dist import tasks
 from gckd.dist.board import shared_board
@@ -114,8 +115,7 @@ class _Launcher:
         try:
             outcome: Outcome = self._ray.get(ref)
         except (self._ray.exceptions.RayError, ImportError, AttributeError) as error:
-            first = str(error).strip().splitlines()[0]
-            return Failure(f"{type(error).__name__}: {first}", str(error), time.monotonic() - self._start)
+            return Failure(f"{type(error).__name__}: {reason_of(error)}", str(error), time.monotonic() - self._start)
         return outcome
 
     def _end(self, key: tuple[str, int], outcome: Outcome) -> None:

@@ -14,7 +14,7 @@ from gckd.data.datasets import Dataset, find_dataset
 from gckd.data.store import Store
 from gckd.data.wordpiece import load_pretrained
 from gckd.dist.files import with_files
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -133,5 +133,5 @@ def usable_folder(path: Path, what: str) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{what} {path}: cannot be used ({error.strerror})") from error
+        raise InputError(f"{what} {path}: cannot be used ({reason_of(error)})") from error
     return path

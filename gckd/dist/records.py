@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -155,7 +155,7 @@ def _read(path: Path, schema: pa.Schema) -> list[Record]:
     try:
         rows: list[Record] = pq.read_table(path, schema=schema).to_pylist()
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: cannot be read as run records ({str(error).splitlines()[0]})") from error
+        raise InputError(f"{path}: cannot be read as run records ({reason_of(error)})") from error
     return rows
 
 

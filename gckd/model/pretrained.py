@@ -10,7 +10,7 @@ from torch import nn
 
 from gckd.config.backbone import Compute, Tower
 from gckd.data.records import Vocabulary
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
 from gckd.model.compute import compile_layers
 
 
@@ -23,10 +23,9 @@ def from_folder_or_hub(model: Any, name: str) -> Any:
     try:
         found, report = model.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
     except Exception as error:  # offline, unknown, private, another kind of model: all mean it is not there
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
-            f"backbone.weights: {name!r} is no folder with a {model.__name__}, nor did the hub give one ({reason}); "
-            "put its config.json and model.safetensors into a folder and name that folder"
+            f"backbone.weights: {name!r} is no folder with a {model.__name__}, nor did the hub give one "
+            f"({reason_of(error)}); put its config.json and model.safetensors into a folder and name that folder"
         ) from error
     lacking = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
     if lacking:

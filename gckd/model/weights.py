@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
 from gckd.model.albef import AlbefModel
 from gckd.model.vision import Grid, grid_of, resize_positions
 
@@ -72,8 +72,7 @@ def read_weights(path: Path) -> Weights:
             return safetensors.torch.load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"backbone.weights: {path} cannot be read as weights alone ({reason})") from error
+        raise InputError(f"backbone.weights: {path} cannot be read as weights alone ({reason_of(error)})") from error
     content = content.get("model", content) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
         raise InputError(f'backbone.weights: {path} holds no named tensors, neither flat nor under "model"')

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow.parquet as pq
 
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
 from gckd.report.bootstrap import OF_QUERIES, clustered
 
 if TYPE_CHECKING:
@@ -88,6 +88,6 @@ def _read(file: Path) -> Queries:
     try:
         table = pq.read_table(file, columns=["identity", "rank", "ap"])
     except (OSError, ValueError) as error:
-        raise InputError(f"{file}: cannot be read as queries of a run ({str(error).splitlines()[0]})") from error
+        raise InputError(f"{file}: cannot be read as queries of a run ({reason_of(error)})") from error
     identity, rank, ap = (table.column(name).to_numpy() for name in table.column_names)
     return Queries(identity, {"rank_1": 100.0 * (rank == 1), "map": 100.0 * ap.astype(np.float64)})

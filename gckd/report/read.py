@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from gckd.config import Config, from_yaml
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,9 +22,7 @@ def read_config(path: Path) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror if isinstance(error, OSError) else error})"
-        ) from error
+        raise InputError(f"{path}: cannot be read ({reason_of(error)})") from error
     config: Config = from_yaml(Config, text)
     return config
 
@@ -35,8 +33,10 @@ def read_parquet(path: Path) -> list[dict[str, Any]]:
     Raises:
         InputError: it is missing, or no such file.
     """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file; {path.parent} is no output of a run or table")
     try:
         rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as run records ({str(error).splitlines()[0]})") from error
+        raise InputError(f"{path}: cannot be read as run records ({reason_of(error)})") from error
     return rows

@@ -9,7 +9,7 @@ from gckd.config.backbone import Albef
 from gckd.config.data import Data
 from gckd.config.schema import Config
 from gckd.data.records import Vocabulary
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
 from gckd.model.albef import AlbefModel
 from gckd.model.backbone import Backbone
 from gckd.model.weights import KeyReport, Weights, load_weights, momentum_copies, read_weights
@@ -61,4 +61,4 @@ def file_digest(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
     except OSError as error:
-        raise InputError(f"backbone.weights: {path} cannot be read ({error.strerror})") from error
+        raise InputError(f"backbone.weights: {path} cannot be read ({reason_of(error)})") from error

@@ -78,7 +78,7 @@ def test_the_mean_curve_is_over_seeds() -> None:
 
 
 def test_what_is_missing_or_broken_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"runs.parquet: cannot be read"):
+    with pytest.raises(InputError, match=r"runs.parquet: there is no such file"):
         write_report(tmp_path, Console(file=io.StringIO()))
     fill(tmp_path)
     (tmp_path / "config.yaml").unlink()

@@ -10,6 +10,7 @@ import yaml
 
 from gckd.config import ConfigError
 from gckd.config.codec import load_yaml
+from gckd.errors import reason_of
 from tune.space.kinds import Choice, Kind, OneMinus, PowersOfTwo, Real, Whole, is_number, is_power_of_two, plain
 
 
@@ -22,7 +23,7 @@ def read_mapping(text: str) -> Mapping[str, Any]:
     try:
         root, data = yaml.compose(text, yaml.SafeLoader), load_yaml(text)
     except yaml.YAMLError as error:
-        raise ConfigError([f"not YAML ({str(error).splitlines()[0]})"]) from error
+        raise ConfigError([f"not YAML ({reason_of(error)})"]) from error
     if not isinstance(root, yaml.MappingNode) or not data or not all(isinstance(path, str) for path in data):
         raise ConfigError([f"{data!r} is not a mapping of config paths"])
     paths = [key.value for key, _ in root.value]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gckd.config import Config, ConfigError
 from gckd.config.configure import plain_at
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
 from tune.space.check import check_parameters
 from tune.space.kinds import Raw
 from tune.space.parameter import Parameter
@@ -99,7 +99,7 @@ def load_space(path: Path | None = None) -> Space:
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--space: {file} cannot be read ({error})") from error
+        raise InputError(f"--space: {file} cannot be read ({reason_of(error)})") from error
     try:
         return read_space(text)
     except ConfigError as error:
