@@ -62,7 +62,7 @@ class Case:
         parts: Any = SimpleNamespace(banks=self.banks, student=SimpleNamespace(tau=TAU), config=None)
         batch: Any = SimpleNamespace(identities=torch.tensor([9, 8]))
         space = self.banks.space(centre)
-        seen = compared(self.student, space.means.source_image, space.means.source_text)
+        seen = compared(self.student, 2, space.means.source_image, space.means.source_text)
         return SourceOnly(parts).contrastive(seen, batch, space, *arguments)
 
     def wanted(self, image_targets: Tensor, text_targets: Tensor) -> Tensor:
