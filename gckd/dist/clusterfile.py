@@ -97,7 +97,7 @@ def _token(given: dict[str, Any]) -> Iterator[str]:
         for command in _starting(given, where):
             before = command.partition("ray start")[0]
             if "RAY_AUTH_MODE=token" not in before:
-                yield f"{where}_{_START}: RAY_AUTH_MODE=token is not set before `ray start`; without it the host cannot join"
+                yield f"{where}_{_START}: RAY_AUTH_MODE=token is not set before `ray start`; so the host cannot join"
     mounts = given.get("file_mounts") or {}
     token = mounts.get(str(_TOKEN_FILE))
     if token is None:

@@ -16,7 +16,6 @@ from gckd.data.images import thumbnail
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from gckd.data.splits import LabelledSplit
     from gckd.data.store import Store
@@ -70,7 +69,11 @@ def write_examples(runs: Sequence[Run], records: Records, target: Store) -> None
     drawn, counts = draw(first[0], first[-1])
     about = {"seed": seed, "against": against, "random": RANDOM, "each": EACH, **counts}
     split = target.labelled("test")
-    kinds = {"random": "drawn from all", "better": f"full right, {against} wrong", "worse": f"full wrong, {against} right"}
+    kinds = {
+        "random": "drawn from all",
+        "better": f"full right, {against} wrong",
+        "worse": f"full wrong, {against} right",
+    }
     lines = [
         {"kind": kinds[kind], "row": row, **_answer(table.slice(query, 1).to_pylist()[0], split)}
         for query, kind in drawn
@@ -88,7 +91,9 @@ def draw(full: Hits, other: Hits) -> tuple[list[tuple[int, str]], dict[str, int]
     """
     order = np.random.default_rng(_SEED).permutation(len(full))
     differ = {"better": full & ~other, "worse": ~full & other}
-    taken = {"random": order[:RANDOM]} | {kind: order[RANDOM:][of[order[RANDOM:]]][:EACH] for kind, of in differ.items()}
+    taken = {"random": order[:RANDOM]} | {
+        kind: order[RANDOM:][of[order[RANDOM:]]][:EACH] for kind, of in differ.items()
+    }
     drawn = [(int(query), kind) for kind, queries in taken.items() for query in queries]
     return drawn, {"queries": len(full)} | {kind: int(of.sum()) for kind, of in differ.items()}
 

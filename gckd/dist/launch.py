@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gckd.errors import reason_of
 from gckd.config import to_yaml
 from gckd.dist import tasks
 from gckd.dist.board import shared_board
@@ -14,6 +13,7 @@ from gckd.dist.cluster import cluster, resources_in_reach
 from gckd.dist.plan import FULL, Run, preparations
 from gckd.dist.records import QUERIES_FILE, Origin, Records, failed_record
 from gckd.dist.tasks import Entry, Failure, Job, Outcome
+from gckd.errors import reason_of
 from gckd.place import Place
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Who made the records of a folder: command, code, versions, machine and wall time of every launch, in launches.json."""
+"""Who made the records of a folder: command, code, versions, machine and time of every launch, in launches.json."""
 
 from __future__ import annotations
 

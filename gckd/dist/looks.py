@@ -26,7 +26,7 @@ def by_ray() -> Iterator[Look]:
     Raises:
         InputError: see `cluster`.
     """
-    with cluster(cores(), 1) as (ray, interruption):
+    with cluster(cores(), 1) as (_, interruption):
         import ray.data as ray_data  # only now, see `cluster`
 
         logging.getLogger("ray.data").setLevel(logging.ERROR)

@@ -15,7 +15,7 @@ from gckd.place import Place
 
 @dataclass(frozen=True)
 class Needs:
-    """What every node must see: the output, the cache, the datasets (specs, `FORMAT:FOLDER` or a store's URI), files."""
+    """What every node must see: the output, the cache, the datasets (`FORMAT:FOLDER`, or a store's URI) and files."""
 
     out: Place
     cache: Cached

@@ -33,7 +33,9 @@ class Datasets:
     published: str  # as `gckd.dist.records.Origin`
 
 
-def prepare_datasets(config: Config, cache: Path | Cached, progress: StoreProgress | None = None) -> tuple[Config, Datasets]:
+def prepare_datasets(
+    config: Config, cache: Path | Cached, progress: StoreProgress | None = None
+) -> tuple[Config, Datasets]:
     """Reads and stores both datasets; the config with absolute paths in it, whatever folder it runs in.
 
     Raises:
@@ -91,7 +93,9 @@ def size_problems(config: Config, datasets: Datasets) -> Iterator[str]:
 
 def _node_problems(propagate: Gnn | Diffusion, capacities: Sequence[int], datasets: Datasets) -> Iterator[str]:
     sides = (("source", datasets.source), ("target", datasets.target))
-    train = [(f"{side} {kind}", store.counts["train"][kind]) for side, store in sides for kind in ("images", "captions")]
+    train = [
+        (f"{side} {kind}", store.counts["train"][kind]) for side, store in sides for kind in ("images", "captions")
+    ]
     sizes = [min(capacity, count) for capacity, (_, count) in zip(capacities, train, strict=True)]
     for graph in graphs(propagate):
         nodes = graph.total(sizes)

@@ -39,7 +39,7 @@ def shown_on(display: Display, row: str, seed: int) -> Callable[[Progress], None
 def train_single(
     config: Config, run: RunFunction, *, cache: Path | Cached, out: Place | None, resume: bool, display: Display
 ) -> Mirror:
-    """Runs `config` once; the output, with its records. What is written into its folder afterwards is still to be saved.
+    """Runs `config` once; the output, with its records. What is written into it afterwards is still to be saved.
 
     Args:
         run: `gckd.train.run`, or something that is called alike.

@@ -92,7 +92,9 @@ def _guarded(job: Job, key: tuple[str, int], work: Callable[[Callable[[Progress]
         return Success(work(Throttle(lambda progress: job.board.report.remote(key, progress))))
     except Exception as error:
         said = "".join(traceback.format_exception_only(error))
-        return Failure(textwrap.shorten(said, _LINE, placeholder=" ..."), traceback.format_exc(), time.monotonic() - start)
+        return Failure(
+            textwrap.shorten(said, _LINE, placeholder=" ..."), traceback.format_exc(), time.monotonic() - start
+        )
 
 
 def _use_threads(threads: int) -> None:

@@ -1,6 +1,6 @@
 """A trial on Ray Tune: in its own reused actor, or as the several workers of a nested Ray Train run.
 
-Both drive the same function, `gckd.dist.trial.results_or_reason`. Imports ray, so import this once a cluster is connected.
+Both drive the same function, `gckd.dist.trial.results_or_reason`. Imports ray: import this once a cluster is connected.
 """
 
 from __future__ import annotations
@@ -65,4 +65,3 @@ def nested_resources(there: Mapping[str, float]) -> tune.PlacementGroupFactory:
         there: of the cluster. One of `cluster.yaml` has HEAD, where drivers outlive every worker node.
     """
     return tune.PlacementGroupFactory([{HEAD: 0.001} if HEAD in there else {"CPU": 0.01}])
-

@@ -126,7 +126,7 @@ def source_model(search: Search, seed: int) -> SourceModel:
 
 
 def label_free(look: Look) -> Scores:
-    """Every label-free score; the effective rank is that before centring, which would enlarge what a collapse leaves."""
+    """Every label-free score; effective rank is that before centring, which would enlarge what a collapse leaves."""
     from gckd.select.scores import Unlabelled, label_free, rank_me
 
     found = label_free(Unlabelled(look.centred_images, look.centred_texts))
@@ -156,9 +156,7 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def _value(
-    search: Search, config: Config, seeds: Mapping[int, Place], seed: int, number: int, epoch: Epoch
-) -> float:
+def _value(search: Search, config: Config, seeds: Mapping[int, Place], seed: int, number: int, epoch: Epoch) -> float:
     if search.select == ORACLE:
         return _oracle(search, _seeded(config, seed), seeds[seed], number, epoch)
     from gckd.select.choose import value

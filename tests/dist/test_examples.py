@@ -57,7 +57,12 @@ def test_what_is_kept_of_a_query_is_what_the_dataset_says(tmp_path: Path) -> Non
         records.add(record(run.row, run.seed, 50, config_digest=run.digest, target_digest=target.digest))
         run.folder.mkdir(parents=True)
         lines = [
-            {"query": query, "rank": 1 + (query + (run.row == "full")) % 2, "ap": 0.25, "top": [(query + place) % gallery for place in range(4)]}
+            {
+                "query": query,
+                "rank": 1 + (query + (run.row == "full")) % 2,
+                "ap": 0.25,
+                "top": [(query + place) % gallery for place in range(4)],
+            }
             for query in range(captions)
         ]
         pq.write_table(pa.Table.from_pylist(lines), run.folder / "queries.parquet")
@@ -68,7 +73,7 @@ def test_what_is_kept_of_a_query_is_what_the_dataset_says(tmp_path: Path) -> Non
     assert about == {"seed": 0, "against": "-gmp", "random": 4, "each": 2, "queries": 8, "better": 4, "worse": 4}
     shown = table.to_pylist()
     assert [line["row"] for line in shown] == ["full", "-gmp"] * (len(shown) // 2)
-    pairs = {caption: image for caption, image in zip(split.captions, split.caption_image, strict=True)}
+    pairs = dict(zip(split.captions, split.caption_image, strict=True))
     for line in shown:
         wanted = split.image_identities[pairs[line["caption"]]]
         top = [(line["query"] + place) % gallery for place in range(4)]

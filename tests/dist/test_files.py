@@ -41,7 +41,9 @@ def test_weights_are_named_by_their_absolute_path(config: Config, tmp_path: Path
 
 
 def test_a_folder_is_named_by_its_absolute_path_and_a_name_of_the_hub_as_it_is(config: Config, tmp_path: Path) -> None:
-    clip = apply(config, {"backbone": Clip(weights="clip"), "tokenizer": FolderTokenizer("openai/clip-vit-base-patch16")})
+    clip = apply(
+        config, {"backbone": Clip(weights="clip"), "tokenizer": FolderTokenizer("openai/clip-vit-base-patch16")}
+    )
     found = with_files(clip)
     assert found.backbone.weights == str(tmp_path / "clip")
     assert found.tokenizer == clip.tokenizer
