@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 
 from gckd.config import Config, ConfigError, decode, digest
 from gckd.config.configure import configure
+from gckd.place import Place
 from tune.study import EDITS, EPOCH, FOLDER, MEMORY, OWNER, REASON, REFUSED, SECONDS, SEEDS, TWIN
 
 if TYPE_CHECKING:
@@ -173,10 +173,5 @@ def _text(value: Any) -> str | None:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Replaces `path` so that a reader, or a power cut, sees the old file or the new one and nothing between."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    with scratch.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)
+    with Place.at(path).writing() as file:
+        file.write_bytes(content)

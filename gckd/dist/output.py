@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from gckd.config.codec import differences
 from gckd.dist.preflight import Datasets, usable_folder
 from gckd.dist.records import QUERIES_FILE
 from gckd.errors import InputError
+from gckd.place import Place
 
 CONFIG_FILE = "config.yaml"
 OF_A_RUN = (CONFIG_FILE, QUERIES_FILE)  # in its folder, beside the checkpoint
@@ -55,9 +55,8 @@ def output_folder(path: Path, config: Config, *, resume: bool) -> Iterator[Path]
 
 def _keep_config(file: Path, config: Config) -> None:
     if not file.exists():
-        scratch = file.with_name(f".{file.name}.{os.getpid()}")
-        scratch.write_text(to_yaml(config), encoding="utf-8")
-        scratch.replace(file)
+        with Place.at(file).writing() as scratch:
+            scratch.write_text(to_yaml(config), encoding="utf-8")
         return
     held = from_yaml(Config, file.read_text(encoding="utf-8"))
     if held != config:

@@ -6,7 +6,6 @@ Beside each run's checkpoint, `queries.parquet` has a row for each query of the 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gckd.errors import InputError, reason_of
+from gckd.place import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -165,11 +165,5 @@ def _queries(ranking: Ranking) -> pa.Table:
 
 
 def _write(path: Path, table: pa.Table) -> None:
-    """Replaces `path` so that a reader, or a power cut, sees the old file or the new one and nothing between."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    with scratch.open("wb") as file:
+    with Place.at(path).writing() as file:
         pq.write_table(table, file)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)
