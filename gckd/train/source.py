@@ -54,9 +54,10 @@ def source_matching(
     """
     size = len(identities)
     with torch.no_grad():
-        image_keys, text_keys = (gather(own, size) for own in keys or (image.embedding, text.embedding))
-        to_texts = gather(image.embedding, size) @ text_keys.T / model.tau
-        to_images = gather(text.embedding, size) @ image_keys.T / model.tau
+        seen = gather(image.embedding, size), gather(text.embedding, size)
+        image_keys, text_keys = (gather(own, size) for own in keys) if keys else seen
+        to_texts = seen[0] @ text_keys.T / model.tau
+        to_images = seen[1] @ image_keys.T / model.tau
     same = identities[:, None] == identities[None, :]
     texts = hard_negatives(to_texts, same, random)
     images = hard_negatives(to_images, same, random)

@@ -88,11 +88,11 @@ class _Gather(torch.autograd.Function):
 
 def _exchanged(own: Tensor, sizes: Sequence[int]) -> list[Tensor]:
     """The rows of the first workers, `sizes` of them; the others' do not count."""
-    longest = max(sizes)
-    padded = own.new_zeros(longest, *own.shape[1:])  # a collective takes equal shapes
-    padded[: len(own)] = own
-    parts = [torch.empty_like(padded) for _ in range(count())]
-    dist.all_gather(parts, padded)
+    if lacking := max(sizes) - len(own):  # a collective takes equal shapes
+        own = torch.cat((own, own.new_zeros(lacking, *own.shape[1:])))
+    own = own.contiguous()
+    parts = [torch.empty_like(own) for _ in range(count())]
+    dist.all_gather(parts, own)
     return [part[:size] for part, size in zip(parts, sizes, strict=False)]
 
 
