@@ -6,8 +6,8 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from gckd.cache import Cached
+from gckd.config.files import files_of
 from gckd.dist.cluster import resources_in_reach
-from gckd.dist.files import files_of
 from gckd.dist.nodes import Needs, node_problems
 from gckd.errors import InputError, reason_of
 

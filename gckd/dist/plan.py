@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gckd.config import Config, ConfigError, apply, check, digest, encode, value_at
-from gckd.dist.files import with_files
+from gckd.config.files import with_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from gckd.cache import Cached
 from gckd.config import Config, ConfigError, apply, check
 from gckd.config.data import FolderTokenizer
+from gckd.config.files import with_files
 from gckd.config.graph import Diffusion, Gnn, NoPropagation, graphs, per_bank
 from gckd.data.datasets import Dataset, find_dataset
 from gckd.data.store import Store
 from gckd.data.wordpiece import load_pretrained
-from gckd.dist.files import with_files
 from gckd.errors import InputError, reason_of
 
 if TYPE_CHECKING:

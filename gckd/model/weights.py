@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from gckd.config.files import albef_checkpoint
 from gckd.errors import InputError, reason_of
 from gckd.model.albef import AlbefModel
 from gckd.model.vision import Grid, grid_of, resize_positions
@@ -59,14 +60,13 @@ class KeyReport:
                 yield f"{len(names)} {kind.replace('_', ' ')}: {', '.join(names)}"
 
 
-def read_weights(path: Path) -> Weights:
+def read_weights(path: str | Path) -> Weights:
     """The tensors of a checkpoint, `{"model": {...}}` or flat, by their published names; nothing in it is executed.
 
     Raises:
         InputError: there is no such file, or it holds no named tensors that can be read without running code.
     """
-    if not path.is_file():
-        raise InputError(f"backbone.weights: {path} is not a file; give an ALBEF checkpoint (.pth or .safetensors)")
+    path = albef_checkpoint(path)
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)

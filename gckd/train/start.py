@@ -25,7 +25,7 @@ def starting_models(config: Config, vocabulary: Vocabulary) -> tuple[Backbone, B
     model, node = build_model(config, vocabulary), config.backbone
     if not (isinstance(node, Albef) and node.weights):
         return model, model
-    weights, copies = read_weights(Path(node.weights).expanduser()), build_model(config, vocabulary)
+    weights, copies = read_weights(node.weights), build_model(config, vocabulary)
     for which, found in ((model, weights), (copies, momentum_copies(weights))):
         assert isinstance(which, AlbefModel)
         fill(which, node, config.data, found, node.strict)
