@@ -64,7 +64,7 @@ def main(trials: tuple[int, ...], concurrent: int, sampler: str, storage: str | 
     \b
     python benchmarks/growth.py
     python benchmarks/growth.py --sampler random
-    python benchmarks/growth.py --storage sqlite:////tmp/study.db
+    python benchmarks/growth.py --storage sqlite:///study.db
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     table = Table("trials", "suggest, ms", "results, ms", "end, ms", "copied, MiB")

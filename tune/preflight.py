@@ -70,7 +70,7 @@ def _nodes(ray: Any, needs: Needs) -> list[str]:
         with (seen := needs.out / token).writing() as file:
             file.touch()
     except (InputError, OSError) as error:
-        return [f"--out: {needs.out} cannot be written ({error})"]
+        return [f"--out: {needs.out} cannot be written ({reason_of(error)})"]
     try:
         task = ray.remote(num_cpus=0)(node_problems)
         alive = [node for node in ray.nodes() if node["Alive"]]

@@ -9,7 +9,7 @@ from pathlib import Path
 from gckd.cache import Cached
 from gckd.data.datasets import find_dataset, is_kept
 from gckd.dist.preflight import usable_cache
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
 from gckd.place import Place
 
 
@@ -57,4 +57,4 @@ def _out_problems(out: Place, token: str) -> Iterator[str]:
             return
         out.probe()
     except (InputError, OSError) as error:
-        yield f"{out} cannot be written ({error})"
+        yield f"{out} cannot be written ({reason_of(error)})"
