@@ -12,7 +12,20 @@ import pytest
 from click.testing import CliRunner
 from optuna.trial import FrozenTrial, TrialState
 
-from benchmarks import fullsize, gallery, growth, peak, propagation, retrieval, rungs, scale, search, selection, step
+from benchmarks import (
+    fullsize,
+    gallery,
+    growth,
+    peak,
+    propagation,
+    retrieval,
+    rungs,
+    scale,
+    search,
+    selection,
+    step,
+    workers,
+)
 from benchmarks.hollow import BEGAN, SAID
 
 BATCHES = ["--set", "adapt.batch=8", "--set", "adapt.fusion_every=1"]
@@ -32,6 +45,11 @@ COMMANDS: dict[str, tuple[click.Command, list[str], list[str]]] = {
     ),
     "retrieval": (retrieval.main, ["--preset", "tiny", "--rounds", "1"], ["CPU seconds", "2 threads"]),
     "gallery": (gallery.main, ["--count", "5000", "--width", "16", "--queries", "9"], ["exact", "IvfPq", "recall@10"]),
+    "workers": (
+        workers.main,
+        ["--ids", "24", "--steps", "2", *BATCHES[:2], "--set", "pretrain.batch=9", "--set", "pretrain.steps=2"],
+        ["largest difference of a term", "1 worker and 2"],
+    ),
     "peak": (peak.main, ["--", "true"], ["true: exit status 0", "GiB"]),
 }
 

@@ -1,8 +1,8 @@
 """Two workers that share every batch train the same model as one worker with the whole batch, for 20 steps.
 
-In float64: what then differs by more than rounding is another algorithm; 1e-12 is what is left of it. In float32 losses
-of 3 to 8 differ by up to 6e-4 and weights by up to 5e-4, most of all the biases of attention keys. Their gradient is
-zero but for rounding, which AdamW divides by its own size, so that they move at the full learning rate to either side.
+In float64: what then differs by more than rounding is another algorithm; 1e-12 is what is left of it. In float32
+(`benchmarks/workers.py`) the biases of attention keys differ most. Their gradient is zero but for rounding, which AdamW
+divides by its own size, so that they move at the full learning rate to either side.
 
 The shares of one case are equal, those of the other are not: of 5 pairs one worker has 3. How many captions' words are
 masked and how many pairs delta accepts differs between workers in both. An epoch ends before a batch that would not
