@@ -21,15 +21,16 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.step import SOURCE, TARGET, seconds_a_step, stage_of
 from benchmarks.timing import interleaved, timed
 from gckd.config import PRESETS, Config, apply, parse_edits, preset
+from gckd.data.domains import Datasets, open_datasets
 from gckd.data.street import make_street
+from gckd.device import on_device
 from gckd.graph.memory import MemoryBank
+from gckd.method.build import build_parts, step_of
+from gckd.method.parts import Parts
+from gckd.method.step import SourceOnly
+from gckd.models.build import build_model
 from gckd.report.write import wide_console
-from gckd.train.adapt import SourceOnly
-from gckd.train.data import Datasets, open_datasets
-from gckd.train.device import on_device
-from gckd.train.loop import Stage
-from gckd.train.parts import Parts, build_model, build_parts
-from gckd.train.step import step_of
+from gckd.training.trainer import Stage
 
 AT_LEAST_ONE = click.IntRange(min=1)
 NEVER = 1000  # fusion_every, so that none of the timed steps has matching or MLM

@@ -16,7 +16,7 @@ import numpy as np
 from rich.progress import track
 from rich.table import Table
 
-from gckd.dist.gallery import Exact, Gallery, IvfPq, Nearest, Vectors, ivf_pq, recall
+from gckd.evaluation.faiss_index import Exact, Gallery, IvfPq, Nearest, Vectors, ivf_pq, recall
 from gckd.report.write import wide_console
 
 K = 10

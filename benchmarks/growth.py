@@ -24,15 +24,15 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.hollow import NAME, config, hollow_study, results
-from gckd.dist.mirror import Mirror
-from gckd.dist.trial import score_names
-from gckd.place import Place
+from gckd.cluster.trial import score_names
 from gckd.report.write import wide_console
-from tune.report.write import write_search_report
-from tune.searcher import Bridge
-from tune.space.space import load_space
-from tune.storage import FILE, open_storage
-from tune.study import SAMPLERS
+from gckd.storage.path import Place
+from gckd.storage.sync import Mirror
+from gckd.tune.report.write import write_search_report
+from gckd.tune.searcher import Bridge
+from gckd.tune.space.space import load_space
+from gckd.tune.storage import FILE, open_storage
+from gckd.tune.study import SAMPLERS
 
 _LAST = 20  # trials that a median is of
 _MIB = 2**20

@@ -23,15 +23,16 @@ if __name__ == "__main__":  # run as a script: the checkout it lies in, before a
 import optuna
 import psutil
 
+from gckd.cluster.connect import cluster
+from gckd.cluster.trial import Search, score_names
 from gckd.config import Config, apply, encode, preset
-from gckd.dist.cluster import cluster
-from gckd.dist.display import PlainDisplay
-from gckd.dist.trial import Search, score_names
-from gckd.place import Place
-from tune.engine import Engine, Plan
-from tune.space.space import load_space
-from tune.storage import open_storage
-from tune.study import make_sampler, open_study
+from gckd.runs.progress_display import PlainDisplay
+from gckd.storage.path import Place
+from gckd.tune.engine import Engine
+from gckd.tune.plan import Plan
+from gckd.tune.space.space import load_space
+from gckd.tune.storage import open_storage
+from gckd.tune.study import make_sampler, open_study
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -57,7 +58,7 @@ class Used:
 
 
 def results(number: int, seconds: float) -> Iterator[dict[str, Any]]:
-    """As `gckd.dist.trial.results`: what trial `number` says after each epoch; an epoch takes `seconds`."""
+    """As `gckd.cluster.trial.results`: what trial `number` says after each epoch; an epoch takes `seconds`."""
     began, luck = time.time(), random.Random(number)
     for epoch in range(1, EPOCHS + 1):
         time.sleep(seconds)
@@ -84,7 +85,7 @@ class HollowEngine(Engine):
     seconds: float  # of an epoch
 
     def _trainable(self, tune: Any) -> Any:
-        from gckd.dist.trainable import Alone
+        from gckd.cluster.trainable import Alone
 
         seconds = self.seconds
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
-_KEPT_TO_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # before ray is imported: see gckd.dist.cluster
+_KEPT_TO_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # before ray is imported: see gckd.cluster.connect
 _STORE_BYTES = 80 * 2**20  # of each node's object store; Ray takes no less than 75 MiB
 
 

@@ -18,9 +18,9 @@ from torch.nn import functional as F
 
 from benchmarks.timing import interleaved, timed
 from gckd.config.graph import Diffusion, Gnn
-from gckd.graph.neighbourhood import Nodes, neighbourhood
 from gckd.graph.propagation import Propagation
 from gckd.graph.similarity import Diffused, Side, TwoBanks
+from gckd.graph.subgraph import Nodes, neighbourhood
 from gckd.report.write import wide_console
 
 AT_LEAST_ONE = click.IntRange(min=1)

@@ -18,11 +18,11 @@ from torch.nn import functional as F
 
 from gckd.config import Config, apply, parse_edits, preset
 from gckd.config.train import MomentumDistillation
-from gckd.data.records import Vocabulary
+from gckd.data.types import Vocabulary
+from gckd.models.build import build_model
 from gckd.report.write import wide_console
-from gckd.train.momentum import Momentum, Pairs
-from gckd.train.optim import make_optimiser
-from gckd.train.parts import build_model
+from gckd.training.albef_objective import Momentum, Pairs
+from gckd.training.optimizer import make_optimiser
 
 AT_LEAST_ONE = click.IntRange(min=1)
 WORDS, QUEUE, ALPHA = 30, 4096, 0.4

@@ -26,8 +26,8 @@ from rich.table import Table
 from benchmarks.hollow import BEGAN, NAME, SAID, WORKER, Used
 from benchmarks.nodes import Nodes, simulated
 from gckd.report.write import wide_console
-from tune.storage import FILE, open_storage
-from tune.trials import epochs
+from gckd.tune.storage import FILE, open_storage
+from gckd.tune.trial_table import epochs
 
 ROOT = Path(__file__).resolve().parents[1]
 _WORKER = "ray::IDLE"  # title of a worker process that nobody has yet

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from gckd.data.street import make_street
 from gckd.report.write import wide_console
-from tune.storage import open_storage
+from gckd.tune.storage import open_storage
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE, TARGET = "ICFG-PEDES", "RSTPReid"

@@ -17,9 +17,9 @@ from rich.table import Table
 
 from gckd.report.statistics import Estimate, estimate, paired
 from gckd.report.write import wide_console
-from tune.best import best
-from tune.finish import TEST
-from tune.storage import open_storage
+from gckd.tune.best import best
+from gckd.tune.final_evaluation import TEST
+from gckd.tune.storage import open_storage
 
 ROOT = Path(__file__).resolve().parents[1]
 ORACLE = "oracle"

@@ -18,21 +18,21 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from ablations.catalog import drop_edits
 from benchmarks.timing import interleaved
+from gckd.ablations.components import drop_edits
 from gckd.config import PRESETS, Config, apply, parse_edits, preset
 from gckd.config.train import Adapt, Pretrain
+from gckd.data.domains import Datasets, open_datasets
 from gckd.data.street import make_street
+from gckd.method.build import build_parts, step_of
+from gckd.method.parts import Parts
+from gckd.method.step import SourceOnly
+from gckd.method.warm_start import WarmStart
+from gckd.models.build import build_model, starting_models
+from gckd.progress import Progress
 from gckd.report.write import wide_console
-from gckd.train.adapt import SourceOnly
-from gckd.train.data import Datasets, open_datasets
-from gckd.train.loop import Stage
-from gckd.train.objectives import Objective
-from gckd.train.parts import Parts, build, build_model, build_parts
-from gckd.train.progress import Progress
-from gckd.train.start import starting_models
-from gckd.train.step import step_of
-from gckd.train.warm import WarmStart
+from gckd.training.pretrain import build_objective
+from gckd.training.trainer import Stage
 
 SOURCE, TARGET = "ICFG-PEDES", "RSTPReid"
 AT_LEAST_ONE = click.IntRange(min=1)
@@ -66,7 +66,7 @@ def pretraining(config: Config, datasets: Datasets) -> Stage:
     """Source pre-training from fresh weights."""
     feed = datasets.feed(config, config.pretrain.batch, config.pretrain.per_identity)
     model, copies = starting_models(config, datasets.tokenizer.vocabulary)
-    objective: Objective = build(config.pretrain.objective, config, feed, model, copies)
+    objective = build_objective(config, feed, model, copies)
     modules = {"model": model, **objective.modules()}
     return Stage("pretrain", "", 0, config.pretrain, modules, objective.terms, weights_of(config), lambda done: {})
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from gckd.config import PRESETS, Config, apply, parse_edits, preset, to_yaml, value_at
 from gckd.data.street import make_street
 from gckd.report.write import wide_console
-from gckd.train.loop import load_checkpoint
+from gckd.storage.checkpoint import load_checkpoint
 
 SOURCE, TARGET = "ICFG-PEDES", "RSTPReid"
 
@@ -76,7 +76,7 @@ def main(name: str, assignments: tuple[str, ...], ids: int, steps: int, workers:
     """Differences of losses and weights between one worker and several, in float32, from one source model.
 
     Both are runs of `gckd train`, without dropout, whose masks workers draw for themselves. In float64 they agree to
-    1e-9 (tests/train/test_parity.py): what is printed here is rounding, and what training makes of it.
+    1e-9 (tests/training/test_parity.py): what is printed here is rounding, and what training makes of it.
 
     \b
     python benchmarks/workers.py

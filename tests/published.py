@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from gckd.model.albef import AlbefModel
-from gckd.model.weights import Weights
+from gckd.models.albef import AlbefModel
+from gckd.models.weights import Weights
 
 
 def published(of: AlbefModel, bert: bool = True) -> Weights:

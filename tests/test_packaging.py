@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import os
 import re
 import subprocess
 import sys
@@ -14,9 +15,8 @@ from pathlib import Path
 from tests.toy import make_toy
 
 ROOT = Path(__file__).resolve().parents[1]
-APPLICATIONS = ("tune", "ablations")
-CLUSTER = ("ray", "optuna", "faiss", "jsonschema")
-ON_A_CLUSTER = "gckd.dist.trainable"  # subclasses Tune's own
+CLUSTER = ("ray", "optuna", "faiss")
+NEED_RAY_OR_OPTUNA = ("gckd.tune.", "gckd.cli.tune", "gckd.cluster.trainable")
 BLOCK = f"import sys\nfor name in {CLUSTER}:\n    sys.modules[name] = None\n"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -41,26 +41,28 @@ def imported(file: Path) -> set[str]:
     return {module.split(".")[0] for module in modules}
 
 
+def files_that_need_the_cluster_extra() -> set[Path]:
+    """Modules of the search."""
+    return {*(ROOT / "gckd" / "tune").rglob("*.py"), *(ROOT / "gckd" / "cli").glob("tune*.py")}
+
+
 def test_every_module_imports_without_ray_optuna_and_faiss() -> None:
-    walk = "import importlib, pkgutil, gckd\nfound = pkgutil.walk_packages(gckd.__path__, 'gckd.')\n"
-    load = (
-        f"for name in [m.name for m in found if not m.name.endswith('__main__') and m.name != {ON_A_CLUSTER!r}]:\n"
-        "    importlib.import_module(name)\n"
-    )
-    loaded = python(BLOCK + walk + load + "    print(name)").split()
-    files = {
+    modules = {
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         for path in (ROOT / "gckd").rglob("*.py")
     }
-    assert set(loaded) == files - {"gckd", "gckd.__main__", ON_A_CLUSTER}
+    names = sorted(name for name in modules if not name.startswith(NEED_RAY_OR_OPTUNA) and name != "gckd.__main__")
+    assert len(names) > 150
+    load = f"import importlib\nfor name in {names}:\n    importlib.import_module(name)\n    print(name)"
+    assert python(BLOCK + load).split() == names
 
 
 def test_it_trains_without_ray_optuna_and_faiss(tmp_path: Path) -> None:
     source, target = make_toy(tmp_path / "source"), make_toy(tmp_path / "target", shade=120)
     train = f"""
 from pathlib import Path
-from gckd.train import run
-from tests.train.micro import STEPS, micro
+from gckd.training.run import run
+from tests.training.micro import STEPS, micro
 place = Path({str(tmp_path)!r})
 result = run(micro({str(source)!r}, {str(target)!r}), cache=place / "cache", out=place / "out")
 print(max(row["step"] for row in result.curves if row["stage"] == "adapt") == STEPS)
@@ -69,25 +71,26 @@ print(max(row["step"] for row in result.curves if row["stage"] == "adapt") == ST
 
 
 def test_what_gckd_imports_is_a_dependency_and_nothing_else_is() -> None:
-    modules = set.union(*(imported(file) for file in (ROOT / "gckd").rglob("*.py"))) - set(sys.stdlib_module_names)
+    files = set((ROOT / "gckd").rglob("*.py")) - files_that_need_the_cluster_extra()
+    modules = set.union(*map(imported, files)) - set(sys.stdlib_module_names)
     known = packages_distributions()
-    wanted = names([known[module][0] for module in modules - {"gckd", *CLUSTER}])
-    assert wanted == names(PROJECT["dependencies"])
+    assert names([known[module][0] for module in modules - {"gckd", *CLUSTER}]) == names(PROJECT["dependencies"])
 
 
 def test_the_wheel_has_every_file_that_is_no_code() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
     found = [(ROOT / name.replace(".", "/")).glob(glob) for name, globs in declared.items() for glob in globs]
     shipped = set(itertools.chain.from_iterable(found))
-    files = {file for file in (ROOT / "gckd").rglob("*") if file.is_file() and "__pycache__" not in file.parts}
+    folders = os.walk(ROOT / "gckd", followlinks=True)  # specs and spaces are links
+    files = {Path(folder, name) for folder, _, names in folders if "__pycache__" not in folder for name in names}
     assert shipped == {file for file in files if file.suffix != ".py"}
 
 
-def test_what_the_applications_import_comes_with_the_cluster_extra() -> None:
-    files = [file for name in APPLICATIONS for file in (ROOT / name).rglob("*.py")]
+def test_what_the_search_and_the_cluster_import_comes_with_the_cluster_extra() -> None:
+    files = files_that_need_the_cluster_extra() | set((ROOT / "gckd" / "cluster").rglob("*.py"))
     modules = set.union(*map(imported, files)) - set(sys.stdlib_module_names)
     known = packages_distributions()
-    wanted = names([known[module][0] for module in modules - {"gckd", *APPLICATIONS}])
+    wanted = names([known[module][0] for module in modules - {"gckd"}])
     extra = names(PROJECT["optional-dependencies"]["cluster"])
     assert wanted <= extra | names(PROJECT["dependencies"])
     assert extra - wanted <= {"scikit-learn"}  # which Optuna's fANOVA imports

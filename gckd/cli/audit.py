@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 from rich.table import Table
 
-from gckd.cache import Cached
 from gckd.cli.options import cache_option, config_options, threads_for_torch
 from gckd.config import Config
 from gckd.errors import InputError
-from gckd.place import Place
 from gckd.report.write import wide_console
+from gckd.storage.cache import Cached
+from gckd.storage.path import Place
 
 
 @click.command()
@@ -28,11 +28,11 @@ def audit(config: Config, seed: int | None, checkpoint: str | None, cache: Cache
     import torch
 
     from gckd.config import apply
-    from gckd.dist.display import display
-    from gckd.dist.preflight import usable_cache
-    from gckd.dist.single import shown_on
-    from gckd.train.audit import GROUPS
-    from gckd.train.audit import audit as look
+    from gckd.runs.local import shown_on
+    from gckd.runs.preflight import usable_cache
+    from gckd.runs.progress_display import display
+    from gckd.training.label_audit import GROUPS
+    from gckd.training.label_audit import audit as look
 
     place = Place.at(checkpoint) if checkpoint else None
     if place and not place.exists():

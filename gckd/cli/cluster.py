@@ -17,7 +17,7 @@ def cluster(file: Path) -> None:
     Ray's own schema, and what it misses: start commands, the token on every host, versions, a public dashboard or SSH,
     numbers of workers, the size of what is sent, and lines that only you can fill in. Run it in the checkout.
     """
-    from gckd.dist.clusterfile import cluster_problems
+    from gckd.cluster.cluster_yaml import cluster_problems
 
     problems = cluster_problems(file)
     if problems:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gckd.cache import Cached
 from gckd.cli.options import cache_option
 from gckd.errors import InputError, reason_of
+from gckd.storage.cache import Cached
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from gckd.data.check import CheckResult, SplitRow
+    from gckd.data.validate import CheckResult, SplitRow
 
 SECONDS_BETWEEN_LINES = 10.0
 _RAY_HELP = "Read and decode images by Ray Data: on all cores, or on the nodes of RAY_ADDRESS, which must see them."
@@ -82,7 +82,7 @@ def check(first: str, second: str | None) -> None:
     """
     from rich.console import Console
 
-    from gckd.data.check import check as run_check
+    from gckd.data.validate import check as run_check
 
     with progress_bar("reading images") as progress:
         result = run_check(first, second, progress=progress)
@@ -109,11 +109,11 @@ def store(dataset: str, place: str, skip_broken: bool, on_ray: bool, cache: Cach
     PLACE (also gs://, abfs://, or a folder) is then what --source and --target take, on any machine; each fetches it
     into its cache, once. Results are those of the folder, bit for bit.
     """
+    from gckd.cluster.image_decoding import by_ray
     from gckd.data.datasets import find_dataset
-    from gckd.data.kept import keep_store
-    from gckd.dist.looks import by_ray
-    from gckd.dist.preflight import usable_cache
-    from gckd.place import Place
+    from gckd.data.remote_store import keep_store
+    from gckd.runs.preflight import usable_cache
+    from gckd.storage.path import Place
 
     found, to = find_dataset(dataset), Place.at(place)
     with by_ray() if on_ray else nullcontext() as look, progress_bar("reading images") as progress:

@@ -12,13 +12,13 @@ from rich.table import Table
 from gckd.cli.options import cache_option, checkpoint_config, set_option, threads_for_torch
 from gckd.config import parse_edits
 from gckd.errors import InputError
-from gckd.place import Place
 from gckd.report.write import wide_console
+from gckd.storage.path import Place
 
 if TYPE_CHECKING:
-    from gckd.cache import Cached
-    from gckd.dist.gallery import Nearest
-    from gckd.train.restore import Searchable
+    from gckd.evaluation.faiss_index import Nearest
+    from gckd.storage.cache import Cached
+    from gckd.training.load import Searchable
 
 _NOTE = "image: row in the split, whose images lie in the order of their content's hash"
 
@@ -57,7 +57,7 @@ def find(
     """
     import torch
 
-    from gckd.train.restore import searchable
+    from gckd.training.load import searchable
 
     for text in texts:
         if not text.strip():
@@ -82,7 +82,7 @@ def find(
 
 def _searched(among: Searchable, count: int, index: str) -> tuple[Nearest, str]:
     """What is found, and what the table must say about it."""
-    from gckd.dist.gallery import Exact, Gallery, ivf_pq, recall
+    from gckd.evaluation.faiss_index import Exact, Gallery, ivf_pq, recall
 
     images, captions = among.images.numpy(), among.captions.numpy()
     exact = Gallery(images, Exact()).search(captions, count)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from gckd.dist.interrupt import stop_on_sigterm
 from gckd.errors import InputError
+from gckd.runs.signals import stop_on_sigterm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

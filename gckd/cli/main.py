@@ -1,23 +1,19 @@
-"""`gckd`: data, config, train, evaluate, find, audit, weights, cluster, report."""
+"""The `gckd` command and its subcommands."""
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 import gckd
-from gckd.cli.audit import audit
-from gckd.cli.cluster import cluster
-from gckd.cli.data import data
-from gckd.cli.find import find
 from gckd.cli.guard import run_command
 from gckd.cli.options import config_options
-from gckd.cli.train import evaluate, train
-from gckd.cli.weights import weights
 from gckd.config import to_yaml
 from gckd.config.fields import walk
+from gckd.errors import InputError
 from gckd.report.write import report as make_report
 from gckd.report.write import show_curves, wide_console
 
@@ -27,7 +23,45 @@ if TYPE_CHECKING:
 _OUT_HELP = "Folder of the tables.  [default: FOLDER; several are only printed]"
 
 
-@click.group()
+# name -> where the command is, and its line in `gckd --help`, which thus imports neither torch nor Ray
+COMMANDS = {
+    "ablate": ("gckd.cli.ablate:table", "Component table: the full method and rows without some parts."),
+    "audit": ("gckd.cli.audit:audit", "Precision of the pseudo labels, by target train labels."),
+    "cluster": ("gckd.cli.cluster:cluster", "Check a cluster file before `ray up`."),
+    "data": ("gckd.cli.data:data", "Make, check and store datasets."),
+    "evaluate": ("gckd.cli.train:evaluate", "Retrieval metrics of checkpoints."),
+    "find": ("gckd.cli.find:find", "Find the images that match a sentence."),
+    "train": ("gckd.cli.train:train", "Train and evaluate one run."),
+    "tune": ("gckd.cli.tune:search", "Search hyperparameters without target labels."),
+    "weights": ("gckd.cli.weights:weights", "List which keys of a checkpoint the backbone loads."),
+}
+
+
+class _LazyGroup(click.Group):
+    """Imports the module of a command only when that command runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *COMMANDS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        try:
+            command: click.Command = getattr(importlib.import_module(module), name)
+        except ModuleNotFoundError as error:
+            if (error.name or "gckd").startswith("gckd"):
+                raise
+            raise InputError(f"gckd {cmd_name}: {error.name} is missing; pip install 'gckd[cpu]'") from error
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        own = {name: command.get_short_help_str(limit=90) for name, command in self.commands.items()}
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted({**own, **{name: line for name, (_, line) in COMMANDS.items()}}.items()))
+
+
+@click.group(cls=_LazyGroup)
 @click.version_option(gckd.__version__)
 def cli() -> None:
     """Graph-based cross-domain knowledge distillation for text-to-image person retrieval."""
@@ -39,12 +73,12 @@ def cli() -> None:
 @click.option("--curves", is_flag=True, help="Also print where each curve begins and ends.")
 @click.option("--mixed", is_flag=True, help="Also where runs are of other code, data, budget or full config; marked.")
 def report(folders: tuple[Path, ...], out: Path | None, curves: bool, mixed: bool) -> None:
-    """Make the tables of FOLDER again from its runs.parquet.
+    """Make the tables of FOLDER again from its records.
 
     Of several: folders of one full config and the same datasets are joined, with their rows and seeds together; those
     of other datasets are blocks of one table, each with its own full method, never averaged with each other.
     """
-    from gckd.dist.preflight import usable_folder
+    from gckd.runs.preflight import usable_folder
 
     out = usable_folder(out, "--out") if out else folders[0] if len(folders) == 1 else None
     make_report(folders, wide_console(), out=out, mixed=mixed)
@@ -56,7 +90,7 @@ def report(folders: tuple[Path, ...], out: Path | None, curves: bool, mixed: boo
 @config_options
 @click.option("--yaml", "as_yaml", is_flag=True, help="Print it as YAML, as --config takes it.")
 def show_config(config: Config, as_yaml: bool) -> None:
-    """Print every field of the config: value, unit, what it is, limit."""
+    """Print every field of the config with its unit and limit."""
     click.echo(to_yaml(config) if as_yaml else describe(config), nl=not as_yaml)
 
 
@@ -69,15 +103,6 @@ def describe(config: Config) -> str:
         lines.append((shown, limits.doc + (f" ({limit})" if limit else "")))
     width = max(len(shown) for shown, _ in lines)
     return "\n".join(f"{shown:<{width}}  {doc}" for shown, doc in lines)
-
-
-cli.add_command(data)
-cli.add_command(train)
-cli.add_command(evaluate)
-cli.add_command(find)
-cli.add_command(audit)
-cli.add_command(weights)
-cli.add_command(cluster)
 
 
 def main() -> None:

@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
-from gckd.cache import USER, Cached
 from gckd.config import PRESETS, Config, ConfigError, apply, check, parse_edits, preset
 from gckd.config.presets import tiny
 from gckd.errors import InputError
-from gckd.place import Place
-from gckd.report.read import read_config
+from gckd.report.load import read_config
+from gckd.storage.cache import USER, Cached
+from gckd.storage.path import Place
 
 Command = Callable[..., Any]
 
@@ -104,6 +104,6 @@ def checkpoint_config(checkpoint: Place, edits: dict[str, Any]) -> Config:
 
 def threads_for_torch() -> int:
     """Threads of a single run in this process: OMP_NUM_THREADS, or all cores."""
-    from gckd.dist.cluster import cores
+    from gckd.device import cores
 
     return int(os.environ.get("OMP_NUM_THREADS", "") or cores())

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from gckd.cache import Cached
 from gckd.cli.options import cache_option, checkpoint_config, config_options, set_option, threads_for_torch
 from gckd.config import Config, apply, parse_edits
-from gckd.place import Place
 from gckd.report.summary import METRICS
 from gckd.report.write import wide_console, write_report
+from gckd.storage.cache import Cached
+from gckd.storage.path import Place
 
 if TYPE_CHECKING:
-    from gckd.train import RunResult
+    from gckd.training.run import RunResult
 
 
 @click.command()
@@ -31,10 +31,10 @@ def train(config: Config, seed: int | None, out: str | None, resume: bool, cache
     """
     import torch
 
-    from gckd.dist.display import display
-    from gckd.dist.single import follow, train_single
-    from gckd.train import run
-    from gckd.train.workers import group, rank
+    from gckd.distributed import group, rank
+    from gckd.runs.local import follow, train_single
+    from gckd.runs.progress_display import display
+    from gckd.training.run import run
 
     torch.set_num_threads(threads_for_torch())
     config = config if seed in (None, config.seed) else apply(config, {"seed": seed})
@@ -62,8 +62,8 @@ def evaluate(checkpoints: tuple[str, ...], split: str, assignments: tuple[str, .
     edits = parse_edits(assignments)
     places = [Place.at(checkpoint) for checkpoint in checkpoints]
     configs = [checkpoint_config(place, edits) for place in places]
-    from gckd.train import evaluate_checkpoint
-    from gckd.train.workers import group, rank
+    from gckd.distributed import group, rank
+    from gckd.training.run import evaluate_checkpoint
 
     table = Table(*("checkpoint", "queries", "gallery", *METRICS.values()))
     with group():

@@ -26,11 +26,10 @@ def weights(file: Path, config: Config) -> int:
 
     Exit status: 0, or 1 if weights are missing, unexpected or of another shape, or 2 if the file cannot be read.
     """
-    from gckd.data.records import Vocabulary
-    from gckd.model.albef import AlbefModel
-    from gckd.model.weights import our_name, read_weights
-    from gckd.train.parts import build_model
-    from gckd.train.start import fill
+    from gckd.data.types import Vocabulary
+    from gckd.models.albef import AlbefModel
+    from gckd.models.build import build_model, fill
+    from gckd.models.weights import our_name, read_weights
 
     found = read_weights(file)
     words = next((v for k, v in found.items() if our_name(k).endswith("word_embeddings.weight")), None)

@@ -1,10 +1,10 @@
 """One typed config plus `{path: value}` edits: what a run, a search trial and an ablation row are."""
 
-from gckd.config.codec import decode, digest, encode, from_yaml, to_yaml
 from gckd.config.edit import apply, check, parse_edits, value_at
 from gckd.config.fields import ConfigError
 from gckd.config.presets import PRESETS, preset
 from gckd.config.schema import Config
+from gckd.config.serialization import decode, digest, encode, from_yaml, to_yaml
 
 __all__ = [
     "PRESETS",

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from gckd.data.check import published_match
 from gckd.data.images import Progress
-from gckd.data.kept import KeptStore
 from gckd.data.readers import read_annotations
-from gckd.data.records import Annotations
+from gckd.data.remote_store import KeptStore
 from gckd.data.store import META, Look, Store, build_store
-from gckd.place import Place
+from gckd.data.types import Annotations
+from gckd.data.validate import published_match
+from gckd.storage.path import Place
 
 
 class Dataset(Protocol):

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gckd.data.records import EvaluationSet, SourceBatch, TargetBatch
 from gckd.data.splits import LabelledSplit, UnlabelledSplit
 from gckd.data.tokenizer import Tokenizer
+from gckd.data.types import EvaluationSet, SourceBatch, TargetBatch
 from gckd.errors import InputError
 
 Rows = NDArray[np.int64]

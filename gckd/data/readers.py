@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from gckd.data.formats import FORMATS, Format
-from gckd.data.records import SPLITS, Annotations, Record
+from gckd.data.types import SPLITS, Annotations, Record
 from gckd.errors import InputError, reason_of
 
 IMAGE_FOLDER = "imgs"

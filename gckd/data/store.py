@@ -26,9 +26,9 @@ from filelock import FileLock
 
 from gckd.data.images import Inspected, Progress, confine, in_parallel, inspect
 from gckd.data.readers import require_splits
-from gckd.data.records import SPLITS, Annotations, Record
 from gckd.data.splits import LabelledSplit, UnlabelledSplit
-from gckd.data.writer import Row, write_split
+from gckd.data.store_writer import Row, write_split
+from gckd.data.types import SPLITS, Annotations, Record
 from gckd.errors import InputError, reason_of
 
 META, INDEX = "meta.json", "index"

@@ -13,11 +13,11 @@ import torch
 from filelock import FileLock
 from tokenizers import Tokenizer as Backend
 
-from gckd.cache import Cached
 from gckd.config.data import FolderTokenizer, TrainedTokenizer
-from gckd.data.records import Vocabulary
+from gckd.data.types import Vocabulary
 from gckd.data.wordpiece import CLIP_ENDS, PAD, SPECIALS, bert, load_pretrained, read_vocabulary, train_vocabulary
 from gckd.errors import InputError
+from gckd.storage.cache import Cached
 
 NO_MASK = -1  # in place of the id of [MASK], where there is none
 

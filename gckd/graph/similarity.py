@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.graph import Diffusion
-from gckd.graph.neighbourhood import Nodes, neighbourhood
+from gckd.graph.subgraph import Nodes, neighbourhood
 
 BLOCK = 512  # rows of the similarities of two banks that exist at a time
 

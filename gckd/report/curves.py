@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from gckd.report.signatures import reads_labels
 from gckd.report.statistics import estimate
+from gckd.report.warnings import reads_labels
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from gckd.errors import InputError, reason_of
-from gckd.report.bootstrap import OF_QUERIES, clustered
+from gckd.report.statistics import OF_QUERIES, clustered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from gckd.report.aside import Aside
+from gckd.report.small_tables import Aside
 from gckd.report.statistics import estimate
 from gckd.report.summary import DIFFERENCES, FULL, METRICS
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gckd.report.bootstrap import over_seeds
 from gckd.report.published import published_rank_1
 from gckd.report.queries import Number, PerRun, over_queries
-from gckd.report.statistics import Estimate, Interval, estimate, holm, paired_differences, paired_p
+from gckd.report.statistics import Estimate, Interval, estimate, holm, over_seeds, paired_differences, paired_p
 
 METRICS = {"rank_1": "Rank-1", "rank_5": "Rank-5", "rank_10": "Rank-10", "map": "mAP", "minp": "mINP"}
 DIFFERENCES = ("rank_1", "map")

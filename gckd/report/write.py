@@ -10,23 +10,22 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from gckd.errors import InputError
-from gckd.report.aside import asides
-from gckd.report.block import ASKED_FILE, Block, join, read_block, unlike
-from gckd.report.caption import captions
+from gckd.report.captions import captions
 from gckd.report.checks import CHECKS, Results
+from gckd.report.comparability import MIXED
 from gckd.report.curves import draw_curves, ends_of_curves
 from gckd.report.html.write import write_html
-from gckd.report.mixed import MIXED
-from gckd.report.read import read_parquet
+from gckd.report.load import ASKED_FILE, Block, join, read_block, read_parquet, unlike
 from gckd.report.shapley import contributions
-from gckd.report.signatures import audited, signatures
+from gckd.report.small_tables import asides
 from gckd.report.table import comma_separated, latex, markdown, screen
+from gckd.report.warnings import audited, signatures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from gckd.report.aside import Aside
+    from gckd.report.small_tables import Aside
     from gckd.report.summary import RowSummary
 
 _FILE_WIDTH = 200

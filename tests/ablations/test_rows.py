@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from ablations.catalog import COMPONENTS, drop_edits
-from ablations.rows import BASELINE, add_rows, factorial_rows, joined, sweep_rows
-from ablations.spec import SPECS, load_spec
+from gckd.ablations.components import COMPONENTS, drop_edits
+from gckd.ablations.rows import BASELINE, add_rows, factorial_rows, joined, sweep_rows
+from gckd.ablations.spec import SPECS, load_spec
 from gckd.config import apply, digest, preset
 from gckd.config.graph import Gnn, NoPropagation
 from gckd.errors import InputError

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
-from ablations.run import table
+from gckd.cli.ablate import table
 from gckd.cli.guard import run_command
-from gckd.dist.records import Records
-from gckd.place import Place as Store
-from tests.dist import fakes
+from gckd.runs.records import Records
+from gckd.storage.path import Place as Store
+from tests.runs import fakes
 from tests.toy import make_toy
 
 if TYPE_CHECKING:

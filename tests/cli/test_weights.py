@@ -9,8 +9,8 @@ import torch
 
 from gckd.cli.main import cli
 from gckd.config.backbone import Albef, Text, Vision
-from gckd.data.records import Vocabulary
-from gckd.model.albef import AlbefModel
+from gckd.data.types import Vocabulary
+from gckd.models.albef import AlbefModel
 from tests.cli.test_commands import status_of
 from tests.published import published
 

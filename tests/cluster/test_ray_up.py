@@ -16,10 +16,10 @@ import yaml
 from optuna.trial import FrozenTrial, TrialState
 
 from gckd.config import apply, to_yaml
+from gckd.tune.storage import open_storage
 from tests.cluster.hosts import SHARED, Host, hosts, left, missing
 from tests.toy import make_toy
-from tests.train.micro import micro
-from tune.storage import open_storage
+from tests.training.micro import micro
 
 pytestmark = [
     pytest.mark.slow,

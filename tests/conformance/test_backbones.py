@@ -15,12 +15,12 @@ from torch.nn import functional as F
 from gckd.config import Config, apply, preset
 from gckd.config.backbone import Albef, Blip, Clip, Compute, Text, Tower, Vision
 from gckd.config.distill import NoMatching
-from gckd.data.records import Vocabulary
+from gckd.data.types import Vocabulary
 from gckd.errors import InputError
-from gckd.model.backbone import Backbone
-from gckd.model.blip import BlipBackbone
-from gckd.model.clip import ClipBackbone
-from gckd.train.parts import build_model
+from gckd.models.base import Backbone
+from gckd.models.blip import BlipBackbone
+from gckd.models.build import build_model
+from gckd.models.clip import ClipBackbone
 
 VOCABULARY = Vocabulary(60, end=3)
 TOWER = {"width": 32, "depth": 2, "heads": 2, "mlp_ratio": 2.0}

@@ -16,15 +16,15 @@ from gckd.config.backbone import Blip, Clip, Tower
 from gckd.config.data import FolderTokenizer
 from gckd.config.distill import NoMatching
 from gckd.config.train import MomentumDistillation
+from gckd.data.domains import open_datasets
 from gckd.data.loaders import TargetLoader
 from gckd.data.splits import UnlabelledSplit
 from gckd.data.tokenizer import build_tokenizer
 from gckd.data.wordpiece import CLIP_ENDS
 from gckd.errors import InputError
-from gckd.train.data import open_datasets
-from gckd.train.run import run
+from gckd.training.run import run
 from tests.toy import make_toy
-from tests.train.micro import micro
+from tests.training.micro import micro
 
 TOWER = Tower(width=16, depth=1, heads=2, mlp_ratio=2.0)
 SIZES: dict[str, Any] = {"patch": 8, "vision": TOWER, "text": TOWER, "embed_dim": 8}

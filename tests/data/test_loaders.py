@@ -13,9 +13,9 @@ import torch
 from gckd.config.data import TrainedTokenizer
 from gckd.data.loaders import SourceLoader, TargetLoader, evaluation_set
 from gckd.data.readers import read_annotations
-from gckd.data.records import TargetBatch
 from gckd.data.store import Store, build_store
 from gckd.data.tokenizer import Tokenizer, build_tokenizer
+from gckd.data.types import TargetBatch
 from gckd.errors import InputError
 
 HEIGHT, WIDTH = 8, 6

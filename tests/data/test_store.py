@@ -16,7 +16,7 @@ from gckd.data.images import inspect
 from gckd.data.readers import read_annotations
 from gckd.data.splits import LabelledSplit
 from gckd.data.store import Store, build_store
-from gckd.data.writer import write_split
+from gckd.data.store_writer import write_split
 from gckd.errors import InputError
 
 SPLITS = ("train", "val", "test")

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.graph import Gnn
-from gckd.graph.graphs import Graphs, message_passing
+from gckd.graph.propagation import Graphs, message_passing
 from tests.dense import smoothed
 
 CONFIG = Gnn(k=3, layers=2, conv="smooth", residual=0.3, temperature=0.2)

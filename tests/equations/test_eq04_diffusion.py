@@ -9,9 +9,9 @@ from torch.nn import functional as F
 
 from gckd.config.distill import SoftTargets
 from gckd.config.graph import Diffusion
-from gckd.distill.targets import PseudoSimilarity
 from gckd.graph import similarity
 from gckd.graph.similarity import Diffused, Direct, Side, TwoBanks, log_partitions
+from gckd.method.pseudo_labels import PseudoSimilarity
 
 T = 0.2
 

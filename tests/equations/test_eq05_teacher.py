@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from gckd.config.distill import Ema
-from gckd.distill.teacher import EmaTeacher, StudentItself
+from gckd.method.teacher import EmaTeacher, StudentItself
 
 
 def student() -> nn.Sequential:

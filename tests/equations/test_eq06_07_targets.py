@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.distill import SoftTargets
-from gckd.distill.targets import MutualNearest, NoTarget, PseudoSimilarity, entropies
 from gckd.graph.similarity import Direct, Side, TwoBanks
+from gckd.method.pseudo_labels import MutualNearest, NoTarget, PseudoSimilarity, entropies
 
 PLAIN = SoftTargets(sharpen=0.5, agree=False, confidence=0.0)
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gckd.model.albef import Encoded
-from gckd.model.losses import soft_cross_entropy
-from gckd.train.adapt import SourceOnly, Student, compared
-from gckd.train.banks import Banks
+from gckd.method.banks import Banks
+from gckd.method.losses import soft_cross_entropy
+from gckd.method.step import SourceOnly, Student, compared
+from gckd.models.albef import Encoded
 
 TAU = 0.2
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.distill import CrossDomainMatching
-from gckd.model.albef import Encoded
-from gckd.model.losses import matching_loss
-from gckd.train.banks import BankViews
-from gckd.train.matching import CrossDomainMatchingTerm, NoMatchingTerm, Queries, partners
+from gckd.method.banks import BankViews
+from gckd.method.losses import matching_loss
+from gckd.method.matching import CrossDomainMatchingTerm, NoMatchingTerm, Queries, partners
+from gckd.models.albef import Encoded
 
 QUERIES = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
 TARGET = torch.tensor([[0.6, 0.8], [0.8, 0.6]]), torch.tensor([40, 41])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gckd.config.train import Adapt, Weights
-from gckd.train.loop import Stage
+from gckd.training.trainer import Stage
 
 WEIGHTS = {"a": 2.0, "b": 0.5, "c": 7.0}
 

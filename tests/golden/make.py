@@ -12,10 +12,10 @@ from pathlib import Path
 
 import torch
 
-from gckd.train.progress import Progress
-from gckd.train.run import run
+from gckd.progress import Progress
+from gckd.training.run import run
 from tests.toy import make_toy
-from tests.train.micro import micro, row
+from tests.training.micro import micro, row
 
 FILE = Path(__file__).with_name("losses.json")
 ROWS = {"full": (), "-cmkd": ("cmkd",)}

@@ -1,4 +1,4 @@
-"""Run records as `gckd.dist.records` writes them, made by hand."""
+"""Run records as `gckd.runs.records` writes them, made by hand."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gckd.report.bootstrap import OF_SEEDS, clustered, over_seeds
+from gckd.report.statistics import OF_SEEDS, clustered, over_seeds
 
 
 @pytest.mark.parametrize("seeds", [5, 30])

@@ -17,8 +17,8 @@ from playwright.sync_api import Browser
 from rich.console import Console
 
 from gckd.config import preset, to_yaml
-from gckd.dist.records import Records
 from gckd.report.write import keep_asked, report, write_report
+from gckd.runs.records import Records
 from tests.browser import CELLS, DESK, PHONE, check_layout, opened
 from tests.report.records import failed, record
 

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gckd.dist.records import QUERIES_FILE
 from gckd.errors import InputError
 from gckd.report import queries
-from gckd.report.bootstrap import OF_QUERIES, clustered
 from gckd.report.queries import Number, Queries, over_queries, read_queries
+from gckd.report.statistics import OF_QUERIES, clustered
 from gckd.report.summary import summarise
+from gckd.runs.records import QUERIES_FILE
 from tests.report.records import failed, record
 
 if TYPE_CHECKING:

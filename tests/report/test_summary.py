@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gckd.dist import plan, records
 from gckd.report import summary
 from gckd.report.summary import summarise
+from gckd.runs import plan, records
 from tests.report.records import failed, record
 
 

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from gckd.config import apply, preset
-from gckd.report.caption import caption
+from gckd.report.captions import caption
 from gckd.report.summary import summarise
 from gckd.report.table import cells, comma_separated, header, latex, markdown, screen
 from tests.report.records import failed, record

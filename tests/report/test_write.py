@@ -11,10 +11,10 @@ from PIL import Image
 from rich.console import Console
 
 from gckd.config import preset, to_yaml
-from gckd.dist.records import Records
 from gckd.errors import InputError
 from gckd.report.curves import draw_curves, mean_curve
 from gckd.report.write import keep_asked, write_report
+from gckd.runs.records import Records
 from tests.report.records import record
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.nodes import Nodes, simulated
-from tests.tune.place import Place
+from tests.tune.search_process import Place
 
 
 @pytest.fixture

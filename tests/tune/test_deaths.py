@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
+from gckd.cluster.trial import Search, results, source_model
 from gckd.config import apply
-from gckd.dist.trial import Search, results, source_model
-from gckd.train.loop import load_checkpoint
-from gckd.train.trial import CHECKPOINT
-from tests.tune.place import EPOCHS, TRIAL, Place, descendants, ended, wait_until
+from gckd.storage.checkpoint import load_checkpoint
+from gckd.training.search_trial import CHECKPOINT
+from tests.tune.search_process import EPOCHS, TRIAL, Place, descendants, ended, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -12,9 +12,9 @@ from optuna.distributions import FloatDistribution
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
+from gckd.tune.report.importance import FEWEST, importance
+from gckd.tune.report.trial_values import points
 from tests.tune.studies import add, scores, study
-from tune.report.importance import FEWEST, importance
-from tune.report.points import points
 
 DELTA, M = "distill.matching.delta", "distill.teacher.m"
 

@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 from benchmarks.nodes import Nodes
 from gckd.config import apply
-from tests.tune.place import EPOCHS, TRIAL, Place, descendants, ended, wait_until
+from tests.tune.search_process import EPOCHS, TRIAL, Place, descendants, ended, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(900)]
 

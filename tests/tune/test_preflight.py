@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from gckd.cache import Cached
+from gckd.cluster.connect import await_workers, cluster, resources_in_reach
+from gckd.cluster.nodes import Needs, node_problems
 from gckd.config import apply, preset
-from gckd.dist.cluster import await_workers, cluster, resources_in_reach
-from gckd.dist.nodes import Needs, node_problems
 from gckd.errors import InputError
-from gckd.place import Place
-from tune.preflight import check_cluster
+from gckd.storage.cache import Cached
+from gckd.storage.path import Place
+from gckd.tune.preflight import check_cluster
 
 TOKEN = ".seen"
 
@@ -49,7 +49,7 @@ def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 def test_a_cache_in_a_bucket_that_is_not_there(tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gckd.cache.USER", tmp_path / "user")
+    monkeypatch.setattr("gckd.storage.cache.USER", tmp_path / "user")
     there = needs(tmp_path)
     assert node_problems(dataclasses.replace(there, cache=Cached.at(f"{bucket}/cache")), TOKEN) == []
     (problem,) = node_problems(dataclasses.replace(there, cache=Cached.at("s3://no-such-bucket/cache")), TOKEN)

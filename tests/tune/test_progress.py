@@ -9,9 +9,9 @@ import sys
 import pytest
 from ray import cloudpickle
 
-from gckd.dist.display import LiveDisplay, display
-from gckd.dist.interrupt import Interruption
-from tune.progress import Watch
+from gckd.runs.progress_display import LiveDisplay, display
+from gckd.runs.signals import Interruption
+from gckd.tune.progress import Watch
 
 
 def test_tune_can_keep_it_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

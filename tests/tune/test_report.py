@@ -19,9 +19,9 @@ from optuna.trial import TrialState
 from playwright.sync_api import Browser
 from rich.console import Console
 
+from gckd.tune.report.write import write_search_report
 from tests.browser import check_layout
 from tests.tune.studies import RANGES, add, scores, study
-from tune.report.write import write_search_report
 
 M, DELTA = "distill.teacher.m", "distill.matching.delta"
 

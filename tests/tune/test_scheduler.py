@@ -12,8 +12,8 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 from ray.tune.schedulers import TrialScheduler
 
-from tune.engine import REDUCTION
-from tune.scheduler import Asha, make_scheduler
+from gckd.tune.plan import REDUCTION
+from gckd.tune.scheduler import Asha, make_scheduler
 
 EPOCHS = 9
 

@@ -11,10 +11,10 @@ import pytest
 from optuna.trial import TrialState
 
 from gckd.cli.guard import run_command
+from gckd.cli.tune import search
 from gckd.config import apply
-from gckd.report.read import read_config
-from tests.tune.place import EPOCHS, PATIENCE, Place, processes_of
-from tune.search import search
+from gckd.report.load import read_config
+from tests.tune.search_process import EPOCHS, PATIENCE, Place, processes_of
 
 pytestmark = pytest.mark.timeout(900)  # a Ray takes a minute to start on a busy machine, and a test starts two
 
@@ -84,7 +84,7 @@ def test_the_same_command_goes_on_from_an_interruption_before_the_first_trial(
         raise KeyboardInterrupt
 
     monkeypatch.chdir(place.folder)
-    monkeypatch.setattr("tune.search._Command.search", interrupt)
+    monkeypatch.setattr("gckd.cli.tune._Command.search", interrupt)
     for _ in range(2):
         with pytest.raises(SystemExit) as ended:
             run_command(search, ["--config", "config.yaml", "--space", "space.yaml", "--cache", "cache"])

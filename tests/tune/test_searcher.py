@@ -19,12 +19,12 @@ from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
 from gckd.config import encode, preset
+from gckd.tune.results import Failures
+from gckd.tune.searcher import DRAWS, Bridge
+from gckd.tune.space.space import Space, read_space
+from gckd.tune.storage import open_storage
+from gckd.tune.study import TWIN, counts, make_sampler, open_study
 from tests.tune.together import check_kill_of_one, check_two_at_once
-from tune.failures import Failures
-from tune.searcher import DRAWS, Bridge
-from tune.space.space import Space, read_space
-from tune.storage import open_storage
-from tune.study import TWIN, counts, make_sampler, open_study
 
 if TYPE_CHECKING:
     from optuna import Study

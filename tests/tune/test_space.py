@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gckd.config import Config, ConfigError, apply, encode, preset
-from gckd.config.configure import configure
 from gckd.config.distill import Ema, MutualNeighbours
+from gckd.config.edit import configure
 from gckd.config.graph import Diffusion, Gnn, Memory, NoPropagation
 from gckd.errors import InputError
-from tune.space.space import Space, load_space, read_space
+from gckd.tune.space.space import Space, load_space, read_space
 
 if TYPE_CHECKING:
     from pathlib import Path

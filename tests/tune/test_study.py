@@ -18,9 +18,9 @@ from optuna.trial import TrialState, create_trial
 
 from gckd.config import apply, encode, preset
 from gckd.errors import InputError
-from tune import storage as storage_module
-from tune.storage import open_storage
-from tune.study import OWNER, REFUSED, SAMPLERS, TWIN, claim, counts, make_sampler, open_study
+from gckd.tune import storage as storage_module
+from gckd.tune.storage import open_storage
+from gckd.tune.study import OWNER, REFUSED, SAMPLERS, TWIN, claim, counts, make_sampler, open_study
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,15 +14,15 @@ import pytest
 from optuna.trial import TrialState, create_trial
 
 from benchmarks.nodes import Nodes
+from gckd.cluster.trial import BEST
 from gckd.config import apply
-from gckd.dist.trial import BEST
-from tests.tune.place import EPOCHS, PATIENCE, Place, ended
+from gckd.tune.best import audit_key
+from gckd.tune.final_evaluation import audit
+from gckd.tune.storage import open_storage
+from gckd.tune.study import OWNER, counts
+from tests.tune.search_process import EPOCHS, PATIENCE, Place, ended
 from tests.tune.studies import add
 from tests.tune.studies import study as bare_study
-from tune.best import audit_key
-from tune.finish import audit
-from tune.storage import open_storage
-from tune.study import OWNER, counts
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -123,7 +123,7 @@ def test_the_inner_run_of_a_nested_trial_leaves_trying_again_to_tune(monkeypatch
     """Tune's attempts and Train's would multiply."""
     from ray.train import UserCallback
 
-    from gckd.dist import trainable
+    from gckd.cluster import trainable
 
     made: dict[str, Any] = {}
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import optuna
 from optuna.trial import TrialState
 
+from gckd.tune.storage import open_storage
+from gckd.tune.study import OWNER, counts
 from tests.tune.worker import EPOCHS
-from tune.storage import open_storage
-from tune.study import OWNER, counts
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

@@ -18,10 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import optuna
 
 from gckd.config import encode, preset
-from tune.searcher import Bridge
-from tune.space.space import load_space
-from tune.storage import open_storage
-from tune.study import make_sampler, open_study
+from gckd.tune.searcher import Bridge
+from gckd.tune.space.space import load_space
+from gckd.tune.storage import open_storage
+from gckd.tune.study import make_sampler, open_study
 
 EPOCHS = 3
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from gckd.report.checks.finding import Finding, Results, draw_curve, mean, panels, row_legend
 from gckd.report.checks.picture import graph_picture
-from gckd.report.signatures import AUDIT
 from gckd.report.summary import FULL
+from gckd.report.warnings import AUDIT
 
 _PANELS = (
     ("cross_edges_image", "image edges from the source, %", 100),

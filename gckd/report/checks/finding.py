@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gckd.report.signatures import reads_labels
+from gckd.report.warnings import reads_labels
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gckd.config.configure import plain_at
+from gckd.config.edit import plain_at
 from gckd.report.checks.finding import PALETTE, Finding, Results, mean, panels
 from gckd.report.statistics import estimate
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gckd.report.checks.finding import Finding, Results, draw_curve, mean, panels, row_legend, say_empty, styles
-from gckd.report.signatures import AUDIT
 from gckd.report.summary import FULL
+from gckd.report.warnings import AUDIT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

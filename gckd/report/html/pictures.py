@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gckd.report.curves import panel_svg, panels, row_colours
 from gckd.report.html.page import Picture, Section, data_uri
-from gckd.report.signatures import reads_labels
+from gckd.report.warnings import reads_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

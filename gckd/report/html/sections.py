@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gckd.config import encode, to_yaml, value_at
-from gckd.config.codec import differing
+from gckd.config.serialization import differing
 from gckd.report.html.page import NONE, Section, Table, duration
 from gckd.report.summary import METRICS
 from gckd.report.table import cells, header, heading_above, marks
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gckd.config import Config
-    from gckd.report.aside import Aside
-    from gckd.report.block import Block
+    from gckd.report.load import Block
+    from gckd.report.small_tables import Aside
     from gckd.report.summary import RowSummary
 
 LAUNCHES = "launches.json"

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from gckd.report.aside import Aside
-    from gckd.report.block import Block
     from gckd.report.html.page import Section
+    from gckd.report.load import Block
+    from gckd.report.small_tables import Aside
     from gckd.report.summary import RowSummary
 
 

@@ -1,0 +1,56 @@
+"""Images read and decoded by Ray Data, for a dataset that is large: by the nodes of a cluster, a few hundred a task."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gckd.cluster.connect import cluster
+from gckd.data.images import Inspected, Progress, inspect
+from gckd.device import cores
+
+if TYPE_CHECKING:
+    from gckd.data.store import Look
+
+_IMAGES = 256  # a task
+
+
+@contextlib.contextmanager
+def by_ray() -> Iterator[Look]:
+    """For `build_store`: on this machine's cores, or the nodes of RAY_ADDRESS, which must all see the images.
+
+    Raises:
+        InputError: see `cluster`.
+    """
+    with cluster(cores(), 1) as (_, interruption):
+        import ray.data as ray_data  # only now, see `cluster`
+
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        ray_data.DataContext.get_current().enable_progress_bars = False
+
+        def look(paths: Sequence[Path], progress: Progress | None) -> list[Inspected]:
+            items = [{"row": row, "path": str(path)} for row, path in enumerate(paths)]
+            tasks = ray_data.from_items(items, override_num_blocks=-(-len(items) // _IMAGES))
+            found = {}
+            for line in tasks.map_batches(_inspected, batch_size=_IMAGES).iter_rows():  # in whatever order they end
+                interruption.check()
+                row = line.pop("row")
+                found[row] = Inspected(**line)
+                if progress:
+                    progress(len(found), len(paths))
+            return [found[row] for row in range(len(paths))]
+
+        yield look
+
+
+def _inspected(images: Any) -> Any:
+    """Columns of a task's images: `row` and `path` -> `row` and what was found."""
+    found = [inspect(Path(path)) for path in images["path"]]
+    return {"row": images["row"]} | {
+        name: np.array([getattr(one, name) for one in found], dtype=object) for name in Inspected._fields
+    }

@@ -1,0 +1,135 @@
+"""Views of a batch: clean for the teacher, strong (domain-randomising) for the student. Whole batches at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from kornia.augmentation.auto import RandAugment as KorniaRandAugment
+from torch import Tensor
+from torch.nn import functional as F
+
+from gckd.config.data import Augment, RandAugment
+
+
+def clean_view(images: Tensor) -> Tensor:
+    """uint8 [B, 3, H, W] -> float32 in [-1, 1]."""
+    return images.float().div_(127.5).sub_(1.0)
+
+
+def scaled(config: Augment | RandAugment, strength: float) -> Augment | RandAugment:
+    """The same augmentation at a share `strength` in [0, 1] of every strength and rate; counts and switches stay."""
+    numbers = [f.name for f in dataclasses.fields(config) if f.type == "float"]
+    return dataclasses.replace(config, **{name: getattr(config, name) * strength for name in numbers})
+
+
+def strong_view(images: Tensor, config: Augment | RandAugment, generator: torch.Generator) -> Tensor:
+    """The student's view of a uint8 batch [B, 3, H, W].
+
+    Returns:
+        float32 [B, 3, H, W], around [-1, 1]. The same generator state gives the same view.
+    """
+    if isinstance(config, Augment):
+        return _randomised(images, config, generator)
+
+    return rand_augmented(images, config, generator)
+
+
+def _randomised(images: Tensor, config: Augment, generator: torch.Generator) -> Tensor:
+    """Random mirror, translation, contrast, colour, brightness, blur, noise and erasing of uint8 [B, 3, H, W]."""
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator)
+
+    def signed(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator) * 2 - 1
+
+    batch = len(images)
+    x = _move(clean_view(images), signed(batch, 2) * config.shift, uniform(batch) < 0.5 if config.flip else None)
+    mean = x.mean((1, 2, 3), keepdim=True)
+    gain = torch.exp(signed(batch, 1, 1, 1) * config.contrast)
+    x = (x - mean) * gain + mean
+    # Gains act on light, so on [0, 2], where black stays black.
+    x = (x + 1) * torch.exp(signed(batch, 3, 1, 1) * config.channel_gain) - 1
+    x = x + signed(batch, 1, 1, 1) * config.brightness * 2
+    blurred = uniform(batch) < config.blur
+    x[blurred] = _blur(x[blurred])
+    x = x + torch.randn(x.shape, generator=generator) * (uniform(batch, 1, 1, 1) * config.noise * 2)
+    return erased(x.clamp_(-1.2, 1.2), uniform(batch) < config.erase, uniform(batch, 5))
+
+
+def drop_words(tokens: Tensor, rate: float, mask_id: int, first_word: int, generator: torch.Generator) -> Tensor:
+    """Replace a share `rate` of the words of tokens [B, L] by [MASK]; special tokens (ids below `first_word`) stay."""
+    chosen = (torch.rand(tokens.shape, generator=generator) < rate) & (tokens >= first_word)
+    return torch.where(chosen, mask_id, tokens)
+
+
+def _move(x: Tensor, shift: Tensor, mirror: Tensor | None) -> Tensor:
+    batch, _, height, width = x.shape
+    rows = torch.arange(height)[None] + (shift[:, :1] * height).round().long()
+    columns = torch.arange(width)[None] + (shift[:, 1:] * width).round().long()
+    if mirror is not None:
+        columns = torch.where(mirror[:, None], width - 1 - columns, columns)
+    rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
+    pixels = (rows[:, :, None] * width + columns[:, None, :]).view(batch, 1, -1)
+    return x.flatten(2).gather(2, pixels.expand(-1, 3, -1)).view_as(x)
+
+
+def _blur(x: Tensor) -> Tensor:
+    x = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    x = (x[:, :, :-2] + 2 * x[:, :, 1:-1] + x[:, :, 2:]) / 4
+    return (x[..., :-2] + 2 * x[..., 1:-1] + x[..., 2:]) / 4
+
+
+def erased(x: Tensor, chosen: Tensor, draw: Tensor) -> Tensor:
+    """Fill one rectangle of 10 to 45 % of each side with a grey level (Zhong et al., random erasing, AAAI 2020)."""
+    _, _, height, width = x.shape
+    size = 0.1 + 0.35 * draw[:, :2]
+    start = draw[:, 2:4] * (1 - size)
+    rows = torch.arange(height)[None] / height
+    columns = torch.arange(width)[None] / width
+    inside_rows = (rows >= start[:, :1]) & (rows < start[:, :1] + size[:, :1])
+    inside_columns = (columns >= start[:, 1:]) & (columns < start[:, 1:] + size[:, 1:])
+    hole = inside_rows[:, :, None] & inside_columns[:, None, :] & chosen[:, None, None]
+    return torch.where(hole[:, None], draw[:, 4, None, None, None] * 2 - 1, x)
+
+
+GROUP = 4  # images that share their operations, as kornia draws them for a whole call
+
+# The operations of ALBEF's fine-tuning (`dataset/__init__.py` of salesforce/ALBEF at b9727e4), in kornia's ranges.
+_OPERATIONS: list[list[tuple[str, float, float | None]]] = [
+    [("auto_contrast", 0, 1)],
+    [("equalize", 0, 1)],
+    [("brightness", 0.1, 1.9)],
+    [("sharpness", 0.1, 1.9)],
+    [("rotate", -30.0, 30.0)],
+    [("shear_x", -0.3, 0.3)],
+    [("shear_y", -0.3, 0.3)],
+    [("translate_x", -0.1, 0.1)],
+    [("translate_y", -0.1, 0.1)],
+]
+_LEVELS = 30  # of kornia's magnitudes
+
+
+def rand_augmented(images: Tensor, config: RandAugment, generator: torch.Generator) -> Tensor:
+    """Random mirror, operations and erasing of a uint8 batch [B, 3, H, W].
+
+    Returns:
+        float32 [B, 3, H, W], around [-1, 1]. The same generator state gives the same view.
+    """
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator, device=generator.device)
+
+    x = images.float() / 255
+    if config.flip:
+        x = torch.where(uniform(len(x), 1, 1, 1) < 0.5, x.flip(3), x)
+    level = min(_LEVELS - 1, round(config.magnitude * _LEVELS))
+    if level:  # kornia refuses zero, where pre-training's ramp begins
+        policy = KorniaRandAugment(config.operations, level, _OPERATIONS)
+        # kornia draws from the global streams.
+        seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
+        with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
+            torch.manual_seed(seed)
+            x = torch.cat([policy(part) for part in x.split(GROUP)])
+    return erased(x * 2 - 1, uniform(len(x)) < config.erase, uniform(len(x), 5))

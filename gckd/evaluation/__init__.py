@@ -1,0 +1,1 @@
+"""Retrieval metrics, and exact or approximate search of large galleries."""

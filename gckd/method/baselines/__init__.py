@@ -1,0 +1,1 @@
+"""Published methods that ablations compare with: POUF, ReCLIP and Tent."""

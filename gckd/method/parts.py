@@ -1,0 +1,57 @@
+"""Objects that an adaptation step works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from gckd.config.distill import (
+    NoMatching,
+    NoTargets,
+)
+from gckd.config.losses import NoAlignment
+from gckd.config.schema import Config
+from gckd.data.batches import Feed
+from gckd.graph.propagation import Graphs
+from gckd.method.alignment import Alignment
+from gckd.method.banks import Banks
+from gckd.method.matching import Matching
+from gckd.method.metric_loss import Metric
+from gckd.method.pseudo_labels import TargetLoss, Targets
+from gckd.method.teacher import Teacher
+from gckd.models.base import Backbone
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The objects a config names, ready for a step."""
+
+    config: Config
+    feed: Feed
+    student: Backbone
+    teacher: Teacher[Backbone]
+    banks: Banks
+    propagate: Graphs
+    target_loss: TargetLoss
+    matching: Matching
+    align: Alignment
+    metric: Metric
+
+    @property
+    def targets(self) -> Targets:
+        """The pseudo targets that the target loss pulls to; rows of zeros where it has none."""
+        return self.target_loss.targets
+
+    @property
+    def opens_target(self) -> bool:
+        """Whether any term reads the target."""
+        config = self.config
+        off = (config.distill.targets, NoTargets), (config.distill.matching, NoMatching), (config.align, NoAlignment)
+        return not all(isinstance(node, nothing) for node, nothing in off)
+
+    def stateful(self) -> dict[str, nn.Module]:
+        """What is trained, and what a checkpoint must hold."""
+        names = "student", "teacher", "banks", "propagate", "align"
+        modules = {name: getattr(self, name) for name in names}
+        return {name: module for name, module in modules.items() if isinstance(module, nn.Module)}

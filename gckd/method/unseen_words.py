@@ -1,0 +1,27 @@
+"""Words that only the target uses: in the vocabulary, but never in front of the source model."""
+
+from __future__ import annotations
+
+import torch
+
+from gckd.config.data import FolderTokenizer, TrainedTokenizer
+from gckd.data.batches import Feed
+from gckd.models.base import Backbone
+
+
+def neutralise_unseen(config: TrainedTokenizer | FolderTokenizer, model: Backbone, feed: Feed) -> None:
+    """Give every word that no source caption holds the embedding of [MASK], which pre-training by word dropout taught.
+
+    With its random initial embedding an unseen word says something wrong, the teacher's targets are wrong in the same
+    way wherever it stands, and the student has nothing to correct it by. As [MASK] it says nothing, the rest of the
+    caption chooses the target, and the target gives the word its meaning. Nothing of the target is read; a pretrained
+    vocabulary is left alone.
+    """
+    if isinstance(config, FolderTokenizer) or config.unseen == "keep":
+        return
+    unseen = torch.ones(feed.tokenizer.vocab_size, dtype=torch.bool)
+    unseen[feed.source.words] = False
+    unseen[: feed.tokenizer.first_word] = False
+    words = model.words()
+    with torch.no_grad():
+        words[unseen] = words[feed.tokenizer.mask].clone()

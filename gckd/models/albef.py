@@ -1,0 +1,65 @@
+"""ALBEF: encoders, projections to the joint space, matching head and MLM head in one module."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gckd.config.backbone import Albef
+from gckd.data.types import Vocabulary
+from gckd.models.base import Backbone, Encoded, layer_norms, log_temperature
+from gckd.models.compute import autocast, compile_layers
+from gckd.models.text import TextEncoder
+from gckd.models.vision import VisionTransformer
+
+
+class AlbefModel(Backbone):
+    """Image and text encoders with a joint space of width d, a fusion encoder, a matching and an MLM head.
+
+    Source: Li et al., "Align before Fuse", NeurIPS 2021; salesforce/ALBEF at b9727e4. The temperature is kept as
+    log(tau), so that a step cannot make it negative (there it is clamped instead).
+    """
+
+    matches = predicts = True
+
+    def __init__(self, config: Albef, *, vocabulary: Vocabulary, height: int, width: int, max_tokens: int) -> None:
+        super().__init__()
+        self.embed_dim = config.embed_dim
+        self.visual_encoder = VisionTransformer(config.vision, height, width, config.compute)
+        self.text_encoder = TextEncoder(config.text, vocabulary.size, max_tokens, config.vision.width, config.compute)
+        self.vision_proj = nn.Linear(config.vision.width, config.embed_dim)
+        self.text_proj = nn.Linear(config.text.width, config.embed_dim)
+        self.itm_head = nn.Linear(config.text.width, 2)
+        self.compute = config.compute
+        compile_layers(config.compute, (*self.visual_encoder.blocks, *self.text_encoder.layer))
+        self.log_tau = log_temperature(config.tau)
+
+    def encode_image(self, images: Tensor) -> Encoded:
+        with autocast(self.compute, images):
+            states = self.visual_encoder(images)
+        return Encoded(states.float(), F.normalize(self.vision_proj(states[:, 0].float()), dim=-1))
+
+    def encode_text(self, tokens: Tensor) -> Encoded:
+        with autocast(self.compute, tokens):
+            states = self.text_encoder(tokens)
+        return Encoded(states.float(), F.normalize(self.text_proj(states[:, 0].float()), dim=-1))
+
+    def match(self, image_states: Tensor, text_states: Tensor, tokens: Tensor, images: Tensor | None = None) -> Tensor:
+        with autocast(self.compute, tokens):
+            logits: Tensor = self.itm_head(self.text_encoder.fuse(text_states, tokens, image_states, images)[:, 0])
+        return logits.float()
+
+    def predict_tokens(self, tokens: Tensor, image_states: Tensor, where: Tensor) -> Tensor:
+        with autocast(self.compute, tokens):
+            fused = self.text_encoder.fuse(self.text_encoder(tokens), tokens, image_states)
+            logits: Tensor = self.text_encoder.predictions(fused[where])
+        return logits.float()
+
+    def words(self) -> nn.Parameter:
+        return cast(nn.Parameter, self.text_encoder.embeddings.word_embeddings.weight)
+
+    def text_norms(self) -> list[nn.LayerNorm]:
+        text = self.text_encoder
+        return layer_norms(text.embeddings, *text.layer[: text.depth])

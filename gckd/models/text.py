@@ -1,0 +1,140 @@
+"""BERT-style text transformer whose last layers attend to image tokens: ALBEF's text and fusion encoder.
+
+Embeddings, feed-forward parts and the MLM head are those of transformers' BERT; only the attention is written here,
+because its cross-attention needs no decoder and takes keys of another width.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers.models.bert.configuration_bert import BertConfig
+from transformers.models.bert.modeling_bert import (
+    BertEmbeddings,
+    BertIntermediate,
+    BertLMPredictionHead,
+    BertOutput,
+    BertSelfOutput,
+)
+
+from gckd.config.backbone import Compute, Text
+from gckd.models.compute import through
+from gckd.models.vision import init_std, initialise
+
+
+class SelfAttention(nn.Module):
+    """Queries from the text, keys and values from `memory` (the text itself, or the image tokens).
+
+    `rows` [B] says which entry of `memory` each text attends to, so that keys and values of an image in several pairs
+    are computed once; None: text i attends to entry i.
+    """
+
+    def __init__(self, config: BertConfig, memory_width: int) -> None:
+        super().__init__()
+        self.heads: int = config.num_attention_heads
+        self.dropout: float = config.attention_probs_dropout_prob
+        self.query = nn.Linear(config.hidden_size, config.hidden_size)
+        self.key = nn.Linear(memory_width, config.hidden_size)
+        self.value = nn.Linear(memory_width, config.hidden_size)
+
+    def forward(self, states: Tensor, memory: Tensor, mask: Tensor | None, rows: Tensor | None = None) -> Tensor:
+        query, key, value = (
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for part in (self.query(states), self.key(memory), self.value(memory))
+        )
+        if rows is not None:
+            key, value = key[rows], value[rows]
+        rate = self.dropout if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=rate)
+        return mixed.transpose(1, 2).flatten(2)
+
+
+class Attention(nn.Module):
+    """Attention with BERT's output projection, residual and LayerNorm."""
+
+    def __init__(self, config: BertConfig, memory_width: int) -> None:
+        super().__init__()
+        self.self = SelfAttention(config, memory_width)
+        self.output = BertSelfOutput(config)
+
+    def forward(self, states: Tensor, memory: Tensor, mask: Tensor | None, rows: Tensor | None = None) -> Tensor:
+        out: Tensor = self.output(self.self(states, memory, mask, rows), states)
+        return out
+
+
+class Layer(nn.Module):
+    """A text-only BERT layer."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.attention = Attention(config, config.hidden_size)
+        self.intermediate = BertIntermediate(config)
+        self.output = BertOutput(config)
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        states = self.attention(states, states, mask)
+        out: Tensor = self.output(self.intermediate(states), states)
+        return out
+
+
+class FusionLayer(nn.Module):
+    """A layer with cross-attention to the image tokens between self-attention and the MLP."""
+
+    def __init__(self, config: BertConfig, image_width: int) -> None:
+        super().__init__()
+        self.attention = Attention(config, config.hidden_size)
+        self.intermediate = BertIntermediate(config)
+        self.output = BertOutput(config)
+        self.crossattention = Attention(config, image_width)
+
+    def forward(self, states: Tensor, mask: Tensor, image: Tensor, rows: Tensor | None = None) -> Tensor:
+        states = self.crossattention(self.attention(states, states, mask), image, None, rows)
+        out: Tensor = self.output(self.intermediate(states), states)
+        return out
+
+
+class TextEncoder(nn.Module):
+    """Tokens [B, L] -> text states [B, L, width]; text states and image tokens -> fused states [B, L, width]."""
+
+    def __init__(self, config: Text, vocab_size: int, max_tokens: int, image_width: int, compute: Compute) -> None:
+        super().__init__()
+        self.compute = compute
+        bert = BertConfig(
+            vocab_size=vocab_size,
+            hidden_size=config.width,
+            num_attention_heads=config.heads,
+            intermediate_size=round(config.width * config.mlp_ratio),
+            max_position_embeddings=max_tokens,
+            hidden_dropout_prob=config.dropout,
+            attention_probs_dropout_prob=config.dropout,
+        )
+        self.embeddings = BertEmbeddings(bert)
+        self.layer = nn.ModuleList(
+            [Layer(bert) for _ in range(config.depth)]
+            + [FusionLayer(bert, image_width) for _ in range(config.fusion_depth)]
+        )
+        self.depth = config.depth
+        self.predictions = BertLMPredictionHead(bert)
+        initialise(self, init_std(config.width))
+        self.predictions.decoder.weight = self.embeddings.word_embeddings.weight
+        self.predictions.decoder.bias = self.predictions.bias
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Text alone: the first `depth` layers."""
+        mask = attention_mask(tokens)
+        states: Tensor = self.embeddings(tokens)
+        for layer in self.layer[: self.depth]:
+            states = through(self.compute, layer, states, mask)
+        return states
+
+    def fuse(self, states: Tensor, tokens: Tensor, image: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Text states with the image: the fusion layers. `tokens` [B, L] gives the padding; `rows` as in attention."""
+        mask = attention_mask(tokens)
+        for layer in self.layer[self.depth :]:
+            states = through(self.compute, layer, states, mask, image, rows)
+        return states
+
+
+def attention_mask(tokens: Tensor) -> Tensor:
+    """Boolean mask [B, 1, 1, L], true at tokens and false at padding (id 0)."""
+    return (tokens != 0)[:, None, None, :]

@@ -1,0 +1,86 @@
+"""One run in this process, with the same records as many: needs no Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from gckd.config import Config, to_yaml
+from gckd.runs.output import CONFIG_FILE, OF_A_RUN, default_output, output_folder
+from gckd.runs.plan import plan
+from gckd.runs.preflight import check_sizes, prepare_datasets, usable_cache, usable_folder
+from gckd.runs.progress_board import Board, Throttle
+from gckd.runs.provenance import git_revision
+from gckd.runs.records import CURVES_FILE, RUNS_FILE, Origin, Records
+from gckd.storage.cache import Cached
+from gckd.storage.path import Place
+from gckd.storage.sync import Mirror
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gckd.progress import Progress
+    from gckd.runs.progress_display import Display
+    from gckd.training.run import RunResult
+
+RunFunction = Callable[..., "RunResult"]
+
+
+def shown_on(display: Display, row: str, seed: int) -> Callable[[Progress], None]:
+    """A report callback that shows the one run `row`, `seed` on `display`."""
+    board = Board([(row, seed)])
+
+    def tell(progress: Progress) -> None:
+        board.report((row, seed), progress)
+        display.show(board.snapshot())
+
+    return Throttle(tell)
+
+
+def train_single(
+    config: Config, run: RunFunction, *, cache: Path | Cached, out: Place | None, resume: bool, display: Display
+) -> Mirror:
+    """Runs `config` once; the output, with its records. What is written into it afterwards is still to be saved.
+
+    Args:
+        run: `gckd.training.run.run`, or something that is called alike.
+
+    Raises:
+        InputError: the input cannot be used, or `out` cannot.
+    """
+    cache = usable_cache(cache)
+    config, datasets = prepare_datasets(config, cache)
+    check_sizes([config], datasets)
+    origin = Origin(git_revision(), datasets.source_name, datasets.target_name, datasets.published)
+    mirror = Mirror.of(out or Place.at(default_output(config, datasets)))
+    held = (mirror.folder / name for name in (RUNS_FILE, CURVES_FILE))
+    mirror.begin(mirror.folder / CONFIG_FILE, held, resume=resume)
+    with output_folder(mirror.folder, config, resume=resume) as folder:
+        (item,) = plan(config, {}, 1, folder)
+        records = Records(folder)
+        if records.finished(item):
+            mirror.fetch(item.folder / name for name in OF_A_RUN)
+        else:
+            item.folder.mkdir(parents=True, exist_ok=True)
+            (item.folder / CONFIG_FILE).write_text(to_yaml(config), encoding="utf-8")
+            with display:
+                mirror.save()
+                report = shown_on(display, item.row, item.seed)
+                result = run(config, cache=cache, out=item.place(mirror.out), report=report)
+            records.finish(item, result, origin)
+    return mirror
+
+
+def follow(config: Config, run: RunFunction, *, cache: Path | Cached, out: Place | None) -> None:
+    """What the other workers of `train_single`'s run do: the same run, without records.
+
+    Raises:
+        InputError: see `train_single`.
+    """
+    cache = usable_cache(cache)
+    config, datasets = prepare_datasets(config, cache)
+    mirror = Mirror.of(out or Place.at(default_output(config, datasets)))
+    folder = usable_folder(mirror.folder, "--out")
+    (item,) = plan(config, {}, 1, folder)
+    if not Records(folder).finished(item):
+        run(config, cache=cache, out=item.place(mirror.out))

@@ -1,0 +1,1 @@
+"""Folders and object stores, the cache of shared files, and checkpoints."""

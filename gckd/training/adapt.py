@@ -1,0 +1,114 @@
+"""Stage 3 from its beginning: a source-trained student, the method's parts around it, and the stage that adapts it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gckd.config import check, digest
+from gckd.config.distill import Ema
+from gckd.config.schema import Config
+from gckd.data.domains import Datasets, open_datasets
+from gckd.distributed import check_split
+from gckd.method.build import build_parts, step_of
+from gckd.method.parts import Parts
+from gckd.method.source_free import HandedOn, handed_on
+from gckd.method.step import SourceOnly
+from gckd.method.teacher import EmaTeacher
+from gckd.method.unseen_words import neutralise_unseen
+from gckd.method.warm_start import WarmStart
+from gckd.models.base import Backbone
+from gckd.models.build import build_model
+from gckd.progress import Progress, Report
+from gckd.storage.cache import Cached
+from gckd.storage.path import Place
+from gckd.training.optimizer import keep_trainable
+from gckd.training.pretrain import pretrained
+from gckd.training.trainer import Stage, Values
+
+
+@dataclass
+class Adaptation:
+    """One adaptation, ready to start. `source` is the checkpoint of its pre-training."""
+
+    config: Config
+    datasets: Datasets
+    parts: Parts
+    step: SourceOnly
+    source: dict[str, Any]
+    warm: WarmStart
+    report: Report
+
+    def stage(self, monitor: Any) -> Stage:
+        """The stage; `monitor` as `Stage`'s."""
+        start, both = str(self.source["digest"]), self.datasets
+        return Stage(
+            name="adapt",
+            digest=digest(self.config, start, both.source.digest, both.target.digest),
+            seed=self.config.seed,
+            schedule=self.config.adapt,
+            modules=self.parts.stateful(),
+            terms=self.step.terms,
+            weights={name: float(value) for name, value in dataclasses.asdict(self.config.weights).items()},
+            after=lambda: self.parts.teacher.follow(self.parts.student),
+            monitor=monitor,
+            report=self.report,
+        )
+
+    def epochs(self, stage: Stage, checkpoint: Path | Place) -> Iterator[tuple[int, Values]]:
+        """Warm-starts the banks if nothing is saved yet, then adapts, as `Stage.epochs`."""
+        if self.config.graph.memory.warm_start and not checkpoint.exists():
+            begun = time.perf_counter()
+            self.report(Progress("warm-start", 0, 1, {}, None))
+            self.step.warm_start(self.warm)
+            stage.seconds = time.perf_counter() - begun
+        yield from stage.epochs(checkpoint)
+
+
+def begin(config: Config, cache: Path | Cached, report: Report, datasets: Datasets | None = None) -> Adaptation:
+    """Datasets, source pre-training (or its cached result), and everything that the config names.
+
+    Args:
+        datasets: those of the config, if they are open already.
+
+    Raises:
+        InputError: the config or a dataset cannot be used.
+    """
+    datasets = datasets or open_datasets(check(config), cache, report)
+    check_split("adapt.batch", config.adapt.batch)
+    source = pretrained(config, datasets, cache, report)
+    student = build_model(config, datasets.tokenizer.vocabulary)
+    student.load_state_dict(source["modules"]["model"])
+    kept = Cached.at(cache) / "handed" / f"{digest(str(source['digest']), config.device)}.pt"
+    feed = datasets.feed(config, config.adapt.batch, source=_without_samples(config, datasets, student, kept))
+    neutralise_unseen(config.tokenizer, student, feed)
+    keep_trainable(student, config.adapt.parameters)
+    parts = build_parts(config, feed, student)
+    _start_teacher(parts, source)
+    warm = WarmStart(Cached.at(cache) / "warm" / _warm_digest(config, datasets, str(source["digest"])))
+    return Adaptation(config, datasets, parts, step_of(parts), source, warm, report)
+
+
+def _without_samples(config: Config, datasets: Datasets, model: Backbone, kept: Cached) -> HandedOn | None:
+    if config.adapt.source == "samples":
+        return None
+    return handed_on(config.adapt.source, model, lambda: datasets.source_loader(config, config.adapt.batch), kept)
+
+
+def _warm_digest(config: Config, datasets: Datasets, source: str) -> str:
+    """Names all that a teacher's first embeddings depend on, C apart."""
+    start = getattr(config.distill.teacher, "start", "student")
+    return digest(source, start, config.tokenizer, config.device, datasets.source.digest, datasets.target.digest)
+
+
+def _start_teacher(parts: Parts, source: dict[str, Any]) -> None:
+    """The teacher begins as the student, or as the momentum model of the student's pre-training."""
+    node = parts.config.distill.teacher
+    if isinstance(node, Ema) and node.start == "momentum":
+        assert isinstance(parts.teacher, EmaTeacher)
+        parts.teacher.load_state_dict(source["modules"]["momentum"])
+        neutralise_unseen(parts.config.tokenizer, parts.teacher.model(), parts.feed)

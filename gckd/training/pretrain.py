@@ -1,0 +1,110 @@
+"""Stage 1: source pre-training, once for every run that shares its digest."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from gckd.config import digest
+from gckd.config.schema import Config
+from gckd.config.train import CrossBatchMemory
+from gckd.data.batches import Feed
+from gckd.data.domains import Datasets
+from gckd.distributed import agreed, check_split, wait_for_all
+from gckd.evaluation.retrieval import val_metrics
+from gckd.method.banks import train_means
+from gckd.models.base import Backbone
+from gckd.models.build import starting_models, weights_digest
+from gckd.progress import Report
+from gckd.storage.cache import Cached
+from gckd.storage.checkpoint import load_checkpoint
+from gckd.storage.path import Place
+from gckd.storage.shared_file import alone
+from gckd.training.albef_objective import Momentum
+from gckd.training.objectives import CrossBatch, Objective
+from gckd.training.trainer import Point, Stage
+
+TERMS = ("source_contrastive", "source_intra", "source_matching", "source_mlm")
+
+
+def pretrain_digest(config: Config, datasets: Datasets) -> str:
+    """Names all that source pre-training depends on: neither K, delta, C nor m, nor anything of the adaptation."""
+    backbone = dataclasses.replace(config.backbone, weights=weights_digest(config.backbone.weights))
+    shared = [backbone, config.augment, config.pretrain, config.seed, config.centre]
+    sizes = [config.data.height, config.data.width, config.data.max_tokens]
+    weights = [getattr(config.weights, name) for name in TERMS]
+    return digest(*shared, *sizes, *weights, datasets.source.digest, datasets.tokenizer.digest)
+
+
+def pretrained(config: Config, datasets: Datasets, cache: Path | Cached, report: Report) -> dict[str, Any]:
+    """The source-trained checkpoint of a config, trained now unless the cache has it; a second process waits.
+
+    Returns:
+        The final checkpoint: `modules["model"]` (state dict), `curve`, `seconds`.
+    """
+    name = pretrain_digest(config, datasets)
+    kept = _checkpoint(cache, name)
+    check_split("pretrain.batch", config.pretrain.batch)
+    with alone(kept.here):
+        # Again where another machine, which trains the same, has overwritten the last checkpoint by an earlier one.
+        while not agreed(_complete(kept, config)):
+            _train(config, datasets, name, kept.there, report)
+        wait_for_all()
+        found: dict[str, Any] = load_checkpoint(kept.here)
+        wait_for_all()
+    return found
+
+
+def is_pretrained(config: Config, datasets: Datasets, cache: Path | Cached) -> bool:
+    """Whether the cache has the source model of a config."""
+    return _complete(_checkpoint(cache, pretrain_digest(config, datasets)), config)
+
+
+def build_objective(config: Config, feed: Feed, model: Backbone, copies: Backbone) -> Objective:
+    """Pre-training objective of a config. `copies`: the momentum model at its start."""
+    node = config.pretrain.objective
+    if isinstance(node, CrossBatchMemory):
+        return CrossBatch(node, config, feed, model)
+    return Momentum(node, config, feed, model, copies)
+
+
+def _checkpoint(cache: Path | Cached, name: str) -> Cached:
+    return Cached.at(cache) / "pretrain" / name / "checkpoint.pt"
+
+
+def _complete(kept: Cached, config: Config) -> bool:
+    """Whether its last checkpoint is here, or has been fetched now."""
+
+    def here() -> bool:
+        return kept.here.exists() and bool(load_checkpoint(kept.here)["step"] == config.pretrain.steps)
+
+    return here() or (kept.fetch() and here())
+
+
+def _train(config: Config, datasets: Datasets, name: str, place: Place, report: Report) -> None:
+    feed = datasets.feed(config, config.pretrain.batch, config.pretrain.per_identity)
+    model, copies = starting_models(config, datasets.tokenizer.vocabulary)
+    objective = build_objective(config, feed, model, copies)
+    val = datasets.labelled(datasets.source, "val", config.data)
+
+    def monitor(step: int) -> dict[str, float]:
+        return val_metrics("source_val", model, train_means(model, feed.source, config.centre), config.evaluate, val)
+
+    Stage(
+        name="pretrain",
+        digest=name,
+        seed=config.seed,
+        schedule=config.pretrain,
+        modules={"model": model, **objective.modules()},
+        terms=objective.terms,
+        weights={name: float(value) for name, value in dataclasses.asdict(config.weights).items()},
+        monitor=monitor,
+        report=report,
+    ).run(place)
+
+
+def flatness(curve: list[Point]) -> str:
+    """The source val Rank-1 over pre-training, in words, so that a table shows whether it was flat at the end."""
+    values = [f"{float(p['value']):.1f}" for p in curve if p["name"] == "source_val_rank_1"]
+    return "source val Rank-1 over pre-training (evenly spread): " + ", ".join(values)

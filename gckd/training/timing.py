@@ -1,0 +1,62 @@
+"""How long a step takes here, from a few of them: for an estimate before a search."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gckd.config import check
+from gckd.config.schema import Config
+from gckd.data.domains import open_datasets
+from gckd.device import on_its_device
+from gckd.method.build import build_parts, step_of
+from gckd.method.warm_start import WarmStart
+from gckd.models.build import build_model
+from gckd.storage.cache import Cached
+from gckd.training.pretrain import build_objective, is_pretrained
+
+STEPS = 8  # that are timed, after one to warm up: a whole period of matching and MLM, as a rule
+
+
+class StepSeconds(NamedTuple):
+    """Seconds of forward and backward pass of one step, and whether the source model is in the cache already."""
+
+    pretrain: float
+    adapt: float
+    pretrained: bool
+
+
+@on_its_device
+def step_seconds(config: Config, cache: Path | Cached, threads: int) -> StepSeconds:
+    """Mean of a few steps from fresh weights; data and vocabulary are made if the cache has them not.
+
+    Args:
+        threads: CPU threads of a run.
+
+    Raises:
+        InputError: see `gckd.training.run.run`.
+    """
+    torch.set_num_threads(threads)
+    datasets = open_datasets(check(config), cache, lambda progress: None)
+    model = build_model(config, datasets.tokenizer.vocabulary)
+    feed = datasets.feed(config, config.pretrain.batch, config.pretrain.per_identity)
+    objective = build_objective(config, feed, model, model)
+    parts = build_parts(config, datasets.feed(config, config.adapt.batch), model)
+    step = step_of(parts)
+    step.warm_start(WarmStart())
+    return StepSeconds(_mean(objective.terms), _mean(step.terms), is_pretrained(config, datasets, cache))
+
+
+def _mean(terms: Callable[[int], dict[str, Tensor]]) -> float:
+    seconds = []
+    for number in range(STEPS + 1):
+        begun = time.perf_counter()
+        torch.stack(list(terms(number).values())).sum().backward()
+        seconds.append(time.perf_counter() - begun)
+    return statistics.fmean(seconds[1:])

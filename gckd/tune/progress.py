@@ -1,0 +1,58 @@
+"""What a running search shows: the trials at work, step by step, and the best so far."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from ray.tune import Callback
+
+from gckd.runs.progress_board import ENDED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gckd.runs.progress_display import Display
+    from gckd.runs.signals import Interruption
+
+_SECONDS_BETWEEN_LOOKS = 0.5
+_ENDED_SHOWN = 8  # trials that have ended, of which the latest are shown
+
+
+class Watch(Callback):
+    """Shows the board while Tune works, notes on it how trials end, and stops Tune where the user asked for it."""
+
+    def __init__(
+        self, ray: Any, board: Any, display: Display, interruption: Interruption, after_trial: Callable[[], None]
+    ) -> None:
+        self._ray, self._board, self._display, self._interruption = ray, board, display, interruption
+        self._after_trial = after_trial
+        self._next = 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune keeps its callbacks beside its trials. Nothing is restored from there, and a terminal cannot be kept."""
+        return {}
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self._interruption.check()
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + _SECONDS_BETWEEN_LOOKS
+            self._show()
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._end(trial, "")
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._end(trial, "failed; the report says why")
+
+    def _end(self, trial: Any, message: str) -> None:
+        for seed in trial.config["seeds"]:
+            self._board.end.remote((f"trial {trial.config['number']}", seed), message=message)
+        self._after_trial()
+
+    def _show(self) -> None:
+        states = self._ray.get(self._board.snapshot.remote())
+        ended = [state for state in states if state.stage in ENDED]
+        hidden = {id(state) for state in ended[:-_ENDED_SHOWN]}
+        self._display.show([state for state in states if id(state) not in hidden])

@@ -1,0 +1,42 @@
+"""What is noted of a launch."""
+
+from __future__ import annotations
+
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gckd.cluster.executor import Launch
+from gckd.cluster.launch_log import noted
+from gckd.runs.records import Origin, Records
+from tests.report.records import record
+
+
+def _interrupted(how: Launch) -> None:
+    how.records.add(record("full", 1, 50))
+    raise KeyboardInterrupt
+
+
+def test_every_launch_that_recorded_a_run_is_noted_also_one_that_was_interrupted(tmp_path: Path) -> None:
+    how = Launch(Records(tmp_path), Origin("1a2b", "a", "b", ""), tmp_path, display=None, workers=2, threads=3)  # type: ignore[arg-type]
+    with noted(how):
+        pass
+    assert not (tmp_path / "launches.json").exists()
+    with noted(how):
+        how.records.add(record("full", 0, 50))
+    with pytest.raises(KeyboardInterrupt), noted(how):
+        _interrupted(how)
+    first, second = told = json.loads((tmp_path / "launches.json").read_text())
+    assert first.keys() == second.keys()
+    known: dict[str, Any] = {
+        "code": "1a2b",
+        "torch": torch.__version__.partition("+")[0],
+        "Python": platform.python_version(),
+    }
+    assert all(launch[name].partition("+")[0] == value for launch in told for name, value in known.items())
+    assert (first["runs at a time"], first["threads of a run"]) == (2, 3)
+    assert "pytest" in first["command"]

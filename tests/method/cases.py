@@ -1,0 +1,31 @@
+"""Small banks and a student's view of some of their entries."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gckd.graph.similarity import Side, TwoBanks
+from gckd.method.pseudo_labels import Direction
+
+
+def units(count: int, width: int = 4, seed: int = 0) -> Tensor:
+    random = torch.Generator().manual_seed(seed)
+    return F.normalize(torch.randn(count, width, generator=random, dtype=torch.float64), dim=1)
+
+
+class Case:
+    """Banks of 7 images and 9 captions; a batch of 3 is in them, and the student sees it otherwise."""
+
+    def __init__(self) -> None:
+        self.images, self.texts = units(7, seed=1), units(9, seed=2)
+        self.image_place, self.text_place = torch.tensor([4, 0, 6]), torch.tensor([8, 2, 3])
+        self.student_image, self.student_text = (units(3, seed=seed).requires_grad_() for seed in (3, 4))
+        self.tau = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+        self.banks = TwoBanks(self.images, self.texts)
+
+    def directions(self) -> tuple[Direction, Direction]:
+        image = Side(self.images[self.image_place], self.image_place, self.banks)
+        text = Side(self.texts[self.text_place], self.text_place, self.banks.turned())
+        return Direction(self.student_image, image), Direction(self.student_text, text)

@@ -1,0 +1,185 @@
+"""Published checkpoints: each key loaded, recognised, or listed in an error; positions resized; nothing executed."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from torch.nn import functional as F
+
+from gckd.config.backbone import Albef, Text, Vision
+from gckd.data.types import Vocabulary
+from gckd.errors import InputError
+from gckd.models.albef import AlbefModel
+from gckd.models.vision import grid_of, resize_positions
+from gckd.models.weights import Weights, load_weights, momentum_copies, our_name, read_weights
+from tests.published import published
+
+GRID = (4, 2)
+
+
+def model(seed: int = 0, height: int = 32, width: int = 16, max_tokens: int = 12) -> AlbefModel:
+    torch.manual_seed(seed)
+    vision = Vision(patch=8, stem="linear", width=16, depth=1, heads=2, mlp_ratio=2.0)
+    text = Text(width=16, depth=1, fusion_depth=1, heads=2, mlp_ratio=2.0)
+    config = Albef(vision=vision, text=text, embed_dim=8)
+    return AlbefModel(config, vocabulary=Vocabulary(20, 3), height=height, width=width, max_tokens=max_tokens)
+
+
+def differing(one: AlbefModel, two: AlbefModel) -> list[str]:
+    return [n for n, v in one.state_dict().items() if not torch.allclose(v, two.state_dict()[n], atol=1e-6)]
+
+
+@pytest.mark.parametrize("bert", [True, False])
+def test_every_key_is_accounted_for(bert: bool) -> None:
+    weights, other = published(model(1), bert), model(2)
+    report = load_weights(other, weights, GRID, "bicubic", strict=True)
+    assert differing(other, model(1)) == []
+    told = [*report.loaded, *(key for keys in report.unused.values() for key in keys)]
+    assert sorted(told) == sorted(weights)
+    assert {reason.split(":")[0]: len(keys) for reason, keys in report.unused.items()} == {
+        "tied": 2,
+        "momentum copies": sum("_m." in key for key in weights),
+        "queues": 3,
+        "position ids, counted from 0 here too": 1,
+    }
+
+
+def test_momentum_copies_take_the_place_of_what_they_follow() -> None:
+    other = model(2)
+    load_weights(other, momentum_copies(published(model(1))), GRID, "bicubic", strict=True)
+    expected = model(1).state_dict()
+    for name, value in other.state_dict().items():
+        moved = 0.0 if name.startswith(("itm_head", "log_tau")) else 1.0
+        torch.testing.assert_close(value, expected[name] + moved)
+
+
+def spoiled() -> Weights:
+    weights = published(model(1))
+    del weights["vision_proj.bias"]
+    weights["itm_head.weight"] = torch.zeros(3, 16)
+    weights["extra.head"] = torch.zeros(1)
+    # A decoder of its own is no duplicate of the word embeddings.
+    weights["text_encoder.cls.predictions.decoder.weight"] += 1.0
+    return weights
+
+
+def test_a_strict_load_lists_all_that_is_wrong_and_changes_nothing() -> None:
+    other = model(2)
+    with pytest.raises(InputError) as caught:
+        load_weights(other, spoiled(), GRID, "bicubic", strict=True)
+    for part in (
+        "1 missing: vision_proj.bias",
+        "2 unexpected: ",
+        "extra.head",
+        "text_encoder.cls.predictions.decoder.weight",
+        "1 wrong shape: itm_head.weight (3, 16) in the checkpoint, (2, 16) in the model",
+        "backbone.strict=false",
+    ):
+        assert part in str(caught.value)
+    assert differing(other, model(2)) == []
+
+
+def test_a_lenient_load_leaves_the_rest_as_it_was() -> None:
+    other = model(2)
+    report = load_weights(other, spoiled(), GRID, "bicubic", strict=False)
+    assert differing(other, model(1)) == ["vision_proj.bias", "itm_head.weight"]
+    assert differing(other, model(2)) != []
+    assert torch.equal(other.vision_proj.bias, model(2).vision_proj.bias)
+    assert report.missing == ["vision_proj.bias"] and len(report.wrong_shape) == 1
+    assert "itm_head.weight" not in report.loaded
+
+
+def test_positions_of_squares_are_resized_to_crops() -> None:
+    square, crop = model(1, 32, 32), model(2)
+    report = load_weights(crop, published(square), GRID, "bicubic", strict=True)
+    token, patches = square.visual_encoder.pos_embed.split([1, 16], 1)
+    by_hand = F.interpolate(patches.view(1, 4, 4, 16).permute(0, 3, 1, 2), (4, 2), mode="bicubic")
+    expected = torch.cat((token, by_hand.permute(0, 2, 3, 1).reshape(1, 8, 16)), 1)
+    torch.testing.assert_close(crop.visual_encoder.pos_embed.detach(), expected.detach())
+    assert report.changed == ["visual_encoder.pos_embed: 4 x 4 -> 4 x 2 patches, bicubic"]
+
+
+def test_text_positions_are_cut_and_never_made_up() -> None:
+    short = model(2, max_tokens=5)
+    report = load_weights(short, published(model(1)), GRID, "bicubic", strict=True)
+    name = "text_encoder.embeddings.position_embeddings.weight"
+    assert torch.equal(short.state_dict()[name], model(1).state_dict()[name][:5])
+    assert report.changed == [f"{name}: the first 5 of 12 (data.max_tokens)"]
+    with pytest.raises(InputError, match=r"position_embeddings.weight \(12, 16\) in the checkpoint, \(13, 16\)"):
+        load_weights(model(2, max_tokens=13), published(model(1)), GRID, "bicubic", strict=True)
+
+
+@pytest.mark.parametrize(
+    ("patches", "like", "found"),
+    [
+        (576, (24, 8), (24, 24)),  # published, 384 x 384, for a crop
+        (192, (24, 8), (24, 8)),  # fine-tuned on such crops
+        (32, (24, 12), (8, 4)),  # on smaller crops of the same shape
+        (256, (32, 8), (32, 8)),  # as many as the model has: its own grid
+        (30, (24, 24), None),
+    ],
+)
+def test_which_grid_positions_were_trained_on(
+    patches: int, like: tuple[int, int], found: tuple[int, int] | None
+) -> None:
+    assert grid_of(patches, like) == found
+
+
+def test_a_grid_that_could_be_another_is_told() -> None:
+    """16 x 16 and 32 x 8 patches are equally many, and a checkpoint does not say which it was."""
+    report = load_weights(model(2, 64, 16), published(model(1, 64, 16)), (8, 2), "bicubic", strict=True)
+    assert report.changed == ["visual_encoder.pos_embed: 16 positions taken as 8 x 2, could be 4 x 4"]
+
+
+def test_resizing_up_and_down_keeps_a_constant() -> None:
+    flat = torch.ones(1, 7, 3)
+    torch.testing.assert_close(resize_positions(flat, (3, 2), (7, 5), "bicubic"), torch.ones(1, 36, 3))
+
+
+@pytest.mark.parametrize("layout", ["model", "flat", "safetensors"])
+def test_layouts_of_files(tmp_path: Path, layout: str) -> None:
+    weights = published(model(1))
+    path = tmp_path / ("w.safetensors" if layout == "safetensors" else "w.pth")
+    if layout == "safetensors":
+        safetensors.torch.save_file(weights, path)
+    else:
+        torch.save({"model": weights, "epoch": 3} if layout == "model" else weights, path)
+    found = read_weights(path)
+    assert found.keys() == weights.keys() and all(torch.equal(found[k], weights[k]) for k in weights)
+
+
+class Trap:
+    """What a pickle could run."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (Path("trapped"),)
+
+
+@pytest.mark.parametrize("content", ["trap", "text", "list", "nothing", "folder"])
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "w.pth"
+    if content == "trap":
+        path.write_bytes(pickle.dumps({"model": Trap()}))
+    elif content == "text":
+        path.write_text("not found")
+    elif content == "list":
+        torch.save([torch.zeros(1)], path)
+    elif content == "folder":
+        path.mkdir()
+    with pytest.raises(InputError, match=r"backbone.weights: .*w\.pth") as caught:
+        read_weights(path)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "trapped").exists()
+
+
+def test_names() -> None:
+    assert our_name("text_encoder.bert.encoder.layer.3.output.dense.bias") == "text_encoder.layer.3.output.dense.bias"
+    assert our_name("text_encoder.encoder.layer.3.output.dense.bias") == "text_encoder.layer.3.output.dense.bias"
+    assert our_name("temp") == "log_tau"
+    assert our_name("visual_encoder.norm.weight") == "visual_encoder.norm.weight"

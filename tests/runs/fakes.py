@@ -1,0 +1,94 @@
+"""Stand-ins for `gckd.training.run.prepare` and `run`, importable on a Ray worker.
+
+They take no time, or as many seconds a step as FAKE_SECONDS says (FAKE_ABLATED_SECONDS without the graph).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from gckd.config import Config, digest
+from gckd.config.distill import NoTeacher
+from gckd.config.graph import NoPropagation
+from gckd.evaluation.retrieval import Ranking
+from gckd.progress import Progress
+from gckd.storage.cache import Cached
+from gckd.storage.path import Place
+from gckd.training.run import RunResult
+
+Report = Callable[[Progress], None]
+
+FAIL_SEED = 101  # `run` raises for it
+PREPARE_FAIL_SEED = 102  # `prepare` raises for it
+QUERIES = 1000
+DEATH_SEED = 103  # `run` takes its worker process down
+
+
+def _log(text: str) -> None:
+    """One line a call in FAKE_LOG, if a test set it: `what start|end seed pid time`."""
+    if "FAKE_LOG" in os.environ:
+        with Path(os.environ["FAKE_LOG"]).open("a") as file:
+            file.write(f"{text} {os.getpid()} {time.time():.3f}\n")
+
+
+def prepare(config: Config, *, cache: Path | Cached, report: Report) -> None:
+    assert Cached.at(cache).here.is_dir()
+    _log(f"prepare start {config.seed}")
+    if config.seed == PREPARE_FAIL_SEED:
+        raise RuntimeError("no source model")
+    report(Progress("pretrain", 1, 1, {"loss": 2.0}, None))
+    time.sleep(float(os.environ.get("FAKE_SECONDS", "0")))
+    _log(f"prepare end {config.seed}")
+
+
+def expected_rank_1(config: Config) -> float:
+    """What `run` measures: 70 for full, 2 less without the graph, 5 less without the teacher, a bit by seed."""
+    without_graph = isinstance(config.graph.propagate, NoPropagation)
+    without_teacher = isinstance(config.distill.teacher, NoTeacher)
+    return 70.0 - 2.0 * without_graph - 5.0 * without_teacher + 0.5 * config.seed
+
+
+def run(config: Config, *, cache: Path | Cached, out: Path | Place, report: Report = lambda _: None) -> RunResult:
+    assert Cached.at(cache).here.is_dir()
+    place = Place.at(out)
+    row = str(place).split("/")[-2]
+    _log(f"run start {config.seed} {row}")
+    if config.seed == FAIL_SEED:
+        raise ValueError("the loss is not finite\nat step 3")
+    if config.seed == DEATH_SEED:
+        os._exit(7)
+    rank_1 = expected_rank_1(config)
+    variable = "FAKE_ABLATED_SECONDS" if isinstance(config.graph.propagate, NoPropagation) else "FAKE_SECONDS"
+    curves: list[dict[str, float | int | str]] = []
+    for step in range(1, 4):
+        report(Progress("adapt", step, 3, {"loss": 1.0 / step}, rank_1 - 3 + step))
+        curves.append({"stage": "adapt", "step": step, "name": "loss", "value": 1.0 / step})
+        _work(float(os.environ.get(variable, "0")))
+    with (place / "checkpoint.pt").writing() as file:
+        file.write_text("weights")
+    metrics = {"rank_1": rank_1, "rank_5": 90.0, "rank_10": 95.0, "map": rank_1 - 6, "minp": 40.0}
+    _log(f"run end {config.seed} {row}")
+    notes = ("source val was flat",)
+    return RunResult(
+        metrics, curves, 1.5, 0.5, notes, digest(config), "source", "target", QUERIES, 1500, _ranking(rank_1)
+    )
+
+
+def _ranking(rank_1: float) -> Ranking:
+    """Of two captions an identity; the first ones find theirs at once, the others second."""
+    place = torch.arange(QUERIES)
+    rank = torch.where(place < rank_1 / 100 * QUERIES, 1, 2)
+    return Ranking(place // 2, rank, 1 / rank.double(), 1 / rank.double(), torch.arange(5).expand(QUERIES, -1))
+
+
+def _work(seconds: float) -> None:
+    """Keeps its core busy in C, as training does: a signal does not interrupt it before it is back in Python."""
+    end = time.monotonic() + seconds
+    a = torch.rand(300, 300)
+    while time.monotonic() < end:
+        a = torch.tanh(a @ a)

@@ -1,0 +1,160 @@
+"""Board, throttle and displays, with a clock of their own."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from gckd.progress import Progress
+from gckd.runs.progress_board import Board, RunState, Throttle
+from gckd.runs.progress_display import (
+    LiveDisplay,
+    PlainDisplay,
+    clock_text,
+    display,
+    plain_line,
+    progress_table,
+    store_progress,
+)
+
+KEY = ("full", 0)
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def at(stage: str, step: int, steps: int = 100, rank_1: float | None = None) -> Progress:
+    return Progress(stage, step, steps, {"loss": 1.25}, rank_1)
+
+
+def state(board: Board) -> RunState:
+    (only,) = board.snapshot()
+    return only
+
+
+def test_time_left_is_that_of_the_stage_at_its_own_pace() -> None:
+    clock = Clock()
+    board = Board([KEY], clock)
+    assert state(board).stage == "waiting"
+    board.report(KEY, at("pretrain", 0))
+    clock.now += 1000
+    board.report(KEY, at("adapt", 10))  # resumed at step 10
+    assert state(board).left is None
+    clock.now += 5
+    board.report(KEY, at("adapt", 20))
+    assert state(board).left == pytest.approx(80 * 0.5)
+
+
+def test_rank_1_stays_until_a_newer_one() -> None:
+    board = Board([KEY], Clock())
+    board.report(KEY, at("adapt", 1, rank_1=50.0))
+    board.report(KEY, at("adapt", 2))
+    assert state(board).rank_1 == 50
+    board.end(KEY, rank_1=60.0)
+    assert (state(board).stage, state(board).rank_1, state(board).left) == ("done", 60.0, None)
+
+
+def test_a_failure_keeps_its_message() -> None:
+    board = Board([KEY], Clock())
+    board.end(KEY, message="ValueError: no")
+    assert (state(board).stage, state(board).message) == ("failed", "ValueError: no")
+
+
+def test_a_run_may_end_before_it_had_anything_to_report() -> None:
+    board = Board([], Clock())
+    board.end(KEY)
+    assert [(run.row, run.stage) for run in board.snapshot()] == [(KEY[0], "done")]
+
+
+def test_a_report_that_comes_late_changes_nothing() -> None:
+    board = Board([KEY], Clock())
+    board.end(KEY, rank_1=60.0)
+    board.report(KEY, at("evaluate", 0, rank_1=1.0))
+    assert (state(board).stage, state(board).rank_1) == ("done", 60.0)
+
+
+def test_throttle_passes_what_matters_and_little_else() -> None:
+    clock, sent = Clock(), []
+    throttle = Throttle(sent.append, clock)
+    for step in range(1, 99):
+        clock.now += 0.01
+        throttle(at("adapt", step))
+    assert [p.step for p in sent] == [1, 51]
+    throttle(at("adapt", 99, rank_1=1.0))
+    throttle(at("adapt", 100))
+    throttle(at("evaluate", 0))
+    assert [(p.stage, p.step) for p in sent[2:]] == [("adapt", 99), ("adapt", 100), ("evaluate", 0)]
+
+
+def test_plain_lines_come_at_a_change_and_every_half_minute() -> None:
+    clock, out = Clock(), io.StringIO()
+    plain = PlainDisplay(out, clock)
+
+    def show(stage: str, step: int) -> list[str]:
+        before = len(out.getvalue())
+        plain.show([RunState("full", 0, stage, step, 100)])
+        return out.getvalue()[before:].splitlines()
+
+    assert show("waiting", 0) == []
+    assert show("adapt", 1) == ["full seed 0: adapt 1/100"]
+    clock.now += 29
+    assert show("adapt", 2) == []
+    clock.now += 1
+    assert show("adapt", 3) == ["full seed 0: adapt 3/100"]
+    assert show("done", 100) == ["full seed 0: done"]
+    clock.now += 100
+    assert show("done", 100) == []
+
+
+def test_a_plain_line_has_everything() -> None:
+    s = RunState("-gmp", 3, "adapt", 120, 400, {"total": 1.2345, "mlm": 0.5}, 61.23, 65.4)
+    assert plain_line(s) == "-gmp seed 3: adapt 120/400 total=1.23 mlm=0.5 Rank-1 61.2 left 1:05"
+    s = RunState("-gmp", 3, "failed", 120, 400, {"total": 1.0}, None, None, "ValueError: no")
+    assert plain_line(s) == "-gmp seed 3: failed ValueError: no"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, ""), (0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3600, "1:00:00"), (7384, "2:03:04")],
+)
+def test_clock_text(seconds: float | None, text: str) -> None:
+    assert clock_text(seconds) == text
+
+
+def test_the_live_table_has_a_line_for_each_run() -> None:
+    states = [RunState("full", 0, "adapt", 3, 9, {"loss": 2.0}, 50.0, 61.0), RunState("-gmp", 1, "done", rank_1=48.0)]
+    console = Console(file=io.StringIO(), width=120)
+    console.print(progress_table(states, 125.0))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "1 of 2 finished, 2:05 elapsed" in text
+    for cell in ("full", "adapt", "3/9", "loss=2", "50.0", "1:01", "-gmp", "done", "48.0"):
+        assert cell in text
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_the_live_display() -> None:
+    terminal = Terminal()
+    shown = display(terminal)
+    assert isinstance(shown, LiveDisplay)
+    with shown:
+        shown.show([RunState("full", 0, "adapt", 3, 9)])
+    assert "full" in terminal.getvalue()
+    assert isinstance(display(io.StringIO()), PlainDisplay)
+
+
+def test_store_progress_is_one_line_outside_a_terminal() -> None:
+    out = io.StringIO()
+    tell = store_progress(out)
+    for done in range(1, 5):
+        tell("a/B", done, 4)
+    assert out.getvalue() == "a/B: 4/4 images\n"

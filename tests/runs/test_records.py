@@ -1,0 +1,128 @@
+"""Run records on disk."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from gckd.config import preset
+from gckd.errors import InputError
+from gckd.runs.plan import Run, plan
+from gckd.runs.provenance import git_revision
+from gckd.runs.records import METRICS, Origin, Records, failed_record
+from tests.runs import fakes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ORIGIN = Origin("abc", "s/A", "t/B", "")
+REQUIRED = {"row", "seed", *METRICS, "config_digest", "edits", "git_revision", "seconds"}
+
+
+def finish(records: Records, run: Run) -> None:
+    run.folder.mkdir(parents=True, exist_ok=True)
+    result = fakes.run(run.config, cache=run.folder, out=run.folder)
+    records.finish(run, result, ORIGIN)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[Run]:
+    return plan(preset("tiny"), {"-gmp": {"graph.propagate": "none"}}, 2, tmp_path)
+
+
+def test_every_required_column_is_there(runs: list[Run], tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    for run in runs:
+        finish(records, run)
+    table = pd.read_parquet(tmp_path / "runs.parquet")
+    assert set(table.columns) >= REQUIRED
+    assert table["row"].tolist() == ["full", "full", "-gmp", "-gmp"]
+    assert table["rank_1"].tolist() == [fakes.expected_rank_1(r.config) for r in runs]
+    assert table["config_digest"].tolist() == [r.digest for r in runs]
+    assert table["edits"].tolist()[::2] == ["{}", '{"graph.propagate": {"kind": "none"}}']
+    curves = pd.read_parquet(tmp_path / "curves.parquet")
+    assert list(curves.columns) == ["row", "seed", "stage", "step", "name", "value"]
+    assert len(curves) == 3 * len(runs)
+
+
+def test_each_run_has_its_queries_beside_its_checkpoint(runs: list[Run], tmp_path: Path) -> None:
+    finish(Records(tmp_path), runs[2])
+    table = pq.read_table(tmp_path / "-gmp" / "seed-0" / "queries.parquet")
+    kinds = {"query": "int32", "identity": "int64", "rank": "int32", "ap": "float", "top": "list<element: int32>"}
+    assert {field.name: str(field.type) for field in table.schema} == kinds
+    rows = table.to_pylist()
+    assert [row["query"] for row in rows] == list(range(fakes.QUERIES))
+    assert rows[3] == {"query": 3, "identity": 1, "rank": 1, "ap": 1.0, "top": [0, 1, 2, 3, 4]}
+    assert rows[-1]["ap"] == 0.5
+    found = 100 * sum(row["rank"] == 1 for row in rows) / len(rows)
+    assert found == fakes.expected_rank_1(runs[2].config)
+
+
+def test_only_a_finished_run_of_the_same_config_counts(runs: list[Run], tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    finish(records, runs[0])
+    records.add(failed_record(runs[1], "ValueError: no", 1.0, ORIGIN))
+    again = Records(tmp_path)
+    assert [again.finished(r) for r in runs] == [True, False, False, False]
+    (other, *_) = plan(preset("small"), {}, 1, tmp_path)
+    assert not again.finished(other)
+    (failure,) = [r for r in again.runs if r["status"] == "failed"]
+    assert (failure["error"], failure["rank_1"]) == ("ValueError: no", None)
+
+
+def test_a_run_done_again_replaces_its_record_and_its_curve(runs: list[Run], tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    records.add(failed_record(runs[0], "ValueError: no", 1.0, ORIGIN))
+    finish(records, runs[1])
+    finish(records, runs[0])
+    finish(records, runs[0])
+    assert [(r["seed"], r["status"]) for r in Records(tmp_path).runs] == [(1, "done"), (0, "done")]
+    assert len(Records(tmp_path).curves) == 6
+
+
+def test_a_write_that_is_cut_off_leaves_the_old_file(
+    runs: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = Records(tmp_path)
+    finish(records, runs[0])
+
+    def power_cut(*_: object) -> None:
+        raise OSError("power cut")
+
+    monkeypatch.setattr(os, "fsync", power_cut)
+    with pytest.raises(OSError, match="power cut"):
+        finish(records, runs[1])
+    assert [r["seed"] for r in Records(tmp_path).runs] == [0]
+    assert pq.read_table(tmp_path / "curves.parquet").num_rows == 3
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "runs.parquet").write_bytes(b"nonsense")
+    with pytest.raises(InputError, match=r"runs.parquet: cannot be read as run records"):
+        Records(tmp_path)
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    done = subprocess.run(["git", "-C", folder, *identity, *arguments], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_the_revision_is_the_commit_and_says_when_it_is_not_the_whole_truth(tmp_path: Path) -> None:
+    package = tmp_path / "gckd"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    assert git_revision(package) == "unknown"
+    git(tmp_path, "init", "-q")
+    assert git_revision(package) == "unknown"  # in a checkout, not of it
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "one")
+    commit = git(tmp_path, "rev-parse", "HEAD")
+    assert git_revision(package) == commit
+    (package / "__init__.py").write_text("changed")
+    assert git_revision(package) == f"{commit}-dirty"

@@ -1,0 +1,91 @@
+"""The preset `base` as the README starts it, at the size of a toy: published weights, a pretrained vocabulary."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gckd.config import Config, apply, check, preset
+from gckd.config.data import FolderTokenizer
+from gckd.config.train import MomentumDistillation
+from gckd.data.domains import open_datasets
+from gckd.data.tokenizer import build_tokenizer
+from gckd.data.types import Vocabulary
+from gckd.models.build import build_model
+from gckd.training.run import run
+from tests.published import published
+
+
+@pytest.fixture(scope="module")
+def base(config: Config, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """`base` with a backbone of a few thousand weights, its checkpoint at 16 x 16 images and its vocabulary on disk."""
+    folder = tmp_path_factory.mktemp("base")
+    open_datasets(config, cache, lambda progress: None)
+    (vocabulary, *_) = sorted((cache / "tokenizers").glob("*/vocab.txt"))
+    (folder / "vocab.txt").write_bytes(vocabulary.read_bytes())
+    small: dict[str, Any] = {
+        "data.source": config.data.source,
+        "data.target": config.data.target,
+        "data.height": 16,
+        "data.width": 8,
+        "data.max_words": 12,
+        "data.max_tokens": 16,
+        "tokenizer": FolderTokenizer(str(folder)),
+        "backbone.vision.patch": 8,
+        "backbone.vision.width": 16,
+        "backbone.vision.depth": 1,
+        "backbone.vision.heads": 2,
+        "backbone.text.width": 16,
+        "backbone.text.depth": 1,
+        "backbone.text.fusion_depth": 1,
+        "backbone.text.heads": 2,
+        "backbone.embed_dim": 8,
+        "graph.memory.capacity": 7,
+        "graph.propagate.k": 3,
+        "pretrain.objective": MomentumDistillation(queue=9),
+    }
+    for stage in ("pretrain", "adapt"):
+        small |= {f"{stage}.steps": 3, f"{stage}.batch": 4, f"{stage}.evaluations": 1}
+    toy = apply(preset("base"), small)
+    words = build_tokenizer(toy.tokenizer, [], cache, max_words=12, max_tokens=16).vocabulary
+    square = apply(toy, {"data.width": 16})
+    torch.save({"model": published(build_model(square, words))}, folder / "ALBEF.pth")
+    return check(apply(toy, {"backbone.weights": str(folder / "ALBEF.pth")}))
+
+
+def test_it_runs_from_published_weights(base: Config, cache: Path, tmp_path: Path) -> None:
+    found = run(base, cache=cache, out=tmp_path)
+    names = {str(point["name"]) for point in found.curves}
+    assert {"source_contrastive", "source_matching", "source_mlm", "target_contrastive", "target_matching"} <= names
+    assert all(math.isfinite(float(point["value"])) for point in found.curves)
+
+
+def test_it_is_the_paper_s_setting() -> None:
+    base = preset("base")
+    vision, text = base.backbone.vision, base.backbone.text
+    assert (vision.patch, vision.width, vision.depth, vision.heads) == (16, 768, 12, 12)
+    assert (text.width, text.depth, text.fusion_depth, text.heads, text.dropout) == (768, 6, 6, 12, 0.1)
+    assert (base.data.height, base.data.width, base.data.max_words, base.backbone.embed_dim) == (384, 384, 50, 256)
+    assert (base.graph.memory.capacity, getattr(base.graph.propagate, "k", 0)) == (65_536, 10)
+    assert (getattr(base.distill.teacher, "m", 0), base.distill.alpha, base.adapt.lr) == (0.999, 0.4, 1e-5)
+    assert (base.adapt.weight_decay, base.pretrain.weight_decay) == (0.02, 0.02)
+
+
+def test_its_size_is_that_of_the_published_model() -> None:
+    """ViT-B/16 with 577 positions, BERT-base with cross-attention in its upper half, projections and heads."""
+    with torch.device("meta"):
+        model = build_model(preset("base"), Vocabulary(30_522, 102))
+    width, mlp = 768, 4 * 768
+    linear = lambda a, b: a * b + b  # noqa: E731
+    norm = 2 * width
+    vit = linear(3 * 16 * 16, width) + width + 577 * width + norm
+    vit += 12 * (2 * norm + linear(width, 3 * width) + linear(width, width) + linear(width, mlp) + linear(mlp, width))
+    attention = 4 * linear(width, width) + norm
+    layer = attention + linear(width, mlp) + linear(mlp, width) + norm
+    bert = (30_522 + 64 + 2) * width + norm + 12 * layer + 6 * attention
+    heads = linear(width, width) + norm + 30_522 + linear(width, 2) + 2 * linear(width, 256) + 1
+    assert sum(p.numel() for p in model.parameters()) == vit + bert + heads

@@ -1,0 +1,81 @@
+"""What a checkpoint holds, part by part, and that a crash while one is written leaves the one before it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gckd.config import Config, apply
+from gckd.storage.checkpoint import load_checkpoint
+from gckd.training.adapt import begin
+from gckd.training.optimizer import rate
+from tests.training.micro import STEPS, Interruption, differences, stop_at, trained
+
+Finished = Callable[[Config], dict[str, Any]]
+TIMED = {"/seconds"}
+
+
+@pytest.fixture
+def learned(config: Config) -> Config:
+    """With weights in the graph too."""
+    return apply(config, {"graph.propagate.conv": "sage"})
+
+
+def test_parts(learned: Config, cache: Path, finished: Finished) -> None:
+    saved, adaptation = finished(learned), begin(learned, cache, lambda progress: None)
+    parts, stage = adaptation.parts, adaptation.stage(lambda step: {})
+    assert saved["digest"] == stage.digest
+    assert saved["modules"]["student"].keys() == parts.student.state_dict().keys()
+    teacher = saved["modules"]["teacher"]
+    assert {name.removeprefix("copy.") for name in teacher} == parts.student.state_dict().keys()
+    assert any(not torch.equal(teacher[f"copy.{name}"], value) for name, value in saved["modules"]["student"].items())
+    assert saved["modules"]["propagate"].keys() == parts.propagate.state_dict().keys() != set()
+    banks = saved["modules"]["banks"]
+    for bank in ("source_image", "source_text", "target_image", "target_text"):
+        assert {f"{bank}.{what}" for what in ("embeddings", "rows", "identities", "pointer", "count")} <= banks.keys()
+    trainable = sum(p.requires_grad for module in stage.modules.values() for p in module.parameters())
+    moments = saved["optimiser"]["state"].values()
+    assert 0 < len(moments) <= trainable
+    assert all({"step", "exp_avg", "exp_avg_sq"} <= state.keys() for state in moments)
+    # The scheduler, the sampler's position and the random streams are functions of this number and the seed.
+    assert saved["step"] == STEPS
+    last = learned.adapt.lr * rate(STEPS - 1, STEPS, learned.adapt.warmup)
+    assert {group["lr"] for group in saved["optimiser"]["param_groups"]} == {last}
+
+
+def test_no_random_state_is_left_out(config: Config, cache: Path, tmp_path: Path, finished: Finished) -> None:
+    """Whatever the global random streams have come to before a resume, with dropout on: the run goes on as it was."""
+    with pytest.raises(Interruption):
+        trained(config, cache, tmp_path, stop_at("adapt", 3))
+    torch.manual_seed(12345)
+    np.random.seed(12345)
+    random.seed(12345)
+    assert set(differences(trained(config, cache, tmp_path), finished(config))) <= TIMED
+
+
+def test_a_crash_while_it_is_written_leaves_the_one_before(
+    config: Config, cache: Path, tmp_path: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, save = tmp_path / "checkpoint.pt", torch.save
+
+    def half(content: Any, path: Path) -> None:
+        """Crashes half way through the second checkpoint of the adaptation."""
+        save(content, path)
+        if file.exists() and "teacher" in content["modules"]:
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+            raise Interruption
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(Interruption):
+        trained(config, cache, tmp_path)
+    monkeypatch.undo()
+    assert len(list(tmp_path.iterdir())) == 2  # and what was left half written
+    assert load_checkpoint(file)["step"] == STEPS // 2
+    assert set(differences(trained(config, cache, tmp_path), finished(config))) <= TIMED
+    assert list(tmp_path.iterdir()) == [file]

@@ -1,0 +1,100 @@
+"""Ranking by propagated embeddings, by a run and from its checkpoint; test items know nothing of each other."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from gckd.config import Config, apply
+from gckd.config.graph import Gnn
+from gckd.data.domains import open_datasets
+from gckd.errors import InputError
+from gckd.evaluation.retrieval import Retriever
+from gckd.graph.memory import centred
+from gckd.method.banks import embed_clean, train_means
+from gckd.method.build import build_parts
+from gckd.method.parts import Parts
+from gckd.models.build import build_model
+from gckd.storage.checkpoint import load_checkpoint
+from gckd.training.load import joined
+from gckd.training.run import evaluate_checkpoint, run
+from tests.dense import smoothed
+
+
+def of_checkpoint(config: Config, cache: Path, checkpoint: Path) -> tuple[Parts, Retriever]:
+    """Parts as a run left them, and its retriever."""
+    datasets = open_datasets(config, cache, lambda progress: None)
+    feed = datasets.feed(config, config.adapt.batch)
+    parts = build_parts(config, feed, build_model(config, datasets.tokenizer.vocabulary))
+    for name, state in load_checkpoint(checkpoint)["modules"].items():
+        parts.stateful()[name].load_state_dict(state)
+    means = train_means(parts.student, feed.target, config.centre)
+    return parts, Retriever(parts.student.eval(), config.evaluate, means, joined(parts))
+
+
+@pytest.fixture(scope="module")
+def propagated(config: Config) -> Config:
+    return apply(config, {"evaluate.propagate": True})
+
+
+@pytest.fixture(scope="module")
+def folder(propagated: Config, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a finished run."""
+    out = tmp_path_factory.mktemp("propagated")
+    run(propagated, cache=cache, out=out)
+    return out
+
+
+def brute(parts: Parts, item: Tensor, source: Tensor, target: Tensor) -> Tensor:
+    """One item as a further node of a modality's graph that nobody has as a neighbour."""
+    config = parts.config.graph.propagate
+    assert isinstance(config, Gnn)
+    banks = torch.cat([centred(bank, bank.mean(0)) for bank in (source, target)])
+    linked = torch.ones(len(banks) + 1, len(banks) + 1, dtype=torch.bool)
+    linked[:, -1] = False
+    return smoothed(torch.cat((banks, item[None])), config, linked)[-1]
+
+
+def test_against_a_graph_with_one_item_more(propagated: Config, cache: Path, folder: Path) -> None:
+    parts, retriever = of_checkpoint(propagated, cache, folder / "checkpoint.pt")
+    data = open_datasets(propagated, cache, lambda progress: None).target
+    test = open_datasets(propagated, cache, lambda progress: None).labelled(data, "test", propagated.data)
+    banks = parts.banks
+    images, texts = retriever.images(test.images), retriever.captions(test.tokens)
+    image, _ = embed_clean(parts.student, images=test.images[2:3])
+    _, text = embed_clean(parts.student, tokens=test.tokens[5:6])
+    for found, own, mean, pair in (
+        (images[2], image, retriever.means[0], (banks.source_image, banks.target_image)),
+        (texts[5], text, retriever.means[1], (banks.source_text, banks.target_text)),
+    ):
+        expected = brute(parts, centred(own, mean)[0], pair[0].filled(), pair[1].filled())
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_other_test_items_change_nothing(propagated: Config, cache: Path, folder: Path) -> None:
+    _, retriever = of_checkpoint(propagated, cache, folder / "checkpoint.pt")
+    datasets = open_datasets(propagated, cache, lambda progress: None)
+    test = datasets.labelled(datasets.target, "test", propagated.data)
+    some = dataclasses.replace(test, images=test.images[1:3], tokens=test.tokens[4:6])
+    torch.testing.assert_close(retriever.scores(some), retriever.scores(test)[4:6, 1:3])
+
+
+def test_a_checkpoint_is_ranked_as_its_run_and_either_way(propagated: Config, cache: Path, folder: Path) -> None:
+    _, retriever = of_checkpoint(propagated, cache, folder / "checkpoint.pt")
+    datasets = open_datasets(propagated, cache, lambda progress: None)
+    expected = retriever.ranking(datasets.labelled(datasets.target, "val", propagated.data)).metrics()
+    assert evaluate_checkpoint(propagated, folder / "checkpoint.pt", cache, "val").metrics == expected
+    raw = apply(propagated, {"evaluate.propagate": False})
+    plain = Retriever(retriever.model, raw.evaluate, retriever.means)
+    expected = plain.ranking(datasets.labelled(datasets.target, "val", raw.data)).metrics()
+    assert evaluate_checkpoint(raw, folder / "checkpoint.pt", cache, "val").metrics == expected
+
+
+def test_a_checkpoint_of_other_banks_is_refused(propagated: Config, cache: Path, folder: Path) -> None:
+    other = apply(propagated, {"graph.memory.capacity": 6})
+    with pytest.raises(InputError, match="does not hold the student of this config"):
+        evaluate_checkpoint(other, folder / "checkpoint.pt", cache)

@@ -1,0 +1,71 @@
+"""The audit against loops over the bank, and its table."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from gckd.config import Config, apply
+from gckd.data.domains import open_datasets
+from gckd.errors import InputError
+from gckd.method.banks import embed_clean
+from gckd.method.unseen_words import neutralise_unseen
+from gckd.models.build import build_model
+from gckd.training.label_audit import audit
+from gckd.training.pretrain import pretrained
+from tests.training.micro import row, trained
+
+
+def silent(_: object) -> None:
+    """No progress."""
+
+
+@pytest.fixture
+def wide(config: Config) -> Config:
+    """Banks that hold every example, and plain targets."""
+    edits = {"graph.memory.capacity": 100, "distill.targets.agree": False, "distill.targets.sharpen": 1.0}
+    return apply(config, edits)
+
+
+def test_without_a_graph_against_loops(wide: Config, cache: Path) -> None:
+    found = {(f.graph, f.direction): f for f in audit(wide, cache=cache, report=silent)}
+    assert len(found) == 6
+    datasets = open_datasets(wide, cache, silent)
+    feed, model = datasets.feed(wide, 4), build_model(wide, datasets.tokenizer.vocabulary)
+    model.load_state_dict(pretrained(wide, datasets, cache, silent)["modules"]["model"])
+    neutralise_unseen(wide.tokenizer, model, feed)
+    model.eval()
+    images, _ = embed_clean(model, images=feed.target.images_at(torch.arange(feed.target.image_count)))
+    _, texts = embed_clean(model, tokens=feed.target.tokens_at(torch.arange(feed.target.caption_count)))
+    images, texts = F.normalize(images - images.mean(0), dim=1), F.normalize(texts - texts.mean(0), dim=1)
+    labels = datasets.target.labelled("train")
+    hits, mass = [], []
+    for image, identity in zip(images, labels.image_identities, strict=True):
+        scores = [float(image @ text) / float(model.tau.detach()) for text in texts]
+        total = sum(math.exp(s) for s in scores)
+        same = [int(other) == int(identity) for other in labels.caption_identities]
+        hits.append(same[max(range(len(scores)), key=scores.__getitem__)])
+        mass.append(sum(math.exp(s) for s, right in zip(scores, same, strict=True) if right) / total)
+    plain = found["none", "image to caption"]
+    assert plain.precision == pytest.approx(sum(hits) / len(hits))
+    assert plain.mass == pytest.approx(sum(mass) / len(mass), rel=1e-4)
+    assert sum(plain.by_entropy) / 4 == pytest.approx(plain.precision)  # 12 images: four groups of three
+
+
+def test_of_a_checkpoint(config: Config, cache: Path, tmp_path: Path) -> None:
+    trained(config, cache, tmp_path)
+    found = audit(config, cache=cache, report=silent, checkpoint=tmp_path / "checkpoint.pt")
+    assert {f.graph for f in found} == {"none", "gnn", "diffusion"}
+    assert all(0 <= f.precision <= 1 and 0 <= f.mass <= 1 for f in found)
+    other = apply(config, {"graph.memory.capacity": 6})
+    with pytest.raises(InputError, match="does not hold the banks of this config"):
+        audit(other, cache=cache, report=silent, checkpoint=tmp_path / "checkpoint.pt")
+
+
+def test_nothing_to_look_at_without_targets(config: Config, cache: Path) -> None:
+    with pytest.raises(InputError, match="no targets to look at"):
+        audit(row(config, "gmp", "cmkd"), cache=cache, report=silent)

@@ -1,0 +1,128 @@
+"""Data and cache in an object store: what another machine makes of them is the same, bit for bit, and made once."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gckd.config import Config, apply
+from gckd.data.datasets import find_dataset
+from gckd.data.domains import Datasets, open_datasets
+from gckd.data.remote_store import keep_store
+from gckd.progress import Report
+from gckd.storage.cache import Cached
+from gckd.storage.checkpoint import load_checkpoint
+from gckd.storage.path import Place
+from gckd.training import pretrain
+from gckd.training.run import CHECKPOINT, RunResult, run
+from tests.training.micro import Interruption, differences, stop_at
+
+OF_THE_MACHINE = {"/digest", "/seconds"}  # of a checkpoint: the config names where the data are
+
+
+def kept(config: Config, cache: Path, bucket: str) -> Config:
+    """The config with its datasets in an object store."""
+    for side, spec in (("source", config.data.source), ("target", config.data.target)):
+        keep_store(find_dataset(spec).stored(cache), Place.at(bucket) / side, "")
+    return apply(config, {f"data.{side}": f"{bucket}/{side}" for side in ("source", "target")})
+
+
+def alike(one: RunResult, two: RunResult) -> bool:
+    """Whether two runs measured the same on the same data."""
+    names = ("metrics", "curves", "notes", "source_digest", "target_digest", "queries", "gallery")
+    return all(getattr(one, name) == getattr(two, name) for name in names)
+
+
+def test_a_kept_dataset_trains_as_its_folder(config: Config, cache: Path, bucket: str, tmp_path: Path) -> None:
+    here = run(config, cache=cache, out=tmp_path / "here")
+    there = run(kept(config, cache, bucket), cache=tmp_path / "cache", out=tmp_path / "there")
+    assert alike(here, there)
+    one, two = (load_checkpoint(tmp_path / name / CHECKPOINT) for name in ("here", "there"))
+    assert {*differences(one, two)} == OF_THE_MACHINE
+
+
+def quiet(progress: object) -> None:
+    pass
+
+
+@pytest.fixture
+def on_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Goes to a machine, which has a disk of its own."""
+    return lambda name: monkeypatch.setattr("gckd.storage.cache.USER", tmp_path / name)
+
+
+def source_model(config: Config, cache: Path | Cached, report: Report = quiet) -> dict[str, Any]:
+    return pretrain.pretrained(config, open_datasets(config, cache, quiet), cache, report)
+
+
+def test_another_machine_makes_nothing_again(
+    config: Config,
+    bucket: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    on_machine: Callable[[str], None],
+) -> None:
+    """Neither vocabulary, source model, what is known of it, what it hands on, nor the warm start of banks."""
+    handed = apply(config, {"adapt.source": "banks", "distill.matching": "none"})
+    uri = Cached.at(f"{bucket}/cache")
+    on_machine("first")
+    first = [run(c, cache=uri, out=tmp_path / f"first-{i}") for i, c in enumerate((config, handed))]
+    assert uri.here.is_relative_to(tmp_path / "first")
+    on_machine("second")
+    made = ["data.tokenizer.train_vocabulary", "training.pretrain._train"]
+    made += ["method.source_free._embedded", "method.warm_start._extended"]
+    for name in made:
+        monkeypatch.setattr(f"gckd.{name}", lambda *args: pytest.fail("made again"))
+    before = importlib.import_module("gckd.training.run")
+    monkeypatch.setattr(before, "_save_json", lambda *args: pytest.fail("measured again"))
+    second = [run(c, cache=uri, out=tmp_path / f"second-{i}") for i, c in enumerate((config, handed))]
+    assert all(alike(one, two) for one, two in zip(first, second, strict=True))
+    one, two = (load_checkpoint(tmp_path / f"{name}-0" / CHECKPOINT) for name in ("first", "second"))
+    assert {*differences(one, two)} <= {"/seconds"}
+
+
+def test_pre_training_goes_on_on_another_machine(
+    config: Config, cache: Path, bucket: str, on_machine: Callable[[str], None]
+) -> None:
+    expected = source_model(config, cache)
+    on_machine("first")
+    with pytest.raises(Interruption):
+        source_model(config, Cached.at(bucket), stop_at("pretrain", 3))
+    on_machine("second")
+    told: list[int] = []
+    found = source_model(config, Cached.at(bucket), lambda progress: told.append(progress.step))
+    assert {*differences(expected, found)} <= {"/seconds"}
+    assert told == [3, 4]
+
+
+def test_two_machines_at_the_same_time(
+    config: Config,
+    cache: Path,
+    bucket: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    on_machine: Callable[[str], None],
+) -> None:
+    """The second one's early checkpoint falls upon the first one's last; both get the source model."""
+    expected, there = source_model(config, cache), Cached.at(bucket)
+    train, early = pretrain._train, Place.at(tmp_path / "early.pt")
+
+    def overtaken(config: Config, datasets: Datasets, name: str, place: Place, report: Report) -> None:
+        monkeypatch.setattr(pretrain, "_train", train)
+        on_machine("second")
+        with pytest.raises(Interruption):
+            source_model(config, there, stop_at("pretrain", 3))
+        place.copy_to(early)
+        assert {*differences(expected, source_model(config, there))} <= {"/seconds"}
+        on_machine("first")
+        place.remove()
+        train(config, datasets, name, place, report)
+        early.copy_to(place)
+
+    on_machine("first")
+    monkeypatch.setattr(pretrain, "_train", overtaken)
+    assert {*differences(expected, source_model(config, there))} <= {"/seconds"}

@@ -1,0 +1,124 @@
+"""Adaptation without the source's samples: nothing of the source is opened, and what its model handed on is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gckd.config import Config, ConfigError, apply
+from gckd.config.distill import NoMatching, NoTargets
+from gckd.config.graph import Diffusion
+from gckd.data.domains import Datasets, open_datasets
+from gckd.data.loaders import SourceLoader
+from gckd.method.banks import Labelled, embed_clean
+from gckd.method.source_free import prototypes
+from gckd.models.build import build_model
+from gckd.training.pretrain import pretrained
+from tests.training.micro import Interruption, differences, stop_at, trained
+
+KINDS = ("banks", "prototypes", "none")
+by_kind = pytest.mark.parametrize("kind", KINDS)
+Train = Callable[[Config], dict[str, Any]]
+
+
+def source_free(config: Config, kind: str) -> Config:
+    return apply(config, {"adapt.source": kind, "distill.matching": NoMatching()})
+
+
+@by_kind
+def test_nothing_of_the_source_is_opened(
+    config: Config, cache: Path, tmp_path: Path, finished: Train, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Once the source model is there: same numbers, though whoever opens a labelled source split fails."""
+    config = source_free(config, kind)
+    before = finished(config)
+    labelled = Datasets.labelled
+
+    def target_alone(self: Datasets, which: Any, *rest: Any) -> Any:
+        assert which is self.target, "a source split was opened"
+        return labelled(self, which, *rest)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the source was opened")
+
+    monkeypatch.setattr(SourceLoader, "__init__", refuse)
+    monkeypatch.setattr(Datasets, "labelled", target_alone)
+    after = trained(config, cache, tmp_path / kind)
+    assert differences(before["modules"], after["modules"]) == []
+
+
+@by_kind
+def test_what_the_source_banks_hold(config: Config, cache: Path, finished: Train, kind: str) -> None:
+    """Embeddings by the source model, one by one, or averaged by hand; training changes none."""
+    config = apply(source_free(config, kind), {"graph.memory.capacity": 999})
+    datasets = open_datasets(config, cache, lambda progress: None)
+    loader = datasets.source_loader(config, config.adapt.batch)
+    model = build_model(config, datasets.tokenizer.vocabulary)
+    model.load_state_dict(pretrained(config, datasets, cache, lambda progress: None)["modules"]["model"])
+    bank = finished(config)["modules"]["banks"]
+    by_identity: dict[int, list[torch.Tensor]] = {}
+    for row in range(loader.image_count):
+        identity = int(loader.identities_at(torch.tensor([row]), "image"))
+        by_identity.setdefault(identity, []).append(
+            embed_clean(model, images=loader.images_at(torch.tensor([row])))[0][0]
+        )
+    if kind == "banks":
+        wanted = [(i, z) for i, several in by_identity.items() for z in several]
+    else:
+        wanted = [(i, torch.stack(several).sum(0)) for i, several in by_identity.items()] if kind != "none" else []
+    count = int(bank["source_image.count"])
+    held = list(zip(bank["source_image.identities"].tolist(), bank["source_image.embeddings"], strict=True))[:count]
+    assert count == len(wanted)
+    for identity, z in wanted:
+        unit = z / z.norm()
+        assert any(i == identity and torch.allclose(own, unit, atol=1e-5) for i, own in held)
+
+
+def test_prototypes_by_hand() -> None:
+    entries = Labelled(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]), torch.tensor([7, 3, 7]))
+    found = prototypes(entries)
+    half = 0.5**0.5
+    assert found.identities.tolist() == [3, 7]
+    torch.testing.assert_close(found.embeddings, torch.tensor([[0.0, 1.0], [half, half]]))
+
+
+def test_each_kind_gives_other_numbers(config: Config, finished: Train) -> None:
+    students = [finished(source_free(config, kind))["modules"]["student"] for kind in KINDS]
+    students.append(finished(apply(config, {"distill.matching": NoMatching()}))["modules"]["student"])
+    assert all(differences(one, two) for i, one in enumerate(students) for two in students[:i])
+
+
+def test_it_goes_on_after_an_interruption(config: Config, cache: Path, tmp_path: Path, finished: Train) -> None:
+    config = source_free(config, "banks")
+    with pytest.raises(Interruption):
+        trained(config, cache, tmp_path, stop_at("adapt", 3))
+    assert differences(trained(config, cache, tmp_path)["modules"], finished(config)["modules"]) == []
+
+
+def test_its_curves_are_of_the_target_alone(config: Config, finished: Train) -> None:
+    names = {str(point["name"]) for point in finished(source_free(config, "banks"))["curve"]}
+    assert "target_val_rank_1" in names
+    assert not [name for name in names if name.startswith("source_")]
+
+
+REFUSED = [
+    ({"adapt.source": "banks"}, "distill.matching: 'cross' has negatives of adapt.source = samples"),
+    ({"adapt.source": "banks", "graph.propagate": Diffusion(k=3)}, "needs graph.propagate = gnn, which alone reads it"),
+    ({"adapt.source": "none", "distill.targets": NoTargets()}, "leaves nothing to learn from"),
+    ({"adapt.source": "banks", "graph.propagate.conv": "sage"}, "needs adapt.source = samples to learn from"),
+    (
+        {"adapt.source": "prototypes", "graph.memory.warm_start": False},
+        "warm_start: false leaves nothing to freeze",
+    ),
+    ({"adapt.source": "banks", "graph.memory.source": False}, "graph.memory.source: false leaves nothing to freeze"),
+]
+
+
+@pytest.mark.parametrize(("edits", "says"), REFUSED, ids=[says for _, says in REFUSED])
+def test_what_cannot_be_is_refused(config: Config, edits: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        apply(config, edits)

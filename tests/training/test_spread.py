@@ -1,0 +1,135 @@
+"""What several workers embed together: each a share of it, and all get what one worker gets, bit for bit."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from gckd.config.train import Evaluate
+from gckd.data.types import EvaluationSet
+from gckd.distributed import spread
+from gckd.evaluation.retrieval import Ranking, Retriever
+from gckd.method import warm_start as warm
+from gckd.models.albef import Encoded
+from gckd.storage.cache import Cached
+from gckd.storage.checkpoint import save_atomically
+from tests.evaluation.test_retrieval import RAW, TableModel
+from tests.training.several import WORKERS, joined, start, together
+
+SIZES: dict[str, list[int]] = {
+    "even": [3, 3],
+    "a short last batch": [4, 4, 1],
+    "an even number and a short one": [2, 2, 2, 1],
+    "one batch": [5],
+    "one row": [1],
+}
+
+
+def squares(rows: Tensor) -> Tensor:
+    return torch.stack((rows, rows**2), 1).double()
+
+
+class Noted:
+    """A function of rows [b], and which rows it was asked for."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        self.function, self.asked = function, list[list[int]]()
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        self.asked.append(rows.tolist())
+        return self.function(rows)
+
+
+def _shares(rank: int, store: Path, found: Path) -> None:
+    with joined(rank, store):
+        told = {}
+        for name, sizes in SIZES.items():
+            work = Noted(squares)
+            told[name] = spread(work, torch.arange(sum(sizes)).split(sizes)), work.asked
+    torch.save(told, found / f"{rank}.pt")
+
+
+def test_each_batch_is_done_by_one_worker(tmp_path: Path) -> None:
+    together(_shares, tmp_path / "store", tmp_path)
+    told = [torch.load(tmp_path / f"{rank}.pt") for rank in range(WORKERS)]
+    for name, sizes in SIZES.items():
+        batches = [part.tolist() for part in torch.arange(sum(sizes)).split(sizes)]
+        for result, asked in (each[name] for each in told):
+            assert torch.equal(result, squares(torch.arange(sum(sizes))))
+            assert len(asked) == -(-len(batches) // WORKERS)
+        # Where they do not divide, the worker that has none left does the last one again.
+        asked = [rows for _, asked in (each[name] for each in told) for rows in asked]
+        assert sorted(asked) == sorted(batches + batches[-1:] * (len(batches) % WORKERS))
+
+
+class CountingModel(TableModel):
+    """Says how many images it was shown."""
+
+    shown = 0
+
+    def encode_image(self, images: Tensor) -> Encoded:
+        self.shown += len(images)
+        return super().encode_image(images)
+
+
+def scene(images: int = 25, texts: int = 7) -> tuple[CountingModel, EvaluationSet]:
+    """Two identities; numbers that two workers in batches of 4 cannot halve."""
+    random = torch.Generator().manual_seed(0)
+    tables = (torch.nn.functional.normalize(torch.randn(n, 5, generator=random), dim=1) for n in (images, texts))
+    model = CountingModel(*tables, torch.randn(texts, images, generator=random))
+    pixels = torch.arange(images, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 2, 2)
+    labels = torch.arange(images) % 2, torch.arange(texts) % 2
+    return model, EvaluationSet(pixels, torch.arange(texts)[:, None], *labels)
+
+
+def rankings() -> tuple[list[Ranking], int]:
+    """With and without re-ranking, and how many images were embedded for it."""
+    model, data = scene()
+    found = [Retriever(model, Evaluate(batch=4, k_test=k), RAW).ranking(data) for k in (0, 3)]
+    return found, model.shown
+
+
+def _rankings(rank: int, store: Path, found: Path) -> None:
+    with joined(rank, store):
+        ranked, shown = rankings()
+    torch.save(([dataclasses.asdict(each) for each in ranked], shown), found / f"{rank}.pt")
+
+
+def test_two_workers_rank_as_one(tmp_path: Path) -> None:
+    together(_rankings, tmp_path / "store", tmp_path)
+    one, shown = rankings()
+    assert shown == 3 * 25  # to compare; to compare again, and their states
+    for rank in range(WORKERS):
+        two, seen = torch.load(tmp_path / f"{rank}.pt")
+        for expected, ranking in zip(one, two, strict=True):
+            assert all(torch.equal(getattr(expected, name), value) for name, value in ranking.items())
+        assert seen == 3 * (13 if rank == 0 else 12 + 1)
+
+
+def _kept(rank: int, store: Path, path: Path, found: Path) -> None:
+    with joined(rank, store):
+        (found / f"{rank}.up").touch()
+        held = warm._kept(Cached.at(path), torch.arange(3), squares)
+    torch.save(held, found / f"{rank}.pt")
+
+
+def test_workers_read_a_warm_start_that_another_run_was_writing(tmp_path: Path) -> None:
+    """The first worker waits for the other run's lock; the second must not have looked before."""
+    path, held = tmp_path / "warm.pt", {"embeddings": torch.ones(3, 2), "seconds": 1.0}
+    with FileLock(f"{path}.lock"):
+        started = start(_kept, tmp_path / "store", path, tmp_path)
+        while len(list(tmp_path.glob("*.up"))) < WORKERS:
+            time.sleep(0.05)
+        time.sleep(0.5)  # a worker that does not wait has looked by now
+        save_atomically(path, held)
+    while not started.join():
+        pass
+    for rank in range(WORKERS):
+        found = torch.load(tmp_path / f"{rank}.pt")
+        assert torch.equal(found["embeddings"], held["embeddings"])

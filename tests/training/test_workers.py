@@ -1,0 +1,115 @@
+"""Two workers that share every batch are one worker with the whole batch: banks, negatives and losses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gckd import distributed as workers
+from gckd.config import Config, apply
+from gckd.config.graph import Diffusion
+from gckd.config.losses import Adversarial, Triplet
+from gckd.config.train import MomentumDistillation
+from gckd.errors import InputError
+from gckd.progress import Progress
+from tests.training.micro import row, trained
+from tests.training.several import WORKERS, joined, together
+
+CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "smoothing": ({}, ()),
+    "convolution": ({"graph.propagate.conv": "sage"}, ()),
+    "similarities": ({"graph.propagate": Diffusion(k=2)}, ()),
+    "albef": ({"pretrain.objective": MomentumDistillation(queue=8)}, ()),
+    "accumulated": ({"adapt.accumulate": 2, "pretrain.accumulate": 2}, ("gmp",)),
+    "source-only": ({}, ("gmp", "cmkd")),
+    "aligned": ({"align": Adversarial(hidden=4), "metric": Triplet()}, ("gmp", "cmkd")),
+}
+
+
+def case(name: str, config: Config) -> Config:
+    """Without dropout, whose masks two workers draw for themselves; a batch of 5 leaves one of them a row less."""
+    edits, dropped = CASES[name]
+    shared = {"backbone.text.dropout": 0.0, "pretrain.batch": 5, "adapt.batch": 5}
+    return row(apply(config, shared | edits), *dropped)
+
+
+def _train(rank: int, store: Path, config: Config, folder: Path) -> None:
+    with joined(rank, store):
+        for name in CASES:
+            told: list[Progress] = []
+            trained(case(name, config), folder / "cache", folder / name, told.append)
+            losses = [p.losses for p in told if p.stage in ("pretrain", "adapt")]
+            torch.save(losses, folder / name / f"losses-{rank}.pt")
+
+
+def _curve(saved: Any) -> dict[tuple[str, str, int], float]:
+    return {(p["stage"], p["name"], p["step"]): p["value"] for p in saved["curve"]}
+
+
+@pytest.fixture(scope="module")
+def shared(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of what two workers made of every case, in a folder each."""
+    folder = tmp_path_factory.mktemp("two")
+    together(_train, folder / "store", config, folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_two_workers_are_one(config: Config, shared: Path, tmp_path: Path, name: str) -> None:
+    one = trained(case(name, config), tmp_path / "cache", tmp_path / "out")
+    two = torch.load(shared / name / "checkpoint.pt", weights_only=True)
+    assert _curve(two) == pytest.approx(_curve(one), rel=1e-3, abs=1e-3)  # Adam magnifies rounding
+    for entry, values in one["modules"]["banks"].items():
+        torch.testing.assert_close(two["modules"]["banks"][entry], values, rtol=1e-3, atol=1e-3)
+    # All workers know the losses of the whole batch.
+    first, second = (torch.load(shared / name / f"losses-{rank}.pt") for rank in range(WORKERS))
+    assert first == second != []
+
+
+def _gathered(rank: int, store: Path, whole: Tensor, found: Path) -> None:
+    with joined(rank, store):
+        own = workers.mine(whole).clone().requires_grad_()
+        weight = torch.nn.Parameter(torch.tensor(2.0))
+        # sum_ij <x_i, x_j>^2: every row meets every row.
+        z = workers.gather(own * weight, len(whole))
+        ((z @ z.T) ** 2).mean().backward()
+        workers.average_gradients([weight])
+        items = own.detach()[: rank + 1, 0]  # one of the first worker's, two of the second's if it has as many
+        share = workers.averaged({"mean": workers.share(items.mean(), len(items))})["mean"]
+        torch.save((weight.grad, share, own.grad), found / f"{rank}.pt")
+
+
+@pytest.mark.parametrize(("size", "second"), [(4, 2), (5, 3), (2, 1), (3, 2)])
+def test_gradients_and_means_are_those_of_the_whole_batch(tmp_path: Path, size: int, second: int) -> None:
+    """`second` is the first row of the second worker."""
+    whole = torch.randn(size, 3, generator=torch.Generator().manual_seed(0))
+    together(_gathered, tmp_path / "store", whole, tmp_path)
+    x, weight = whole.clone().requires_grad_(), torch.nn.Parameter(torch.tensor(2.0))
+    z = x * weight
+    ((z @ z.T) ** 2).mean().backward()
+    told = [torch.load(tmp_path / f"{rank}.pt") for rank in range(WORKERS)]
+    for gradient, share, _ in told:
+        torch.testing.assert_close(gradient, weight.grad)
+        torch.testing.assert_close(share, torch.cat((whole[:1, 0], whole[second : second + 2, 0])).mean())
+    # Their mean over workers is what a weight before the rows gets.
+    torch.testing.assert_close(torch.cat([rows for _, _, rows in told]) / WORKERS, x.grad)
+
+
+def _refused(rank: int, store: Path, found: Path) -> None:
+    with joined(rank, store):
+        try:
+            workers.check_split("adapt.batch", 1)
+        except InputError as error:
+            (found / f"{rank}.txt").write_text(str(error))
+
+
+def test_a_batch_with_fewer_rows_than_workers_is_refused(tmp_path: Path) -> None:
+    together(_refused, tmp_path / "store", tmp_path)
+    for rank in range(WORKERS):
+        told = (tmp_path / f"{rank}.txt").read_text()
+        assert told == "adapt.batch: 1 is outside its limit: at least the 2 workers"

@@ -1,0 +1,217 @@
+"""A study -> trials.parquet and best.yaml, against what is written out by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from optuna import Study
+
+from gckd.cli.options import resolve
+from gckd.config import apply, digest, preset, value_at
+from gckd.tune.best import best, best_config, candidates, caption, front, ranked, write_best
+from gckd.tune.report.trial_values import told
+from gckd.tune.trial_table import config_of, rows, write_trials
+from gckd.validators import choose
+from tests.tune.studies import START, add, scores, study
+
+
+def three() -> Study:
+    """A finished trial of two epochs, one stopped after its first, one that failed before it."""
+    made = study()
+    whole = {"distill.matching.delta": 0.5, "graph.memory.capacity": 10}
+    said = [{"bnm": 0.4, "cycle": 41.0}, {"bnm": 0.5, "cycle": None}]
+    add(made, "COMPLETE", [0.1, 0.2], whole, said, memory_gib=1.5, owner="me", folder="out/trials/0")
+    add(made, "PRUNED", [-0.3], {"distill.matching.delta": 0.9}, [{"bnm": 0.3, "cycle": 20.0}], owner="me")
+    add(made, "FAIL", [], {"graph.propagate": "none"}, reason="OutOfMemoryError: no", owner="you")
+    return made
+
+
+def base() -> dict[str, Any]:
+    return {"data.source": "a/SOURCE", "data.target": "a/TARGET", "adapt.steps": 90}
+
+
+def test_the_parquet_by_hand(tmp_path: Path) -> None:
+    write_trials(three(), tmp_path / "trials.parquet")
+    digests = [
+        digest(apply(preset("tiny"), base() | {"distill.matching.delta": 0.5, "graph.memory.capacity": 1024})),
+        digest(apply(preset("tiny"), base() | {"distill.matching.delta": 0.9})),
+        digest(apply(preset("tiny"), base() | {"graph.propagate": "none"})),
+    ]
+    texts = [
+        '{"distill.matching.delta": 0.5, "graph.memory.capacity": 1024}',
+        '{"distill.matching.delta": 0.9}',
+        '{"graph.propagate": "none"}',
+    ]
+    nan = math.nan
+    expected = pd.DataFrame(
+        {
+            "trial": [0, 0, 1, 2],
+            "state": ["COMPLETE", "COMPLETE", "PRUNED", "FAIL"],
+            "epoch": [1, 2, 1, nan],
+            "selected": [False, True, True, False],
+            "value": [0.1, 0.2, -0.3, nan],
+            "seconds": [10.0, 20.0, 10.0, nan],
+            "score:bnm": [0.4, 0.5, 0.3, nan],
+            "score:cycle": [41.0, nan, 20.0, nan],
+            "objective:score": [0.2, 0.2, nan, nan],
+            "edit:distill.matching.delta": [0.5, 0.5, 0.9, nan],
+            "edit:graph.memory.capacity": [1024, 1024, nan, nan],
+            "edit:graph.propagate": [None, None, None, "none"],
+            "edits": [texts[0], texts[0], texts[1], texts[2]],
+            "trial_seconds": [20.0, 20.0, 10.0, nan],
+            "memory_gib": [1.5, 1.5, nan, nan],
+            "reason": [None, None, None, "OutOfMemoryError: no"],
+            "refused": [False] * 4,
+            "twin": [nan] * 4,
+            "owner": ["me", "me", "me", "you"],
+            "folder": ["out/trials/0", "out/trials/0", None, None],
+            "seeds": [[0]] * 4,
+            "config_digest": [digests[0], digests[0], digests[1], digests[2]],
+            "revision": ["abc123"] * 4,
+        }
+    )
+    found = pd.read_parquet(tmp_path / "trials.parquet")
+    found["seeds"] = [list(seeds) for seeds in found["seeds"]]
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+
+
+def test_columns_have_the_types_of_their_values(tmp_path: Path) -> None:
+    made, mixed = three(), [7, {"kind": "gnn", "k": 3}, True]
+    for value in mixed:
+        add(made, "FAIL", [], edits={"odd": value, "flag": True})
+    write_trials(made, tmp_path / "t.parquet")
+    schema = pq.read_schema(tmp_path / "t.parquet")
+    assert schema.field("edit:graph.memory.capacity").type == pa.int64()
+    assert schema.field("edit:distill.matching.delta").type == pa.float64()
+    assert schema.field("edit:graph.propagate").type == pa.string()
+    assert schema.field("edit:flag").type == pa.bool_()
+    column = pq.read_table(tmp_path / "t.parquet").column("edit:odd").to_pylist()[-3:]
+    assert [json.loads(text) for text in column] == mixed
+
+
+def test_a_study_without_trials_has_an_empty_table(tmp_path: Path) -> None:
+    write_trials(study(), tmp_path / "t.parquet")
+    assert pq.read_table(tmp_path / "t.parquet").num_rows == 0
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_edits_that_make_no_config_have_no_digest() -> None:
+    made = study()
+    add(made, "FAIL", [], {"distill.matching.delta": 0.5}, reason="refused", edits={"graph.memory.capacity": 1})
+    add(made, "WAITING", [], edits=None)
+    assert [row["config_digest"] for row in rows(made)] == [None, None]
+    assert rows(made)[1]["edits"] is None
+
+
+def test_a_config_takes_an_outer_edit_before_an_inner_one_and_present_values() -> None:
+    found = config_of(study(), {"graph.propagate.k": 7, "graph.propagate": "gnn", "adapt.steps": 90})
+    assert (value_at(found, "graph.propagate").kind, value_at(found, "graph.propagate.k")) == ("gnn", 7)
+    assert value_at(found, "adapt.steps") == 90
+
+
+def test_what_was_told_by_state() -> None:
+    made = study(directions=["maximize", "minimize"], objectives=["score", "seconds"])
+    add(made, "COMPLETE", [0.5, 0.1], several=[0.5, 10.0])
+    add(made, "PRUNED", [0.5, 0.3], **{"values/1": [0.5, 10.0], "values/2": [0.3, 20.0]})
+    add(made, "FAIL", [])
+    assert [[told(trial, place) for place in (0, 1)] for trial in made.trials] == [[0.5, 10.0], [0.3, 20.0], [None] * 2]
+
+
+PARAMS = {"graph.propagate": "gnn", "graph.propagate.k": 7}
+
+
+def candidate_scores() -> list[dict[str, float]]:
+    """By mean rank in source_val_map, bnm and cycle: 2, 2 1/3, 1 2/3; by bnm alone the last; the fourth collapsed."""
+    return [
+        scores(source_val_map=62.0, bnm=0.41, cycle=42.0),  # ranks 3, 1, 2
+        scores(source_val_map=61.0, bnm=0.42, cycle=43.0),  # ranks 2, 2, 3
+        scores(source_val_map=60.0, bnm=0.43, cycle=41.0),  # ranks 1, 3, 1
+        scores(source_val_map=99.0, bnm=0.99, cycle=99.0, rank_me=5.0),
+    ]
+
+
+def searched(**attrs: Any) -> Study:
+    """One stopped early with the best bnm, the four candidates, and a twin of the first that did not run."""
+    true = {f"audit/{number}": {"rank_1": truth} for number, truth in enumerate((99.0, 50.0, 45.0, 40.0, 10.0))}
+    made = study(**{**true, **attrs})
+    add(made, "PRUNED", [9.0], said=[scores(bnm=0.9)])
+    for said in candidate_scores():
+        add(made, "COMPLETE", [0.0], PARAMS, said=[said], folder="out/trials/n")
+    add(made, "COMPLETE", [], PARAMS, several=[7.0], twin=1)
+    return made
+
+
+@pytest.mark.parametrize(("select", "order"), [("default", [2, 1, 3, 4]), ("bnm", [3, 2, 1, 4])])
+def test_best_by_hand(select: str, order: list[int]) -> None:
+    made = searched(select=select)
+    assert [candidate.trial.number for candidate in ranked(made)] == order
+    chosen = best(made)
+    assert chosen is not None and chosen.trial.number == order[0]
+    assert choose(candidate_scores(), START, select) == order[0] - 1
+
+
+def test_only_finished_trials_that_ran_are_candidates() -> None:
+    assert [candidate.trial.number for candidate in candidates(searched())] == [1, 2, 3, 4]
+
+
+def test_oracle_chooses_by_the_true_rank_1_that_was_told() -> None:
+    made = study(select="oracle")
+    for value in (40.0, 42.0, 41.0):
+        add(made, "COMPLETE", [value], said=[scores()])
+    assert [candidate.trial.number for candidate in ranked(made)] == [1, 2, 0]
+
+
+def test_without_a_finished_trial_there_is_no_best_yaml(tmp_path: Path) -> None:
+    made = study()
+    add(made, "PRUNED", [0.0], said=[scores()])
+    assert best(made) is None and write_best(made, tmp_path) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_of_several_objectives_the_best_first_one_of_the_front() -> None:
+    made = study(directions=["minimize", "maximize"], objectives=["seconds", "score"])
+    for values in ([9.0, 0.9], [5.0, 0.5], [6.0, 0.4], [7.0, 0.7]):
+        add(made, "COMPLETE", [values[0]], said=[scores()], several=values)
+    assert [candidate.trial.number for candidate in front(made)] == [0, 1, 3]  # trial 2 is worse than 1 in both
+    assert [candidate.trial.number for candidate in ranked(made)] == [1, 3, 0]
+
+
+def test_best_yaml_is_what_gckd_train_reads(tmp_path: Path) -> None:
+    made = searched()
+    chosen = best(made)
+    assert chosen is not None
+    path = write_best(made, tmp_path)
+    assert path == tmp_path / "best.yaml"
+    expected = apply(preset("tiny"), base() | {"graph.propagate": {"kind": "gnn", "k": 7}})
+    assert resolve(path, None, None, None, ()) == expected == best_config(made, chosen)
+    head = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    assert "Study s, trial 2, epoch 1" in head[0]
+    assert "selected without target labels: by default, among 4 finished trials" in head[1]
+    assert "bnm 0.42" in head[3]
+
+
+def test_oracle_says_so_on_top_of_best_yaml(tmp_path: Path) -> None:
+    path = write_best(searched(select="oracle"), tmp_path)
+    assert path is not None and "selected with target labels: by oracle" in path.read_text()
+
+
+def test_a_name_with_a_line_break_stays_in_its_comment(tmp_path: Path) -> None:
+    path = write_best(searched(name="a\nseed: 5"), tmp_path)
+    assert path is not None and resolve(path, None, None, None, ()).seed == 0
+
+
+def test_the_caption_says_which_labels_were_used_by_what() -> None:
+    made = study()
+    add(made, "COMPLETE", [0.0], said=[scores()])
+    assert "Target val labels: nothing read them. Target test labels: nothing read them." in caption(made)
+    audited = searched(best_test={"number": 2, "rank_1": 1.0, "map": 1.0})
+    assert caption(audited).startswith("Selected without target labels: by the score 'default'")
+    assert "only the audit read them, after the search. Target test labels: read for trial 2 alone" in caption(audited)
+    assert caption(searched(select="oracle")).startswith("Selected with target labels: by the true Rank-1")

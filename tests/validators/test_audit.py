@@ -1,0 +1,130 @@
+"""The audit by hand and against numpy: correlation, its interval, the trial picked, regret."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from gckd.validators import SELECTORS, audit
+from gckd.validators.audit import AuditRow, correlation
+
+START = dict.fromkeys(("source_val_rank_1", "source_val_map", "bnm", "im", "cycle", "snd"), 0.5) | {"rank_me": 20.0}
+
+
+def trial(common: float, **other: float) -> dict[str, float]:
+    return dict.fromkeys(START, common) | {"rank_me": 20.0} | other
+
+
+def rows(*given: object) -> dict[str, AuditRow]:
+    return {row.select: row for row in audit(*given)}  # type: ignore[arg-type]
+
+
+def ranks(values: list[float]) -> np.ndarray:
+    """Mean ranks by counting."""
+    return np.array([sum(w < v for w in values) + (sum(w == v for w in values) + 1) / 2 for v in values])
+
+
+# The rows
+
+
+def test_a_row_for_every_selector_and_one_for_chance() -> None:
+    found = audit([trial(0.1), trial(0.2)], [40.0, 50.0], START)
+    assert [row.select for row in found] == [*SELECTORS, "random"]
+
+
+def test_picks_and_regrets_by_hand() -> None:
+    """BNM takes the first trial, cycle the second, source val the last; ranks take the second."""
+    trials = [
+        trial(0.1, bnm=0.9, cycle=10.0, source_val_map=20.0),
+        trial(0.1, bnm=0.8, cycle=60.0, source_val_map=30.0),
+        trial(0.1, bnm=0.2, cycle=50.0, source_val_map=40.0),
+    ]
+    found = rows(trials, [52.0, 58.0, 49.0], START)
+    assert [found[name].picked for name in ("bnm", "cycle", "source_val_map", "default")] == [0, 1, 2, 1]
+    assert [found[name].regret for name in ("bnm", "cycle", "source_val_map", "default")] == [6.0, 0.0, 9.0, 0.0]
+    assert found["random"].picked is None
+    assert found["random"].regret == pytest.approx(5.0)
+
+
+def test_a_collapsed_trial_is_not_picked_and_counts_as_the_worst() -> None:
+    trials = [trial(0.9, rank_me=1.0), trial(0.1), trial(0.2), trial(0.3)]
+    found = rows(trials, [1.0, 20.0, 30.0, 40.0], START)
+    for name in SELECTORS:
+        assert (found[name].picked, found[name].regret) == (3, 0.0)
+        agreement = found[name].correlation
+        assert agreement is not None
+        assert agreement.spearman == pytest.approx(1)
+
+
+def test_the_expected_regret_of_chance_is_the_mean_regret_over_picks() -> None:
+    true = [31.0, 45.5, 12.25, 44.0]
+    found = rows([trial(x / 100) for x in true], true, START)
+    assert found["random"].regret == pytest.approx(sum(max(true) - each for each in true) / 4)
+    assert found["random"].correlation is None
+    assert found["bnm"].regret == 0
+
+
+@pytest.mark.parametrize(("trials", "true"), [(0, 0), (2, 1), (1, 2)])
+def test_one_true_value_a_trial_is_needed(trials: int, true: int) -> None:
+    with pytest.raises(ValueError, match=f"{trials} trials and {true} true values"):
+        audit([trial(0.1)] * trials, [50.0] * true, START)
+
+
+# The correlation
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("levels", [4, 1000])
+def test_correlations_against_counting(seed: int, levels: int) -> None:
+    """Spearman as Pearson on ranks; Kendall's tau-b over all pairs; `levels` of 4 make many ties."""
+    random = np.random.default_rng(seed)
+    x, y = (random.integers(levels, size=12).astype(float).tolist() for _ in range(2))
+    found = correlation(x, y)
+    assert found is not None
+    assert found.spearman == pytest.approx(np.corrcoef(ranks(x), ranks(y))[0, 1])
+    pairs = list(itertools.combinations(range(12), 2))
+    signs = [(np.sign(x[i] - x[j]), np.sign(y[i] - y[j])) for i, j in pairs]
+    untied = math.prod(sum(bool(s[side]) for s in signs) for side in (0, 1))
+    assert found.kendall == pytest.approx(sum(a * b for a, b in signs) / math.sqrt(untied))
+    assert -1 <= found.low < found.spearman < found.high <= 1
+
+
+def test_the_interval_by_hand() -> None:
+    """One swap of neighbours among 5: rho = 1 - 6 * 2 / 120 = 0.9; z = 1.4722, s = sqrt(1.405 / 2) = 0.83815,
+    1.95996 s = 1.64274, tanh(-0.17052) = -0.16889 and tanh(3.11494) = 0.99607.
+    """
+    found = correlation([1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 2.0, 3.0, 5.0, 4.0])
+    assert found is not None
+    assert found.spearman == pytest.approx(0.9)
+    assert (found.low, found.high) == pytest.approx((-0.16889, 0.99607), abs=1e-4)
+    assert found.kendall == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_perfect_order_of_few_trials_is_not_certain(sign: int) -> None:
+    found = {n: correlation([float(i) for i in range(n)], [float(sign * i) for i in range(n)]) for n in (4, 30)}
+    few, many = found[4], found[30]
+    assert few is not None and many is not None
+    assert few.spearman == pytest.approx(sign) and many.spearman == pytest.approx(sign)
+    assert few.low < 0 < few.high  # chance orders 4 trials perfectly once in 24
+    assert many.low * sign > 0.9 or many.high * sign > 0.9
+    assert few.low <= few.spearman <= few.high
+
+
+def test_the_interval_covers_rho_about_as_often_as_it_says() -> None:
+    """Pairs of normal values with Pearson r = 0.6: Spearman's rho is 6 / pi * asin(r / 2) = 0.582."""
+    random, rho, n = np.random.default_rng(0), 6 / math.pi * math.asin(0.3), 16
+    drawn = random.multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], size=(1000, n))
+    found = [correlation(pairs[:, 0].tolist(), pairs[:, 1].tolist()) for pairs in drawn]
+    covered = [each.low <= rho <= each.high for each in found if each is not None]
+    assert 0.92 < sum(covered) / 1000 < 0.98
+
+
+@pytest.mark.parametrize(
+    ("x", "y"), [([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]), ([1.0] * 5, [1.0, 2, 3, 4, 5]), ([1.0, 2, 3, 4, 5], [1.0] * 5)]
+)
+def test_no_correlation_of_under_four_trials_or_of_a_constant(x: list[float], y: list[float]) -> None:
+    assert correlation(x, y) is None

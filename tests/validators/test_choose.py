@@ -1,0 +1,168 @@
+"""The choice by hand: the gate, the rank average, and the value a sampler is told."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gckd.errors import InputError
+from gckd.validators import SELECTORS, choose, collapsed, value
+from gckd.validators.choose import merits
+
+SINGLE = tuple(name for name in SELECTORS if name != "default")
+
+
+def scores(
+    source_val_map: float = 40.0, bnm: float = 0.4, cycle: float = 60.0, rank_me: float = 20.0
+) -> dict[str, float]:
+    return {
+        "source_val_rank_1": source_val_map + 10,
+        "source_val_map": source_val_map,
+        "bnm": bnm,
+        "im": bnm / 2,
+        "cycle": cycle,
+        "snd": 3.0,
+        "rank_me": rank_me,
+        "seconds": 12.0,
+    }
+
+
+START = scores()
+NAMES = ("source_val_map", "bnm", "cycle")
+some = st.fixed_dictionaries(
+    {
+        "source_val_rank_1": st.floats(0, 100),
+        "source_val_map": st.floats(0, 100),
+        "bnm": st.floats(0, 1),
+        "im": st.floats(0, 1),
+        "cycle": st.floats(0, 100),
+        "snd": st.floats(0, 10),
+        "rank_me": st.floats(1, 64),
+    }
+)
+
+
+# The gate
+
+
+def test_the_gate_is_half_the_rank_of_the_source_model() -> None:
+    assert not collapsed(scores(rank_me=10.0), START)
+    assert collapsed(scores(rank_me=9.999), START)
+
+
+@given(epoch=some, other=some, start=some, select=st.sampled_from(SELECTORS))
+def test_a_collapsed_epoch_is_below_every_sound_one(
+    epoch: dict[str, float], other: dict[str, float], start: dict[str, float], select: str
+) -> None:
+    fallen = {**epoch, "rank_me": start["rank_me"] * 0.49}
+    sound = {**other, "rank_me": start["rank_me"]}
+    assert value(fallen, start, select) < -10 < value(sound, start, select)
+    assert choose([fallen, sound, fallen], start, select) == 1
+
+
+def test_among_the_collapsed_the_larger_rank_is_better() -> None:
+    fallen = [scores(99.0, 1.0, 100.0, rank_me=r) for r in (2.0, 5.0, 4.0, 5.0)]
+    for select in SELECTORS:
+        assert choose(fallen, START, select) == 1
+        assert merits(fallen, START, select) == [value(epoch, START, select) for epoch in fallen]
+        assert value(fallen[1], START, select) == pytest.approx(-10 + math.log(0.25))
+
+
+# The value
+
+
+def test_the_value_of_the_default_by_hand() -> None:
+    """mAP 40 -> 50, BNM 0.4 -> 0.3, cycle 60 as before; e is 0.01, 0.0001 and 0.01."""
+    expected = (math.log(50.01 / 40.01) + math.log(0.3001 / 0.4001) + 0) / 3
+    assert value(scores(50.0, 0.3), START, "default") == pytest.approx(expected)
+
+
+def test_the_source_model_has_the_value_zero() -> None:
+    assert value(START, START, "default") == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_score_of_zero_is_bad_but_finite(name: str) -> None:
+    least = value({**START, name: 0.0}, START, "default")
+    assert -10 < least < 0
+    assert 0 < value(START, {**START, name: 0.0}, "default") < 10
+
+
+@given(epoch=some, start=some, name=st.sampled_from(NAMES), more=st.floats(0.01, 1))
+def test_the_value_of_the_default_grows_with_each_of_its_scores(
+    epoch: dict[str, float], start: dict[str, float], name: str, more: float
+) -> None:
+    epoch["rank_me"] = start["rank_me"]
+    better = {**epoch, name: epoch[name] + more}
+    assert value(better, start, "default") > value(epoch, start, "default")
+
+
+@pytest.mark.parametrize("select", SINGLE)
+def test_the_value_of_a_single_score_is_the_score(select: str) -> None:
+    assert value(scores(50.0, 0.3, 70.0), START, select) == scores(50.0, 0.3, 70.0)[select]
+
+
+# The choice
+
+
+def test_the_default_averages_ranks() -> None:
+    """Ranks (mAP, BNM, cycle): a (3, 1, 2) = 2, b (2, 3, 3) = 8/3, c (1, 2, 1) = 4/3. No sizes, ranks alone:
+    a leads in mAP by far.
+    """
+    found = [scores(90.0, 0.1, 50.0), scores(20.0, 0.9, 51.0), scores(19.0, 0.2, 10.0)]
+    assert merits(found, START, "default") == pytest.approx([2, 8 / 3, 4 / 3])
+    assert choose(found, START, "default") == 1
+
+
+def test_ties_share_their_mean_rank() -> None:
+    """mAP 30, 30, 20 -> 2.5, 2.5, 1; BNM 0.1, 0.3, 0.3 -> 1, 2.5, 2.5; cycle all equal -> 2."""
+    found = [scores(30.0, 0.1), scores(30.0, 0.3), scores(20.0, 0.3)]
+    assert merits(found, START, "default") == pytest.approx([5.5 / 3, 7 / 3, 5.5 / 3])
+
+
+def test_the_collapsed_take_no_rank() -> None:
+    """The sound ones lead in one score each and are equal; a third, between them in mAP, parts them if it is sound."""
+    found = [scores(30.0, 0.5), scores(50.0, 0.3), scores(40.0, 1.0, 100.0, rank_me=3.0)]
+    assert merits(found, START, "default") == pytest.approx([1.5, 1.5, -10 + math.log(0.15)])
+    assert choose(found, START, "default") == 0
+    found[2]["rank_me"] = 20.0
+    assert merits(found, START, "default") == pytest.approx([4.5 / 3, 5.5 / 3, 8 / 3])
+
+
+@pytest.mark.parametrize("select", SELECTORS)
+def test_of_equals_the_first_is_chosen(select: str) -> None:
+    assert choose([scores(10.0, 0.1, 1.0), START, START], START, select) == (0 if select == "snd" else 1)
+
+
+@pytest.mark.parametrize("select", SINGLE)
+@given(found=st.lists(some, min_size=1, max_size=8))
+def test_a_single_score_chooses_its_maximum_behind_the_gate(select: str, found: list[dict[str, float]]) -> None:
+    start = {**START, "rank_me": 2.0}  # of which no candidate is under half
+    assert found[choose(found, start, select)][select] == max(epoch[select] for epoch in found)
+
+
+@given(found=st.lists(some, min_size=1, max_size=6), start=some, select=st.sampled_from(SELECTORS), data=st.data())
+def test_the_order_of_the_candidates_changes_no_merit(
+    found: list[dict[str, float]], start: dict[str, float], select: str, data: st.DataObject
+) -> None:
+    order = data.draw(st.permutations(range(len(found))))
+    plain = merits(found, start, select)
+    assert merits([found[i] for i in order], start, select) == [plain[i] for i in order]
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("select", ["oracle", "rank_me", "", "Default"])
+def test_other_names_are_refused_with_the_names_there_are(select: str) -> None:
+    for call in (lambda: value(START, START, select), lambda: choose([START], START, select)):
+        with pytest.raises(InputError, match=f"'{select}' is not one of default, .*cycle"):
+            call()
+
+
+def test_no_candidates_are_refused() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        choose([], START, "default")
