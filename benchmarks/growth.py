@@ -26,7 +26,7 @@ from rich.table import Table
 from benchmarks.hollow import NAME, config, hollow_study, results
 from gckd.cluster.trial import score_names
 from gckd.report.write import wide_console
-from gckd.storage.path import Place
+from gckd.storage.path import StoragePath
 from gckd.storage.sync import Mirror
 from gckd.tune.report.write import write_search_report
 from gckd.tune.searcher import Bridge
@@ -108,7 +108,7 @@ class Growth:
         )
         store = folder / "store"
         store.mkdir()
-        self.mirror = Counted(self.folder, Place.at(store.as_uri()))
+        self.mirror = Counted(self.folder, StoragePath.at(store.as_uri()))
         self.spent: list[Spent] = []
         self._running: deque[tuple[str, int, float]] = deque()  # Tune's id, number, seconds that drawing it took
         self._drawn = 0

@@ -27,7 +27,7 @@ from gckd.cluster.connect import cluster
 from gckd.cluster.trial import Search, score_names
 from gckd.config import Config, apply, encode, preset
 from gckd.runs.progress_display import PlainDisplay
-from gckd.storage.path import Place
+from gckd.storage.path import StoragePath
 from gckd.tune.engine import Engine
 from gckd.tune.plan import Plan
 from gckd.tune.space.space import load_space
@@ -113,7 +113,7 @@ def run(folder: Path, plan: Plan, seconds: float) -> Used:
 
     with cluster(1, plan.threads) as (ray, interruption):
         display = PlainDisplay(io.StringIO())
-        engine = HollowEngine(ray, interruption, plan, search, Place.at(folder), folder, display, note)
+        engine = HollowEngine(ray, interruption, plan, search, StoragePath.at(folder), folder, display, note)
         engine.seconds = seconds
         engine.trials(study, space, owner="hollow")
         closing = time.perf_counter() - ends[-1][0]

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from benchmarks.timing import interleaved, timed
 from gckd.config.graph import Diffusion, Gnn
 from gckd.graph.propagation import Propagation
-from gckd.graph.similarity import Diffused, Side, TwoBanks
+from gckd.graph.similarity import BankPair, DiffusedSimilarity, RetrievalDirection
 from gckd.graph.subgraph import Nodes, neighbourhood
 from gckd.report.write import wide_console
 
@@ -75,7 +75,7 @@ def of_similarities(capacity: int, batch: int, width: int, k: int, layers: int) 
     keys = F.normalize(own + 0.1 * torch.randn(own.shape, generator=random), dim=1)
     place = torch.randperm(capacity, generator=random)[:batch]
     config, everyone = Diffusion(k=k, layers=layers, residual=0.5, temperature=0.1), torch.arange(capacity)
-    diffused = Diffused(config)
+    diffused = DiffusedSimilarity(config)
 
     def matrices() -> Tensor:
         own_graph, keys_graph, signal = (
@@ -90,8 +90,8 @@ def of_similarities(capacity: int, batch: int, width: int, k: int, layers: int) 
         return signal[place]
 
     routes: Routes = {
-        "two-hop": lambda: diffused(Side(own[place], place, TwoBanks(own, keys)), T, agree=False),
-        "lists": lambda: diffused(Side(own, everyone, TwoBanks(own, keys)), T, agree=False)[place],
+        "two-hop": lambda: diffused(RetrievalDirection(own[place], place, BankPair(own, keys)), T, agree=False),
+        "lists": lambda: diffused(RetrievalDirection(own, everyone, BankPair(own, keys)), T, agree=False)[place],
         "matrices": matrices,
     }
     return routes, len(neighbourhood(Nodes(own), place, layers, k, config.temperature).order)

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from gckd.runs.plan import Run
     from gckd.runs.records import Records
-    from gckd.storage.path import Place
+    from gckd.storage.path import StoragePath
 
 GRAPH_CHECK = "graph_connectivity"
 
 
-def keep_graphs(runs: Sequence[Run], records: Records, out: Place) -> None:
+def keep_graphs(runs: Sequence[Run], records: Records, out: StoragePath) -> None:
     """Saves a part of the graph of each row's first finished run, if it has one. What cannot be read is only said.
 
     Args:

@@ -28,8 +28,8 @@ from gckd.runs.preflight import Datasets, check_sizes, prepare_datasets
 from gckd.runs.progress_display import display, store_progress
 from gckd.runs.provenance import git_revision
 from gckd.runs.records import CURVES_FILE, DONE, RUNS_FILE, Origin, Records
-from gckd.storage.cache import Cached
-from gckd.storage.path import Place
+from gckd.storage.cache import CachePath
+from gckd.storage.path import StoragePath
 from gckd.storage.sync import Mirror
 
 _HELD = (ASKED_FILE, RUNS_FILE, CURVES_FILE, LAUNCHES_FILE)  # what a table goes on from, beside its config
@@ -44,7 +44,7 @@ class Asked:
     question: str
     dropped: dict[str, tuple[str, ...]]  # row -> components it is without, where every combination is a row
     checks: tuple[str, ...]  # of `gckd.report.checks`
-    cache: Cached
+    cache: CachePath
     resume: bool
     mixed: bool
     workers: int | None
@@ -68,9 +68,9 @@ class Table:
         return self.mirror.folder / self.block
 
     @property
-    def out(self) -> Place:
+    def out(self) -> StoragePath:
         """Of its checkpoints, and of what is in the folder."""
-        return Place.at(f"{self.mirror.out}/{self.block}")
+        return StoragePath.at(f"{self.mirror.out}/{self.block}")
 
     @staticmethod
     def checked(config: Config, mirror: Mirror | None, block: str, asked: Asked) -> Table:
@@ -84,7 +84,7 @@ class Table:
             InputError: a row or a dataset cannot be used.
         """
         config, datasets = prepare_datasets(config, asked.cache, store_progress())
-        mirror = mirror or Mirror.of(Place.at(default_output(config, datasets)))
+        mirror = mirror or Mirror.of(StoragePath.at(default_output(config, datasets)))
         table = Table(config, datasets, mirror, block, asked)
         check_sizes({run.digest: run.config for run in table.plan()}.values(), datasets)
         return table

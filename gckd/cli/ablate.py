@@ -21,8 +21,8 @@ from gckd.config import Config, digest, parse_edits
 from gckd.report.across_tables import write_blocks
 from gckd.report.write import wide_console
 from gckd.runs.preflight import usable_cache
-from gckd.storage.cache import Cached
-from gckd.storage.path import Place
+from gckd.storage.cache import CachePath
+from gckd.storage.path import StoragePath
 from gckd.storage.sync import Mirror
 
 _AT_LEAST_ONE = click.IntRange(min=1)
@@ -66,7 +66,7 @@ def table(
     mixed: bool,
     workers: int | None,
     threads: int | None,
-    cache: Cached,
+    cache: CachePath,
 ) -> int:
     """Train the full method and a row for each part left out, added or changed, and print the component table.
 
@@ -100,7 +100,7 @@ def table(
     several = blocks(spec, datasets, config, cache.here)
     if several.keys() != {ONE}:
         out = out or f"runs/{Path(spec_name or '').stem}-{digest(*several.values())[:8]}"
-    mirror = Mirror.of(Place.at(out)) if out else None
+    mirror = Mirror.of(StoragePath.at(out)) if out else None
     tables = {name: Table.checked(full, mirror, name, asked) for name, full in several.items()}
     try:
         summaries = {name: table.make() for name, table in tables.items()}

@@ -9,8 +9,8 @@ from gckd.cli.options import cache_option, config_options, threads_for_torch
 from gckd.config import Config
 from gckd.errors import InputError
 from gckd.report.write import wide_console
-from gckd.storage.cache import Cached
-from gckd.storage.path import Place
+from gckd.storage.cache import CachePath
+from gckd.storage.path import StoragePath
 
 
 @click.command()
@@ -18,7 +18,7 @@ from gckd.storage.path import Place
 @click.option("--seed", type=int, help="Seed of the source model; seed=N of --set.")
 @click.option("--checkpoint", metavar="FILE|URI", help="Of a run of this config: its banks, not the start.")
 @cache_option
-def audit(config: Config, seed: int | None, checkpoint: str | None, cache: Cached) -> None:
+def audit(config: Config, seed: int | None, checkpoint: str | None, cache: CachePath) -> None:
     """Look at the pseudo targets with the labels of the target's train split.
 
     For each kind of graph and each direction: how often the most probable partner is the right person, how much
@@ -34,7 +34,7 @@ def audit(config: Config, seed: int | None, checkpoint: str | None, cache: Cache
     from gckd.training.label_audit import GROUPS
     from gckd.training.label_audit import audit as look
 
-    place = Place.at(checkpoint) if checkpoint else None
+    place = StoragePath.at(checkpoint) if checkpoint else None
     if place and not place.exists():
         raise InputError(f"{checkpoint}: there is no such checkpoint file")
     torch.set_num_threads(threads_for_torch())

@@ -13,7 +13,7 @@ import click
 
 from gckd.cli.options import cache_option
 from gckd.errors import InputError, reason_of
-from gckd.storage.cache import Cached
+from gckd.storage.cache import CachePath
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -103,7 +103,7 @@ def check(first: str, second: str | None) -> None:
 @click.option("--skip-broken", is_flag=True, help="Leave out images that cannot be read, and count them.")
 @click.option("--ray", "on_ray", is_flag=True, help=_RAY_HELP)
 @cache_option
-def store(dataset: str, place: str, skip_broken: bool, on_ray: bool, cache: Cached) -> None:
+def store(dataset: str, place: str, skip_broken: bool, on_ray: bool, cache: CachePath) -> None:
     """Build the store of DATASET (a folder, or FORMAT:FOLDER) and put it at PLACE, for example s3://BUCKET/NAME.
 
     PLACE (also gs://, abfs://, or a folder) is then what --source and --target take, on any machine; each fetches it
@@ -113,9 +113,9 @@ def store(dataset: str, place: str, skip_broken: bool, on_ray: bool, cache: Cach
     from gckd.data.datasets import find_dataset
     from gckd.data.remote_store import keep_store
     from gckd.runs.preflight import usable_cache
-    from gckd.storage.path import Place
+    from gckd.storage.path import StoragePath
 
-    found, to = find_dataset(dataset), Place.at(place)
+    found, to = find_dataset(dataset), StoragePath.at(place)
     with by_ray() if on_ray else nullcontext() as look, progress_bar("reading images") as progress:
         built = found.stored(usable_cache(cache).here, skip_broken=skip_broken, progress=progress, look=look)
     try:

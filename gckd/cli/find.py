@@ -13,11 +13,11 @@ from gckd.cli.options import cache_option, checkpoint_config, set_option, thread
 from gckd.config import parse_edits
 from gckd.errors import InputError
 from gckd.report.write import wide_console
-from gckd.storage.path import Place
+from gckd.storage.path import StoragePath
 
 if TYPE_CHECKING:
     from gckd.evaluation.faiss_index import Nearest
-    from gckd.storage.cache import Cached
+    from gckd.storage.cache import CachePath
     from gckd.training.load import Searchable
 
 _NOTE = "image: row in the split, whose images lie in the order of their content's hash"
@@ -46,7 +46,7 @@ def find(
     index: str,
     sheet: Path | None,
     assignments: tuple[str, ...],
-    cache: Cached,
+    cache: CachePath,
 ) -> None:
     """Find the images of the target that CHECKPOINT's student holds most similar to each TEXT.
 
@@ -63,7 +63,7 @@ def find(
         if not text.strip():
             raise InputError("TEXT: it is empty")
     torch.set_num_threads(threads_for_torch())
-    there = Place.at(checkpoint)
+    there = StoragePath.at(checkpoint)
     config = checkpoint_config(there, parse_edits(assignments))
     among = searchable(config, there, cache, split, texts)
     found, note = _searched(among, count, index)

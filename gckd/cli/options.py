@@ -14,8 +14,8 @@ from gckd.config import PRESETS, Config, ConfigError, apply, check, parse_edits,
 from gckd.config.presets import tiny
 from gckd.errors import InputError
 from gckd.report.load import read_config
-from gckd.storage.cache import USER, Cached
-from gckd.storage.path import Place
+from gckd.storage.cache import USER, CachePath
+from gckd.storage.path import StoragePath
 
 Command = Callable[..., Any]
 
@@ -24,7 +24,7 @@ _SOURCE_HELP = "Labelled source: a folder, FORMAT:FOLDER, or what `gckd data sto
 cache_option = click.option(
     "--cache",
     metavar="FOLDER|URI",
-    callback=lambda context, option, value: Cached.at(value),
+    callback=lambda context, option, value: CachePath.at(value),
     envvar="GCKD_CACHE",
     default=lambda: str(USER),
     show_default="the user's cache folder",
@@ -85,7 +85,7 @@ def resolve(
     return apply(config, edits) if edits else check(config)
 
 
-def checkpoint_config(checkpoint: Place, edits: dict[str, Any]) -> Config:
+def checkpoint_config(checkpoint: StoragePath, edits: dict[str, Any]) -> Config:
     """The config.yaml beside a checkpoint, edited.
 
     Raises:

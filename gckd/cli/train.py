@@ -11,8 +11,8 @@ from gckd.cli.options import cache_option, checkpoint_config, config_options, se
 from gckd.config import Config, apply, parse_edits
 from gckd.report.summary import METRICS
 from gckd.report.write import wide_console, write_report
-from gckd.storage.cache import Cached
-from gckd.storage.path import Place
+from gckd.storage.cache import CachePath
+from gckd.storage.path import StoragePath
 
 if TYPE_CHECKING:
     from gckd.training.run import RunResult
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--out", metavar="FOLDER|URI", help="For the checkpoint and the records: a folder, or s3://BUCKET/NAME.")
 @click.option("--resume", is_flag=True, help="Go on with what --out holds.")
 @cache_option
-def train(config: Config, seed: int | None, out: str | None, resume: bool, cache: Cached) -> None:
+def train(config: Config, seed: int | None, out: str | None, resume: bool, cache: CachePath) -> None:
     """Train one run: pre-train on the source (or reuse that), adapt to the target, evaluate once.
 
     On several GPUs or machines: torchrun --nproc-per-node N -m gckd train ... shares every batch between N workers.
@@ -38,7 +38,7 @@ def train(config: Config, seed: int | None, out: str | None, resume: bool, cache
 
     torch.set_num_threads(threads_for_torch())
     config = config if seed in (None, config.seed) else apply(config, {"seed": seed})
-    place = Place.at(out) if out else None
+    place = StoragePath.at(out) if out else None
     with group():
         if rank():
             follow(config, run, cache=cache, out=place)
@@ -54,13 +54,13 @@ def train(config: Config, seed: int | None, out: str | None, resume: bool, cache
 @click.option("--split", type=click.Choice(["val", "test"]), default="test", show_default=True, help="Of the target.")
 @set_option
 @cache_option
-def evaluate(checkpoints: tuple[str, ...], split: str, assignments: tuple[str, ...], cache: Cached) -> None:
+def evaluate(checkpoints: tuple[str, ...], split: str, assignments: tuple[str, ...], cache: CachePath) -> None:
     """Evaluate each CHECKPOINT (a file or URI) by the config.yaml beside it.
 
     On several GPUs or machines: torchrun --nproc-per-node N -m gckd evaluate ... shares the images and captions.
     """
     edits = parse_edits(assignments)
-    places = [Place.at(checkpoint) for checkpoint in checkpoints]
+    places = [StoragePath.at(checkpoint) for checkpoint in checkpoints]
     configs = [checkpoint_config(place, edits) for place in places]
     from gckd.distributed import group, rank
     from gckd.training.run import evaluate_checkpoint

@@ -28,8 +28,8 @@ from gckd.runs.output import CONFIG_FILE, output_folder
 from gckd.runs.preflight import Datasets, check_sizes, prepare_datasets, usable_cache, usable_folder
 from gckd.runs.progress_display import display, store_progress
 from gckd.runs.provenance import git_revision
-from gckd.storage.cache import Cached
-from gckd.storage.path import Place
+from gckd.storage.cache import CachePath
+from gckd.storage.path import StoragePath
 from gckd.storage.sync import Mirror
 from gckd.training.timing import step_seconds
 from gckd.tune.dry_run import estimate, planned
@@ -55,7 +55,7 @@ _OWNER = "owner"
 @config_options
 @search_options
 @cache_option
-def search(config: Config, cache: Cached, **given: Any) -> int:
+def search(config: Config, cache: CachePath, **given: Any) -> int:
     """Search hyperparameters of the adaptation, K, delta, C and m by default, and report the study.
 
     Trials are compared by scores of unlabelled target data and labelled source data. Target labels are read after the
@@ -91,10 +91,10 @@ def search(config: Config, cache: Cached, **given: Any) -> int:
 class _Command:
     """One command, its input checked."""
 
-    def __init__(self, options: Options, config: Config, cache: Cached, space: Space, datasets: Datasets) -> None:
+    def __init__(self, options: Options, config: Config, cache: CachePath, space: Space, datasets: Datasets) -> None:
         self.options, self.config, self.cache, self.space, self.datasets = options, config, cache, space, datasets
         what = [options.select, list(options.objectives), options.seeds, space.encode()]
-        self.out = Place.at(options.out or Path("runs") / f"search-{digest(config, *what)[:8]}")
+        self.out = StoragePath.at(options.out or Path("runs") / f"search-{digest(config, *what)[:8]}")
         self.mirror = Mirror.of(self.out)
         self.folder = self.mirror.folder  # of the driver
         self.name = options.study or self.out.name

@@ -14,7 +14,7 @@ from gckd.config import to_yaml
 from gckd.errors import reason_of
 from gckd.runs.plan import FULL, Run, preparations
 from gckd.runs.records import QUERIES_FILE, Origin, Records, failed_record
-from gckd.storage.path import Place
+from gckd.storage.path import StoragePath
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from gckd.runs.progress_display import Display
     from gckd.runs.signals import Interruption
-    from gckd.storage.cache import Cached
+    from gckd.storage.cache import CachePath
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -36,12 +36,12 @@ class Launch:
 
     records: Records
     origin: Origin
-    cache: Path | Cached
+    cache: Path | CachePath
     display: Display
     workers: int = 1
     threads: int = 1
     entry: Entry = field(default_factory=Entry)
-    out: Place | None = None
+    out: StoragePath | None = None
     after_run: Callable[[], None] = lambda: None
 
 
@@ -72,7 +72,7 @@ class _Launcher:
         names = {key: (_preparation(run), run.seed) for key, run in first.items()}
         lines = [*names.values(), *((run.row, run.seed) for run in runs)]
         self._board = shared_board(ray, lines)
-        job = Job(how.entry, how.cache, how.threads, self._board, how.out or Place.at(how.records.folder))
+        job = Job(how.entry, how.cache, how.threads, self._board, how.out or StoragePath.at(how.records.folder))
         # Ray runs a system failure (a worker that was killed) once more; the run goes on from its checkpoint.
         options = resources(runs, how.threads, resources_in_reach(ray)) | {"max_retries": 1}
         prepare, do = ray.remote(**options)(tasks.prepare), ray.remote(**options)(tasks.run)

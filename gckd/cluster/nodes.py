@@ -9,16 +9,16 @@ from pathlib import Path
 from gckd.data.datasets import find_dataset, is_kept
 from gckd.errors import InputError, reason_of
 from gckd.runs.preflight import usable_cache
-from gckd.storage.cache import Cached
-from gckd.storage.path import Place
+from gckd.storage.cache import CachePath
+from gckd.storage.path import StoragePath
 
 
 @dataclass(frozen=True)
 class Needs:
     """What every node must see: the output, the cache, the datasets (`FORMAT:FOLDER`, or a store's URI) and files."""
 
-    out: Place
-    cache: Cached
+    out: StoragePath
+    cache: CachePath
     datasets: tuple[str, ...]
     files: Mapping[str, str]  # field of the config -> path
 
@@ -50,7 +50,7 @@ def _data_problem(spec: str) -> str:
     return "" if Path(folder).is_dir() else f"{folder} is not there"
 
 
-def _out_problems(out: Place, token: str) -> Iterator[str]:
+def _out_problems(out: StoragePath, token: str) -> Iterator[str]:
     try:
         if not (out / token).exists():
             yield f"{out} is not the driver's; it must be on storage that all nodes share"

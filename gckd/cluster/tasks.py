@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from gckd.config import Config
     from gckd.progress import Progress
     from gckd.runs.plan import Run
-    from gckd.storage.cache import Cached
-    from gckd.storage.path import Place
+    from gckd.storage.cache import CachePath
+    from gckd.storage.path import StoragePath
     from gckd.training.run import RunResult
 
 _LINE = 400  # characters; an error of PyTorch may hold the stack of its C++
@@ -39,10 +39,10 @@ class Job:
     """What tasks of one table have in common."""
 
     entry: Entry
-    cache: Path | Cached
+    cache: Path | CachePath
     threads: int
     board: Any  # actor handle of a Board
-    out: Place  # of the table
+    out: StoragePath  # of the table
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from gckd.config import Config, to_yaml
 from gckd.config.edit import configure
 from gckd.runs.progress_board import Throttle
-from gckd.storage.cache import Cached
-from gckd.storage.path import Place
+from gckd.storage.cache import CachePath
+from gckd.storage.path import StoragePath
 
 if TYPE_CHECKING:
     from gckd.progress import Report
@@ -36,7 +36,7 @@ class Search:
     """
 
     base: Config
-    cache: Path | Cached
+    cache: Path | CachePath
     select: str
     threads: int
     start: Mapping[int, Mapping[str, float]]
@@ -68,7 +68,7 @@ def results(search: Search, given: Mapping[str, Any]) -> Iterator[dict[str, Any]
     from gckd.training.search_trial import CHECKPOINT, epochs
 
     torch.set_num_threads(search.threads)
-    config, folder = configure(search.base, given["edits"]), Place.at(given["folder"])
+    config, folder = configure(search.base, given["edits"]), StoragePath.at(given["folder"])
     if not rank():
         with (folder / _CONFIG).writing() as file:
             file.write_text(to_yaml(config), encoding="utf-8")
@@ -156,7 +156,9 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def _value(search: Search, config: Config, seeds: Mapping[int, Place], seed: int, number: int, epoch: Epoch) -> float:
+def _value(
+    search: Search, config: Config, seeds: Mapping[int, StoragePath], seed: int, number: int, epoch: Epoch
+) -> float:
     if search.select == ORACLE:
         return _oracle(search, _seeded(config, seed), seeds[seed], number, epoch)
     from gckd.validators.choose import value
@@ -164,7 +166,7 @@ def _value(search: Search, config: Config, seeds: Mapping[int, Place], seed: int
     return value(epoch.values, search.start[seed], search.select)
 
 
-def _oracle(search: Search, config: Config, out: Place, number: int, epoch: Epoch) -> float:
+def _oracle(search: Search, config: Config, out: StoragePath, number: int, epoch: Epoch) -> float:
     """Rank-1 on target val, by its labels. Kept in a file, because the checkpoints of earlier epochs are gone."""
     from gckd.distributed import rank, wait_for_all
     from gckd.training.run import evaluate_checkpoint

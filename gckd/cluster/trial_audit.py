@@ -9,7 +9,7 @@ from typing import Any
 
 from gckd.cluster.trial import BEST, Search
 from gckd.config.edit import configure
-from gckd.storage.path import Place
+from gckd.storage.path import StoragePath
 
 
 def true_metrics(search: Search, given: Mapping[str, Any], split: str) -> dict[str, float]:
@@ -35,5 +35,5 @@ def reachable(given: Mapping[str, Any]) -> bool:
     return all(_checkpoint(given, seed).exists() for seed in given["seeds"])
 
 
-def _checkpoint(given: Mapping[str, Any], seed: int) -> Place:
-    return Place.at(given["folder"]) / f"seed-{seed}" / BEST
+def _checkpoint(given: Mapping[str, Any], seed: int) -> StoragePath:
+    return StoragePath.at(given["folder"]) / f"seed-{seed}" / BEST

@@ -6,22 +6,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gckd.config.fields import knob, part
+from gckd.config.fields import option, section
 
 
 @dataclass(frozen=True)
 class Vision:
     """Vision transformer (pre-norm, class token)."""
 
-    patch: int = knob(8, "side of a square patch", unit="pixels", ge=2, le=64)
-    stem: str = knob(
+    patch: int = option(8, "side of a square patch", unit="pixels", ge=2, le=64)
+    stem: str = option(
         "conv", "how a patch becomes a token: one linear map, or stride-2 convolutions", choices=("linear", "conv")
     )
-    width: int = knob(64, "token width", ge=8, le=4096)
-    depth: int = knob(3, "blocks", ge=1, le=64)
-    heads: int = knob(2, "attention heads", ge=1, le=64)
-    mlp_ratio: float = knob(4.0, "hidden width of the MLP / token width", gt=0, le=16)
-    pixels: str = knob(
+    width: int = option(64, "token width", ge=8, le=4096)
+    depth: int = option(3, "blocks", ge=1, le=64)
+    heads: int = option(2, "attention heads", ge=1, le=64)
+    mlp_ratio: float = option(4.0, "hidden width of the MLP / token width", gt=0, le=16)
+    pixels: str = option(
         "half",
         "mean and deviation that pixels are normalised by: 0.5 and 0.5, or those of CLIP, which ALBEF's weights expect",
         choices=("half", "clip"),
@@ -32,21 +32,23 @@ class Vision:
 class Text:
     """BERT-style text transformer; its last `fusion_depth` layers also attend to the image tokens."""
 
-    width: int = knob(64, "token width", ge=8, le=4096)
-    depth: int = knob(2, "text-only layers", ge=1, le=64)
-    fusion_depth: int = knob(1, "layers with cross-attention to the image", ge=1, le=64)
-    heads: int = knob(2, "attention heads", ge=1, le=64)
-    mlp_ratio: float = knob(4.0, "hidden width of the MLP / token width", gt=0, le=16)
-    dropout: float = knob(0.0, "dropout in the text layers", ge=0, lt=1)
+    width: int = option(64, "token width", ge=8, le=4096)
+    depth: int = option(2, "text-only layers", ge=1, le=64)
+    fusion_depth: int = option(1, "layers with cross-attention to the image", ge=1, le=64)
+    heads: int = option(2, "attention heads", ge=1, le=64)
+    mlp_ratio: float = option(4.0, "hidden width of the MLP / token width", gt=0, le=16)
+    dropout: float = option(0.0, "dropout in the text layers", ge=0, lt=1)
 
 
 @dataclass(frozen=True)
 class Compute:
     """How the encoders are computed. Embeddings, similarities and losses stay in float32."""
 
-    precision: str = knob("fp32", "arithmetic of the encoders: float32, or bfloat16 autocast", choices=("fp32", "bf16"))
-    checkpointing: bool = knob(False, "recompute each layer in the backward pass: less memory, a third more time")
-    compile: bool = knob(False, "torch.compile each layer: slow first steps, quicker ones after")
+    precision: str = option(
+        "fp32", "arithmetic of the encoders: float32, or bfloat16 autocast", choices=("fp32", "bf16")
+    )
+    checkpointing: bool = option(False, "recompute each layer in the backward pass: less memory, a third more time")
+    compile: bool = option(False, "torch.compile each layer: slow first steps, quicker ones after")
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,14 @@ class Albef:
     """ALBEF: image, text and fusion encoders, projections to the joint space, matching head and MLM head."""
 
     kind: ClassVar[str] = "albef"
-    vision: Vision = part(Vision, "image encoder")
-    text: Text = part(Text, "text and fusion encoder")
-    embed_dim: int = knob(96, "d: width of the joint embedding", ge=4, le=4096)
-    compute: Compute = part(Compute, "how it is computed")
-    tau: float = knob(0.07, "initial temperature, learned", gt=0, le=1)
-    weights: str = knob("", "an ALBEF checkpoint (.pth or .safetensors) to start from; empty: random weights")
-    strict: bool = knob(True, "refuse a checkpoint with missing, unexpected or misshapen weights, or load the rest")
-    positions: str = knob(
+    vision: Vision = section(Vision, "image encoder")
+    text: Text = section(Text, "text and fusion encoder")
+    embed_dim: int = option(96, "d: width of the joint embedding", ge=4, le=4096)
+    compute: Compute = section(Compute, "how it is computed")
+    tau: float = option(0.07, "initial temperature, learned", gt=0, le=1)
+    weights: str = option("", "an ALBEF checkpoint (.pth or .safetensors) to start from; empty: random weights")
+    strict: bool = option(True, "refuse a checkpoint with missing, unexpected or misshapen weights, or load the rest")
+    positions: str = option(
         "bicubic", "how its position embeddings are resized to other images", choices=("bicubic", "bilinear")
     )
 
@@ -80,10 +82,10 @@ class Albef:
 class Tower:
     """An encoder of CLIP or BLIP; read only where weights are random."""
 
-    width: int = knob(64, "token width", ge=8, le=4096)
-    depth: int = knob(3, "layers", ge=1, le=64)
-    heads: int = knob(2, "attention heads", ge=1, le=64)
-    mlp_ratio: float = knob(4.0, "hidden width of the MLP / token width", gt=0, le=16)
+    width: int = option(64, "token width", ge=8, le=4096)
+    depth: int = option(3, "layers", ge=1, le=64)
+    heads: int = option(2, "attention heads", ge=1, le=64)
+    mlp_ratio: float = option(4.0, "hidden width of the MLP / token width", gt=0, le=16)
 
 
 class OfTransformers:
@@ -106,13 +108,13 @@ class Blip(OfTransformers):
     """BLIP's image-text-retrieval model of transformers: no MLM head. Sizes are the checkpoint's, if there is one."""
 
     kind: ClassVar[str] = "blip"
-    weights: str = knob("", "local folder or hub name (Salesforce/blip-itm-base-coco); empty: random weights")
-    patch: int = knob(8, "side of a square patch", unit="pixels", ge=2, le=64)
-    vision: Tower = part(Tower, "image encoder")
-    text: Tower = part(Tower, "text encoder")
-    embed_dim: int = knob(96, "d: width of the joint embedding", ge=4, le=4096)
-    compute: Compute = part(Compute, "how it is computed")
-    tau: float = knob(0.07, "initial temperature, learned; a checkpoint has none", gt=0, le=1)
+    weights: str = option("", "local folder or hub name (Salesforce/blip-itm-base-coco); empty: random weights")
+    patch: int = option(8, "side of a square patch", unit="pixels", ge=2, le=64)
+    vision: Tower = section(Tower, "image encoder")
+    text: Tower = section(Tower, "text encoder")
+    embed_dim: int = option(96, "d: width of the joint embedding", ge=4, le=4096)
+    compute: Compute = section(Compute, "how it is computed")
+    tau: float = option(0.07, "initial temperature, learned; a checkpoint has none", gt=0, le=1)
 
 
 @dataclass(frozen=True)
@@ -120,14 +122,14 @@ class Clip(OfTransformers):
     """CLIP of transformers: no fusion encoder, no MLM head. Sizes are the checkpoint's, if there is one."""
 
     kind: ClassVar[str] = "clip"
-    weights: str = knob("", "local folder or hub name (openai/clip-vit-base-patch16); empty: random weights")
-    patch: int = knob(8, "side of a square patch", unit="pixels", ge=2, le=64)
-    vision: Tower = part(Tower, "image encoder")
-    text: Tower = part(Tower, "text encoder")
-    fusion_depth: int = knob(1, "layers of a fusion head on top, from random weights; 0: no matching", ge=0, le=64)
-    embed_dim: int = knob(96, "d: width of the joint embedding", ge=4, le=4096)
-    compute: Compute = part(Compute, "how it is computed")
-    tau: float = knob(0.07, "initial temperature, learned; a checkpoint has its own", gt=0, le=1)
+    weights: str = option("", "local folder or hub name (openai/clip-vit-base-patch16); empty: random weights")
+    patch: int = option(8, "side of a square patch", unit="pixels", ge=2, le=64)
+    vision: Tower = section(Tower, "image encoder")
+    text: Tower = section(Tower, "text encoder")
+    fusion_depth: int = option(1, "layers of a fusion head on top, from random weights; 0: no matching", ge=0, le=64)
+    embed_dim: int = option(96, "d: width of the joint embedding", ge=4, le=4096)
+    compute: Compute = section(Compute, "how it is computed")
+    tau: float = option(0.07, "initial temperature, learned; a checkpoint has its own", gt=0, le=1)
 
 
 def _patch_problems(path: str, patch: int, height: int, width: int) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gckd.config.fields import knob, part
+from gckd.config.fields import option, section
 
 
 @dataclass(frozen=True)
@@ -13,8 +13,8 @@ class Ema:
     """EMA teacher (eq. 5): parameters and buffers."""
 
     kind: ClassVar[str] = "ema"
-    m: float = knob(0.999, "momentum of the teacher", ge=0, lt=1)
-    start: str = knob(
+    m: float = option(0.999, "momentum of the teacher", ge=0, lt=1)
+    start: str = option(
         "student",
         "what it is at the first step: the source-trained student, or the momentum model of its pre-training (with "
         "pretrain.steps = 0: the momentum copies in backbone.weights)",
@@ -34,10 +34,10 @@ class SoftTargets:
     """Pseudo similarity targets of the teacher (eq. 6-8)."""
 
     kind: ClassVar[str] = "soft"
-    sharpen: float = knob(0.5, "targets use temperature sharpen x tau", gt=0, le=4)
-    agree: bool = knob(True, "multiply p(key | query) by p(query | key): both directions must agree")
-    confidence: float = knob(0.5, "a row weighs exp(-confidence x its entropy in nats); 0 = all alike", ge=0, le=10)
-    hard: bool = knob(False, "all of a row on its most similar key; its entropy is 0 then")
+    sharpen: float = option(0.5, "targets use temperature sharpen x tau", gt=0, le=4)
+    agree: bool = option(True, "multiply p(key | query) by p(query | key): both directions must agree")
+    confidence: float = option(0.5, "a row weighs exp(-confidence x its entropy in nats); 0 = all alike", ge=0, le=10)
+    hard: bool = option(False, "all of a row on its most similar key; its entropy is 0 then")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class TransportCost:
     """No targets: transport cost between target images and captions (POUF)."""
 
     kind: ClassVar[str] = "transport"
-    information: float = knob(0.3, "weight of the mutual information of images and captions", ge=0, le=100)
+    information: float = option(0.3, "weight of the mutual information of images and captions", ge=0, le=100)
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ class PropagatedLabels:
     """Targets by label propagation, where the views of both modalities agree (ReCLIP)."""
 
     kind: ClassVar[str] = "labels"
-    k: int = knob(20, "neighbours per node, at most", unit="nodes", ge=1, le=1024)
-    alpha: float = knob(0.99, "how far labels go: weight of the neighbours' against a node's own", gt=0, lt=1)
-    rank: int = knob(250, "directions in which the labels differ most that are kept, at most", ge=1, le=65_536)
+    k: int = option(20, "neighbours per node, at most", unit="nodes", ge=1, le=1024)
+    alpha: float = option(0.99, "how far labels go: weight of the neighbours' against a node's own", gt=0, lt=1)
+    rank: int = option(250, "directions in which the labels differ most that are kept, at most", ge=1, le=65_536)
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ class CrossDomainMatching:
     """Binary matching of target images and captions (eq. 9)."""
 
     kind: ClassVar[str] = "cross"
-    delta: float = knob(0.8, "least cosine of an accepted positive pair", ge=-1, le=1)
-    negatives: str = knob(
+    delta: float = option(0.8, "least cosine of an accepted positive pair", ge=-1, le=1)
+    negatives: str = option(
         "hard", "which source entry is a pair's negative: the most similar one, or any", choices=("hard", "random")
     )
 
@@ -101,11 +101,13 @@ class NoMatching:
 class Distill:
     """Cross-modal knowledge distillation (CMKD)."""
 
-    teacher: Ema | NoTeacher = part(Ema, "the teacher, or none")
-    targets: SoftTargets | MutualNeighbours | TransportCost | PropagatedLabels | EntropyMinimisation | NoTargets = part(
-        SoftTargets, "what the student's target distributions follow, or what is learned from the target instead"
+    teacher: Ema | NoTeacher = section(Ema, "the teacher, or none")
+    targets: SoftTargets | MutualNeighbours | TransportCost | PropagatedLabels | EntropyMinimisation | NoTargets = (
+        section(
+            SoftTargets, "what the student's target distributions follow, or what is learned from the target instead"
+        )
     )
-    matching: CrossDomainMatching | NoMatching = part(CrossDomainMatching, "cross-domain matching, or none")
-    alpha: float = knob(
+    matching: CrossDomainMatching | NoMatching = section(CrossDomainMatching, "cross-domain matching, or none")
+    alpha: float = option(
         0.4, "weight of soft targets against identity targets on the source, ramped over the first epoch", ge=0, le=1
     )

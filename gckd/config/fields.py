@@ -47,12 +47,12 @@ class Limits:
         )
 
 
-def knob(default: Any, doc: str, **limits: Any) -> Any:
+def option(default: Any, doc: str, **limits: Any) -> Any:
     """A config field: its default, its one-line documentation and its range (`ge`, `gt`, `le`, `lt`, `choices`)."""
     return dataclasses.field(default=default, metadata={"limits": Limits(doc, **limits)})
 
 
-def part(factory: Any, doc: str) -> Any:
+def section(factory: Any, doc: str) -> Any:
     """A config field that is itself a config node."""
     return dataclasses.field(default_factory=factory, metadata={"limits": Limits(doc)})
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, TypeVar
 
-from gckd.config.fields import knob, part
+from gckd.config.fields import option, section
 
 Value = TypeVar("Value")
 
@@ -15,12 +15,12 @@ Value = TypeVar("Value")
 class Memory:
     """The four FIFO banks of teacher embeddings (eq. 1-2)."""
 
-    capacity: int = knob(
+    capacity: int = option(
         4096, "C: entries of each bank; never more than the dataset has", unit="entries", ge=1, le=2**22
     )
-    warm_start: bool = knob(True, "fill the banks with teacher embeddings before the first step")
-    source: bool = knob(True, "remember the source beyond the batch; off: its two banks hold the newest batch alone")
-    target: bool = knob(True, "the same for the two banks of the target")
+    warm_start: bool = option(True, "fill the banks with teacher embeddings before the first step")
+    source: bool = option(True, "remember the source beyond the batch; off: its two banks hold the newest batch alone")
+    target: bool = option(True, "the same for the two banks of the target")
 
     def capacities(self, batch: int) -> tuple[int, int]:
         """Entries of each source bank and of each target bank, for batches of B."""
@@ -32,15 +32,17 @@ class Gnn:
     """Graph-based message passing (eq. 3-4) over KNN graphs of the banks."""
 
     kind: ClassVar[str] = "gnn"
-    k: int = knob(10, "K: neighbours per node", unit="nodes", ge=1, le=1024)
-    layers: int = knob(2, "L: propagation layers", ge=1, le=3)
-    conv: str = knob("smooth", "the convolution", choices=("smooth", "gcn", "sage", "gatv2", "gin"))
-    residual: float = knob(0.5, "weight of a node's own embedding against its neighbourhood, per layer", ge=0, le=1)
-    temperature: float = knob(0.05, "edge weights are softmax(cosine / temperature) over a node's K edges", gt=0, le=10)
-    cross_edges: bool = knob(True, "a node's neighbours are of both domains; off: of its own alone, a graph for each")
-    images: bool = knob(True, "there is a graph of images; off: their embeddings stay as they are")
-    texts: bool = knob(True, "there is a graph of captions; off: their embeddings stay as they are")
-    joint: bool = knob(False, "one graph over images and captions, with one set of layers, instead of one for each")
+    k: int = option(10, "K: neighbours per node", unit="nodes", ge=1, le=1024)
+    layers: int = option(2, "L: propagation layers", ge=1, le=3)
+    conv: str = option("smooth", "the convolution", choices=("smooth", "gcn", "sage", "gatv2", "gin"))
+    residual: float = option(0.5, "weight of a node's own embedding against its neighbourhood, per layer", ge=0, le=1)
+    temperature: float = option(
+        0.05, "edge weights are softmax(cosine / temperature) over a node's K edges", gt=0, le=10
+    )
+    cross_edges: bool = option(True, "a node's neighbours are of both domains; off: of its own alone, a graph for each")
+    images: bool = option(True, "there is a graph of images; off: their embeddings stay as they are")
+    texts: bool = option(True, "there is a graph of captions; off: their embeddings stay as they are")
+    joint: bool = option(False, "one graph over images and captions, with one set of layers, instead of one for each")
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,14 @@ class Diffusion:
     """Message passing on pseudo similarities instead of embeddings, over the KNN graphs of the two target banks."""
 
     kind: ClassVar[str] = "diffusion"
-    k: int = knob(10, "K: neighbours per node", unit="nodes", ge=1, le=1024)
-    layers: int = knob(2, "L: propagation layers", ge=1, le=3)
-    residual: float = knob(0.4, "weight of a node's own similarities against its neighbours', per layer", ge=0, le=1)
-    temperature: float = knob(0.05, "edge weights are softmax(cosine / temperature) over a node's K edges", gt=0, le=10)
-    images: bool = knob(True, "images vote, and share as keys; off: each stands by itself")
-    texts: bool = knob(True, "captions vote, and share as keys; off: each stands by itself")
+    k: int = option(10, "K: neighbours per node", unit="nodes", ge=1, le=1024)
+    layers: int = option(2, "L: propagation layers", ge=1, le=3)
+    residual: float = option(0.4, "weight of a node's own similarities against its neighbours', per layer", ge=0, le=1)
+    temperature: float = option(
+        0.05, "edge weights are softmax(cosine / temperature) over a node's K edges", gt=0, le=10
+    )
+    images: bool = option(True, "images vote, and share as keys; off: each stands by itself")
+    texts: bool = option(True, "captions vote, and share as keys; off: each stands by itself")
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,8 @@ class NoPropagation:
 class Graph:
     """What is remembered and how it is propagated."""
 
-    memory: Memory = part(Memory, "embedding memory")
-    propagate: Gnn | Diffusion | NoPropagation = part(
+    memory: Memory = section(Memory, "embedding memory")
+    propagate: Gnn | Diffusion | NoPropagation = section(
         Gnn, "GMP: of embeddings (gnn), of pseudo similarities (diffusion), or none"
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gckd.config.backbone import Albef, Blip, Clip
 from gckd.config.data import Augment, Data, FolderTokenizer, RandAugment, TrainedTokenizer
 from gckd.config.distill import CrossDomainMatching, Distill, MutualNeighbours, NoTargets, NoTeacher, SoftTargets
-from gckd.config.fields import knob, part
+from gckd.config.fields import option, section
 from gckd.config.graph import Gnn, Graph, NoPropagation, graphs, per_bank
 from gckd.config.losses import Adversarial, Mmd, MultiSimilarity, NoAlignment, NoMetric, Triplet
 from gckd.config.train import Adapt, CrossBatchMemory, Evaluate, Pretrain, Weights
@@ -18,25 +18,27 @@ from gckd.config.train import Adapt, CrossBatchMemory, Evaluate, Pretrain, Weigh
 class Config:
     """One run. A search trial and an ablation row are this plus edits `{path: value}`."""
 
-    seed: int = knob(0, "seed of weights, batches and augmentation", ge=0, le=2**31 - 1)
-    device: str = knob("auto", "where to compute; auto: the GPU where there is one", choices=("auto", "cpu", "cuda"))
-    centre: bool = knob(
+    seed: int = option(0, "seed of weights, batches and augmentation", ge=0, le=2**31 - 1)
+    device: str = option("auto", "where to compute; auto: the GPU where there is one", choices=("auto", "cpu", "cuda"))
+    centre: bool = option(
         True, "compare embeddings without the mean of their domain and modality, in training and evaluation"
     )
-    data: Data = part(Data, "datasets")
-    tokenizer: TrainedTokenizer | FolderTokenizer = part(TrainedTokenizer, "vocabulary")
-    augment: Augment | RandAugment = part(Augment, "strong view, seen by the student; the teacher sees the clean one")
-    backbone: Albef | Clip | Blip = part(Albef, "retriever")
-    graph: Graph = part(Graph, "memory and propagation (GMP)")
-    distill: Distill = part(Distill, "teacher and targets (CMKD)")
-    align: Mmd | Adversarial | NoAlignment = part(NoAlignment, "what makes the domains look alike, if anything")
-    metric: Triplet | MultiSimilarity | NoMetric = part(
+    data: Data = section(Data, "datasets")
+    tokenizer: TrainedTokenizer | FolderTokenizer = section(TrainedTokenizer, "vocabulary")
+    augment: Augment | RandAugment = section(
+        Augment, "strong view, seen by the student; the teacher sees the clean one"
+    )
+    backbone: Albef | Clip | Blip = section(Albef, "retriever")
+    graph: Graph = section(Graph, "memory and propagation (GMP)")
+    distill: Distill = section(Distill, "teacher and targets (CMKD)")
+    align: Mmd | Adversarial | NoAlignment = section(NoAlignment, "what makes the domains look alike, if anything")
+    metric: Triplet | MultiSimilarity | NoMetric = section(
         NoMetric, "metric learning on the source in adaptation, beside the contrastive loss"
     )
-    weights: Weights = part(Weights, "loss weights")
-    pretrain: Pretrain = part(Pretrain, "source pre-training")
-    adapt: Adapt = part(Adapt, "adaptation")
-    evaluate: Evaluate = part(Evaluate, "evaluation")
+    weights: Weights = section(Weights, "loss weights")
+    pretrain: Pretrain = section(Pretrain, "source pre-training")
+    adapt: Adapt = section(Adapt, "adaptation")
+    evaluate: Evaluate = section(Evaluate, "evaluation")
 
     def cross_problems(self) -> Iterator[str]:
         """Limits that involve several fields."""

@@ -5,24 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gckd.config.fields import knob, part
+from gckd.config.fields import option, section
 
 
 @dataclass(frozen=True)
 class Weights:
     """Weights of the loss terms (eq. 10)."""
 
-    source_contrastive: float = knob(1.0, "image-text contrastive loss on the source", ge=0, le=100)
-    source_intra: float = knob(1.0, "image-image and text-text contrastive loss of pre-training", ge=0, le=100)
-    source_matching: float = knob(0.5, "image-text matching on the source", ge=0, le=100)
-    source_mlm: float = knob(0.1, "masked language modelling on the source", ge=0, le=100)
-    source_metric: float = knob(1.0, "metric learning on the source, in adaptation alone", ge=0, le=100)
-    target_contrastive: float = knob(2.0, "pseudo similarity targets, or what is in their place", ge=0, le=100)
-    graph: float = knob(
+    source_contrastive: float = option(1.0, "image-text contrastive loss on the source", ge=0, le=100)
+    source_intra: float = option(1.0, "image-image and text-text contrastive loss of pre-training", ge=0, le=100)
+    source_matching: float = option(0.5, "image-text matching on the source", ge=0, le=100)
+    source_mlm: float = option(0.1, "masked language modelling on the source", ge=0, le=100)
+    source_metric: float = option(1.0, "metric learning on the source, in adaptation alone", ge=0, le=100)
+    target_contrastive: float = option(2.0, "pseudo similarity targets, or what is in their place", ge=0, le=100)
+    graph: float = option(
         1.0, "source identities told by propagated embeddings: what a learned convolution learns from", ge=0, le=100
     )
-    target_matching: float = knob(0.2, "cross-domain matching", ge=0, le=100)
-    align: float = knob(1.0, "alignment of the domains", ge=0, le=100)
+    target_matching: float = option(0.2, "cross-domain matching", ge=0, le=100)
+    align: float = option(1.0, "alignment of the domains", ge=0, le=100)
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class CrossBatchMemory:
     """Identity-aware contrast with the batch and the model's own recent embeddings, across and within modalities."""
 
     kind: ClassVar[str] = "memory"
-    size: int = knob(
+    size: int = option(
         1024, "recent embeddings that are negatives beside the batch, after the warm-up; 0 = none", ge=0, le=2**20
     )
 
@@ -40,29 +40,29 @@ class MomentumDistillation:
     """ALBEF's own: contrast with queues of a momentum model, whose similarities and words also soften the targets."""
 
     kind: ClassVar[str] = "momentum"
-    queue: int = knob(65_536, "embeddings of the momentum model in each queue", unit="entries", ge=1, le=2**22)
-    m: float = knob(0.995, "momentum of the momentum model", ge=0, lt=1)
-    alpha: float = knob(0.4, "weight of its targets against identities, ramped over the first epoch", ge=0, le=1)
+    queue: int = option(65_536, "embeddings of the momentum model in each queue", unit="entries", ge=1, le=2**22)
+    m: float = option(0.995, "momentum of the momentum model", ge=0, lt=1)
+    alpha: float = option(0.4, "weight of its targets against identities, ramped over the first epoch", ge=0, le=1)
 
 
 @dataclass(frozen=True)
 class Pretrain:
     """Stage 1: source pre-training, shared by every row and trial under its digest."""
 
-    steps: int = knob(
+    steps: int = option(
         800, "optimiser steps; 0: backbone.weights are the source model", unit="steps", ge=0, le=10_000_000
     )
-    batch: int = knob(64, "pairs that are compared with each other", unit="pairs", ge=2, le=65_536)
-    accumulate: int = knob(1, "batches whose gradients are averaged in a step", unit="batches", ge=1, le=4096)
-    lr: float = knob(3e-3, "peak learning rate", gt=0, le=1)
-    warmup: float = knob(0.1, "share of the steps with rising learning rate", ge=0, lt=1)
-    weight_decay: float = knob(0.02, "AdamW weight decay, not on 1-D parameters", ge=0, le=10)
-    clip: float = knob(1.0, "gradients are clipped to this norm", gt=0, le=1e6)
-    ramp: float = knob(0.4, "share of the steps over which the augmentation grows to full strength", ge=0, le=1)
-    objective: CrossBatchMemory | MomentumDistillation = part(CrossBatchMemory, "what the contrastive terms compare")
-    per_identity: int = knob(2, "images of one identity that stand together in a batch", unit="images", ge=1, le=64)
-    evaluations: int = knob(5, "evaluations on source val, evenly spread", ge=1, le=1000)
-    fusion_every: int = knob(
+    batch: int = option(64, "pairs that are compared with each other", unit="pairs", ge=2, le=65_536)
+    accumulate: int = option(1, "batches whose gradients are averaged in a step", unit="batches", ge=1, le=4096)
+    lr: float = option(3e-3, "peak learning rate", gt=0, le=1)
+    warmup: float = option(0.1, "share of the steps with rising learning rate", ge=0, lt=1)
+    weight_decay: float = option(0.02, "AdamW weight decay, not on 1-D parameters", ge=0, le=10)
+    clip: float = option(1.0, "gradients are clipped to this norm", gt=0, le=1e6)
+    ramp: float = option(0.4, "share of the steps over which the augmentation grows to full strength", ge=0, le=1)
+    objective: CrossBatchMemory | MomentumDistillation = section(CrossBatchMemory, "what the contrastive terms compare")
+    per_identity: int = option(2, "images of one identity that stand together in a batch", unit="images", ge=1, le=64)
+    evaluations: int = option(5, "evaluations on source val, evenly spread", ge=1, le=1000)
+    fusion_every: int = option(
         8, "matching and MLM are computed at every n-th step, weighted n-fold", unit="steps", ge=1, le=1000
     )
 
@@ -71,26 +71,26 @@ class Pretrain:
 class Adapt:
     """Stage 3: adaptation; equal for every row."""
 
-    steps: int = knob(120, "optimiser steps; 0: the source model as it is", unit="steps", ge=0, le=10_000_000)
-    batch: int = knob(64, "B: examples per domain and batch", unit="pairs", ge=2, le=65_536)
-    accumulate: int = knob(1, "batches whose gradients are averaged in a step", unit="batches", ge=1, le=4096)
-    lr: float = knob(3e-3, "peak learning rate", gt=0, le=1)
-    warmup: float = knob(0.1, "share of the steps with rising learning rate", ge=0, lt=1)
-    weight_decay: float = knob(0.02, "AdamW weight decay, not on 1-D parameters", ge=0, le=10)
-    clip: float = knob(1.0, "gradients are clipped to this norm", gt=0, le=1e6)
-    parameters: str = knob(
+    steps: int = option(120, "optimiser steps; 0: the source model as it is", unit="steps", ge=0, le=10_000_000)
+    batch: int = option(64, "B: examples per domain and batch", unit="pairs", ge=2, le=65_536)
+    accumulate: int = option(1, "batches whose gradients are averaged in a step", unit="batches", ge=1, le=4096)
+    lr: float = option(3e-3, "peak learning rate", gt=0, le=1)
+    warmup: float = option(0.1, "share of the steps with rising learning rate", ge=0, lt=1)
+    weight_decay: float = option(0.02, "AdamW weight decay, not on 1-D parameters", ge=0, le=10)
+    clip: float = option(1.0, "gradients are clipped to this norm", gt=0, le=1e6)
+    parameters: str = option(
         "all",
         "what of the student is trained: all, or the LayerNorms of its text encoder alone",
         choices=("all", "text-norms"),
     )
-    evaluations: int = knob(2, "points of the curves, evenly spread (target val, for monitoring only)", ge=1, le=1000)
-    source: str = knob(
+    evaluations: int = option(2, "points of the curves, evenly spread (target val, for monitoring only)", ge=1, le=1000)
+    source: str = option(
         "samples",
         "what there is of the source: its samples; or, source-free, embeddings by the source model frozen in the "
         "source banks; their mean for each identity; or nothing",
         choices=("samples", "banks", "prototypes", "none"),
     )
-    fusion_every: int = knob(
+    fusion_every: int = option(
         8, "matching and MLM are computed at every n-th step, weighted n-fold", unit="steps", ge=1, le=1000
     )
 
@@ -99,10 +99,10 @@ class Adapt:
 class Evaluate:
     """Retrieval on the target test split: captions are queries, images the gallery."""
 
-    batch: int = knob(256, "examples per forward pass", ge=1, le=65_536)
-    k_test: int = knob(0, "re-rank the top k_test by the matching head; 0 = off", unit="images", ge=0, le=100_000)
-    below: str = knob("contrastive", "order below the re-ranked top", choices=("contrastive", "constant"))
-    propagate: bool = knob(
+    batch: int = option(256, "examples per forward pass", ge=1, le=65_536)
+    k_test: int = option(0, "re-rank the top k_test by the matching head; 0 = off", unit="images", ge=0, le=100_000)
+    below: str = option("contrastive", "order below the re-ranked top", choices=("contrastive", "constant"))
+    propagate: bool = option(
         False, "at the end, rank by propagated embeddings: each test item joined by itself to the graph over the banks"
     )
-    audit: bool = knob(False, "curves that read the labels of the target's train split; for understanding only")
+    audit: bool = option(False, "curves that read the labels of the target's train split; for understanding only")

@@ -13,7 +13,7 @@ from gckd.data.remote_store import KeptStore
 from gckd.data.store import META, Look, Store, build_store
 from gckd.data.types import Annotations
 from gckd.data.validate import published_match
-from gckd.storage.path import Place
+from gckd.storage.path import StoragePath
 
 
 class Dataset(Protocol):
@@ -52,7 +52,7 @@ def find_dataset(spec: str) -> Dataset:
         InputError: there is none.
     """
     if is_kept(spec):
-        return _Kept(KeptStore.at(Place.at(spec)))
+        return _Kept(KeptStore.at(StoragePath.at(spec)))
     return _Folder(read_annotations(spec))
 
 

@@ -15,7 +15,7 @@ from gckd.data.tokenizer import NO_MASK, Tokenizer, build_tokenizer
 from gckd.data.types import EvaluationSet
 from gckd.errors import InputError
 from gckd.progress import Progress, Report
-from gckd.storage.cache import Cached
+from gckd.storage.cache import CachePath
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def _size(config: Config, batch: int) -> dict[str, int]:
     return {"height": config.data.height, "width": config.data.width, "batch": batch, "seed": config.seed}
 
 
-def open_datasets(config: Config, cache: Path | Cached, report: Report) -> Datasets:
+def open_datasets(config: Config, cache: Path | CachePath, report: Report) -> Datasets:
     """Read, verify and store both datasets (or find them stored), and build the vocabulary.
 
     Raises:
@@ -71,7 +71,7 @@ def open_datasets(config: Config, cache: Path | Cached, report: Report) -> Datas
             raise InputError(f"data.{role}: no dataset is named; give --{role} FOLDER, FORMAT:FOLDER or URI")
         stores.append(
             find_dataset(spec).stored(
-                Cached.at(cache).here,
+                CachePath.at(cache).here,
                 skip_broken=config.data.skip_broken,
                 progress=lambda done, count: report(Progress("data", done, count, {}, None)),
             )

@@ -24,7 +24,7 @@ from gckd.data.store import INDEX, META, VERSION, Store, content_digest, stores,
 from gckd.data.store_writer import Row
 from gckd.data.types import SPLITS
 from gckd.errors import InputError, reason_of
-from gckd.storage.path import Place
+from gckd.storage.path import StoragePath
 
 _FILES = ("images.arrow", "captions.arrow", "labels.arrow")
 
@@ -33,11 +33,11 @@ _FILES = ("images.arrow", "captions.arrow", "labels.arrow")
 class KeptStore:
     """A store at a place, of which only the small meta.json has been read."""
 
-    place: Place
+    place: StoragePath
     meta: dict[str, Any]
 
     @staticmethod
-    def at(place: Place) -> KeptStore:
+    def at(place: StoragePath) -> KeptStore:
         """The store that is there.
 
         Raises:
@@ -87,7 +87,7 @@ class KeptStore:
         for split in SPLITS:
             for name in _FILES:
                 try:
-                    (self.place / split / name).copy_to(Place.at(folder / split / name))
+                    (self.place / split / name).copy_to(StoragePath.at(folder / split / name))
                 except FileNotFoundError as error:
                     raise InputError(f"{self.place}: not a whole store ({split}/{name} is missing)") from error
             done += images[split]
@@ -97,7 +97,7 @@ class KeptStore:
         (folder / META).write_text(json.dumps(self.meta))
 
 
-def keep_store(store: Store, place: Place, published: str) -> None:
+def keep_store(store: Store, place: StoragePath, published: str) -> None:
     """Puts a store at `place`, unless it is there; meta.json last, so that a part of one is never taken for a store.
 
     Args:
@@ -114,7 +114,7 @@ def keep_store(store: Store, place: Place, published: str) -> None:
         return
     for split in SPLITS:
         for name in _FILES:
-            Place.at(store.path / split / name).copy_to(place / split / name)
+            StoragePath.at(store.path / split / name).copy_to(place / split / name)
     about = {"version": VERSION, "digest": store.digest, "format": store.format, "counts": store.counts}
     with meta.writing() as file:
         file.write_text(json.dumps(about | {"notes": store.notes, "skipped": store.skipped, "published": published}))

@@ -17,7 +17,7 @@ from gckd.config.data import FolderTokenizer, TrainedTokenizer
 from gckd.data.types import Vocabulary
 from gckd.data.wordpiece import CLIP_ENDS, PAD, SPECIALS, bert, load_pretrained, read_vocabulary, train_vocabulary
 from gckd.errors import InputError
-from gckd.storage.cache import Cached
+from gckd.storage.cache import CachePath
 
 NO_MASK = -1  # in place of the id of [MASK], where there is none
 
@@ -66,7 +66,7 @@ class Tokenizer:
 def build_tokenizer(
     cfg: TrainedTokenizer | FolderTokenizer,
     captions: Iterable[str],
-    cache: Path | Cached,
+    cache: Path | CachePath,
     *,
     max_words: int,
     max_tokens: int,
@@ -86,12 +86,12 @@ def build_tokenizer(
     return Tokenizer(backend, max_words=max_words, max_tokens=max_tokens)
 
 
-def _trained(captions: list[str], vocab_size: int, cache: Path | Cached) -> Backend:
+def _trained(captions: list[str], vocab_size: int, cache: Path | CachePath) -> Backend:
     """Trains once; `vocab.txt` in the cache is what `BertTokenizerFast.from_pretrained` reads, too."""
     if not captions:
         raise InputError("tokenizer: there are no captions to train a vocabulary on")
     key = hashlib.sha256(json.dumps([1, vocab_size, captions]).encode()).hexdigest()[:16]
-    kept = Cached.at(cache) / "tokenizers" / key / "vocab.txt"
+    kept = CachePath.at(cache) / "tokenizers" / key / "vocab.txt"
     file = kept.here
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{file}.lock"):

@@ -15,7 +15,7 @@ from gckd.graph.subgraph import Nodes, neighbourhood
 BLOCK = 512  # rows of the similarities of two banks that exist at a time
 
 
-class TwoBanks:
+class BankPair:
     """The target's bank of images [M, d] and of captions [N, d], seen from the images; both directions' work is shared.
 
     `own` is the bank of the queries, of modality 0 (images) or 1 (captions), and `keys` the other one.
@@ -26,7 +26,7 @@ class TwoBanks:
         self.modality = 0
         self._partitions: dict[tuple[Nodes, float], Tensor] = {}
 
-    def turned(self) -> TwoBanks:
+    def turned(self) -> BankPair:
         """The same banks seen from the keys; whatever one side has found the other knows."""
         other = copy.copy(self)
         other.own, other.keys, other.modality = self.keys, self.own, 1 - self.modality
@@ -40,12 +40,12 @@ class TwoBanks:
         return self._partitions[self.own, t]
 
 
-class Side(NamedTuple):
+class RetrievalDirection(NamedTuple):
     """One direction: unit queries [B, d], their places [B] in their own modality's bank, and both banks."""
 
     queries: Tensor
     place: Tensor
-    banks: TwoBanks
+    banks: BankPair
 
 
 class Similarity(Protocol):
@@ -54,17 +54,17 @@ class Similarity(Protocol):
     p(key | query); if `agree`, times p(query | key), in which all M entries of the queries' own bank compete.
     """
 
-    def __call__(self, side: Side, t: float, agree: bool) -> Tensor: ...
+    def __call__(self, side: RetrievalDirection, t: float, agree: bool) -> Tensor: ...
 
 
-class Direct:
+class DirectSimilarity:
     """The queries' own: softmax(z . Q / t), z propagated or not."""
 
-    def __call__(self, side: Side, t: float, agree: bool) -> Tensor:
+    def __call__(self, side: RetrievalDirection, t: float, agree: bool) -> Tensor:
         return torch.stack(_directions(side.queries, side, t, agree)).prod(0)
 
 
-class Diffused:
+class DiffusedSimilarity:
     """L layers of S <- r S + (1 - r) A S on similarities, over the graphs of both modalities' target banks.
 
     A node's signal is not its embedding but the row of probabilities that it gives the other modality: neighbours vote.
@@ -80,7 +80,7 @@ class Diffused:
     def __init__(self, config: Diffusion) -> None:
         self.config = config
 
-    def __call__(self, side: Side, t: float, agree: bool) -> Tensor:
+    def __call__(self, side: RetrievalDirection, t: float, agree: bool) -> Tensor:
         linked = self.config.images, self.config.texts
         modality, count = side.banks.modality, len(side.banks.keys)
         rows = self._voted(side, t, agree) if linked[modality] else _joined(side.queries, side, t, agree)
@@ -89,7 +89,7 @@ class Diffused:
             columns = self._shared(columns, side.banks.keys)
         return torch.stack(columns.T.split(len(side.place))).prod(0)
 
-    def _voted(self, side: Side, t: float, agree: bool) -> Tensor:
+    def _voted(self, side: RetrievalDirection, t: float, agree: bool) -> Tensor:
         """The queries' rows [B, n] after message passing among the entries of their own bank."""
         own, config = side.banks.own, self.config
         around = neighbourhood(own, side.place, config.layers, config.k, config.temperature)
@@ -114,7 +114,7 @@ class Diffused:
         return torch.lerp(votes, signal[: len(sources)], self.config.residual)
 
 
-def _directions(queries: Tensor, side: Side, t: float, agree: bool) -> list[Tensor]:
+def _directions(queries: Tensor, side: RetrievalDirection, t: float, agree: bool) -> list[Tensor]:
     scores = (queries / t) @ side.banks.keys.embeddings.T  # the small factor is divided, not the product
     found = [F.softmax(scores, 1)]
     if agree:
@@ -122,7 +122,7 @@ def _directions(queries: Tensor, side: Side, t: float, agree: bool) -> list[Tens
     return found
 
 
-def _joined(queries: Tensor, side: Side, t: float, agree: bool) -> Tensor:
+def _joined(queries: Tensor, side: RetrievalDirection, t: float, agree: bool) -> Tensor:
     """Both directions beside each other, [B, N] or [B, 2 N], so that one pass takes them along."""
     return torch.cat(_directions(queries, side, t, agree), 1)
 

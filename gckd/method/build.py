@@ -25,7 +25,7 @@ from gckd.config.schema import Config
 from gckd.data.batches import Feed
 from gckd.errors import InputError
 from gckd.graph.propagation import Graphs, message_passing
-from gckd.graph.similarity import Diffused, Direct
+from gckd.graph.similarity import DiffusedSimilarity, DirectSimilarity
 from gckd.method.alignment import AdversarialTerm, MmdTerm, NoAlignmentTerm
 from gckd.method.banks import Banks
 from gckd.method.baselines.pouf import Transport
@@ -87,7 +87,9 @@ def build_parts(config: Config, feed: Feed, student: Backbone) -> Parts:
         teacher=build(config.distill.teacher, student),
         banks=banks,
         propagate=build(graph, student.embed_dim),
-        target_loss=build(config.distill.targets, Diffused(graph) if isinstance(graph, Diffusion) else Direct()),
+        target_loss=build(
+            config.distill.targets, DiffusedSimilarity(graph) if isinstance(graph, Diffusion) else DirectSimilarity()
+        ),
         matching=build(config.distill.matching, feed, student, banks),
         align=build(config.align, student.embed_dim),
         metric=build(config.metric),

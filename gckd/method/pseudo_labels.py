@@ -9,21 +9,21 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.distill import SoftTargets
-from gckd.graph.similarity import Side, Similarity
+from gckd.graph.similarity import RetrievalDirection, Similarity
 from gckd.method.losses import soft_cross_entropy
 
 
 class Targets(Protocol):
     """Target distributions [B, N] of a side's B queries over its N keys; a row's sum is its weight."""
 
-    def __call__(self, side: Side, tau: float) -> Tensor: ...
+    def __call__(self, side: RetrievalDirection, tau: float) -> Tensor: ...
 
 
 class Direction(NamedTuple):
     """One direction of a step: the queries of `side` as the student sees them, unit vectors [B, d] with gradient."""
 
     student: Tensor
-    side: Side
+    side: RetrievalDirection
 
 
 class TargetLoss(Protocol):
@@ -48,7 +48,7 @@ class PseudoSimilarity:
     def __init__(self, config: SoftTargets, similarity: Similarity) -> None:
         self.config, self.similarity = config, similarity
 
-    def __call__(self, side: Side, tau: float) -> Tensor:
+    def __call__(self, side: RetrievalDirection, tau: float) -> Tensor:
         found = self.similarity(side, self.config.sharpen * tau, self.config.agree)
         if self.config.hard:
             return F.one_hot(found.argmax(1), found.shape[1]).to(found.dtype)
@@ -67,9 +67,9 @@ class MutualNearest:
     def __init__(self, similarity: Similarity) -> None:
         self.similarity = similarity
 
-    def __call__(self, side: Side, tau: float) -> Tensor:
+    def __call__(self, side: RetrievalDirection, tau: float) -> Tensor:
         best = self.similarity(side, tau, agree=False).argmax(1)
-        back = Side(side.banks.keys.embeddings[best], best, side.banks.turned())
+        back = RetrievalDirection(side.banks.keys.embeddings[best], best, side.banks.turned())
         mutual = self.similarity(back, tau, agree=False).argmax(1) == side.place
         return F.one_hot(best, len(side.banks.keys)).to(side.queries.dtype) * mutual[:, None]
 
@@ -77,7 +77,7 @@ class MutualNearest:
 class NoTarget:
     """Rows of zeros: there are no targets."""
 
-    def __call__(self, side: Side, tau: float) -> Tensor:
+    def __call__(self, side: RetrievalDirection, tau: float) -> Tensor:
         return torch.zeros(len(side.queries), len(side.banks.keys))
 
 

@@ -16,13 +16,13 @@ from gckd.method.banks import Entries, Labelled, embed_clean
 from gckd.method.step import CrossDomain, compared
 from gckd.method.warm_start import BATCH, WarmStart
 from gckd.models.base import Backbone
-from gckd.storage.cache import Cached
+from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.storage.shared_file import made_once
 
 
 @dataclass(frozen=True)
-class HandedOn:
+class SourceSummary:
     """In the place of the source loader during adaptation; there is no way from here to an image or a caption.
 
     Args:
@@ -51,7 +51,7 @@ class HandedOn:
     batch = images_at = tokens_at = identities_at = _closed
 
 
-def handed_on(kind: str, model: Backbone, source: Callable[[], SourceLoader], kept: Cached) -> HandedOn:
+def summarised_source(kind: str, model: Backbone, source: Callable[[], SourceLoader], kept: CachePath) -> SourceSummary:
     """What adaptation has of the source under `adapt.source` = `kind`.
 
     Args:
@@ -61,7 +61,7 @@ def handed_on(kind: str, model: Backbone, source: Callable[[], SourceLoader], ke
     held = load_checkpoint(made_once(kept, lambda: _embedded(model, source())))
     here = {name: tensor.to(torch.get_default_device()) for name, tensor in held.items()}
     reduce = _REDUCTIONS[kind]
-    return HandedOn(
+    return SourceSummary(
         reduce(Labelled(here["image"], here["image_identities"])),
         reduce(Labelled(here["text"], here["text_identities"])),
         here["words"],
@@ -106,7 +106,7 @@ class SourceFree(CrossDomain):
 
     def warm_start(self, warm: WarmStart) -> None:
         parts = self.parts
-        assert isinstance(parts.feed.source, HandedOn)
+        assert isinstance(parts.feed.source, SourceSummary)
         parts.banks.fill_source(parts.feed.source.images, parts.feed.source.texts, self.config.seed)
         parts.banks.warm_start_target(parts.teacher.model(), parts.feed.target, self.config.seed, warm)
 

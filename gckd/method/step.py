@@ -12,7 +12,7 @@ from gckd.config.distill import NoTeacher
 from gckd.data.types import SourceBatch, TargetBatch
 from gckd.distributed import gather, mine
 from gckd.graph.memory import centred
-from gckd.graph.similarity import Side, TwoBanks
+from gckd.graph.similarity import BankPair, RetrievalDirection
 from gckd.method.alignment import Compared
 from gckd.method.banks import BankViews, Entries, Space
 from gckd.method.losses import identity_targets, soft_cross_entropy
@@ -178,9 +178,9 @@ class CrossDomain(SourceOnly):
         self, student: Student, new: Compared, known: Propagated, views: BankViews, entries: Entries, step: int
     ) -> dict[str, Tensor]:
         """Eq. 8, target side: the student's distributions over Q_TT and Q_TI follow the targets; and eq. 9."""
-        banks = TwoBanks(views.target_image, views.target_text)
-        image = Direction(new.image, Side(known.target_image, entries.target_image, banks))
-        text = Direction(new.text, Side(known.target_text, entries.target_text, banks.turned()))
+        banks = BankPair(views.target_image, views.target_text)
+        image = Direction(new.image, RetrievalDirection(known.target_image, entries.target_image, banks))
+        text = Direction(new.text, RetrievalDirection(known.target_text, entries.target_text, banks.turned()))
         terms = self.parts.target_loss(image, text, self.parts.student.tau)
         if step % self.config.adapt.fusion_every == 0:
             queries = Queries(*student, mine(known.target_image), mine(known.target_text))

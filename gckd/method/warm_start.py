@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gckd.distributed import agreed, count, rank, spread, wait_for_all
 from gckd.seeding import generator
-from gckd.storage.cache import Cached
+from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import load_checkpoint, save_atomically
 from gckd.storage.shared_file import alone
 
@@ -34,7 +34,7 @@ class WarmStart:
         folder: where they are kept for other runs of this model and these datasets; None keeps nothing.
     """
 
-    folder: Path | Cached | None = None
+    folder: Path | CachePath | None = None
     worth: float = 0.0  # seconds that computing them takes, whoever did it
 
     def first(self, name: str, seed: int, rows: int, wanted: int, embed: Embed) -> Batches:
@@ -49,13 +49,13 @@ class WarmStart:
         if self.folder is None:
             held = _extended({}, need, embed)
         else:
-            held = _kept(Cached.at(self.folder) / f"{name}-{seed}.pt", need, embed)
+            held = _kept(CachePath.at(self.folder) / f"{name}-{seed}.pt", need, embed)
         self.worth += held["seconds"] * len(need) / max(len(held["embeddings"]), 1)
         found = held["embeddings"][:wanted].to(order.device)
         return list(zip(order[:wanted].split(BATCH), found.split(BATCH), strict=True))
 
 
-def _kept(kept: Cached, need: Tensor, embed: Embed) -> dict[str, Any]:
+def _kept(kept: CachePath, need: Tensor, embed: Embed) -> dict[str, Any]:
     """What the file holds, once it holds enough; one process computes, others wait."""
     with alone(kept.here):
         # Workers of several machines begin with the same: what the object store has.

@@ -12,8 +12,8 @@ from gckd.runs.preflight import check_sizes, prepare_datasets, usable_cache, usa
 from gckd.runs.progress_board import Board, Throttle
 from gckd.runs.provenance import git_revision
 from gckd.runs.records import CURVES_FILE, RUNS_FILE, Origin, Records
-from gckd.storage.cache import Cached
-from gckd.storage.path import Place
+from gckd.storage.cache import CachePath
+from gckd.storage.path import StoragePath
 from gckd.storage.sync import Mirror
 
 if TYPE_CHECKING:
@@ -38,7 +38,13 @@ def shown_on(display: Display, row: str, seed: int) -> Callable[[Progress], None
 
 
 def train_single(
-    config: Config, run: RunFunction, *, cache: Path | Cached, out: Place | None, resume: bool, display: Display
+    config: Config,
+    run: RunFunction,
+    *,
+    cache: Path | CachePath,
+    out: StoragePath | None,
+    resume: bool,
+    display: Display,
 ) -> Mirror:
     """Runs `config` once; the output, with its records. What is written into it afterwards is still to be saved.
 
@@ -52,7 +58,7 @@ def train_single(
     config, datasets = prepare_datasets(config, cache)
     check_sizes([config], datasets)
     origin = Origin(git_revision(), datasets.source_name, datasets.target_name, datasets.published)
-    mirror = Mirror.of(out or Place.at(default_output(config, datasets)))
+    mirror = Mirror.of(out or StoragePath.at(default_output(config, datasets)))
     held = (mirror.folder / name for name in (RUNS_FILE, CURVES_FILE))
     mirror.begin(mirror.folder / CONFIG_FILE, held, resume=resume)
     with output_folder(mirror.folder, config, resume=resume) as folder:
@@ -71,7 +77,7 @@ def train_single(
     return mirror
 
 
-def follow(config: Config, run: RunFunction, *, cache: Path | Cached, out: Place | None) -> None:
+def follow(config: Config, run: RunFunction, *, cache: Path | CachePath, out: StoragePath | None) -> None:
     """What the other workers of `train_single`'s run do: the same run, without records.
 
     Raises:
@@ -79,7 +85,7 @@ def follow(config: Config, run: RunFunction, *, cache: Path | Cached, out: Place
     """
     cache = usable_cache(cache)
     config, datasets = prepare_datasets(config, cache)
-    mirror = Mirror.of(out or Place.at(default_output(config, datasets)))
+    mirror = Mirror.of(out or StoragePath.at(default_output(config, datasets)))
     folder = usable_folder(mirror.folder, "--out")
     (item,) = plan(config, {}, 1, folder)
     if not Records(folder).finished(item):

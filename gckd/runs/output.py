@@ -13,7 +13,7 @@ from gckd.config.serialization import differences
 from gckd.errors import InputError
 from gckd.runs.preflight import Datasets, usable_folder
 from gckd.runs.records import QUERIES_FILE
-from gckd.storage.path import Place
+from gckd.storage.path import StoragePath
 
 CONFIG_FILE = "config.yaml"
 OF_A_RUN = (CONFIG_FILE, QUERIES_FILE)  # in its folder, beside the checkpoint
@@ -55,7 +55,7 @@ def output_folder(path: Path, config: Config, *, resume: bool) -> Iterator[Path]
 
 def _keep_config(file: Path, config: Config) -> None:
     if not file.exists():
-        with Place.at(file).writing() as scratch:
+        with StoragePath.at(file).writing() as scratch:
             scratch.write_text(to_yaml(config), encoding="utf-8")
         return
     held = from_yaml(Config, file.read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from gckd.storage.path import Place
+    from gckd.storage.path import StoragePath
 
 FULL = "full"
 _ADAPTATION = ("graph", "distill", "adapt", "evaluate")  # what source pre-training does not depend on
@@ -37,7 +37,7 @@ class Run:
     def name(self) -> str:
         return f"{self.row} seed {self.seed}"
 
-    def place(self, out: Place) -> Place:
+    def place(self, out: StoragePath) -> StoragePath:
         """Where its checkpoint is, in the output `out`; `folder` in that of the driver."""
         return out / self.row / f"seed-{self.seed}"
 

@@ -14,7 +14,7 @@ from gckd.data.datasets import Dataset, find_dataset
 from gckd.data.store import Store
 from gckd.data.wordpiece import load_pretrained
 from gckd.errors import InputError, reason_of
-from gckd.storage.cache import Cached
+from gckd.storage.cache import CachePath
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ class Datasets:
 
 
 def prepare_datasets(
-    config: Config, cache: Path | Cached, progress: StoreProgress | None = None
+    config: Config, cache: Path | CachePath, progress: StoreProgress | None = None
 ) -> tuple[Config, Datasets]:
     """Reads and stores both datasets; the config with absolute paths in it, whatever folder it runs in.
 
@@ -104,21 +104,21 @@ def _node_problems(propagate: Gnn | Diffusion, capacities: Sequence[int], datase
             yield f"graph.propagate.k: K = {propagate.k} is outside its limit: < {nodes} nodes ({what})"
 
 
-def _store(config: Config, dataset: Dataset, cache: Path | Cached, progress: StoreProgress | None) -> Store:
+def _store(config: Config, dataset: Dataset, cache: Path | CachePath, progress: StoreProgress | None) -> Store:
     def tell(done: int, total: int) -> None:
         if progress is not None:
             progress(dataset.name, done, total)
 
-    return dataset.stored(Cached.at(cache).here, skip_broken=config.data.skip_broken, progress=tell)
+    return dataset.stored(CachePath.at(cache).here, skip_broken=config.data.skip_broken, progress=tell)
 
 
-def usable_cache(cache: Path | Cached) -> Cached:
+def usable_cache(cache: Path | CachePath) -> CachePath:
     """`cache`, its folder on this machine made if it is missing.
 
     Raises:
         InputError: the folder cannot be made, or is none; or its object store cannot be written.
     """
-    found = Cached.at(cache)
+    found = CachePath.at(cache)
     usable_folder(found.here, "--cache")
     try:
         found.there.probe()

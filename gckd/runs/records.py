@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gckd.errors import InputError, reason_of
-from gckd.storage.path import Place
+from gckd.storage.path import StoragePath
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -165,5 +165,5 @@ def _queries(ranking: Ranking) -> pa.Table:
 
 
 def _write(path: Path, table: pa.Table) -> None:
-    with Place.at(path).writing() as file:
+    with StoragePath.at(path).writing() as file:
         pq.write_table(table, file)

@@ -9,29 +9,29 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock
 
-from gckd.storage.path import Place
+from gckd.storage.path import StoragePath
 
 USER = Path(platformdirs.user_cache_dir("gckd"))
 
 
 @dataclass(frozen=True)
-class Cached:
+class CachePath:
     """The cache, or a file or folder of it: `cache / "a" / "b"`.
 
     Where the cache is in an object store, every machine has copies below the user's cache folder, in a folder named by
     the store's URI. Only where it is pickles, so that each machine finds its own copies.
     """
 
-    _root: Place
+    _root: StoragePath
     _name: str = ""
 
     @classmethod
-    def at(cls, where: str | Path | Cached) -> Cached:
+    def at(cls, where: str | Path | CachePath) -> CachePath:
         """The cache `where`: a folder, or a URI (s3://, gs://, abfs://)."""
-        return where if isinstance(where, Cached) else cls(Place.at(where))
+        return where if isinstance(where, CachePath) else cls(StoragePath.at(where))
 
-    def __truediv__(self, name: str) -> Cached:
-        return Cached(self._root, f"{self._name}/{name}")
+    def __truediv__(self, name: str) -> CachePath:
+        return CachePath(self._root, f"{self._name}/{name}")
 
     def __str__(self) -> str:
         return f"{self._root}{self._name}"
@@ -43,9 +43,9 @@ class Cached:
         return (self._root.local or USER / f"store-{name}") / self._name.lstrip("/")
 
     @property
-    def there(self) -> Place:
+    def there(self) -> StoragePath:
         """Where all machines look for it: in the object store, or `here`."""
-        return Place(str(self))
+        return StoragePath(str(self))
 
     def present(self) -> bool:
         """Whether this file is here, fetched now if it is only in the object store."""
@@ -62,7 +62,7 @@ class Cached:
         self.here.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{self.here}.fetch"):
             try:
-                self.there.copy_to(Place.at(self.here))
+                self.there.copy_to(StoragePath.at(self.here))
             except FileNotFoundError:
                 return False
         return True
@@ -74,4 +74,4 @@ class Cached:
             InputError: the store does not take it.
         """
         if not self._root.local:
-            Place.at(self.here).copy_to(self.there)
+            StoragePath.at(self.here).copy_to(self.there)

@@ -8,23 +8,23 @@ from typing import Any
 import torch
 
 from gckd.errors import InputError
-from gckd.storage.path import Place
+from gckd.storage.path import StoragePath
 
 
-def save_atomically(path: Path | Place, content: Any) -> None:
+def save_atomically(path: Path | StoragePath, content: Any) -> None:
     """A crash while writing never costs the previous file."""
-    with Place.at(path).writing() as partial:
+    with StoragePath.at(path).writing() as partial:
         torch.save(content, partial)
 
 
-def load_checkpoint(path: Path | Place) -> Any:
+def load_checkpoint(path: Path | StoragePath) -> Any:
     """What `save_atomically` wrote; tensors and plain values only.
 
     Raises:
         InputError: the file is not a checkpoint.
     """
     try:
-        with Place.at(path).reading() as file:
+        with StoragePath.at(path).reading() as file:
             return torch.load(file, weights_only=True, map_location="cpu")
     except Exception as error:
         raise InputError(f"{path}: not a readable checkpoint ({type(error).__name__})") from error

@@ -21,8 +21,8 @@ _REMOTE = "://"
 
 
 @dataclass(frozen=True)
-class Place:
-    """A file or a folder. `str` of it is what `Place.at` reads; it pickles as that.
+class StoragePath:
+    """A file or a folder. `str` of it is what `StoragePath.at` reads; it pickles as that.
 
     A store in reach of S3's protocol that is not Amazon's is named by the variable AWS_ENDPOINT_URL.
     """
@@ -30,7 +30,7 @@ class Place:
     _at: str
 
     @classmethod
-    def at(cls, where: str | Path | Place) -> Place:
+    def at(cls, where: str | Path | StoragePath) -> StoragePath:
         """The place `where`; a local one by its absolute path."""
         text = str(where)
         return cls(text.rstrip("/") if _REMOTE in text else str(Path(text).expanduser().resolve()))
@@ -38,12 +38,12 @@ class Place:
     def __str__(self) -> str:
         return self._at
 
-    def __truediv__(self, name: str) -> Place:
-        return Place(f"{self._at}/{name}")
+    def __truediv__(self, name: str) -> StoragePath:
+        return StoragePath(f"{self._at}/{name}")
 
     @property
-    def parent(self) -> Place:
-        return Place(self._at.rpartition("/")[0])
+    def parent(self) -> StoragePath:
+        return StoragePath(self._at.rpartition("/")[0])
 
     @property
     def name(self) -> str:
@@ -88,7 +88,7 @@ class Place:
         with tempfile.TemporaryDirectory(prefix="gckd-") as scratch:
             file = Path(scratch) / self.name
             yield file
-            Place(str(file)).copy_to(self)  # an object appears when its last byte has arrived
+            StoragePath(str(file)).copy_to(self)  # an object appears when its last byte has arrived
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Path]:
@@ -103,7 +103,7 @@ class Place:
             return
         with tempfile.TemporaryDirectory(prefix="gckd-") as scratch:
             file = Path(scratch) / self.name
-            self.copy_to(Place(str(file)))
+            self.copy_to(StoragePath(str(file)))
             yield file
 
     def probe(self) -> None:
@@ -125,7 +125,7 @@ class Place:
         with contextlib.suppress(FileNotFoundError):
             system.delete_file(path)
 
-    def copy_to(self, other: Place) -> None:
+    def copy_to(self, other: StoragePath) -> None:
         """This file is what is at `other` too, whole; what is written here later changes nothing there.
 
         Two places in object stores must be of one store.
@@ -138,7 +138,7 @@ class Place:
             self._link(self.local, other)
         elif other.local:
             with other.writing() as file:
-                _transfer(self, Place(str(file)), told_of=self)
+                _transfer(self, StoragePath(str(file)), told_of=self)
         elif self.local:
             _transfer(self, other, told_of=other)
         else:
@@ -146,7 +146,7 @@ class Place:
             system.copy_file(path, target)
 
     @staticmethod
-    def _link(file: Path, other: Place) -> None:
+    def _link(file: Path, other: StoragePath) -> None:
         with other.writing() as partial:
             try:
                 os.link(file, partial)  # the next version of this file is another one, of the same name
@@ -177,7 +177,7 @@ def _to_disk(file: Path) -> None:
         os.fsync(opened.fileno())
 
 
-def _transfer(source: Place, target: Place, *, told_of: Place) -> None:
+def _transfer(source: StoragePath, target: StoragePath, *, told_of: StoragePath) -> None:
     """Copies a file from one file system to another."""
     from pyarrow.fs import copy_files
 

@@ -10,7 +10,7 @@ from typing import Any
 from filelock import FileLock
 
 from gckd.distributed import agreed, rank, wait_for_all
-from gckd.storage.cache import Cached
+from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import save_atomically
 
 
@@ -23,7 +23,7 @@ def alone(file: Path) -> Iterator[None]:
         yield
 
 
-def made_once(kept: Cached, make: Callable[[], Any], save: Callable[[Path, Any], None] = save_atomically) -> Path:
+def made_once(kept: CachePath, make: Callable[[], Any], save: Callable[[Path, Any], None] = save_atomically) -> Path:
     """The file of an entry on this machine; made by the first run that asks, while others wait.
 
     Args:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from gckd.errors import InputError
-from gckd.storage.path import Place
+from gckd.storage.path import StoragePath
 
 Version = tuple[int, int]  # of a file: modification time, size
 
@@ -21,7 +21,7 @@ _SHARE = 20  # of a driver's time, one part in so many is the most that `keep_up
 class Mirror:
     """Copies the files of a folder to `out`, and on another machine back; nothing where `out` is that folder."""
 
-    def __init__(self, folder: Path, out: Place, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, folder: Path, out: StoragePath, clock: Callable[[], float] = time.monotonic) -> None:
         """Clock: seconds."""
         self.folder, self.out, self._clock = folder, out, clock
         self.apart = out.local is None
@@ -29,7 +29,7 @@ class Mirror:
         self._next = clock()  # when `keep_up` copies again
 
     @staticmethod
-    def of(out: Place) -> Mirror:
+    def of(out: StoragePath) -> Mirror:
         """With the folder that a driver has for an output: `out` itself, or runs/NAME-<digest>."""
         name = hashlib.sha256(json.dumps([str(out)]).encode()).hexdigest()[:8]
         apart = Path("runs") / f"{out.name}-{name}"
@@ -40,7 +40,7 @@ class Mirror:
         for here in files if self.apart else ():
             there = self._there(here)
             if there.exists():
-                there.copy_to(Place.at(here))
+                there.copy_to(StoragePath.at(here))
 
     def begin(self, config: Path, others: Iterable[Path], *, resume: bool) -> None:
         """Gets what another machine has made of an output, `config` and others, if this is to go on with it.
@@ -87,7 +87,7 @@ class Mirror:
             status = here.stat()
             version = (status.st_mtime_ns, status.st_size)
             if self._saved.get(here) != version:
-                Place.at(here).copy_to(self._there(here))
+                StoragePath.at(here).copy_to(self._there(here))
                 self._saved[here] = version
         ended = self._clock()
         self._next = ended + (_SHARE - 1) * (ended - begun)
@@ -98,5 +98,5 @@ class Mirror:
             folders[:] = sorted(set(folders) - {TUNES_OWN})
             yield from (Path(folder, name) for name in sorted(names) if name[0] != "." and not name.endswith(".lock"))
 
-    def _there(self, here: Path) -> Place:
+    def _there(self, here: Path) -> StoragePath:
         return self.out / here.relative_to(self.folder).as_posix()

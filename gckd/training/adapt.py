@@ -16,7 +16,7 @@ from gckd.data.domains import Datasets, open_datasets
 from gckd.distributed import check_split
 from gckd.method.build import build_parts, step_of
 from gckd.method.parts import Parts
-from gckd.method.source_free import HandedOn, handed_on
+from gckd.method.source_free import SourceSummary, summarised_source
 from gckd.method.step import SourceOnly
 from gckd.method.teacher import EmaTeacher
 from gckd.method.unseen_words import neutralise_unseen
@@ -24,8 +24,8 @@ from gckd.method.warm_start import WarmStart
 from gckd.models.base import Backbone
 from gckd.models.build import build_model
 from gckd.progress import Progress, Report
-from gckd.storage.cache import Cached
-from gckd.storage.path import Place
+from gckd.storage.cache import CachePath
+from gckd.storage.path import StoragePath
 from gckd.training.optimizer import keep_trainable
 from gckd.training.pretrain import pretrained
 from gckd.training.trainer import Stage, Values
@@ -59,7 +59,7 @@ class Adaptation:
             report=self.report,
         )
 
-    def epochs(self, stage: Stage, checkpoint: Path | Place) -> Iterator[tuple[int, Values]]:
+    def epochs(self, stage: Stage, checkpoint: Path | StoragePath) -> Iterator[tuple[int, Values]]:
         """Warm-starts the banks if nothing is saved yet, then adapts, as `Stage.epochs`."""
         if self.config.graph.memory.warm_start and not checkpoint.exists():
             begun = time.perf_counter()
@@ -69,7 +69,7 @@ class Adaptation:
         yield from stage.epochs(checkpoint)
 
 
-def begin(config: Config, cache: Path | Cached, report: Report, datasets: Datasets | None = None) -> Adaptation:
+def begin(config: Config, cache: Path | CachePath, report: Report, datasets: Datasets | None = None) -> Adaptation:
     """Datasets, source pre-training (or its cached result), and everything that the config names.
 
     Args:
@@ -83,20 +83,22 @@ def begin(config: Config, cache: Path | Cached, report: Report, datasets: Datase
     source = pretrained(config, datasets, cache, report)
     student = build_model(config, datasets.tokenizer.vocabulary)
     student.load_state_dict(source["modules"]["model"])
-    kept = Cached.at(cache) / "handed" / f"{digest(str(source['digest']), config.device)}.pt"
+    kept = CachePath.at(cache) / "handed" / f"{digest(str(source['digest']), config.device)}.pt"
     feed = datasets.feed(config, config.adapt.batch, source=_without_samples(config, datasets, student, kept))
     neutralise_unseen(config.tokenizer, student, feed)
     keep_trainable(student, config.adapt.parameters)
     parts = build_parts(config, feed, student)
     _start_teacher(parts, source)
-    warm = WarmStart(Cached.at(cache) / "warm" / _warm_digest(config, datasets, str(source["digest"])))
+    warm = WarmStart(CachePath.at(cache) / "warm" / _warm_digest(config, datasets, str(source["digest"])))
     return Adaptation(config, datasets, parts, step_of(parts), source, warm, report)
 
 
-def _without_samples(config: Config, datasets: Datasets, model: Backbone, kept: Cached) -> HandedOn | None:
+def _without_samples(config: Config, datasets: Datasets, model: Backbone, kept: CachePath) -> SourceSummary | None:
     if config.adapt.source == "samples":
         return None
-    return handed_on(config.adapt.source, model, lambda: datasets.source_loader(config, config.adapt.batch), kept)
+    return summarised_source(
+        config.adapt.source, model, lambda: datasets.source_loader(config, config.adapt.batch), kept
+    )
 
 
 def _warm_digest(config: Config, datasets: Datasets, source: str) -> str:

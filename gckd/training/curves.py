@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from gckd.config.distill import CrossDomainMatching
 from gckd.config.graph import TARGET_IMAGE, TARGET_TEXT, Diffusion, Graph, NoPropagation, graphs
 from gckd.graph.knn import nearest
-from gckd.graph.similarity import Diffused, Direct, Side, TwoBanks
+from gckd.graph.similarity import BankPair, DiffusedSimilarity, DirectSimilarity, RetrievalDirection
 from gckd.graph.statistics import components, hubness
 from gckd.graph.subgraph import Nodes
 from gckd.method.banks import BankViews
@@ -74,8 +74,8 @@ def _change(parts: Parts, direction: Direction) -> float:
     config = parts.config
     if isinstance(config.graph.propagate, Diffusion):
         t = float(parts.student.tau) * getattr(config.distill.targets, "sharpen", 1.0)
-        plain = Direct()(direction.side, t, agree=False)
-        votes = Diffused(config.graph.propagate)(direction.side, t, agree=False)
+        plain = DirectSimilarity()(direction.side, t, agree=False)
+        votes = DiffusedSimilarity(config.graph.propagate)(direction.side, t, agree=False)
         return float((F.normalize(votes, p=1, dim=1) - plain).abs().sum(1).mean()) / 2
     return float(1 - (direction.side.queries * direction.raw).sum(1).mean())
 
@@ -118,23 +118,23 @@ class Direction(NamedTuple):
 
     modality: str  # of the queries: "image" or "text"
     raw: Tensor  # [n, d] the queries before message passing
-    side: Side  # propagated
+    side: RetrievalDirection  # propagated
     graph: KnnGraph | None
 
 
 def directions(parts: Parts) -> tuple[Direction, Direction]:
     """From images to captions, and back."""
     views = parts.banks.space(parts.config.centre).views
-    banks = TwoBanks(views.target_image, views.target_text)
+    banks = BankPair(views.target_image, views.target_text)
     return _direction(parts, views, TARGET_IMAGE, banks), _direction(parts, views, TARGET_TEXT, banks.turned())
 
 
-def _direction(parts: Parts, views: BankViews, bank: int, banks: TwoBanks) -> Direction:
+def _direction(parts: Parts, views: BankViews, bank: int, banks: BankPair) -> Direction:
     own, name = banks.own.embeddings, {TARGET_IMAGE: "image", TARGET_TEXT: "text"}[bank]
     place = torch.arange(len(own))[-SAMPLE:]
     queries = parts.propagate.of(views, bank, place)
     graph = knn_graph(parts.config.graph, views, bank, banks.own)
-    return Direction(name, own[place], Side(queries, place, banks), graph)
+    return Direction(name, own[place], RetrievalDirection(queries, place, banks), graph)
 
 
 def knn_graph(config: Graph, views: Sequence[Tensor], bank: int, own: Nodes) -> KnnGraph | None:

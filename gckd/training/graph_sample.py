@@ -17,7 +17,7 @@ from gckd.graph.memory import centred
 from gckd.graph.subgraph import Nodes
 from gckd.method.banks import BankViews
 from gckd.storage.checkpoint import load_checkpoint
-from gckd.storage.path import Place
+from gckd.storage.path import StoragePath
 from gckd.training.curves import KnnGraph, knn_graph
 
 NODES = 240  # about as many as can be told apart in a picture
@@ -26,7 +26,7 @@ FILE = "graph.npz"
 Arrays = dict[str, NDArray[Any]]
 
 
-def snapshot(config: Config, checkpoint: Path | Place) -> Arrays:
+def snapshot(config: Config, checkpoint: Path | StoragePath) -> Arrays:
     """Nodes of both domains in equal number, their K nearest neighbours, and all edges among these.
 
     Returns:
@@ -78,7 +78,7 @@ def _chosen(graph: KnnGraph) -> Tensor:
     )
 
 
-def save_snapshot(config: Config, checkpoint: Path | Place, folder: Path) -> None:
+def save_snapshot(config: Config, checkpoint: Path | StoragePath, folder: Path) -> None:
     """Writes it into `folder`, if there is a graph.
 
     Raises:

@@ -16,7 +16,7 @@ from gckd.config.schema import Config
 from gckd.data.domains import Datasets, open_datasets
 from gckd.device import on_its_device
 from gckd.errors import InputError
-from gckd.graph.similarity import Direct, Side, TwoBanks
+from gckd.graph.similarity import BankPair, DirectSimilarity, RetrievalDirection
 from gckd.method.build import build, build_parts
 from gckd.method.parts import Parts
 from gckd.method.pseudo_labels import NoTarget, Targets, entropies
@@ -24,9 +24,9 @@ from gckd.method.unseen_words import neutralise_unseen
 from gckd.method.warm_start import WarmStart
 from gckd.models.build import build_model
 from gckd.progress import Report
-from gckd.storage.cache import Cached
+from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import load_checkpoint
-from gckd.storage.path import Place
+from gckd.storage.path import StoragePath
 from gckd.training.pretrain import pretrained
 
 QUERIES = 256  # bank entries whose targets exist at a time
@@ -48,7 +48,7 @@ class Finding:
 
 @on_its_device
 def audit(
-    config: Config, *, cache: Path | Cached, report: Report, checkpoint: Path | Place | None = None
+    config: Config, *, cache: Path | CachePath, report: Report, checkpoint: Path | StoragePath | None = None
 ) -> list[Finding]:
     """Targets without a graph, from propagated embeddings and from diffused similarities, of one and the same teacher.
 
@@ -58,7 +58,7 @@ def audit(
     Raises:
         InputError: the config has no pseudo targets, or the checkpoint is not of this config.
     """
-    if isinstance(build(config.distill.targets, Direct()).targets, NoTarget):
+    if isinstance(build(config.distill.targets, DirectSimilarity()).targets, NoTarget):
         raise InputError(f"distill.targets: {config.distill.targets.kind!r} has no targets to look at")
     datasets = open_datasets(check(config), cache, report)
     feed = datasets.feed(config, config.adapt.batch)
@@ -84,7 +84,7 @@ def variants(config: Config) -> Iterator[tuple[str, Config]]:
         yield other.kind, config if same else apply(config, {"graph.propagate": other})
 
 
-def _fill(parts: Parts, state: dict[str, Any] | None, checkpoint: Path | Place | None) -> None:
+def _fill(parts: Parts, state: dict[str, Any] | None, checkpoint: Path | StoragePath | None) -> None:
     """Banks of the checkpoint, or of its teacher or the source model."""
     if state is None:
         model = parts.teacher.model()
@@ -104,17 +104,17 @@ def _findings(name: str, parts: Parts, datasets: Datasets) -> Iterator[Finding]:
     banks, views = parts.banks, parts.banks.space(parts.config.centre).views
     image = torch.tensor(labels.image_identities)[banks.target_image.rows[: len(views.target_image)]]
     text = torch.tensor(labels.caption_identities)[banks.target_text.rows[: len(views.target_text)]]
-    target = TwoBanks(views.target_image, views.target_text)
+    target = BankPair(views.target_image, views.target_text)
     sides = ((TARGET_IMAGE, target, image, text), (TARGET_TEXT, target.turned(), text, image))
     for direction, (bank, faced, own_labels, key_labels) in zip(DIRECTIONS, sides, strict=True):
         rows = []
         for place in torch.arange(len(faced.own)).split(QUERIES):
-            side = Side(parts.propagate.of(views, bank, place), place, faced)
+            side = RetrievalDirection(parts.propagate.of(views, bank, place), place, faced)
             rows.append(_look(parts.targets, side, float(parts.student.tau), own_labels[place], key_labels))
         yield _summary(name, direction, torch.cat(rows, 1))
 
 
-def _look(targets: Targets, side: Side, tau: float, own: Tensor, keys: Tensor) -> Tensor:
+def _look(targets: Targets, side: RetrievalDirection, tau: float, own: Tensor, keys: Tensor) -> Tensor:
     """Right or not, mass on the right identity and entropy of each query: [3, B]."""
     wanted = targets(side, tau)
     wanted = wanted / wanted.sum(1, keepdim=True).clamp(min=torch.finfo(wanted.dtype).tiny)

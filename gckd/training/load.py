@@ -22,9 +22,9 @@ from gckd.method.build import build_parts
 from gckd.method.parts import Parts
 from gckd.models.base import Backbone
 from gckd.models.build import build_model, file_digest
-from gckd.storage.cache import Cached
+from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import load_checkpoint
-from gckd.storage.path import Place
+from gckd.storage.path import StoragePath
 from gckd.storage.shared_file import made_once
 
 
@@ -45,7 +45,7 @@ class Searchable(NamedTuple):
     files: Images  # of the N images
 
 
-def restored(config: Config, checkpoint: Path | Place, cache: Path | Cached) -> Restored:
+def restored(config: Config, checkpoint: Path | StoragePath, cache: Path | CachePath) -> Restored:
     """The student of a checkpoint of a run of this config.
 
     Raises:
@@ -72,7 +72,7 @@ def _graph(parts: Parts, modules: Mapping[str, Any]) -> Join:
 
 @on_its_device
 def searchable(
-    config: Config, checkpoint: Path | Place, cache: Path | Cached, split: str, captions: Sequence[str]
+    config: Config, checkpoint: Path | StoragePath, cache: Path | CachePath, split: str, captions: Sequence[str]
 ) -> Searchable:
     """Embeds the images of a split of the target, once for all calls, and captions that anyone may have written.
 
@@ -85,7 +85,7 @@ def searchable(
     files, student = datasets.target.unlabelled(split).images, student.eval()
     retriever = Retriever(student, config.evaluate, train_means(student, feed.target, config.centre), join)
     tokens = datasets.tokenizer.encode(list(captions)).to(torch.get_default_device())
-    with Place.at(checkpoint).reading() as file:
+    with StoragePath.at(checkpoint).reading() as file:
         content = file_digest(file)
     name = digest(config, content, split, datasets.target.digest, datasets.tokenizer.digest)
 
@@ -93,7 +93,7 @@ def searchable(
         pixels = files.decoded(config.data.height, config.data.width)
         return {"images": retriever.images(torch.from_numpy(pixels)).cpu()}
 
-    kept = made_once(Cached.at(cache) / "galleries" / f"{name}.pt", embed)
+    kept = made_once(CachePath.at(cache) / "galleries" / f"{name}.pt", embed)
     return Searchable(load_checkpoint(kept)["images"], retriever.captions(tokens).cpu(), files)
 
 

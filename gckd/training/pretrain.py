@@ -17,9 +17,9 @@ from gckd.method.banks import train_means
 from gckd.models.base import Backbone
 from gckd.models.build import starting_models, weights_digest
 from gckd.progress import Report
-from gckd.storage.cache import Cached
+from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import load_checkpoint
-from gckd.storage.path import Place
+from gckd.storage.path import StoragePath
 from gckd.storage.shared_file import alone
 from gckd.training.albef_objective import Momentum
 from gckd.training.objectives import CrossBatch, Objective
@@ -37,7 +37,7 @@ def pretrain_digest(config: Config, datasets: Datasets) -> str:
     return digest(*shared, *sizes, *weights, datasets.source.digest, datasets.tokenizer.digest)
 
 
-def pretrained(config: Config, datasets: Datasets, cache: Path | Cached, report: Report) -> dict[str, Any]:
+def pretrained(config: Config, datasets: Datasets, cache: Path | CachePath, report: Report) -> dict[str, Any]:
     """The source-trained checkpoint of a config, trained now unless the cache has it; a second process waits.
 
     Returns:
@@ -56,7 +56,7 @@ def pretrained(config: Config, datasets: Datasets, cache: Path | Cached, report:
     return found
 
 
-def is_pretrained(config: Config, datasets: Datasets, cache: Path | Cached) -> bool:
+def is_pretrained(config: Config, datasets: Datasets, cache: Path | CachePath) -> bool:
     """Whether the cache has the source model of a config."""
     return _complete(_checkpoint(cache, pretrain_digest(config, datasets)), config)
 
@@ -69,11 +69,11 @@ def build_objective(config: Config, feed: Feed, model: Backbone, copies: Backbon
     return Momentum(node, config, feed, model, copies)
 
 
-def _checkpoint(cache: Path | Cached, name: str) -> Cached:
-    return Cached.at(cache) / "pretrain" / name / "checkpoint.pt"
+def _checkpoint(cache: Path | CachePath, name: str) -> CachePath:
+    return CachePath.at(cache) / "pretrain" / name / "checkpoint.pt"
 
 
-def _complete(kept: Cached, config: Config) -> bool:
+def _complete(kept: CachePath, config: Config) -> bool:
     """Whether its last checkpoint is here, or has been fetched now."""
 
     def here() -> bool:
@@ -82,7 +82,7 @@ def _complete(kept: Cached, config: Config) -> bool:
     return here() or (kept.fetch() and here())
 
 
-def _train(config: Config, datasets: Datasets, name: str, place: Place, report: Report) -> None:
+def _train(config: Config, datasets: Datasets, name: str, place: StoragePath, report: Report) -> None:
     feed = datasets.feed(config, config.pretrain.batch, config.pretrain.per_identity)
     model, copies = starting_models(config, datasets.tokenizer.vocabulary)
     objective = build_objective(config, feed, model, copies)

@@ -19,8 +19,8 @@ from gckd.graph.statistics import effective_rank
 from gckd.method.banks import means_of, train_means, train_sample
 from gckd.models.base import Backbone
 from gckd.progress import Progress, Report
-from gckd.storage.cache import Cached
-from gckd.storage.path import Place
+from gckd.storage.cache import CachePath
+from gckd.storage.path import StoragePath
 from gckd.storage.shared_file import made_once
 from gckd.training.adapt import Adaptation, begin
 from gckd.training.curves import inspect
@@ -33,7 +33,7 @@ CHECKPOINT = "checkpoint.pt"
 
 
 @on_its_device
-def prepare(config: Config, *, cache: Path | Cached, report: Report = lambda progress: None) -> None:
+def prepare(config: Config, *, cache: Path | CachePath, report: Report = lambda progress: None) -> None:
     """Everything that runs of the same datasets, backbone and seed share: stores, vocabulary, pre-training.
 
     Raises:
@@ -45,7 +45,7 @@ def prepare(config: Config, *, cache: Path | Cached, report: Report = lambda pro
 
 @on_its_device
 def run(
-    config: Config, *, cache: Path | Cached, out: Path | Place, report: Report = lambda progress: None
+    config: Config, *, cache: Path | CachePath, out: Path | StoragePath, report: Report = lambda progress: None
 ) -> RunResult:
     """Adapt a source-trained retriever to the target and evaluate the last step's student on target test.
 
@@ -78,7 +78,7 @@ def run(
 
 @on_its_device
 def evaluate_checkpoint(
-    config: Config, checkpoint: Path | Place, cache: Path | Cached, split: str = "test"
+    config: Config, checkpoint: Path | StoragePath, cache: Path | CachePath, split: str = "test"
 ) -> RunResult:
     """Evaluate the student of a run's checkpoint on a split of the target.
 
@@ -113,11 +113,11 @@ class _Monitor:
         values |= self._on_target("", parts.student) | self._on_target("teacher_", parts.teacher.model())
         return values | inspect(parts) | self.audit()
 
-    def before(self, cache: Path | Cached) -> Values:
+    def before(self, cache: Path | CachePath) -> Values:
         """What is known of the source model on the target; found once for all rows of a seed, others wait."""
         adaptation, config = self.adaptation, self.adaptation.config
         depends = (config.tokenizer, config.centre, config.device, config.evaluate, adaptation.datasets.target.digest)
-        kept = Cached.at(cache) / "source-model" / f"{digest(str(adaptation.source['digest']), *depends)}.json"
+        kept = CachePath.at(cache) / "source-model" / f"{digest(str(adaptation.source['digest']), *depends)}.json"
         file = made_once(kept, lambda: self._on_target("", adaptation.parts.student), _save_json)
         known: Values = json.loads(file.read_text(encoding="utf-8"))
         return known
@@ -132,7 +132,7 @@ class _Monitor:
 
 
 def _save_json(path: Path, values: Values) -> None:
-    with Place.at(path).writing() as file:
+    with StoragePath.at(path).writing() as file:
         file.write_text(json.dumps(values), encoding="utf-8")
 
 

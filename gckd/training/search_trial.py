@@ -17,8 +17,8 @@ from gckd.evaluation.retrieval import Retriever, val_metrics
 from gckd.graph.memory import centred
 from gckd.method.banks import train_means
 from gckd.progress import Report
-from gckd.storage.cache import Cached
-from gckd.storage.path import Place
+from gckd.storage.cache import CachePath
+from gckd.storage.path import StoragePath
 from gckd.training.adapt import Adaptation, begin
 from gckd.training.curves import inspect
 from gckd.training.trainer import Values
@@ -52,7 +52,7 @@ class SourceModel(NamedTuple):
     warm_seconds: float
 
 
-def source_model(config: Config, *, cache: Path | Cached, score: Score, report: Report) -> SourceModel:
+def source_model(config: Config, *, cache: Path | CachePath, score: Score, report: Report) -> SourceModel:
     """Trains the source model and fills the banks, unless the cache has them, and scores it.
 
     Raises:
@@ -71,7 +71,9 @@ class Epoch(NamedTuple):
     current: bool
 
 
-def epochs(config: Config, *, cache: Path | Cached, out: Place, score: Score, report: Report) -> Iterator[Epoch]:
+def epochs(
+    config: Config, *, cache: Path | CachePath, out: StoragePath, score: Score, report: Report
+) -> Iterator[Epoch]:
     """Adapts, stopping after each evaluation, once its checkpoint is saved.
 
     Evaluations that an interrupted run has done are told again first. Runs on the default device of its caller.
@@ -94,13 +96,13 @@ def epochs(config: Config, *, cache: Path | Cached, out: Place, score: Score, re
         yield Epoch(values, current=step == stage.saved)
 
 
-def _begin(config: Config, cache: Path | Cached, report: Report) -> Adaptation:
+def _begin(config: Config, cache: Path | CachePath, report: Report) -> Adaptation:
     return begin(config, cache, report, _datasets(config.data, config.tokenizer, config.augment, cache))
 
 
 @functools.lru_cache(maxsize=1)
 def _datasets(
-    data: Data, tokenizer: TrainedTokenizer | FolderTokenizer, augment: Augment | RandAugment, cache: Path | Cached
+    data: Data, tokenizer: TrainedTokenizer | FolderTokenizer, augment: Augment | RandAugment, cache: Path | CachePath
 ) -> Datasets:
     """What all trials of a process have in common; to open it costs as much as some steps."""
     return open_datasets(Config(data=data, tokenizer=tokenizer, augment=augment), cache, lambda progress: None)

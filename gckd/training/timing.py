@@ -18,7 +18,7 @@ from gckd.device import on_its_device
 from gckd.method.build import build_parts, step_of
 from gckd.method.warm_start import WarmStart
 from gckd.models.build import build_model
-from gckd.storage.cache import Cached
+from gckd.storage.cache import CachePath
 from gckd.training.pretrain import build_objective, is_pretrained
 
 STEPS = 8  # that are timed, after one to warm up: a whole period of matching and MLM, as a rule
@@ -33,7 +33,7 @@ class StepSeconds(NamedTuple):
 
 
 @on_its_device
-def step_seconds(config: Config, cache: Path | Cached, threads: int) -> StepSeconds:
+def step_seconds(config: Config, cache: Path | CachePath, threads: int) -> StepSeconds:
     """Mean of a few steps from fresh weights; data and vocabulary are made if the cache has them not.
 
     Args:

@@ -16,7 +16,7 @@ from gckd.errors import InputError
 from gckd.progress import Progress, Report
 from gckd.seeding import derived_seed
 from gckd.storage.checkpoint import load_checkpoint, save_atomically
-from gckd.storage.path import Place
+from gckd.storage.path import StoragePath
 from gckd.training.optimizer import make_optimiser, rate, set_rate
 
 Point = dict[str, str | int | float]  # stage, step, name, value: one row of the curves
@@ -70,12 +70,12 @@ class Stage:
     saved: int = field(default=0, init=False)  # step of the checkpoint
     _begun: float = field(default=0.0, init=False, repr=False)
 
-    def run(self, checkpoint: Path | Place) -> None:
+    def run(self, checkpoint: Path | StoragePath) -> None:
         """Train from the checkpoint, or from the start if there is none, to the last step."""
         for _ in self.epochs(checkpoint):
             pass
 
-    def epochs(self, checkpoint: Path | Place) -> Iterator[tuple[int, Values]]:
+    def epochs(self, checkpoint: Path | StoragePath) -> Iterator[tuple[int, Values]]:
         """The same, stopping at each evaluation, once its checkpoint is saved, to tell the step and what it found.
 
         Evaluations that the checkpoint has seen are told again, before training goes on.
@@ -154,7 +154,7 @@ class Stage:
         found = [float(p["value"]) for p in self.curve if p["name"] == name]
         return found[-1] if found else None
 
-    def _save(self, path: Path | Place, step: int, optimiser: torch.optim.Optimizer) -> None:
+    def _save(self, path: Path | StoragePath, step: int, optimiser: torch.optim.Optimizer) -> None:
         self.saved = step
         if rank():
             return
@@ -170,7 +170,7 @@ class Stage:
             },
         )
 
-    def _resume(self, path: Path | Place, optimiser: torch.optim.Optimizer) -> int:
+    def _resume(self, path: Path | StoragePath, optimiser: torch.optim.Optimizer) -> int:
         if not path.exists():
             return 0
         saved = load_checkpoint(path)

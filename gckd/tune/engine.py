@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from gckd.runs.progress_display import Display
     from gckd.runs.signals import Interruption
-    from gckd.storage.path import Place
+    from gckd.storage.path import StoragePath
     from gckd.training.search_trial import SourceModel
     from gckd.tune.space.space import Space
 
@@ -49,7 +49,7 @@ class Engine:
         interruption: Interruption,
         plan: Plan,
         search: work.Search,
-        out: Place,
+        out: StoragePath,
         folder: Path,
         display: Display,
         after_trial: Callable[[], None],

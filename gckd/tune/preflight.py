@@ -9,20 +9,20 @@ from gckd.cluster.connect import resources_in_reach
 from gckd.cluster.nodes import Needs, node_problems
 from gckd.config.paths import files_of
 from gckd.errors import InputError, reason_of
-from gckd.storage.cache import Cached
+from gckd.storage.cache import CachePath
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from gckd.config import Config
-    from gckd.storage.path import Place
+    from gckd.storage.path import StoragePath
 
 RAY = "2.60."  # several workarounds are for exactly this line
 _SECONDS = 60
 
 
 def check_cluster(
-    ray: Any, config: Config, out: Place, cache: Path | Cached, workers: int, cpus: float, gpus: float
+    ray: Any, config: Config, out: StoragePath, cache: Path | CachePath, workers: int, cpus: float, gpus: float
 ) -> None:
     """Refuses a cluster on which no trial could run.
 
@@ -44,7 +44,7 @@ def check_cluster(
     if workers > 1:
         problems += _state_api()
     datasets = config.data.source, config.data.target
-    problems += _nodes(ray, Needs(out, Cached.at(cache), datasets, files_of(config)))
+    problems += _nodes(ray, Needs(out, CachePath.at(cache), datasets, files_of(config)))
     if problems:
         raise InputError("\n".join(problems))
 

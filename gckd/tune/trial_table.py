@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from gckd.config import Config, ConfigError, decode, digest
 from gckd.config.edit import configure
-from gckd.storage.path import Place
+from gckd.storage.path import StoragePath
 from gckd.tune.study import EDITS, EPOCH, FOLDER, MEMORY, OWNER, REASON, REFUSED, SECONDS, SEEDS, TWIN
 
 if TYPE_CHECKING:
@@ -173,5 +173,5 @@ def _text(value: Any) -> str | None:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Replaces `path` so that a reader, or a power cut, sees the old file or the new one and nothing between."""
-    with Place.at(path).writing() as file:
+    with StoragePath.at(path).writing() as file:
         file.write_bytes(content)

@@ -13,7 +13,7 @@ from gckd.report.checks import CHECKS
 from gckd.report.checks.picture import FILE
 from gckd.runs.plan import plan
 from gckd.runs.records import Records
-from gckd.storage.path import Place
+from gckd.storage.path import StoragePath
 from gckd.training import graph_sample as snapshot
 from tests.report.records import record
 from tests.training.test_graph_sample import checkpoint_of
@@ -36,7 +36,7 @@ def test_the_first_finished_run_of_each_row_with_a_graph(tmp_path: Path, capsys:
             checkpoint_of(banks, run.folder / "checkpoint.pt")
         if run.row == "broken" and run.seed > 0:
             (run.folder / "checkpoint.pt").write_text("weights")
-    keep_graphs(runs, records, Place.at(tmp_path))
+    keep_graphs(runs, records, StoragePath.at(tmp_path))
     assert sorted(str(f.relative_to(tmp_path)) for f in tmp_path.rglob(FILE)) == [
         f"{row}/seed-1/{FILE}" for row in ("full", "k")
     ]

@@ -19,7 +19,7 @@ import pytest
 from gckd.cli.ablate import table
 from gckd.cli.guard import run_command
 from gckd.runs.records import Records
-from gckd.storage.path import Place as Store
+from gckd.storage.path import StoragePath as Store
 from tests.runs import fakes
 from tests.toy import make_toy
 
@@ -33,7 +33,7 @@ LISTEN = "0A"
 PATIENCE = 200.0  # seconds; a few on an idle machine
 
 
-class Place:
+class StoragePath:
     """A folder with two toy datasets, where the command is run."""
 
     def __init__(self, folder: Path) -> None:
@@ -104,8 +104,8 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    made = Place(tmp_path)
+def place(tmp_path: Path) -> Iterator[StoragePath]:
+    made = StoragePath(tmp_path)
     yield made
     made.stop_all()
 
@@ -126,7 +126,7 @@ def interrupt(process: subprocess.Popen[str], number: signal.Signals) -> str:
     return err
 
 
-def test_an_interrupted_table_leaves_no_process_and_goes_on_by_resume(place: Place) -> None:
+def test_an_interrupted_table_leaves_no_process_and_goes_on_by_resume(place: StoragePath) -> None:
     process = place.start("--drop", "gmp", "--seeds", "2", ablated_seconds=1000)
     place.wait_for(place.out / "runs.parquet")
     err = interrupt(process, signal.SIGINT)
@@ -171,7 +171,7 @@ def check_schedule(calls: list[list[str]]) -> None:
         assert all(i > ready for i, event in enumerate(events) if event == ("run", "start", seed))
 
 
-def test_a_spec_and_a_sweep_are_one_table(place: Place) -> None:
+def test_a_spec_and_a_sweep_are_one_table(place: StoragePath) -> None:
     status, out, err = place.run("--spec", "table4", "--sweep", "distill.teacher.m=0.5,0.9", "--seeds", "1")
     assert status == 0, err
     sweep = [f"distill.teacher.m={m}" for m in (0.5, 0.9)]
@@ -193,7 +193,7 @@ def test_a_spec_and_a_sweep_are_one_table(place: Place) -> None:
     assert "1a2b (full)" in out
 
 
-def test_a_question_of_several_blocks_is_several_tables_and_one_summary(place: Place) -> None:
+def test_a_question_of_several_blocks_is_several_tables_and_one_summary(place: StoragePath) -> None:
     spec = place.folder / "twice.yaml"
     spec.write_text("question: Twice?\ndrop: [gmp]\neach: {as-is: {}, slower: {distill.teacher.m: 0.5}}\n")
     status, out, err = place.run("--spec", str(spec), "--seeds", "1")
@@ -210,7 +210,7 @@ def test_a_question_of_several_blocks_is_several_tables_and_one_summary(place: P
 
 @pytest.mark.slow
 def test_a_table_in_an_object_store_goes_on_from_another_machine(
-    place: Place, bucket: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    place: StoragePath, bucket: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, there = f"{bucket}/table", Store.at(bucket) / "table"
     status, _, err = place.run("--drop", "gmp", "--seeds", "1", out=out)
@@ -235,7 +235,7 @@ def test_a_table_in_an_object_store_goes_on_from_another_machine(
         assert len(pd.read_parquet(file)) == 4
 
 
-def test_failures_of_every_kind_leave_the_others_running(place: Place) -> None:
+def test_failures_of_every_kind_leave_the_others_running(place: StoragePath) -> None:
     first = fakes.FAIL_SEED - 1
     assert (first + 2, first + 3) == (fakes.PREPARE_FAIL_SEED, fakes.DEATH_SEED)
     status, out, err = place.run("--seeds", "4", "--set", f"seed={first}")
@@ -313,7 +313,7 @@ def listening(pid: int) -> set[str]:
     ],
 )
 def test_bad_input_is_refused_before_anything_starts(
-    place: Place,
+    place: StoragePath,
     arguments: list[str],
     expected: str,
     capsys: pytest.CaptureFixture[str],
@@ -332,7 +332,7 @@ def status_of(arguments: list[str]) -> int:
     return caught.value.code
 
 
-def test_the_script_runs_from_anywhere_and_lists_every_problem(place: Place) -> None:
+def test_the_script_runs_from_anywhere_and_lists_every_problem(place: StoragePath) -> None:
     process = subprocess.run(
         [sys.executable, ROOT / "ablations" / "run.py", "--source", "a", "--target", "b", "--cache", "cache"],
         cwd=place.folder,

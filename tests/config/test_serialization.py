@@ -16,7 +16,7 @@ import yaml
 
 from gckd.config import PRESETS, Config, ConfigError, apply, decode, digest, encode, from_yaml, preset, to_yaml
 from gckd.config.edit import check_problems
-from gckd.config.fields import hints, knob, limits_of, variants
+from gckd.config.fields import hints, limits_of, option, variants
 from gckd.config.graph import Memory, NoPropagation
 from gckd.config.train import Adapt, Weights
 
@@ -63,8 +63,8 @@ def random_node(node: type, rng: random.Random) -> Any:
 @dataclass(frozen=True)
 class Leaf:
     kind: ClassVar[str] = "leaf"
-    rate: float = knob(0.5, "a rate")
-    count: int = knob(3, "a count")
+    rate: float = option(0.5, "a rate")
+    count: int = option(3, "a count")
 
 
 def test_digest_is_that_of_the_sorted_compact_json() -> None:

@@ -18,15 +18,17 @@ from gckd.data.datasets import find_dataset
 from gckd.data.remote_store import KeptStore, keep_store
 from gckd.data.store import Store
 from gckd.errors import InputError
-from gckd.storage.path import Place
+from gckd.storage.path import StoragePath
 
 SPLITS = ("train", "val", "test")
 
 
 @pytest.fixture(params=["local", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> StoragePath:
     return (
-        Place.at(tmp_path / "kept") if request.param == "local" else Place.at(request.getfixturevalue("bucket")) / "k"
+        StoragePath.at(tmp_path / "kept")
+        if request.param == "local"
+        else StoragePath.at(request.getfixturevalue("bucket")) / "k"
     )
 
 
@@ -44,7 +46,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*.arrow"))}
 
 
-def test_what_is_fetched_is_what_was_built(built: Store, place: Place, tmp_path: Path) -> None:
+def test_what_is_fetched_is_what_was_built(built: Store, place: StoragePath, tmp_path: Path) -> None:
     built.unlabelled("train").images.decoded(16, 8)  # of this machine alone
     keep_store(built, place, "")
     other = stored(place, tmp_path / "other")
@@ -56,7 +58,7 @@ def test_what_is_fetched_is_what_was_built(built: Store, place: Place, tmp_path:
     assert "held out as val" in built.notes[0]
 
 
-def test_names_of_a_kept_dataset(built: Store, place: Place) -> None:
+def test_names_of_a_kept_dataset(built: Store, place: StoragePath) -> None:
     keep_store(built, place, "icfg-pedes")
     found = find_dataset(f"{place}/")
     assert (found.spec, found.published) == (str(place), "icfg-pedes")
@@ -64,7 +66,7 @@ def test_names_of_a_kept_dataset(built: Store, place: Place) -> None:
 
 
 def test_a_second_call_reads_the_small_file_alone(
-    built: Store, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    built: Store, place: StoragePath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep_store(built, place, "")
     first = stored(place, tmp_path / "other")
@@ -74,7 +76,7 @@ def test_a_second_call_reads_the_small_file_alone(
 
 
 def test_the_same_again_changes_nothing_and_another_is_refused(
-    built: Store, place: Place, make_dataset: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    built: Store, place: StoragePath, make_dataset: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep_store(built, place, "")
     other = stored(make_dataset(folder="other"), tmp_path / "cache")
@@ -85,17 +87,17 @@ def test_the_same_again_changes_nothing_and_another_is_refused(
 
 
 def test_a_store_that_is_put_there_in_part_is_none(
-    built: Store, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    built: Store, place: StoragePath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whichever file it was interrupted before; and the same command then completes it."""
-    copy, copies = Place.copy_to, iter(range(100))
+    copy, copies = StoragePath.copy_to, iter(range(100))
 
-    def interrupted(self: Place, other: Place) -> None:
+    def interrupted(self: StoragePath, other: StoragePath) -> None:
         if other.name.endswith(".arrow") and next(copies) in (0, 4, 10):
             raise KeyboardInterrupt
         copy(self, other)
 
-    monkeypatch.setattr(Place, "copy_to", interrupted)
+    monkeypatch.setattr(StoragePath, "copy_to", interrupted)
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
             keep_store(built, place, "")
@@ -106,7 +108,7 @@ def test_a_store_that_is_put_there_in_part_is_none(
 
 
 def test_an_interrupted_fetch_leaves_no_store(
-    built: Store, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    built: Store, place: StoragePath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep_store(built, place, "")
 
@@ -171,7 +173,7 @@ class TestRefused:
 
 
 def test_only_what_is_small_is_read_to_find_it(built: Store, bucket: str) -> None:
-    place = Place.at(bucket) / "a"
+    place = StoragePath.at(bucket) / "a"
     keep_store(built, place, "")
     client, name = boto3.client("s3"), bucket.removeprefix("s3://")
     for entry in client.list_objects_v2(Bucket=name)["Contents"]:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from gckd.config.distill import SoftTargets
 from gckd.config.graph import Diffusion
 from gckd.graph import similarity
-from gckd.graph.similarity import Diffused, Direct, Side, TwoBanks, log_partitions
+from gckd.graph.similarity import BankPair, DiffusedSimilarity, DirectSimilarity, RetrievalDirection, log_partitions
 from gckd.method.pseudo_labels import PseudoSimilarity
 
 T = 0.2
@@ -48,9 +48,9 @@ def dense(signal: Tensor, own: Tensor, keys: Tensor, layers: int, r: float) -> T
 def test_equals_the_whole_graph(layers: int) -> None:
     own, keys = banks()
     place = torch.tensor([49, 3, 17, 30, 3])
-    side, scores = Side(own[place], place, TwoBanks(own, keys)), own @ keys.T / T
+    side, scores = RetrievalDirection(own[place], place, BankPair(own, keys)), own @ keys.T / T
     forward, backward = (dense(scores.softmax(dim), own, keys, layers, 0.3)[place] for dim in (1, 0))
-    diffused = Diffused(config(layers))
+    diffused = DiffusedSimilarity(config(layers))
     torch.testing.assert_close(diffused(side, T, agree=False), forward)
     torch.testing.assert_close(diffused(side, T, agree=True), forward * backward)
 
@@ -60,11 +60,13 @@ def test_equals_the_whole_graph(layers: int) -> None:
 @pytest.mark.parametrize("images", [False, True])
 def test_a_modality_without_a_graph(images: bool, turned: bool, agree: bool) -> None:
     """Against dense matrices: images vote, or captions do, whichever are the queries."""
-    banks_of = TwoBanks(*banks())
+    banks_of = BankPair(*banks())
     seen = banks_of.turned() if turned else banks_of
     own, keys = seen.own.embeddings, seen.keys.embeddings
     place = torch.tensor([49, 3, 17, 30, 3])
-    found = Diffused(config(images=images, texts=not images))(Side(own[place], place, seen), T, agree)
+    found = DiffusedSimilarity(config(images=images, texts=not images))(
+        RetrievalDirection(own[place], place, seen), T, agree
+    )
     votes = images != turned  # the queries' own modality has the graph
     expected = torch.ones(len(own), len(keys), dtype=own.dtype)
     for dim in (1, 0) if agree else (1,):
@@ -77,9 +79,11 @@ def test_a_modality_without_a_graph(images: bool, turned: bool, agree: bool) -> 
 
 def test_residual_1_is_without_a_graph() -> None:
     own, keys = banks()
-    side = Side(own[:5], torch.arange(5), TwoBanks(own, keys))
+    side = RetrievalDirection(own[:5], torch.arange(5), BankPair(own, keys))
     for agree in (False, True):
-        torch.testing.assert_close(Diffused(config(residual=1.0))(side, T, agree), Direct()(side, T, agree))
+        torch.testing.assert_close(
+            DiffusedSimilarity(config(residual=1.0))(side, T, agree), DirectSimilarity()(side, T, agree)
+        )
 
 
 def test_a_misread_image_is_outvoted() -> None:
@@ -88,10 +92,10 @@ def test_a_misread_image_is_outvoted() -> None:
     own = torch.stack([e[0] + 0.5 * e[i] for i in range(2, 7)] + [e[1] + 0.5 * e[i] for i in range(2, 7)])
     own[0] = e[0] + 1.6 * e[7]
     keys = torch.stack([e[0], e[0] + 0.1 * e[2], e[1] + e[7], e[1] + e[7] + 0.1 * e[2]])
-    side = Side(F.normalize(own[:1]), torch.tensor([0]), TwoBanks(F.normalize(own), F.normalize(keys)))
+    side = RetrievalDirection(F.normalize(own[:1]), torch.tensor([0]), BankPair(F.normalize(own), F.normalize(keys)))
     soft = SoftTargets(sharpen=1.0, agree=True, confidence=0.0)
-    alone = PseudoSimilarity(soft, Direct())(side, 0.1)
-    voted = PseudoSimilarity(soft, Diffused(Diffusion(k=1, layers=2, residual=0.2)))(side, 0.1)
+    alone = PseudoSimilarity(soft, DirectSimilarity())(side, 0.1)
+    voted = PseudoSimilarity(soft, DiffusedSimilarity(Diffusion(k=1, layers=2, residual=0.2)))(side, 0.1)
     assert int(alone.argmax()) in (2, 3)
     assert int(voted.argmax()) in (0, 1)
 
@@ -104,7 +108,7 @@ def test_log_partitions_in_blocks() -> None:
 
 def test_each_side_of_two_banks_gets_its_own_partition(monkeypatch: pytest.MonkeyPatch) -> None:
     own, keys = units(9, 3), units(7, 4)
-    banks = TwoBanks(own, keys)
+    banks = BankPair(own, keys)
     found = [banks.log_partition(T), banks.turned().log_partition(T), banks.turned().turned().log_partition(2 * T)]
     scores = own @ keys.T / T
     torch.testing.assert_close(found, [scores.logsumexp(0), scores.logsumexp(1), (scores / 2).logsumexp(0)])

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.distill import SoftTargets
-from gckd.graph.similarity import Direct, Side, TwoBanks
+from gckd.graph.similarity import BankPair, DirectSimilarity, RetrievalDirection
 from gckd.method.pseudo_labels import MutualNearest, NoTarget, PseudoSimilarity, entropies
 
 PLAIN = SoftTargets(sharpen=0.5, agree=False, confidence=0.0)
@@ -21,13 +21,13 @@ def units(count: int, width: int = 5, seed: int = 0) -> Tensor:
     return F.normalize(torch.randn(count, width, generator=torch.Generator().manual_seed(seed)), dim=1)
 
 
-def side(queries: Tensor, keys: Tensor, own: Tensor | None = None) -> Side:
-    return Side(queries, torch.arange(len(queries)), TwoBanks(queries if own is None else own, keys))
+def side(queries: Tensor, keys: Tensor, own: Tensor | None = None) -> RetrievalDirection:
+    return RetrievalDirection(queries, torch.arange(len(queries)), BankPair(queries if own is None else own, keys))
 
 
 def soft(queries: Tensor, keys: Tensor, tau: float, sharpen: float) -> Tensor:
     config = SoftTargets(sharpen=sharpen, agree=False, confidence=0.0)
-    return PseudoSimilarity(config, Direct())(side(queries, keys), tau)
+    return PseudoSimilarity(config, DirectSimilarity())(side(queries, keys), tau)
 
 
 def test_pseudo_similarity_by_hand() -> None:
@@ -56,8 +56,8 @@ def test_hard_targets_keep_the_largest(agree: bool) -> None:
     z = units(20)
     there = side(z[:6], z[6:])
     config = SoftTargets(agree=agree, confidence=0.0)
-    soft_rows = PseudoSimilarity(config, Direct())(there, 0.1).tolist()
-    hard = PseudoSimilarity(dataclasses.replace(config, hard=True), Direct())(there, 0.1)
+    soft_rows = PseudoSimilarity(config, DirectSimilarity())(there, 0.1).tolist()
+    hard = PseudoSimilarity(dataclasses.replace(config, hard=True), DirectSimilarity())(there, 0.1)
     assert hard.tolist() == [[float(value == max(row)) for value in row] for row in soft_rows]
 
 
@@ -70,7 +70,7 @@ def test_agreement_against_loops() -> None:
     """p(key | query) p(query | key), where the whole bank of the queries' modality competes for a key."""
     own, keys, t = units(7, seed=1).double(), units(4, seed=2).double(), 0.1
     config = SoftTargets(sharpen=0.5, agree=True, confidence=0.0)
-    found = PseudoSimilarity(config, Direct())(side(own[:2], keys, own), t / 0.5)
+    found = PseudoSimilarity(config, DirectSimilarity())(side(own[:2], keys, own), t / 0.5)
     for i in range(2):
         products = []
         for j in range(len(keys)):
@@ -85,15 +85,17 @@ def test_agreement_is_between_the_directions_alone() -> None:
     """Where every key has the same rivals, the second direction says nothing but the first once more."""
     own = torch.eye(3)
     keys = torch.eye(3)
-    both = PseudoSimilarity(SoftTargets(sharpen=1.0, agree=True, confidence=0.0), Direct())(side(own, keys), 0.5)
+    both = PseudoSimilarity(SoftTargets(sharpen=1.0, agree=True, confidence=0.0), DirectSimilarity())(
+        side(own, keys), 0.5
+    )
     torch.testing.assert_close(both, soft(own, keys, 0.5, 0.5))
 
 
 def test_confidence_weighs_rows_and_keeps_their_mean() -> None:
     queries, keys = units(6, seed=3), units(8, seed=4)
-    alike = PseudoSimilarity(PLAIN, Direct())(side(queries, keys), 0.3)
+    alike = PseudoSimilarity(PLAIN, DirectSimilarity())(side(queries, keys), 0.3)
     config = SoftTargets(sharpen=0.5, agree=False, confidence=0.7)
-    weighed = PseudoSimilarity(config, Direct())(side(queries, keys), 0.3)
+    weighed = PseudoSimilarity(config, DirectSimilarity())(side(queries, keys), 0.3)
     weights = [math.exp(-0.7 * float(torch.special.entr(row).sum())) for row in alike]
     mean = sum(weights) / len(weights)
     torch.testing.assert_close(weighed.sum(1), torch.tensor([w / mean for w in weights]))
@@ -103,7 +105,9 @@ def test_confidence_weighs_rows_and_keeps_their_mean() -> None:
 def test_a_cold_temperature_gives_no_nan() -> None:
     """Opposite vectors at t = 0.005: probabilities below what a float holds, in both directions."""
     own, keys = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([[-1.0, 0.0], [0.0, -1.0]])
-    found = PseudoSimilarity(SoftTargets(sharpen=0.5, agree=True, confidence=0.5), Direct())(side(own, keys), 0.01)
+    found = PseudoSimilarity(SoftTargets(sharpen=0.5, agree=True, confidence=0.5), DirectSimilarity())(
+        side(own, keys), 0.01
+    )
     assert bool(torch.isfinite(found).all())
 
 
@@ -116,14 +120,16 @@ def test_mutual_nearest_by_hand() -> None:
     """Query 0 and key 0 choose each other; query 1 chooses key 0 too, which prefers query 0: a row of zeros."""
     own_bank = F.normalize(torch.tensor([[1.0, 0.1], [1.0, 0.5], [0.0, 1.0]]), dim=1)
     keys = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
-    found = MutualNearest(Direct())(Side(own_bank[:2], torch.tensor([0, 1]), TwoBanks(own_bank, keys)), 0.07)
+    found = MutualNearest(DirectSimilarity())(
+        RetrievalDirection(own_bank[:2], torch.tensor([0, 1]), BankPair(own_bank, keys)), 0.07
+    )
     assert found.tolist() == [[1.0, 0.0], [0.0, 0.0]]
 
 
 def test_mutual_nearest_against_loops() -> None:
     z = units(40, 4, seed=4).double()
     bank, keys, own = z[:25], z[25:], torch.tensor([24, 3, 7, 0])
-    found = MutualNearest(Direct())(Side(bank[own], own, TwoBanks(bank, keys)), 0.07)
+    found = MutualNearest(DirectSimilarity())(RetrievalDirection(bank[own], own, BankPair(bank, keys)), 0.07)
     for row, query in enumerate(own.tolist()):
         best = max(range(len(keys)), key=lambda j: float(bank[query] @ keys[j]))
         chosen_back = max(range(len(bank)), key=lambda i: float(bank[i] @ keys[best])) == query

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gckd.graph.similarity import Side, TwoBanks
+from gckd.graph.similarity import BankPair, RetrievalDirection
 from gckd.method.pseudo_labels import Direction
 
 
@@ -23,9 +23,9 @@ class Case:
         self.image_place, self.text_place = torch.tensor([4, 0, 6]), torch.tensor([8, 2, 3])
         self.student_image, self.student_text = (units(3, seed=seed).requires_grad_() for seed in (3, 4))
         self.tau = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
-        self.banks = TwoBanks(self.images, self.texts)
+        self.banks = BankPair(self.images, self.texts)
 
     def directions(self) -> tuple[Direction, Direction]:
-        image = Side(self.images[self.image_place], self.image_place, self.banks)
-        text = Side(self.texts[self.text_place], self.text_place, self.banks.turned())
+        image = RetrievalDirection(self.images[self.image_place], self.image_place, self.banks)
+        text = RetrievalDirection(self.texts[self.text_place], self.text_place, self.banks.turned())
         return Direction(self.student_image, image), Direction(self.student_text, text)

@@ -17,8 +17,8 @@ from gckd.config.distill import NoTeacher
 from gckd.config.graph import NoPropagation
 from gckd.evaluation.retrieval import Ranking
 from gckd.progress import Progress
-from gckd.storage.cache import Cached
-from gckd.storage.path import Place
+from gckd.storage.cache import CachePath
+from gckd.storage.path import StoragePath
 from gckd.training.run import RunResult
 
 Report = Callable[[Progress], None]
@@ -36,8 +36,8 @@ def _log(text: str) -> None:
             file.write(f"{text} {os.getpid()} {time.time():.3f}\n")
 
 
-def prepare(config: Config, *, cache: Path | Cached, report: Report) -> None:
-    assert Cached.at(cache).here.is_dir()
+def prepare(config: Config, *, cache: Path | CachePath, report: Report) -> None:
+    assert CachePath.at(cache).here.is_dir()
     _log(f"prepare start {config.seed}")
     if config.seed == PREPARE_FAIL_SEED:
         raise RuntimeError("no source model")
@@ -53,9 +53,11 @@ def expected_rank_1(config: Config) -> float:
     return 70.0 - 2.0 * without_graph - 5.0 * without_teacher + 0.5 * config.seed
 
 
-def run(config: Config, *, cache: Path | Cached, out: Path | Place, report: Report = lambda _: None) -> RunResult:
-    assert Cached.at(cache).here.is_dir()
-    place = Place.at(out)
+def run(
+    config: Config, *, cache: Path | CachePath, out: Path | StoragePath, report: Report = lambda _: None
+) -> RunResult:
+    assert CachePath.at(cache).here.is_dir()
+    place = StoragePath.at(out)
     row = str(place).split("/")[-2]
     _log(f"run start {config.seed} {row}")
     if config.seed == FAIL_SEED:

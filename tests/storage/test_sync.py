@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from gckd.errors import InputError
-from gckd.storage.path import Place
+from gckd.storage.path import StoragePath
 from gckd.storage.sync import Mirror
 
 GROWS = "study.journal"
 
 
-def fetch(folder: Path, out: Place) -> None:
+def fetch(folder: Path, out: StoragePath) -> None:
     mirror = Mirror(folder, out)
     mirror.catch_up(folder / GROWS)
     mirror.fetch([folder / "owner"])
@@ -23,7 +23,7 @@ def test_what_is_there_and_not_here_is_fetched(tmp_path: Path, bucket: str) -> N
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
-    out = Place.at(bucket) / "out"
+    out = StoragePath.at(bucket) / "out"
     fetch(one, out)  # nothing is there
     (one / "owner").write_text("us")
     (one / ".lock").touch()
@@ -43,7 +43,7 @@ def test_what_is_there_and_not_here_is_fetched(tmp_path: Path, bucket: str) -> N
 
 def test_an_output_folder_is_no_mirror(tmp_path: Path) -> None:
     (tmp_path / "owner").write_text("us")
-    mirror = Mirror(tmp_path, Place.at(tmp_path))
+    mirror = Mirror(tmp_path, StoragePath.at(tmp_path))
     mirror.catch_up(tmp_path / GROWS)
     mirror.fetch([tmp_path / "owner"])
     mirror.save()
@@ -51,14 +51,14 @@ def test_an_output_folder_is_no_mirror(tmp_path: Path) -> None:
 
 
 def test_only_what_changed_is_put_there_again(tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    out, put = Place.at(bucket) / "out", []
-    copy = Place.copy_to
+    out, put = StoragePath.at(bucket) / "out", []
+    copy = StoragePath.copy_to
 
-    def spy(self: Place, other: Place) -> None:
+    def spy(self: StoragePath, other: StoragePath) -> None:
         put.append(other.name)
         copy(self, other)
 
-    monkeypatch.setattr(Place, "copy_to", spy)
+    monkeypatch.setattr(StoragePath, "copy_to", spy)
     (tmp_path / "row" / "seed-0").mkdir(parents=True)
     for name in ("a", "row/b", "row/seed-0/c"):
         (tmp_path / name).write_text("1")
@@ -75,8 +75,8 @@ def test_only_what_changed_is_put_there_again(tmp_path: Path, bucket: str, monke
 
 def test_a_driver_has_a_folder_for_each_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert Mirror.of(Place.at("out")).folder == tmp_path / "out"
-    folders = {Mirror.of(Place.at(f"s3://{bucket}/out")).folder for bucket in ("a", "b", "a")}
+    assert Mirror.of(StoragePath.at("out")).folder == tmp_path / "out"
+    folders = {Mirror.of(StoragePath.at(f"s3://{bucket}/out")).folder for bucket in ("a", "b", "a")}
     assert len(folders) == 2
     assert all(folder.parent == tmp_path / "runs" and folder.name.startswith("out-") for folder in folders)
 
@@ -96,8 +96,8 @@ def test_copies_while_trials_end_take_a_twentieth_of_the_time(tmp_path: Path) ->
             copied.append(now[0])
             super().save()
 
-    class Store(Place):
-        def __truediv__(self, name: str) -> Place:
+    class Store(StoragePath):
+        def __truediv__(self, name: str) -> StoragePath:
             now[0] += 2.0
             return super().__truediv__(name)
 

@@ -14,9 +14,9 @@ from gckd.data.datasets import find_dataset
 from gckd.data.domains import Datasets, open_datasets
 from gckd.data.remote_store import keep_store
 from gckd.progress import Report
-from gckd.storage.cache import Cached
+from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import load_checkpoint
-from gckd.storage.path import Place
+from gckd.storage.path import StoragePath
 from gckd.training import pretrain
 from gckd.training.run import CHECKPOINT, RunResult, run
 from tests.training.micro import Interruption, differences, stop_at
@@ -27,7 +27,7 @@ OF_THE_MACHINE = {"/digest", "/seconds"}  # of a checkpoint: the config names wh
 def kept(config: Config, cache: Path, bucket: str) -> Config:
     """The config with its datasets in an object store."""
     for side, spec in (("source", config.data.source), ("target", config.data.target)):
-        keep_store(find_dataset(spec).stored(cache), Place.at(bucket) / side, "")
+        keep_store(find_dataset(spec).stored(cache), StoragePath.at(bucket) / side, "")
     return apply(config, {f"data.{side}": f"{bucket}/{side}" for side in ("source", "target")})
 
 
@@ -55,7 +55,7 @@ def on_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
     return lambda name: monkeypatch.setattr("gckd.storage.cache.USER", tmp_path / name)
 
 
-def source_model(config: Config, cache: Path | Cached, report: Report = quiet) -> dict[str, Any]:
+def source_model(config: Config, cache: Path | CachePath, report: Report = quiet) -> dict[str, Any]:
     return pretrain.pretrained(config, open_datasets(config, cache, quiet), cache, report)
 
 
@@ -68,7 +68,7 @@ def test_another_machine_makes_nothing_again(
 ) -> None:
     """Neither vocabulary, source model, what is known of it, what it hands on, nor the warm start of banks."""
     handed = apply(config, {"adapt.source": "banks", "distill.matching": "none"})
-    uri = Cached.at(f"{bucket}/cache")
+    uri = CachePath.at(f"{bucket}/cache")
     on_machine("first")
     first = [run(c, cache=uri, out=tmp_path / f"first-{i}") for i, c in enumerate((config, handed))]
     assert uri.here.is_relative_to(tmp_path / "first")
@@ -91,10 +91,10 @@ def test_pre_training_goes_on_on_another_machine(
     expected = source_model(config, cache)
     on_machine("first")
     with pytest.raises(Interruption):
-        source_model(config, Cached.at(bucket), stop_at("pretrain", 3))
+        source_model(config, CachePath.at(bucket), stop_at("pretrain", 3))
     on_machine("second")
     told: list[int] = []
-    found = source_model(config, Cached.at(bucket), lambda progress: told.append(progress.step))
+    found = source_model(config, CachePath.at(bucket), lambda progress: told.append(progress.step))
     assert {*differences(expected, found)} <= {"/seconds"}
     assert told == [3, 4]
 
@@ -108,10 +108,10 @@ def test_two_machines_at_the_same_time(
     on_machine: Callable[[str], None],
 ) -> None:
     """The second one's early checkpoint falls upon the first one's last; both get the source model."""
-    expected, there = source_model(config, cache), Cached.at(bucket)
-    train, early = pretrain._train, Place.at(tmp_path / "early.pt")
+    expected, there = source_model(config, cache), CachePath.at(bucket)
+    train, early = pretrain._train, StoragePath.at(tmp_path / "early.pt")
 
-    def overtaken(config: Config, datasets: Datasets, name: str, place: Place, report: Report) -> None:
+    def overtaken(config: Config, datasets: Datasets, name: str, place: StoragePath, report: Report) -> None:
         monkeypatch.setattr(pretrain, "_train", train)
         on_machine("second")
         with pytest.raises(Interruption):

@@ -17,7 +17,7 @@ from gckd.distributed import spread
 from gckd.evaluation.retrieval import Ranking, Retriever
 from gckd.method import warm_start as warm
 from gckd.models.albef import Encoded
-from gckd.storage.cache import Cached
+from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import save_atomically
 from tests.evaluation.test_retrieval import RAW, TableModel
 from tests.training.several import WORKERS, joined, start, together
@@ -115,7 +115,7 @@ def test_two_workers_rank_as_one(tmp_path: Path) -> None:
 def _kept(rank: int, store: Path, path: Path, found: Path) -> None:
     with joined(rank, store):
         (found / f"{rank}.up").touch()
-        held = warm._kept(Cached.at(path), torch.arange(3), squares)
+        held = warm._kept(CachePath.at(path), torch.arange(3), squares)
     torch.save(held, found / f"{rank}.pt")
 
 

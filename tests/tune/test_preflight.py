@@ -15,8 +15,8 @@ from gckd.cluster.connect import await_workers, cluster, resources_in_reach
 from gckd.cluster.nodes import Needs, node_problems
 from gckd.config import apply, preset
 from gckd.errors import InputError
-from gckd.storage.cache import Cached
-from gckd.storage.path import Place
+from gckd.storage.cache import CachePath
+from gckd.storage.path import StoragePath
 from gckd.tune.preflight import check_cluster
 
 TOKEN = ".seen"
@@ -28,7 +28,7 @@ def needs(folder: Path, data: str = "", **files: Path) -> Needs:
     (out / TOKEN).touch()
     datasets = data or str(folder), f"rstpreid:{folder}"
     return Needs(
-        Place.at(out), Cached.at(folder / "cache"), datasets, {name: str(path) for name, path in files.items()}
+        StoragePath.at(out), CachePath.at(folder / "cache"), datasets, {name: str(path) for name, path in files.items()}
     )
 
 
@@ -51,8 +51,8 @@ def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
 def test_a_cache_in_a_bucket_that_is_not_there(tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gckd.storage.cache.USER", tmp_path / "user")
     there = needs(tmp_path)
-    assert node_problems(dataclasses.replace(there, cache=Cached.at(f"{bucket}/cache")), TOKEN) == []
-    (problem,) = node_problems(dataclasses.replace(there, cache=Cached.at("s3://no-such-bucket/cache")), TOKEN)
+    assert node_problems(dataclasses.replace(there, cache=CachePath.at(f"{bucket}/cache")), TOKEN) == []
+    (problem,) = node_problems(dataclasses.replace(there, cache=CachePath.at("s3://no-such-bucket/cache")), TOKEN)
     assert problem.startswith("--cache: s3://no-such-bucket/cache/")
 
 
@@ -89,7 +89,7 @@ def cluster_of(version: str = "2.60.0", addable: dict[str, float] | None = None,
 def test_too_few_resources_for_one_trial(tmp_path: Path) -> None:
     config = apply(preset("tiny"), {"data.source": "a", "data.target": "b"})
     with pytest.raises(InputError) as refused:
-        check_cluster(cluster_of(CPU=4.0), config, Place.at(tmp_path), tmp_path, 1, 8.0, 0.5)
+        check_cluster(cluster_of(CPU=4.0), config, StoragePath.at(tmp_path), tmp_path, 1, 8.0, 0.5)
     assert str(refused.value).splitlines() == [
         "--threads: a trial needs 8 CPU, and the cluster has 4",
         "--gpus-per-trial: a trial needs 0.5 GPU, and the cluster has 0",
@@ -101,9 +101,9 @@ def test_what_an_autoscaler_may_add_counts(tmp_path: Path) -> None:
     config = apply(preset("tiny"), {"data.source": str(tmp_path), "data.target": str(tmp_path)})
     ray = cluster_of(addable={"CPU": 64.0, "GPU": 8.0}, CPU=0.0, head=1000.0)
     assert resources_in_reach(ray) == {"CPU": 64.0, "GPU": 8.0, "head": 1000.0}
-    check_cluster(ray, config, Place.at(tmp_path), tmp_path, 1, 8.0, 1.0)
+    check_cluster(ray, config, StoragePath.at(tmp_path), tmp_path, 1, 8.0, 1.0)
     with pytest.raises(InputError, match="a trial needs 16 GPU, and the cluster has 8"):
-        check_cluster(ray, config, Place.at(tmp_path), tmp_path, 1, 8.0, 16.0)
+        check_cluster(ray, config, StoragePath.at(tmp_path), tmp_path, 1, 8.0, 16.0)
 
 
 def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,16 +135,16 @@ def test_right_after_ray_up_the_first_worker_is_waited_for(
 def test_another_ray(tmp_path: Path) -> None:
     config = preset("tiny")
     with pytest.raises(InputError, match=r"ray: 2.59.1 is outside its limit: 2.60.\*"):
-        check_cluster(cluster_of("2.59.1", CPU=4.0), config, Place.at(tmp_path), tmp_path, 1, 1.0, 0.0)
-    check_cluster(cluster_of(CPU=4.0), config, Place.at(tmp_path), tmp_path, 1, 1.0, 0.0)
+        check_cluster(cluster_of("2.59.1", CPU=4.0), config, StoragePath.at(tmp_path), tmp_path, 1, 1.0, 0.0)
+    check_cluster(cluster_of(CPU=4.0), config, StoragePath.at(tmp_path), tmp_path, 1, 1.0, 0.0)
 
 
 def test_a_store_that_a_node_cannot_use(tmp_path: Path, bucket: str) -> None:
     there = needs(tmp_path)
-    with (Place.at(bucket) / TOKEN).writing() as file:
+    with (StoragePath.at(bucket) / TOKEN).writing() as file:
         file.touch()
-    assert node_problems(dataclasses.replace(there, out=Place.at(bucket)), TOKEN) == []
-    elsewhere = dataclasses.replace(there, out=Place.at("s4://bucket"))
+    assert node_problems(dataclasses.replace(there, out=StoragePath.at(bucket)), TOKEN) == []
+    elsewhere = dataclasses.replace(there, out=StoragePath.at("s4://bucket"))
     (problem,) = node_problems(elsewhere, TOKEN)
     assert problem.startswith("--out: s4://bucket")
 
@@ -161,5 +161,5 @@ def test_every_node_of_one_machine_is_asked(tmp_path: Path) -> None:
     ray.nodes = lambda: [{"NodeManagerAddress": "127.0.0.1", "NodeID": name, "Alive": True} for name in nodes]
     ray.get = lambda name, timeout: [f"{name} lacks it"]
     with pytest.raises(InputError) as refused:
-        check_cluster(ray, preset("tiny"), Place.at(tmp_path), tmp_path, 1, 1.0, 0.0)
+        check_cluster(ray, preset("tiny"), StoragePath.at(tmp_path), tmp_path, 1, 1.0, 0.0)
     assert str(refused.value).splitlines() == [f"node 127.0.0.1: {name} lacks it" for name in nodes]

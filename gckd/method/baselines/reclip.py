@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from gckd.config.distill import PropagatedLabels
 from gckd.graph.knn import nearest
-from gckd.graph.similarity import Side
+from gckd.graph.similarity import RetrievalDirection
 from gckd.graph.subgraph import Nodes
 
 ITERATIONS = 20  # of conjugate gradients, as in ReCLIP
@@ -56,7 +56,7 @@ class LabelPropagation:
         self._views: WeakKeyDictionary[Nodes, View] = WeakKeyDictionary()  # both directions of a step ask for both
 
     @torch.no_grad()
-    def __call__(self, side: Side, tau: float) -> Tensor:
+    def __call__(self, side: RetrievalDirection, tau: float) -> Tensor:
         own, keys = side.banks.own, side.banks.keys
         label = self._labels(self._view(keys, own), side.place)
         agreed = self._labels(self._view(own, keys), label) == side.place

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from gckd.graph.similarity import Direct
+from gckd.graph.similarity import DirectSimilarity
 from gckd.method.pseudo_labels import Direction, MutualNearest, NoTarget, Targets
 
 
@@ -23,7 +23,7 @@ class Entropy:
     targets: Targets = NoTarget()
 
     def __init__(self) -> None:
-        self.mutual = MutualNearest(Direct())
+        self.mutual = MutualNearest(DirectSimilarity())
 
     def __call__(self, image: Direction, text: Direction, tau: Tensor) -> dict[str, Tensor]:
         tau = tau.detach()

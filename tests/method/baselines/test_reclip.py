@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gckd.config.distill import PropagatedLabels
-from gckd.graph.similarity import Side, TwoBanks
+from gckd.graph.similarity import BankPair, RetrievalDirection
 from gckd.method.baselines.reclip import LabelPropagation, affinity, projection, propagated
 from tests.method.cases import units
 
@@ -74,11 +74,11 @@ def test_the_projection_keeps_what_tells_labels_apart() -> None:
 @pytest.mark.parametrize("turned", [False, True])
 def test_agreement_against_dense(rank: int, turned: bool) -> None:
     config = PropagatedLabels(k=4, alpha=0.9, rank=rank)
-    banks = TwoBanks(units(11, 6, seed=5), units(13, 6, seed=6))
+    banks = BankPair(units(11, 6, seed=5), units(13, 6, seed=6))
     banks = banks.turned() if turned else banks
     own, keys = banks.own.embeddings.numpy(), banks.keys.embeddings.numpy()
     place = torch.arange(len(own)).flip(0)
-    found = LabelPropagation(config)(Side(banks.own.embeddings[place], place, banks), 0.1)
+    found = LabelPropagation(config)(RetrievalDirection(banks.own.embeddings[place], place, banks), 0.1)
     chosen, back = labels_of(keys, own, config), labels_of(own, keys, config)
     wanted = np.zeros((len(own), len(keys)))
     for row, entry in enumerate(place.tolist()):
@@ -89,9 +89,9 @@ def test_agreement_against_dense(rank: int, turned: bool) -> None:
 
 def test_few_nodes_are_all_neighbours() -> None:
     """K = 20 of 5 nodes; and both directions of a step share their two graphs."""
-    made, banks = LabelPropagation(PropagatedLabels()), TwoBanks(units(2, seed=1).float(), units(3, seed=2).float())
+    made, banks = LabelPropagation(PropagatedLabels()), BankPair(units(2, seed=1).float(), units(3, seed=2).float())
     for side in (banks, banks.turned()):
         place: Tensor = torch.arange(len(side.own))
-        found = made(Side(side.own.embeddings, place, side), 0.1)
+        found = made(RetrievalDirection(side.own.embeddings, place, side), 0.1)
         assert bool(torch.isfinite(found).all()) and found.shape == (len(side.own), len(side.keys))
     assert len(made._views) == 2
