@@ -61,10 +61,10 @@ def test_it_trains_without_ray_optuna_and_faiss(tmp_path: Path) -> None:
     source, target = make_toy(tmp_path / "source"), make_toy(tmp_path / "target", shade=120)
     train = f"""
 from pathlib import Path
-from gckd.training.run import run
+from gckd.training.run import train_run
 from tests.training.micro import STEPS, micro
 place = Path({str(tmp_path)!r})
-result = run(micro({str(source)!r}, {str(target)!r}), cache=place / "cache", out=place / "out")
+result = train_run(micro({str(source)!r}, {str(target)!r}), cache=place / "cache", out=place / "out")
 print(max(row["step"] for row in result.curves if row["stage"] == "adapt") == STEPS)
 """
     assert python(BLOCK + train) == "True\n"

@@ -34,16 +34,16 @@ def train(config: Config, seed: int | None, out: str | None, resume: bool, cache
     from gckd.distributed import group, rank
     from gckd.runs.local import follow, train_single
     from gckd.runs.progress_display import display
-    from gckd.training.run import run
+    from gckd.training.run import train_run
 
     torch.set_num_threads(threads_for_torch())
     config = config if seed in (None, config.seed) else apply(config, {"seed": seed})
     place = StoragePath.at(out) if out else None
     with group():
         if rank():
-            follow(config, run, cache=cache, out=place)
+            follow(config, train_run, cache=cache, out=place)
             return
-        written = train_single(config, run, cache=cache, out=place, resume=resume, display=display())
+        written = train_single(config, train_run, cache=cache, out=place, resume=resume, display=display())
     write_report(written.folder, wide_console())
     written.save()
     click.echo(f"written to {written.out}", err=True)

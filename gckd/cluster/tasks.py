@@ -30,8 +30,8 @@ _LINE = 400  # characters; an error of PyTorch may hold the stack of its C++
 class Entry:
     """The functions that prepare and do a run, as `module:name`: importable on a worker, replaceable in a test."""
 
-    prepare: str = "gckd.training.run:prepare"
-    run: str = "gckd.training.run:run"
+    prepare: str = "gckd.training.run:prepare_run"
+    run: str = "gckd.training.run:train_run"
 
 
 @dataclass(frozen=True)

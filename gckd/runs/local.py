@@ -49,7 +49,7 @@ def train_single(
     """Runs `config` once; the output, with its records. What is written into it afterwards is still to be saved.
 
     Args:
-        run: `gckd.training.run.run`, or something that is called alike.
+        run: `gckd.training.run.train_run`, or something that is called alike.
 
     Raises:
         InputError: the input cannot be used, or `out` cannot.

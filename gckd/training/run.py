@@ -33,18 +33,18 @@ CHECKPOINT = "checkpoint.pt"
 
 
 @on_its_device
-def prepare(config: Config, *, cache: Path | CachePath, report: Report = lambda progress: None) -> None:
+def prepare_run(config: Config, *, cache: Path | CachePath, report: Report = lambda progress: None) -> None:
     """Everything that runs of the same datasets, backbone and seed share: stores, vocabulary, pre-training.
 
     Raises:
-        InputError: see `run`.
+        InputError: see `train_run`.
     """
     datasets = open_datasets(check(config), cache, report)
     pretrained(config, datasets, cache, report)
 
 
 @on_its_device
-def run(
+def train_run(
     config: Config, *, cache: Path | CachePath, out: Path | StoragePath, report: Report = lambda progress: None
 ) -> RunResult:
     """Adapt a source-trained retriever to the target and evaluate the last step's student on target test.

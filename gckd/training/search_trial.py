@@ -56,7 +56,7 @@ def source_model(config: Config, *, cache: Path | CachePath, score: Score, repor
     """Trains the source model and fills the banks, unless the cache has them, and scores it.
 
     Raises:
-        InputError: see `run`.
+        InputError: see `gckd.training.run.train_run`.
     """
     adaptation = _begin(config, cache, report)
     if config.graph.memory.warm_start:
@@ -82,7 +82,7 @@ def epochs(
         score: of a look at the target, by name; beside them stand `source_val_rank_1` and `source_val_map`.
 
     Raises:
-        InputError: see `run`.
+        InputError: see `gckd.training.run.train_run`.
         FloatingPointError: a loss became infinite or NaN.
     """
     adaptation = _begin(config, cache, report)

@@ -40,7 +40,7 @@ def step_seconds(config: Config, cache: Path | CachePath, threads: int) -> StepS
         threads: CPU threads of a run.
 
     Raises:
-        InputError: see `gckd.training.run.run`.
+        InputError: see `gckd.training.run.train_run`.
     """
     torch.set_num_threads(threads)
     datasets = open_datasets(check(config), cache, lambda progress: None)

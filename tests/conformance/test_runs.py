@@ -22,7 +22,7 @@ from gckd.data.splits import UnlabelledSplit
 from gckd.data.tokenizer import build_tokenizer
 from gckd.data.wordpiece import CLIP_ENDS
 from gckd.errors import InputError
-from gckd.training.run import run
+from gckd.training.run import train_run
 from tests.toy import make_toy
 from tests.training.micro import micro
 
@@ -49,7 +49,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_run(config: Config, cache: Path, tmp_path: Path, name: str) -> None:
-    found = run(apply(config, CASES[name]), cache=cache, out=tmp_path)
+    found = train_run(apply(config, CASES[name]), cache=cache, out=tmp_path)
     terms = {str(point["name"]) for point in found.curves}
     assert all(math.isfinite(float(point["value"])) for point in found.curves)
     assert {"source_contrastive", "target_contrastive"} <= terms
@@ -80,8 +80,8 @@ def clip_tokenizer(folder: Path) -> FolderTokenizer:
 def test_clip_with_its_own_kind_of_vocabulary(config: Config, cache: Path, tmp_path: Path) -> None:
     edits = CASES["clip"] | {"tokenizer": clip_tokenizer(tmp_path), "data.max_tokens": 40}
     with pytest.raises(InputError, match=r"augment.word_dropout: 0.1 is outside its limit: 0 where the token"):
-        run(apply(config, edits), cache=cache, out=tmp_path / "refused")
-    found = run(apply(config, edits | {"augment.word_dropout": 0.0}), cache=cache, out=tmp_path / "run")
+        train_run(apply(config, edits), cache=cache, out=tmp_path / "refused")
+    found = train_run(apply(config, edits | {"augment.word_dropout": 0.0}), cache=cache, out=tmp_path / "run")
     assert all(math.isfinite(float(point["value"])) for point in found.curves)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from gckd.progress import Progress
-from gckd.training.run import run
+from gckd.training.run import train_run
 from tests.toy import make_toy
 from tests.training.micro import micro, row
 
@@ -33,7 +33,7 @@ def curves(folder: Path) -> dict[str, Curve]:
             if progress.losses:
                 found.setdefault(name if progress.stage == "adapt" else progress.stage, []).append(progress.losses)
 
-        run(row(config, *dropped), cache=folder / "cache", out=folder / name, report=report)
+        train_run(row(config, *dropped), cache=folder / "cache", out=folder / name, report=report)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Stand-ins for `gckd.training.run.prepare` and `run`, importable on a Ray worker.
+"""Stand-ins for `gckd.training.run.prepare_run` and `train_run`, importable on a Ray worker.
 
 They take no time, or as many seconds a step as FAKE_SECONDS says (FAKE_ABLATED_SECONDS without the graph).
 """

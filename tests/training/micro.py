@@ -16,7 +16,7 @@ from gckd.config.graph import Gnn, Graph, Memory
 from gckd.config.train import Adapt, CrossBatchMemory, Evaluate, Pretrain, Weights
 from gckd.progress import Progress, Report
 from gckd.storage.checkpoint import load_checkpoint
-from gckd.training.run import run
+from gckd.training.run import train_run
 
 STEPS = 4
 
@@ -76,7 +76,7 @@ def row(config: Config, *dropped: str) -> Config:
 
 def trained(config: Config, cache: Path, out: Path, report: Report = lambda progress: None) -> dict[str, Any]:
     """The last checkpoint of a run."""
-    run(config, cache=cache, out=out, report=report)
+    train_run(config, cache=cache, out=out, report=report)
     found: dict[str, Any] = load_checkpoint(out / "checkpoint.pt")
     return found
 

@@ -16,7 +16,7 @@ from gckd.data.domains import open_datasets
 from gckd.data.tokenizer import build_tokenizer
 from gckd.data.types import Vocabulary
 from gckd.models.build import build_model
-from gckd.training.run import run
+from gckd.training.run import train_run
 from tests.published import published
 
 
@@ -58,7 +58,7 @@ def base(config: Config, cache: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def test_it_runs_from_published_weights(base: Config, cache: Path, tmp_path: Path) -> None:
-    found = run(base, cache=cache, out=tmp_path)
+    found = train_run(base, cache=cache, out=tmp_path)
     names = {str(point["name"]) for point in found.curves}
     assert {"source_contrastive", "source_matching", "source_mlm", "target_contrastive", "target_matching"} <= names
     assert all(math.isfinite(float(point["value"])) for point in found.curves)

@@ -21,7 +21,7 @@ from gckd.method.parts import Parts
 from gckd.models.build import build_model
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.training.load import joined
-from gckd.training.run import evaluate_checkpoint, run
+from gckd.training.run import evaluate_checkpoint, train_run
 from tests.dense import smoothed
 
 
@@ -45,7 +45,7 @@ def propagated(config: Config) -> Config:
 def folder(propagated: Config, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of a finished run."""
     out = tmp_path_factory.mktemp("propagated")
-    run(propagated, cache=cache, out=out)
+    train_run(propagated, cache=cache, out=out)
     return out
 
 

@@ -18,7 +18,7 @@ from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.storage.path import StoragePath
 from gckd.training import pretrain
-from gckd.training.run import CHECKPOINT, RunResult, run
+from gckd.training.run import CHECKPOINT, RunResult, train_run
 from tests.training.micro import Interruption, differences, stop_at
 
 OF_THE_MACHINE = {"/digest", "/seconds"}  # of a checkpoint: the config names where the data are
@@ -38,8 +38,8 @@ def alike(one: RunResult, two: RunResult) -> bool:
 
 
 def test_a_kept_dataset_trains_as_its_folder(config: Config, cache: Path, bucket: str, tmp_path: Path) -> None:
-    here = run(config, cache=cache, out=tmp_path / "here")
-    there = run(kept(config, cache, bucket), cache=tmp_path / "cache", out=tmp_path / "there")
+    here = train_run(config, cache=cache, out=tmp_path / "here")
+    there = train_run(kept(config, cache, bucket), cache=tmp_path / "cache", out=tmp_path / "there")
     assert alike(here, there)
     one, two = (load_checkpoint(tmp_path / name / CHECKPOINT) for name in ("here", "there"))
     assert {*differences(one, two)} == OF_THE_MACHINE
@@ -70,7 +70,7 @@ def test_another_machine_makes_nothing_again(
     handed = apply(config, {"adapt.source": "banks", "distill.matching": "none"})
     uri = CachePath.at(f"{bucket}/cache")
     on_machine("first")
-    first = [run(c, cache=uri, out=tmp_path / f"first-{i}") for i, c in enumerate((config, handed))]
+    first = [train_run(c, cache=uri, out=tmp_path / f"first-{i}") for i, c in enumerate((config, handed))]
     assert uri.here.is_relative_to(tmp_path / "first")
     on_machine("second")
     made = ["data.tokenizer.train_vocabulary", "training.pretrain._train"]
@@ -79,7 +79,7 @@ def test_another_machine_makes_nothing_again(
         monkeypatch.setattr(f"gckd.{name}", lambda *args: pytest.fail("made again"))
     before = importlib.import_module("gckd.training.run")
     monkeypatch.setattr(before, "_save_json", lambda *args: pytest.fail("measured again"))
-    second = [run(c, cache=uri, out=tmp_path / f"second-{i}") for i, c in enumerate((config, handed))]
+    second = [train_run(c, cache=uri, out=tmp_path / f"second-{i}") for i, c in enumerate((config, handed))]
     assert all(alike(one, two) for one, two in zip(first, second, strict=True))
     one, two = (load_checkpoint(tmp_path / f"{name}-0" / CHECKPOINT) for name in ("first", "second"))
     assert {*differences(one, two)} <= {"/seconds"}

@@ -12,7 +12,7 @@ from gckd.data.domains import open_datasets
 from gckd.progress import Progress
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.training.pretrain import pretrain_digest
-from gckd.training.run import prepare, run
+from gckd.training.run import prepare_run, train_run
 
 SHARED: dict[str, Any] = {
     "graph.propagate.k": 2,
@@ -61,13 +61,15 @@ def test_not_shared(config: Config, cache: Path, path: str) -> None:
 
 
 def test_a_second_run_does_not_train_again(config: Config, tmp_path: Path) -> None:
-    prepare(config, cache=tmp_path / "cache")
+    prepare_run(config, cache=tmp_path / "cache")
     stages: list[str] = []
 
     def report(progress: Progress) -> None:
         stages.append(progress.stage)
 
-    found = run(apply(config, {"graph.propagate.k": 2}), cache=tmp_path / "cache", out=tmp_path / "run", report=report)
+    found = train_run(
+        apply(config, {"graph.propagate.k": 2}), cache=tmp_path / "cache", out=tmp_path / "run", report=report
+    )
     assert "pretrain" not in stages
     assert "adapt" in stages
     assert found.pretrain_seconds > 0
@@ -77,7 +79,7 @@ def test_a_second_run_does_not_train_again(config: Config, tmp_path: Path) -> No
 def test_a_memory_longer_than_the_dataset(config: Config, tmp_path: Path) -> None:
     """Images come again with another caption, so that fewer images than captions are remembered."""
     config = apply(config, {"pretrain.objective.size": 100, "pretrain.steps": 12})
-    prepare(config, cache=tmp_path)
+    prepare_run(config, cache=tmp_path)
     (checkpoint,) = (tmp_path / "pretrain").glob("*/checkpoint.pt")
     modules = load_checkpoint(checkpoint)["modules"]
     assert int(modules["images"]["count"]) < int(modules["texts"]["count"])

@@ -18,7 +18,7 @@ from gckd.models.build import build_model, starting_models
 from gckd.models.weights import Weights, our_name
 from gckd.progress import Report
 from gckd.training.pretrain import pretrain_digest, pretrained
-from gckd.training.run import run
+from gckd.training.run import train_run
 from tests.published import published
 from tests.training.micro import trained
 
@@ -55,7 +55,7 @@ def test_no_steps_leave_the_weights_as_they_are(config: Config, cache: Path, fil
 
 
 def test_a_run_starts_from_them(config: Config, cache: Path, tmp_path: Path, file: Path) -> None:
-    found = run(apply(config, {"backbone.weights": str(file), "pretrain.steps": 0}), cache=cache, out=tmp_path)
+    found = train_run(apply(config, {"backbone.weights": str(file), "pretrain.steps": 0}), cache=cache, out=tmp_path)
     assert 0 <= found.metrics["rank_1"] <= 100
     assert any("source val Rank-1" in note for note in found.notes)
 

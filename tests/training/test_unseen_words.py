@@ -15,7 +15,7 @@ from gckd.errors import InputError
 from gckd.method.build import build_parts
 from gckd.method.unseen_words import neutralise_unseen
 from gckd.models.build import build_model
-from gckd.training.run import run
+from gckd.training.run import train_run
 from tests.toy import make_toy
 
 
@@ -71,4 +71,4 @@ def test_k_not_below_the_nodes_of_the_datasets_is_refused(config: Config, cache:
 
 def test_cold_banks_start_with_what_the_first_batch_brought(config: Config, cache: Path, tmp_path: Path) -> None:
     config = apply(config, {"graph.memory.warm_start": False, "graph.propagate.k": 7})
-    assert run(config, cache=cache, out=tmp_path / "run").metrics["rank_1"] >= 0
+    assert train_run(config, cache=cache, out=tmp_path / "run").metrics["rank_1"] >= 0
