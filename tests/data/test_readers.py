@@ -181,7 +181,7 @@ def test_refuses_a_missing_image_folder(make_dataset: Any) -> None:
         read_annotations(str(folder))
 
 
-@pytest.mark.skipif(not EMOJI.is_dir(), reason="the people-emoji pair is not here")
+@pytest.mark.skipif(not EMOJI.is_dir(), reason=f"optional dataset people-emoji (25 MB) not found at {EMOJI}")
 def test_real_art() -> None:
     ann = read_annotations(f"icfg-pedes:{EMOJI}")
     counts = {s: sum(r.split == s for r in ann.records) for s in ("train", "val", "test")}
