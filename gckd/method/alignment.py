@@ -12,27 +12,27 @@ from torch.nn import functional as F
 from gckd.config.losses import Adversarial, Mmd
 
 
-class Compared(NamedTuple):
+class StudentEmbeddings(NamedTuple):
     """The student's embeddings of one domain's batch, [B, d] each: unit vectors in the space they are compared in."""
 
     image: Tensor
     text: Tensor
 
 
-class Alignment(Protocol):
+class AlignmentLoss(Protocol):
     """Loss terms of the domains' difference; `progress` in [0, 1) is the share of adaptation that is done."""
 
-    def __call__(self, source: Compared, target: Compared, progress: float) -> dict[str, Tensor]: ...
+    def __call__(self, source: StudentEmbeddings, target: StudentEmbeddings, progress: float) -> dict[str, Tensor]: ...
 
 
-class NoAlignmentTerm:
+class NoAlignmentLoss:
     """The domains are not aligned."""
 
-    def __call__(self, source: Compared, target: Compared, progress: float) -> dict[str, Tensor]:
+    def __call__(self, source: StudentEmbeddings, target: StudentEmbeddings, progress: float) -> dict[str, Tensor]:
         return {}
 
 
-class MmdTerm:
+class MmdLoss:
     """MMD^2 of source and target embeddings: the mean of both modalities' (`mmd2`).
 
     Source: Gretton et al., "A kernel two-sample test", JMLR 2012, eq. 3; several kernels after Long et al., "Learning
@@ -44,7 +44,7 @@ class MmdTerm:
     def __init__(self, config: Mmd) -> None:
         self.config = config
 
-    def __call__(self, source: Compared, target: Compared, progress: float) -> dict[str, Tensor]:
+    def __call__(self, source: StudentEmbeddings, target: StudentEmbeddings, progress: float) -> dict[str, Tensor]:
         losses = [mmd2(x, y, self.config.kernels) for x, y in zip(source, target, strict=True)]
         return {"align": torch.stack(losses).mean()}
 
@@ -71,7 +71,7 @@ def mmd2(x: Tensor, y: Tensor, kernels: int) -> Tensor:
 MODALITIES = {"both": ("image", "text"), "image": ("image",), "text": ("text",)}
 
 
-class AdversarialTerm(nn.Module):
+class AdversarialLoss(nn.Module):
     """Binary cross-entropy of domain discriminators, which the encoders learn to raise: the mean of the modalities'.
 
     Source: Ganin et al., "Domain-adversarial training of neural networks", JMLR 2016. What reaches the encoders is
@@ -86,7 +86,7 @@ class AdversarialTerm(nn.Module):
         names = MODALITIES[config.modality]
         self.discriminators = nn.ModuleDict({name: _discriminator(width, config.hidden) for name in names})
 
-    def forward(self, source: Compared, target: Compared, progress: float) -> dict[str, Tensor]:
+    def forward(self, source: StudentEmbeddings, target: StudentEmbeddings, progress: float) -> dict[str, Tensor]:
         weight = reversal(self.gamma, progress)
         losses = []
         for name, discriminator in self.discriminators.items():

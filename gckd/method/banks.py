@@ -20,8 +20,8 @@ from gckd.seeding import generator
 MEAN_SAMPLE = 1024  # examples behind a mean embedding
 
 
-class BankViews(NamedTuple):
-    """One tensor for each of the four banks."""
+class PerBank(NamedTuple):
+    """One tensor for each of the four banks Q_SI, Q_ST, Q_TI and Q_TT, for example their embeddings [N, d]."""
 
     source_image: Tensor
     source_text: Tensor
@@ -29,27 +29,18 @@ class BankViews(NamedTuple):
     target_text: Tensor
 
 
-class Space(NamedTuple):
+class EmbeddingSpace(NamedTuple):
     """Where a step compares embeddings: the mean [d] of each bank, and each bank without it."""
 
-    means: BankViews
-    views: BankViews
+    means: PerBank
+    views: PerBank
 
 
-class Labelled(NamedTuple):
+class LabelledEmbeddings(NamedTuple):
     """Unit embeddings [n, d] of one modality, and their source identities [n]."""
 
     embeddings: Tensor
     identities: Tensor
-
-
-class Entries(NamedTuple):
-    """Positions [B] of the newest batch in the four banks."""
-
-    source_image: Tensor
-    source_text: Tensor
-    target_image: Tensor
-    target_text: Tensor
 
 
 class Banks(nn.Module):
@@ -76,9 +67,9 @@ class Banks(nn.Module):
             self.source_text.push(texts, batch.caption_rows, batch.identities),
         )
 
-    def push(self, model: Backbone, source: SourceBatch, target: TargetBatch) -> Entries:
+    def push(self, model: Backbone, source: SourceBatch, target: TargetBatch) -> PerBank:
         """Embed a source and a target batch and store them."""
-        return Entries(*self.push_source(model, source), *self.push_target(model, target))
+        return PerBank(*self.push_source(model, source), *self.push_target(model, target))
 
     def push_target(self, model: Backbone, batch: TargetBatch) -> tuple[Tensor, Tensor]:
         """Embed a target batch and store it; returns its positions in Q_TI and Q_TT."""
@@ -95,7 +86,7 @@ class Banks(nn.Module):
         for rows, found in warm.first("source-text", seed, source.caption_count, size, texts):
             self.source_text.push(found, rows, source.identities_at(rows, "caption"))
 
-    def fill_source(self, images: Labelled, texts: Labelled, seed: int) -> None:
+    def fill_source(self, images: LabelledEmbeddings, texts: LabelledEmbeddings, seed: int) -> None:
         """Fill Q_SI and Q_ST with embeddings that are there already, in the order that a warm start takes them."""
         for bank, held, name in ((self.source_image, images, "image"), (self.source_text, texts, "text")):
             order = torch.randperm(len(held.identities), generator=generator(seed, f"warm-start/source-{name}"))
@@ -118,11 +109,11 @@ class Banks(nn.Module):
         """Q_SI, Q_ST, Q_TI, Q_TT."""
         return self.source_image, self.source_text, self.target_image, self.target_text
 
-    def space(self, centre: bool) -> Space:
+    def space(self, centre: bool) -> EmbeddingSpace:
         """The banks as they are now, centred by what each domain and modality has in common (or by zero)."""
-        means = BankViews(*(bank.mean() * float(centre) for bank in self.all()))
+        means = PerBank(*(bank.mean() * float(centre) for bank in self.all()))
         views = (centred(bank.filled(), mean) for bank, mean in zip(self.all(), means, strict=True))
-        return Space(means, BankViews(*views))
+        return EmbeddingSpace(means, PerBank(*views))
 
 
 def _embed_batch(model: Backbone, batch: SourceBatch | TargetBatch) -> tuple[Tensor, Tensor]:

@@ -26,18 +26,18 @@ from gckd.data.batches import Feed
 from gckd.errors import InputError
 from gckd.graph.propagation import Graphs, message_passing
 from gckd.graph.similarity import DiffusedSimilarity, DirectSimilarity
-from gckd.method.alignment import AdversarialTerm, MmdTerm, NoAlignmentTerm
+from gckd.method.alignment import AdversarialLoss, MmdLoss, NoAlignmentLoss
 from gckd.method.banks import Banks
-from gckd.method.baselines.pouf import Transport
+from gckd.method.baselines.pouf import TransportLoss
 from gckd.method.baselines.reclip import LabelPropagation
-from gckd.method.baselines.tent import Entropy
-from gckd.method.matching import CrossDomainMatchingTerm, NoMatchingTerm
-from gckd.method.metric_loss import NoMetricTerm, multi_similarity, triplet
+from gckd.method.baselines.tent import EntropyLoss
+from gckd.method.matching import CrossDomainMatchingLoss, NoMatchingLoss
+from gckd.method.metric_loss import NoMetricLoss, multi_similarity, triplet
 from gckd.method.parts import Parts
-from gckd.method.pseudo_labels import FollowTargets, MutualNearest, NoTargetLoss, PseudoSimilarity
+from gckd.method.pseudo_labels import MutualNearestNeighbours, NoTargetLoss, PseudoLabelLoss, PseudoLabels
 from gckd.method.source_free import SourceFree
 from gckd.method.step import CrossDomain, SourceOnly
-from gckd.method.teacher import EmaTeacher, StudentItself
+from gckd.method.teacher import EmaTeacher, StudentAsTeacher
 from gckd.models.base import Backbone
 from gckd.seeding import derived_seed
 
@@ -46,21 +46,21 @@ _BUILD: dict[type, Callable[..., Any]] = {
     Diffusion: lambda node, width: Graphs(),
     NoPropagation: lambda node, width: Graphs(),
     Ema: lambda node, student: EmaTeacher(node, student),
-    NoTeacher: lambda node, student: StudentItself(student),
-    SoftTargets: lambda node, similarity: FollowTargets(PseudoSimilarity(node, similarity)),
-    MutualNeighbours: lambda node, similarity: FollowTargets(MutualNearest(similarity)),
-    TransportCost: lambda node, similarity: Transport(node),
-    PropagatedLabels: lambda node, similarity: FollowTargets(LabelPropagation(node)),
-    EntropyMinimisation: lambda node, similarity: Entropy(),
+    NoTeacher: lambda node, student: StudentAsTeacher(student),
+    SoftTargets: lambda node, similarity: PseudoLabelLoss(PseudoLabels(node, similarity)),
+    MutualNeighbours: lambda node, similarity: PseudoLabelLoss(MutualNearestNeighbours(similarity)),
+    TransportCost: lambda node, similarity: TransportLoss(node),
+    PropagatedLabels: lambda node, similarity: PseudoLabelLoss(LabelPropagation(node)),
+    EntropyMinimisation: lambda node, similarity: EntropyLoss(),
     NoTargets: lambda node, similarity: NoTargetLoss(),
-    CrossDomainMatching: lambda node, *parts: CrossDomainMatchingTerm(node, *parts),
-    NoMatching: lambda node, *parts: NoMatchingTerm(),
-    Mmd: lambda node, width: MmdTerm(node),
-    Adversarial: lambda node, width: AdversarialTerm(node, width),
-    NoAlignment: lambda node, width: NoAlignmentTerm(),
+    CrossDomainMatching: lambda node, *parts: CrossDomainMatchingLoss(node, *parts),
+    NoMatching: lambda node, *parts: NoMatchingLoss(),
+    Mmd: lambda node, width: MmdLoss(node),
+    Adversarial: lambda node, width: AdversarialLoss(node, width),
+    NoAlignment: lambda node, width: NoAlignmentLoss(),
     Triplet: lambda node: triplet(node),
     MultiSimilarity: lambda node: multi_similarity(node),
-    NoMetric: lambda node: NoMetricTerm(),
+    NoMetric: lambda node: NoMetricLoss(),
 }
 
 

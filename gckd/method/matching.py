@@ -11,12 +11,12 @@ from gckd.config.distill import CrossDomainMatching
 from gckd.data.batches import Feed
 from gckd.data.transforms import clean_view
 from gckd.distributed import share
-from gckd.method.banks import Banks, BankViews
+from gckd.method.banks import Banks, PerBank
 from gckd.method.losses import matching_loss
 from gckd.models.base import Backbone, Encoded
 
 
-class Queries(NamedTuple):
+class TargetQueries(NamedTuple):
     """This worker's rows of a target batch: the student's encodings, and the teacher's propagated embeddings [b, d].
 
     The latter choose the pairs.
@@ -29,20 +29,20 @@ class Queries(NamedTuple):
     text_key: Tensor
 
 
-class Matching(Protocol):
+class MatchingLoss(Protocol):
     """Loss terms of the matching of one step."""
 
-    def __call__(self, queries: Queries, views: BankViews) -> dict[str, Tensor]: ...
+    def __call__(self, queries: TargetQueries, views: PerBank) -> dict[str, Tensor]: ...
 
 
-class NoMatchingTerm:
+class NoMatchingLoss:
     """Nothing is matched across the domains."""
 
-    def __call__(self, queries: Queries, views: BankViews) -> dict[str, Tensor]:
+    def __call__(self, queries: TargetQueries, views: PerBank) -> dict[str, Tensor]:
         return {}
 
 
-class Partners(NamedTuple):
+class CrossDomainPairs(NamedTuple):
     """The accepted queries (indices [P] into the batch), and the rows of their positive and negative partners."""
 
     chosen: Tensor
@@ -50,9 +50,9 @@ class Partners(NamedTuple):
     negative: Tensor  # rows of the source split
 
 
-def partners(
+def cross_domain_pairs(
     queries: Tensor, target: tuple[Tensor, Tensor], source: tuple[Tensor, Tensor], config: CrossDomainMatching
-) -> Partners:
+) -> CrossDomainPairs:
     """Eq. 9's pairs: accepted where the best target partner's cosine exceeds delta.
 
     Args:
@@ -65,27 +65,27 @@ def partners(
         negative = (queries[chosen] @ source[0].T).argmax(1)
     else:
         negative = torch.randint(len(source[0]), chosen.shape)
-    return Partners(chosen, target[1][best[chosen]], source[1][negative])
+    return CrossDomainPairs(chosen, target[1][best[chosen]], source[1][negative])
 
 
-class CrossDomainMatchingTerm:
-    """Binary matching loss on the multimodal encoder over the pairs of `partners`, in both directions (eq. 9).
+class CrossDomainMatchingLoss:
+    """Binary matching loss on the multimodal encoder over `cross_domain_pairs`, in both directions (eq. 9).
 
-    Partners come from the banks by their dataset row and are encoded afresh by the student, from their clean views.
+    The banks give each partner's dataset row; the student encodes its clean view.
     """
 
     def __init__(self, config: CrossDomainMatching, feed: Feed, student: Backbone, banks: Banks) -> None:
         self.config, self.feed, self.student, self.banks = config, feed, student, banks
 
-    def __call__(self, queries: Queries, views: BankViews) -> dict[str, Tensor]:
+    def __call__(self, queries: TargetQueries, views: PerBank) -> dict[str, Tensor]:
         banks = self.banks
-        texts = partners(
+        texts = cross_domain_pairs(
             queries.image_key,
             (views.target_text, banks.target_text.rows),
             (views.source_text, banks.source_text.rows),
             self.config,
         )
-        images = partners(
+        images = cross_domain_pairs(
             queries.text_key,
             (views.target_image, banks.target_image.rows),
             (views.source_image, banks.source_image.rows),

@@ -8,16 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from gckd.config.losses import MultiSimilarity, Triplet
-from gckd.method.alignment import Compared
+from gckd.method.alignment import StudentEmbeddings
 
 
-class Metric(Protocol):
+class MetricLoss(Protocol):
     """Loss terms of a source batch and its identities [B]."""
 
-    def __call__(self, source: Compared, identities: Tensor) -> dict[str, Tensor]: ...
+    def __call__(self, source: StudentEmbeddings, identities: Tensor) -> dict[str, Tensor]: ...
 
 
-class MetricTerm:
+class CrossModalMetricLoss:
     """A loss of pairs or triplets, from images to images and to captions, from captions to both: the mean of the four.
 
     Within a modality an example is no positive of itself; across, an image and its own caption are a positive pair.
@@ -26,7 +26,7 @@ class MetricTerm:
     def __init__(self, loss: nn.Module) -> None:
         self.loss = loss
 
-    def __call__(self, source: Compared, identities: Tensor) -> dict[str, Tensor]:
+    def __call__(self, source: StudentEmbeddings, identities: Tensor) -> dict[str, Tensor]:
         losses = []
         for anchors in source:
             for others in source:
@@ -35,7 +35,7 @@ class MetricTerm:
         return {"source_metric": torch.stack(losses).mean()}
 
 
-def triplet(config: Triplet) -> MetricTerm:
+def triplet(config: Triplet) -> CrossModalMetricLoss:
     """max(0, d(a, p) - d(a, n) + margin) over all triplets of a batch, the mean of those above 0; d is Euclidean.
 
     Source: Schroff et al., "FaceNet", CVPR 2015, without its choice of triplets; `TripletMarginLoss`. Ours: across
@@ -43,10 +43,10 @@ def triplet(config: Triplet) -> MetricTerm:
     """
     from pytorch_metric_learning.losses import TripletMarginLoss
 
-    return MetricTerm(TripletMarginLoss(margin=config.margin))
+    return CrossModalMetricLoss(TripletMarginLoss(margin=config.margin))
 
 
-def multi_similarity(config: MultiSimilarity) -> MetricTerm:
+def multi_similarity(config: MultiSimilarity) -> CrossModalMetricLoss:
     """log(1 + sum_p exp(-alpha (c_p - base))) / alpha + log(1 + sum_n exp(beta (c_n - base))) / beta, mean of anchors.
 
     c_p and c_n are the cosines to an anchor's positives and negatives. Source: Wang et al., "Multi-similarity loss with
@@ -54,11 +54,11 @@ def multi_similarity(config: MultiSimilarity) -> MetricTerm:
     """
     from pytorch_metric_learning.losses import MultiSimilarityLoss
 
-    return MetricTerm(MultiSimilarityLoss(alpha=config.alpha, beta=config.beta, base=config.base))
+    return CrossModalMetricLoss(MultiSimilarityLoss(alpha=config.alpha, beta=config.beta, base=config.base))
 
 
-class NoMetricTerm:
+class NoMetricLoss:
     """No further loss."""
 
-    def __call__(self, source: Compared, identities: Tensor) -> dict[str, Tensor]:
+    def __call__(self, source: StudentEmbeddings, identities: Tensor) -> dict[str, Tensor]:
         return {}

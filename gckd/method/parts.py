@@ -14,11 +14,11 @@ from gckd.config.losses import NoAlignment
 from gckd.config.schema import Config
 from gckd.data.batches import Feed
 from gckd.graph.propagation import Graphs
-from gckd.method.alignment import Alignment
+from gckd.method.alignment import AlignmentLoss
 from gckd.method.banks import Banks
-from gckd.method.matching import Matching
-from gckd.method.metric_loss import Metric
-from gckd.method.pseudo_labels import TargetLoss, Targets
+from gckd.method.matching import MatchingLoss
+from gckd.method.metric_loss import MetricLoss
+from gckd.method.pseudo_labels import TargetDistribution, TargetLoss
 from gckd.method.teacher import Teacher
 from gckd.models.base import Backbone
 
@@ -34,12 +34,12 @@ class Parts:
     banks: Banks
     propagate: Graphs
     target_loss: TargetLoss
-    matching: Matching
-    align: Alignment
-    metric: Metric
+    matching: MatchingLoss
+    align: AlignmentLoss
+    metric: MetricLoss
 
     @property
-    def targets(self) -> Targets:
+    def targets(self) -> TargetDistribution:
         """The pseudo targets that the target loss pulls to; rows of zeros where it has none."""
         return self.target_loss.targets
 

@@ -13,13 +13,13 @@ from gckd.graph.similarity import RetrievalDirection, Similarity
 from gckd.method.losses import soft_cross_entropy
 
 
-class Targets(Protocol):
+class TargetDistribution(Protocol):
     """Target distributions [B, N] of a side's B queries over its N keys; a row's sum is its weight."""
 
     def __call__(self, side: RetrievalDirection, tau: float) -> Tensor: ...
 
 
-class Direction(NamedTuple):
+class StudentQueries(NamedTuple):
     """One direction of a step: the queries of `side` as the student sees them, unit vectors [B, d] with gradient."""
 
     student: Tensor
@@ -33,12 +33,12 @@ class TargetLoss(Protocol):
     """
 
     @property
-    def targets(self) -> Targets: ...
+    def targets(self) -> TargetDistribution: ...
 
-    def __call__(self, image: Direction, text: Direction, tau: Tensor) -> dict[str, Tensor]: ...
+    def __call__(self, image: StudentQueries, text: StudentQueries, tau: Tensor) -> dict[str, Tensor]: ...
 
 
-class PseudoSimilarity:
+class PseudoLabels:
     """s = p(key | query), times p(query | key) if both directions must agree, at temperature sharpen tau (eq. 6-7).
 
     Rows weigh exp(-confidence x entropy), 1 on average: what the teacher is sure of teaches more. Hard targets are
@@ -58,7 +58,7 @@ class PseudoSimilarity:
         return wanted * (weight / weight.mean())[:, None]
 
 
-class MutualNearest:
+class MutualNearestNeighbours:
     """One-hot at the nearest key, where the query is the nearest of its own bank to that key too.
 
     `-cmkd` of the method notes: GMP alone.
@@ -74,7 +74,7 @@ class MutualNearest:
         return F.one_hot(best, len(side.banks.keys)).to(side.queries.dtype) * mutual[:, None]
 
 
-class NoTarget:
+class NoPseudoLabels:
     """Rows of zeros: there are no targets."""
 
     def __call__(self, side: RetrievalDirection, tau: float) -> Tensor:
@@ -84,9 +84,9 @@ class NoTarget:
 class NoTargetLoss:
     """Nothing is learned from the target."""
 
-    targets: Targets = NoTarget()
+    targets: TargetDistribution = NoPseudoLabels()
 
-    def __call__(self, image: Direction, text: Direction, tau: Tensor) -> dict[str, Tensor]:
+    def __call__(self, image: StudentQueries, text: StudentQueries, tau: Tensor) -> dict[str, Tensor]:
         return {}
 
 
@@ -95,13 +95,13 @@ def entropies(distribution: Tensor) -> Tensor:
     return -torch.xlogy(distribution, distribution).sum(1)
 
 
-class FollowTargets:
+class PseudoLabelLoss:
     """Cross-entropy of the student's distributions over Q_TT and Q_TI to targets, the mean of both."""
 
-    def __init__(self, targets: Targets) -> None:
+    def __init__(self, targets: TargetDistribution) -> None:
         self.targets = targets
 
-    def __call__(self, image: Direction, text: Direction, tau: Tensor) -> dict[str, Tensor]:
+    def __call__(self, image: StudentQueries, text: StudentQueries, tau: Tensor) -> dict[str, Tensor]:
         loss = tau.new_zeros(())
         for student, side in (image, text):
             with torch.no_grad():

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from gckd.data.loaders import SourceLoader
 from gckd.distributed import spread
-from gckd.method.banks import Entries, Labelled, embed_clean
-from gckd.method.step import CrossDomain, compared
+from gckd.method.banks import LabelledEmbeddings, PerBank, embed_clean
+from gckd.method.step import CrossDomain, batch_embeddings
 from gckd.method.warm_start import BATCH, WarmStart
 from gckd.models.base import Backbone
 from gckd.storage.cache import CachePath
@@ -29,8 +29,8 @@ class SourceSummary:
         words: token ids that occur in the source's captions.
     """
 
-    images: Labelled
-    texts: Labelled
+    images: LabelledEmbeddings
+    texts: LabelledEmbeddings
     words: Tensor
 
     @property
@@ -51,7 +51,7 @@ class SourceSummary:
     batch = images_at = tokens_at = identities_at = _closed
 
 
-def summarised_source(kind: str, model: Backbone, source: Callable[[], SourceLoader], kept: CachePath) -> SourceSummary:
+def summarise_source(kind: str, model: Backbone, source: Callable[[], SourceLoader], kept: CachePath) -> SourceSummary:
     """What adaptation has of the source under `adapt.source` = `kind`.
 
     Args:
@@ -62,24 +62,24 @@ def summarised_source(kind: str, model: Backbone, source: Callable[[], SourceLoa
     here = {name: tensor.to(torch.get_default_device()) for name, tensor in held.items()}
     reduce = _REDUCTIONS[kind]
     return SourceSummary(
-        reduce(Labelled(here["image"], here["image_identities"])),
-        reduce(Labelled(here["text"], here["text_identities"])),
+        reduce(LabelledEmbeddings(here["image"], here["image_identities"])),
+        reduce(LabelledEmbeddings(here["text"], here["text_identities"])),
         here["words"],
     )
 
 
-def prototypes(entries: Labelled) -> Labelled:
+def prototypes(entries: LabelledEmbeddings) -> LabelledEmbeddings:
     """One entry an identity: the mean direction of its embeddings; identities in ascending order."""
     identities, which = entries.identities.unique(return_inverse=True)
     sums = entries.embeddings.new_zeros(len(identities), entries.embeddings.shape[1])
-    return Labelled(F.normalize(sums.index_add(0, which, entries.embeddings), dim=-1), identities)
+    return LabelledEmbeddings(F.normalize(sums.index_add(0, which, entries.embeddings), dim=-1), identities)
 
 
-def _nothing(entries: Labelled) -> Labelled:
-    return Labelled(entries.embeddings[:0], entries.identities[:0])
+def _nothing(entries: LabelledEmbeddings) -> LabelledEmbeddings:
+    return LabelledEmbeddings(entries.embeddings[:0], entries.identities[:0])
 
 
-_REDUCTIONS: dict[str, Callable[[Labelled], Labelled]] = {
+_REDUCTIONS: dict[str, Callable[[LabelledEmbeddings], LabelledEmbeddings]] = {
     "banks": lambda entries: entries,
     "prototypes": prototypes,
     "none": _nothing,
@@ -113,9 +113,9 @@ class SourceFree(CrossDomain):
     def terms(self, step: int) -> dict[str, Tensor]:
         parts, nothing = self.parts, torch.zeros(0, dtype=torch.long)
         target = parts.feed.target.batch(step)
-        entries = Entries(nothing, nothing, *parts.banks.push_target(parts.teacher.model(), target))
+        entries = PerBank(nothing, nothing, *parts.banks.push_target(parts.teacher.model(), target))
         space = parts.banks.space(self.config.centre)
         known = self.propagate(space.views, entries, with_source=False)
         student = self.encode(target, "target", step)
-        new = compared(student, len(target.images), space.means.target_image, space.means.target_text)
+        new = batch_embeddings(student, len(target.images), space.means.target_image, space.means.target_text)
         return self.target_terms(student, new, known, space.views, entries, step)

@@ -13,36 +13,24 @@ from gckd.data.types import SourceBatch, TargetBatch
 from gckd.distributed import gather, mine
 from gckd.graph.memory import centred
 from gckd.graph.similarity import BankPair, RetrievalDirection
-from gckd.method.alignment import Compared
-from gckd.method.banks import BankViews, Entries, Space
+from gckd.method.alignment import StudentEmbeddings
+from gckd.method.banks import EmbeddingSpace, PerBank
 from gckd.method.losses import identity_targets, soft_cross_entropy
-from gckd.method.matching import Queries
+from gckd.method.matching import TargetQueries
 from gckd.method.parts import Parts
-from gckd.method.pseudo_labels import Direction
+from gckd.method.pseudo_labels import StudentQueries
 from gckd.method.source_losses import source_fusion_terms
 from gckd.method.warm_start import WarmStart
 from gckd.models.base import Encoded
 from gckd.seeding import generator
 
 
-class Student(NamedTuple):
+class StudentEncodings(NamedTuple):
     """The student's encodings of the strong views of one domain's batch, this worker's rows; tokens [b, L] it saw."""
 
     image: Encoded
     text: Encoded
     tokens: Tensor
-
-
-class Propagated(NamedTuple):
-    """Teacher embeddings [B, d] of a step's clean views after message passing, in the space of the bank views.
-
-    Message passing on similarities leaves them as they are. The source's are [0, d] where nothing reads them.
-    """
-
-    source_image: Tensor
-    source_text: Tensor
-    target_image: Tensor
-    target_text: Tensor
 
 
 class SourceOnly:
@@ -61,21 +49,21 @@ class SourceOnly:
         banks, batch = self.parts.banks, self.parts.feed.source.batch(step)
         banks.push_source(self.parts.teacher.model(), batch)
         student, space = self.encode(batch, "source", step), banks.space(self.config.centre)
-        seen = compared(student, len(batch.images), space.means.source_image, space.means.source_text)
+        seen = batch_embeddings(student, len(batch.images), space.means.source_image, space.means.source_text)
         terms = {"source_contrastive": self.contrastive(seen, batch, space)}
         return terms | self.parts.metric(seen, batch.identities) | self.fusion_terms(student, batch, step)
 
-    def encode(self, batch: SourceBatch | TargetBatch, domain: str, step: int) -> Student:
+    def encode(self, batch: SourceBatch | TargetBatch, domain: str, step: int) -> StudentEncodings:
         """The student's view of a batch: strong augmentation, dropout on."""
         view = self.parts.feed.views(batch.images, batch.tokens, f"adapt/{domain}", step)
         model = self.parts.student
-        return Student(model.encode_image(view.images), model.encode_text(view.tokens), view.tokens)
+        return StudentEncodings(model.encode_image(view.images), model.encode_text(view.tokens), view.tokens)
 
     def contrastive(
         self,
-        seen: Compared,
+        seen: StudentEmbeddings,
         batch: SourceBatch,
-        space: Space,
+        space: EmbeddingSpace,
         soft: tuple[Tensor, Tensor] | None = None,
         alpha: float = 0.0,
     ) -> Tensor:
@@ -93,7 +81,7 @@ class SourceOnly:
             losses.append(soft_cross_entropy(query @ keys.T / tau, wanted))
         return (losses[0] + losses[1]) / 2
 
-    def fusion_terms(self, student: Student, batch: SourceBatch, step: int) -> dict[str, Tensor]:
+    def fusion_terms(self, student: StudentEncodings, batch: SourceBatch, step: int) -> dict[str, Tensor]:
         """Matching and MLM on the source, at every `fusion_every`-th step and weighted by it."""
         every = self.config.adapt.fusion_every
         if step % every:
@@ -118,14 +106,14 @@ class CrossDomain(SourceOnly):
         alpha = self.alpha(step)
         known = self.propagate(space.views, entries, with_source=alpha > 0 or self.learned)
         student = self.encode(source, "source", step)
-        seen = compared(student, len(source.images), space.means.source_image, space.means.source_text)
+        seen = batch_embeddings(student, len(source.images), space.means.source_image, space.means.source_text)
         soft = self.source_soft_targets(known, space.views) if alpha > 0 else None
         terms = {"source_contrastive": self.contrastive(seen, source, space, soft, alpha)}
         terms |= parts.metric(seen, source.identities) | self.fusion_terms(student, source, step)
         if self.learned:
             terms["graph"] = self.graph_term(known, space.views, source)
         student = self.encode(target, "target", step)
-        new = compared(student, len(target.images), space.means.target_image, space.means.target_text)
+        new = batch_embeddings(student, len(target.images), space.means.target_image, space.means.target_text)
         terms |= parts.align(seen, new, self.progress(step))
         return terms | self.target_terms(student, new, known, space.views, entries, step)
 
@@ -144,7 +132,7 @@ class CrossDomain(SourceOnly):
             return 0.0
         return self.config.distill.alpha * min(1.0, step / self.parts.feed.source.steps_per_epoch)
 
-    def source_soft_targets(self, known: Propagated, views: BankViews) -> tuple[Tensor, Tensor]:
+    def source_soft_targets(self, known: PerBank, views: PerBank) -> tuple[Tensor, Tensor]:
         """softmax(z . Q / tau) of the source batch over Q_ST and Q_SI (eq. 6-7 on the source)."""
         tau = self.parts.student.tau.detach()
         return (
@@ -152,7 +140,7 @@ class CrossDomain(SourceOnly):
             F.softmax(known.source_text.detach() @ views.source_image.T / tau, 1),
         )
 
-    def graph_term(self, known: Propagated, views: BankViews, batch: SourceBatch) -> Tensor:
+    def graph_term(self, known: PerBank, views: PerBank, batch: SourceBatch) -> Tensor:
         """Identity-aware contrastive loss of the propagated source batch: the labels that a learned GNN can have.
 
         Banks and teacher are constants here, so its gradient reaches the convolutions' weights and nothing else.
@@ -165,31 +153,37 @@ class CrossDomain(SourceOnly):
             + soft_cross_entropy(known.source_text @ views.source_image.T / tau, by_image)
         ) / 2
 
-    def propagate(self, views: BankViews, entries: Entries, with_source: bool) -> Propagated:
+    def propagate(self, views: PerBank, entries: PerBank, with_source: bool) -> PerBank:
         """Eq. 3-4: the newest entries of the banks are the inputs of the graphs over them.
 
         The source batch is a node like any other, and an input only where something reads it (else [0, d]).
         """
         if not with_source:
             entries = entries._replace(source_image=entries.source_image[:0], source_text=entries.source_text[:0])
-        return Propagated(*self.parts.propagate(views, entries))
+        return PerBank(*self.parts.propagate(views, entries))
 
     def target_terms(
-        self, student: Student, new: Compared, known: Propagated, views: BankViews, entries: Entries, step: int
+        self,
+        student: StudentEncodings,
+        new: StudentEmbeddings,
+        known: PerBank,
+        views: PerBank,
+        entries: PerBank,
+        step: int,
     ) -> dict[str, Tensor]:
         """Eq. 8, target side: the student's distributions over Q_TT and Q_TI follow the targets; and eq. 9."""
         banks = BankPair(views.target_image, views.target_text)
-        image = Direction(new.image, RetrievalDirection(known.target_image, entries.target_image, banks))
-        text = Direction(new.text, RetrievalDirection(known.target_text, entries.target_text, banks.turned()))
+        image = StudentQueries(new.image, RetrievalDirection(known.target_image, entries.target_image, banks))
+        text = StudentQueries(new.text, RetrievalDirection(known.target_text, entries.target_text, banks.turned()))
         terms = self.parts.target_loss(image, text, self.parts.student.tau)
         if step % self.config.adapt.fusion_every == 0:
-            queries = Queries(*student, mine(known.target_image), mine(known.target_text))
+            queries = TargetQueries(*student, mine(known.target_image), mine(known.target_text))
             matching = self.parts.matching(queries, views)
             terms |= {name: self.config.adapt.fusion_every * term for name, term in matching.items()}
         return terms
 
 
-def compared(student: Student, size: int, image_mean: Tensor, text_mean: Tensor) -> Compared:
+def batch_embeddings(student: StudentEncodings, size: int, image_mean: Tensor, text_mean: Tensor) -> StudentEmbeddings:
     """The whole batch's embeddings [B, d], B = `size`, in the space of the bank views: without their mean [d]."""
     image, text = gather(student.image.embedding, size), gather(student.text.embedding, size)
-    return Compared(centred(image, image_mean), centred(text, text_mean))
+    return StudentEmbeddings(centred(image, image_mean), centred(text, text_mean))

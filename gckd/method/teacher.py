@@ -45,7 +45,7 @@ class EmaTeacher(nn.Module, Generic[M]):
             ours[i].copy_(theirs[i])
 
 
-class StudentItself(nn.Module, Generic[M]):
+class StudentAsTeacher(nn.Module, Generic[M]):
     """No teacher: the banks hold detached embeddings of the student."""
 
     def __init__(self, student: M) -> None:

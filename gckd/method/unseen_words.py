@@ -9,7 +9,7 @@ from gckd.data.batches import Feed
 from gckd.models.base import Backbone
 
 
-def neutralise_unseen(config: TrainedTokenizer | FolderTokenizer, model: Backbone, feed: Feed) -> None:
+def mask_unseen_words(config: TrainedTokenizer | FolderTokenizer, model: Backbone, feed: Feed) -> None:
     """Give every word that no source caption holds the embedding of [MASK], which pre-training by word dropout taught.
 
     With its random initial embedding an unseen word says something wrong, the teacher's targets are wrong in the same

@@ -16,10 +16,10 @@ from gckd.data.domains import Datasets, open_datasets
 from gckd.distributed import check_split
 from gckd.method.build import build_parts, step_of
 from gckd.method.parts import Parts
-from gckd.method.source_free import SourceSummary, summarised_source
+from gckd.method.source_free import SourceSummary, summarise_source
 from gckd.method.step import SourceOnly
 from gckd.method.teacher import EmaTeacher
-from gckd.method.unseen_words import neutralise_unseen
+from gckd.method.unseen_words import mask_unseen_words
 from gckd.method.warm_start import WarmStart
 from gckd.models.base import Backbone
 from gckd.models.build import build_model
@@ -85,7 +85,7 @@ def begin(config: Config, cache: Path | CachePath, report: Report, datasets: Dat
     student.load_state_dict(source["modules"]["model"])
     kept = CachePath.at(cache) / "handed" / f"{digest(str(source['digest']), config.device)}.pt"
     feed = datasets.feed(config, config.adapt.batch, source=_without_samples(config, datasets, student, kept))
-    neutralise_unseen(config.tokenizer, student, feed)
+    mask_unseen_words(config.tokenizer, student, feed)
     keep_trainable(student, config.adapt.parameters)
     parts = build_parts(config, feed, student)
     _start_teacher(parts, source)
@@ -96,7 +96,7 @@ def begin(config: Config, cache: Path | CachePath, report: Report, datasets: Dat
 def _without_samples(config: Config, datasets: Datasets, model: Backbone, kept: CachePath) -> SourceSummary | None:
     if config.adapt.source == "samples":
         return None
-    return summarised_source(
+    return summarise_source(
         config.adapt.source, model, lambda: datasets.source_loader(config, config.adapt.batch), kept
     )
 
@@ -113,4 +113,4 @@ def _start_teacher(parts: Parts, source: dict[str, Any]) -> None:
     if isinstance(node, Ema) and node.start == "momentum":
         assert isinstance(parts.teacher, EmaTeacher)
         parts.teacher.load_state_dict(source["modules"]["momentum"])
-        neutralise_unseen(parts.config.tokenizer, parts.teacher.model(), parts.feed)
+        mask_unseen_words(parts.config.tokenizer, parts.teacher.model(), parts.feed)

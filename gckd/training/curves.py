@@ -15,7 +15,7 @@ from gckd.graph.knn import nearest
 from gckd.graph.similarity import BankPair, DiffusedSimilarity, DirectSimilarity, RetrievalDirection
 from gckd.graph.statistics import components, hubness
 from gckd.graph.subgraph import Nodes
-from gckd.method.banks import BankViews
+from gckd.method.banks import PerBank
 from gckd.method.parts import Parts
 from gckd.method.pseudo_labels import entropies
 
@@ -129,7 +129,7 @@ def directions(parts: Parts) -> tuple[Direction, Direction]:
     return _direction(parts, views, TARGET_IMAGE, banks), _direction(parts, views, TARGET_TEXT, banks.turned())
 
 
-def _direction(parts: Parts, views: BankViews, bank: int, banks: BankPair) -> Direction:
+def _direction(parts: Parts, views: PerBank, bank: int, banks: BankPair) -> Direction:
     own, name = banks.own.embeddings, {TARGET_IMAGE: "image", TARGET_TEXT: "text"}[bank]
     place = torch.arange(len(own))[-SAMPLE:]
     queries = parts.propagate.of(views, bank, place)

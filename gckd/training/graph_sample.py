@@ -15,7 +15,7 @@ from gckd.config.schema import Config
 from gckd.errors import InputError
 from gckd.graph.memory import centred
 from gckd.graph.subgraph import Nodes
-from gckd.method.banks import BankViews
+from gckd.method.banks import PerBank
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.storage.path import StoragePath
 from gckd.training.curves import KnnGraph, knn_graph
@@ -39,7 +39,7 @@ def snapshot(config: Config, checkpoint: Path | StoragePath) -> Arrays:
     modules = load_checkpoint(checkpoint)["modules"]
     if "banks" not in modules:
         raise InputError(f"{checkpoint}: does not hold memory banks")
-    views = [_bank(modules["banks"], name, config.centre) for name in BankViews._fields]
+    views = [_bank(modules["banks"], name, config.centre) for name in PerBank._fields]
     found: Arrays = {}
     for modality, bank in (("image", TARGET_IMAGE), ("text", TARGET_TEXT)):
         graph = knn_graph(config.graph, views, bank, Nodes(views[bank])) if len(views[bank]) else None

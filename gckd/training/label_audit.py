@@ -19,8 +19,8 @@ from gckd.errors import InputError
 from gckd.graph.similarity import BankPair, DirectSimilarity, RetrievalDirection
 from gckd.method.build import build, build_parts
 from gckd.method.parts import Parts
-from gckd.method.pseudo_labels import NoTarget, Targets, entropies
-from gckd.method.unseen_words import neutralise_unseen
+from gckd.method.pseudo_labels import NoPseudoLabels, TargetDistribution, entropies
+from gckd.method.unseen_words import mask_unseen_words
 from gckd.method.warm_start import WarmStart
 from gckd.models.build import build_model
 from gckd.progress import Report
@@ -58,7 +58,7 @@ def audit(
     Raises:
         InputError: the config has no pseudo targets, or the checkpoint is not of this config.
     """
-    if isinstance(build(config.distill.targets, DirectSimilarity()).targets, NoTarget):
+    if isinstance(build(config.distill.targets, DirectSimilarity()).targets, NoPseudoLabels):
         raise InputError(f"distill.targets: {config.distill.targets.kind!r} has no targets to look at")
     datasets = open_datasets(check(config), cache, report)
     feed = datasets.feed(config, config.adapt.batch)
@@ -66,7 +66,7 @@ def audit(
     state = load_checkpoint(checkpoint)["modules"] if checkpoint else None
     if state is None:
         student.load_state_dict(pretrained(config, datasets, cache, report)["modules"]["model"])
-        neutralise_unseen(config.tokenizer, student, feed)
+        mask_unseen_words(config.tokenizer, student, feed)
     every = {name: build_parts(variant, feed, student) for name, variant in variants(config)}
     first = next(iter(every.values()))
     _fill(first, state, checkpoint)
@@ -114,7 +114,7 @@ def _findings(name: str, parts: Parts, datasets: Datasets) -> Iterator[Finding]:
         yield _summary(name, direction, torch.cat(rows, 1))
 
 
-def _look(targets: Targets, side: RetrievalDirection, tau: float, own: Tensor, keys: Tensor) -> Tensor:
+def _look(targets: TargetDistribution, side: RetrievalDirection, tau: float, own: Tensor, keys: Tensor) -> Tensor:
     """Right or not, mass on the right identity and entropy of each query: [3, B]."""
     wanted = targets(side, tau)
     wanted = wanted / wanted.sum(1, keepdim=True).clamp(min=torch.finfo(wanted.dtype).tiny)

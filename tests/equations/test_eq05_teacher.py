@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from gckd.config.distill import Ema
-from gckd.method.teacher import EmaTeacher, StudentItself
+from gckd.method.teacher import EmaTeacher, StudentAsTeacher
 
 
 def student() -> nn.Sequential:
@@ -90,7 +90,7 @@ def test_momentum_decays_geometrically(steps: int) -> None:
 
 def test_without_a_teacher_it_is_the_student_itself() -> None:
     model = student()
-    nobody = StudentItself(model)
+    nobody = StudentAsTeacher(model)
     nobody.follow(model)
     assert nobody.model() is model
     assert nobody.state_dict() == {}

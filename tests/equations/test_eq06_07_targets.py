@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from gckd.config.distill import SoftTargets
 from gckd.graph.similarity import BankPair, DirectSimilarity, RetrievalDirection
-from gckd.method.pseudo_labels import MutualNearest, NoTarget, PseudoSimilarity, entropies
+from gckd.method.pseudo_labels import MutualNearestNeighbours, NoPseudoLabels, PseudoLabels, entropies
 
 PLAIN = SoftTargets(sharpen=0.5, agree=False, confidence=0.0)
 
@@ -27,7 +27,7 @@ def side(queries: Tensor, keys: Tensor, own: Tensor | None = None) -> RetrievalD
 
 def soft(queries: Tensor, keys: Tensor, tau: float, sharpen: float) -> Tensor:
     config = SoftTargets(sharpen=sharpen, agree=False, confidence=0.0)
-    return PseudoSimilarity(config, DirectSimilarity())(side(queries, keys), tau)
+    return PseudoLabels(config, DirectSimilarity())(side(queries, keys), tau)
 
 
 def test_pseudo_similarity_by_hand() -> None:
@@ -56,8 +56,8 @@ def test_hard_targets_keep_the_largest(agree: bool) -> None:
     z = units(20)
     there = side(z[:6], z[6:])
     config = SoftTargets(agree=agree, confidence=0.0)
-    soft_rows = PseudoSimilarity(config, DirectSimilarity())(there, 0.1).tolist()
-    hard = PseudoSimilarity(dataclasses.replace(config, hard=True), DirectSimilarity())(there, 0.1)
+    soft_rows = PseudoLabels(config, DirectSimilarity())(there, 0.1).tolist()
+    hard = PseudoLabels(dataclasses.replace(config, hard=True), DirectSimilarity())(there, 0.1)
     assert hard.tolist() == [[float(value == max(row)) for value in row] for row in soft_rows]
 
 
@@ -70,7 +70,7 @@ def test_agreement_against_loops() -> None:
     """p(key | query) p(query | key), where the whole bank of the queries' modality competes for a key."""
     own, keys, t = units(7, seed=1).double(), units(4, seed=2).double(), 0.1
     config = SoftTargets(sharpen=0.5, agree=True, confidence=0.0)
-    found = PseudoSimilarity(config, DirectSimilarity())(side(own[:2], keys, own), t / 0.5)
+    found = PseudoLabels(config, DirectSimilarity())(side(own[:2], keys, own), t / 0.5)
     for i in range(2):
         products = []
         for j in range(len(keys)):
@@ -85,17 +85,15 @@ def test_agreement_is_between_the_directions_alone() -> None:
     """Where every key has the same rivals, the second direction says nothing but the first once more."""
     own = torch.eye(3)
     keys = torch.eye(3)
-    both = PseudoSimilarity(SoftTargets(sharpen=1.0, agree=True, confidence=0.0), DirectSimilarity())(
-        side(own, keys), 0.5
-    )
+    both = PseudoLabels(SoftTargets(sharpen=1.0, agree=True, confidence=0.0), DirectSimilarity())(side(own, keys), 0.5)
     torch.testing.assert_close(both, soft(own, keys, 0.5, 0.5))
 
 
 def test_confidence_weighs_rows_and_keeps_their_mean() -> None:
     queries, keys = units(6, seed=3), units(8, seed=4)
-    alike = PseudoSimilarity(PLAIN, DirectSimilarity())(side(queries, keys), 0.3)
+    alike = PseudoLabels(PLAIN, DirectSimilarity())(side(queries, keys), 0.3)
     config = SoftTargets(sharpen=0.5, agree=False, confidence=0.7)
-    weighed = PseudoSimilarity(config, DirectSimilarity())(side(queries, keys), 0.3)
+    weighed = PseudoLabels(config, DirectSimilarity())(side(queries, keys), 0.3)
     weights = [math.exp(-0.7 * float(torch.special.entr(row).sum())) for row in alike]
     mean = sum(weights) / len(weights)
     torch.testing.assert_close(weighed.sum(1), torch.tensor([w / mean for w in weights]))
@@ -105,7 +103,7 @@ def test_confidence_weighs_rows_and_keeps_their_mean() -> None:
 def test_a_cold_temperature_gives_no_nan() -> None:
     """Opposite vectors at t = 0.005: probabilities below what a float holds, in both directions."""
     own, keys = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([[-1.0, 0.0], [0.0, -1.0]])
-    found = PseudoSimilarity(SoftTargets(sharpen=0.5, agree=True, confidence=0.5), DirectSimilarity())(
+    found = PseudoLabels(SoftTargets(sharpen=0.5, agree=True, confidence=0.5), DirectSimilarity())(
         side(own, keys), 0.01
     )
     assert bool(torch.isfinite(found).all())
@@ -120,7 +118,7 @@ def test_mutual_nearest_by_hand() -> None:
     """Query 0 and key 0 choose each other; query 1 chooses key 0 too, which prefers query 0: a row of zeros."""
     own_bank = F.normalize(torch.tensor([[1.0, 0.1], [1.0, 0.5], [0.0, 1.0]]), dim=1)
     keys = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
-    found = MutualNearest(DirectSimilarity())(
+    found = MutualNearestNeighbours(DirectSimilarity())(
         RetrievalDirection(own_bank[:2], torch.tensor([0, 1]), BankPair(own_bank, keys)), 0.07
     )
     assert found.tolist() == [[1.0, 0.0], [0.0, 0.0]]
@@ -129,7 +127,7 @@ def test_mutual_nearest_by_hand() -> None:
 def test_mutual_nearest_against_loops() -> None:
     z = units(40, 4, seed=4).double()
     bank, keys, own = z[:25], z[25:], torch.tensor([24, 3, 7, 0])
-    found = MutualNearest(DirectSimilarity())(RetrievalDirection(bank[own], own, BankPair(bank, keys)), 0.07)
+    found = MutualNearestNeighbours(DirectSimilarity())(RetrievalDirection(bank[own], own, BankPair(bank, keys)), 0.07)
     for row, query in enumerate(own.tolist()):
         best = max(range(len(keys)), key=lambda j: float(bank[query] @ keys[j]))
         chosen_back = max(range(len(bank)), key=lambda i: float(bank[i] @ keys[best])) == query
@@ -138,4 +136,4 @@ def test_mutual_nearest_against_loops() -> None:
 
 def test_nothing_is_taught_without_targets() -> None:
     z = torch.eye(3)
-    assert NoTarget()(side(z[:2], z, z), 0.07).tolist() == [[0.0] * 3] * 2
+    assert NoPseudoLabels()(side(z[:2], z, z), 0.07).tolist() == [[0.0] * 3] * 2

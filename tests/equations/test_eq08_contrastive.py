@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from gckd.method.banks import Banks
 from gckd.method.losses import soft_cross_entropy
-from gckd.method.step import SourceOnly, Student, compared
+from gckd.method.step import SourceOnly, StudentEncodings, batch_embeddings
 from gckd.models.albef import Encoded
 
 TAU = 0.2
@@ -55,14 +55,14 @@ class Case:
         for seed, bank in enumerate((self.banks.source_image, self.banks.source_text)):
             bank.push(unit(4, 3, seed=seed), torch.arange(4), torch.tensor([8, 9, 8, 9]))
         none = torch.zeros(0)
-        self.student = Student(Encoded(none, unit(2, 3, seed=5)), Encoded(none, unit(2, 3, seed=6)), none)
+        self.student = StudentEncodings(Encoded(none, unit(2, 3, seed=5)), Encoded(none, unit(2, 3, seed=6)), none)
         self.soft = soft(2, 4, seed=7), soft(2, 4, seed=8)
 
     def loss(self, *arguments: Any, centre: bool = False) -> Tensor:
         parts: Any = SimpleNamespace(banks=self.banks, student=SimpleNamespace(tau=TAU), config=None)
         batch: Any = SimpleNamespace(identities=torch.tensor([9, 8]))
         space = self.banks.space(centre)
-        seen = compared(self.student, 2, space.means.source_image, space.means.source_text)
+        seen = batch_embeddings(self.student, 2, space.means.source_image, space.means.source_text)
         return SourceOnly(parts).contrastive(seen, batch, space, *arguments)
 
     def wanted(self, image_targets: Tensor, text_targets: Tensor) -> Tensor:

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.distill import CrossDomainMatching
-from gckd.method.banks import BankViews
+from gckd.method.banks import PerBank
 from gckd.method.losses import matching_loss
-from gckd.method.matching import CrossDomainMatchingTerm, NoMatchingTerm, Queries, partners
+from gckd.method.matching import CrossDomainMatchingLoss, NoMatchingLoss, TargetQueries, cross_domain_pairs
 from gckd.models.albef import Encoded
 
 QUERIES = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
@@ -24,7 +24,7 @@ SOURCE = torch.tensor([[0.0, 1.0], [1.0, 0.0], [-1.0, 0.0]]), torch.tensor([70, 
 
 def test_partners_by_hand() -> None:
     """Cosines with the target: 0.6 / 0.8 for query 0, 0.8 / 0.6 for query 1, -0.6 / -0.8 for query 2."""
-    found = partners(QUERIES, TARGET, SOURCE, CrossDomainMatching(delta=0.7))
+    found = cross_domain_pairs(QUERIES, TARGET, SOURCE, CrossDomainMatching(delta=0.7))
     assert found.chosen.tolist() == [0, 1]
     assert found.positive.tolist() == [41, 40]
     assert found.negative.tolist() == [71, 70]
@@ -32,18 +32,18 @@ def test_partners_by_hand() -> None:
 
 @pytest.mark.parametrize(("delta", "accepted"), [(-1.0, [0, 1, 2]), (0.81, []), (1.0, [])])
 def test_delta_limits(delta: float, accepted: list[int]) -> None:
-    assert partners(QUERIES, TARGET, SOURCE, CrossDomainMatching(delta)).chosen.tolist() == accepted
+    assert cross_domain_pairs(QUERIES, TARGET, SOURCE, CrossDomainMatching(delta)).chosen.tolist() == accepted
 
 
 def test_delta_accepts_above_not_at_it() -> None:
     exact = torch.tensor([[1.0, 0.0]]), torch.tensor([3])
-    assert partners(QUERIES[:1], exact, SOURCE, CrossDomainMatching(1.0)).chosen.tolist() == []
+    assert cross_domain_pairs(QUERIES[:1], exact, SOURCE, CrossDomainMatching(1.0)).chosen.tolist() == []
 
 
 def test_partners_against_loops() -> None:
     z = F.normalize(torch.randn(30, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64), dim=1)
     queries, target, source = z[:8], z[8:18], z[18:]
-    found = partners(
+    found = cross_domain_pairs(
         queries, (target, torch.arange(100, 110)), (source, torch.arange(200, 212)), CrossDomainMatching(0.5)
     )
     wanted = []
@@ -58,10 +58,10 @@ def test_partners_against_loops() -> None:
 
 def test_random_negatives_are_any_of_the_source_and_nothing_else_changes() -> None:
     config = CrossDomainMatching(delta=0.7, negatives="random")
-    hard, drawn = partners(QUERIES, TARGET, SOURCE, CrossDomainMatching(delta=0.7)), set()
+    hard, drawn = cross_domain_pairs(QUERIES, TARGET, SOURCE, CrossDomainMatching(delta=0.7)), set()
     for seed in range(40):
         torch.manual_seed(seed)
-        found = partners(QUERIES, TARGET, SOURCE, config)
+        found = cross_domain_pairs(QUERIES, TARGET, SOURCE, config)
         assert torch.equal(found.chosen, hard.chosen) and torch.equal(found.positive, hard.positive)
         drawn |= set(found.negative.tolist())
     assert drawn == {70, 71, 72}
@@ -93,7 +93,7 @@ class FakeStudent:
         return torch.zeros(len(tokens), 2)
 
 
-def term(delta: float) -> tuple[CrossDomainMatchingTerm, FakeStudent]:
+def term(delta: float) -> tuple[CrossDomainMatchingLoss, FakeStudent]:
     student: Any = FakeStudent()
     loader = SimpleNamespace(
         tokens_at=lambda rows: rows[:, None], images_at=lambda rows: rows.to(torch.uint8)[:, None, None, None]
@@ -102,15 +102,15 @@ def term(delta: float) -> tuple[CrossDomainMatchingTerm, FakeStudent]:
     rows = {"target_text": TARGET[1], "source_text": SOURCE[1]}
     rows |= {"target_image": TARGET[1] + 10, "source_image": SOURCE[1] + 10}
     banks: Any = SimpleNamespace(**{name: SimpleNamespace(rows=value) for name, value in rows.items()})
-    return CrossDomainMatchingTerm(CrossDomainMatching(delta=delta), feed, student, banks), student
+    return CrossDomainMatchingLoss(CrossDomainMatching(delta=delta), feed, student, banks), student
 
 
-def batch() -> tuple[Queries, BankViews]:
+def batch() -> tuple[TargetQueries, PerBank]:
     """Images 0, 1, 2 and captions 3, 4, 5 with the embeddings QUERIES each; banks TARGET and SOURCE."""
     images, tokens = torch.arange(3)[:, None].float(), torch.arange(3, 6)[:, None]
     none = torch.zeros(0)
-    queries = Queries(Encoded(images, none), Encoded(tokens.float(), none), tokens, QUERIES, QUERIES)
-    return queries, BankViews(SOURCE[0], SOURCE[0], TARGET[0], TARGET[0])
+    queries = TargetQueries(Encoded(images, none), Encoded(tokens.float(), none), tokens, QUERIES, QUERIES)
+    return queries, PerBank(SOURCE[0], SOURCE[0], TARGET[0], TARGET[0])
 
 
 def test_the_term_matches_both_directions() -> None:
@@ -129,4 +129,4 @@ def test_the_term_is_0_where_delta_accepts_nothing() -> None:
 
 
 def test_no_matching_has_no_term() -> None:
-    assert NoMatchingTerm()(*batch()) == {}
+    assert NoMatchingLoss()(*batch()) == {}

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.graph.similarity import BankPair, RetrievalDirection
-from gckd.method.pseudo_labels import Direction
+from gckd.method.pseudo_labels import StudentQueries
 
 
 def units(count: int, width: int = 4, seed: int = 0) -> Tensor:
@@ -25,7 +25,7 @@ class Case:
         self.tau = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
         self.banks = BankPair(self.images, self.texts)
 
-    def directions(self) -> tuple[Direction, Direction]:
+    def directions(self) -> tuple[StudentQueries, StudentQueries]:
         image = RetrievalDirection(self.images[self.image_place], self.image_place, self.banks)
         text = RetrievalDirection(self.texts[self.text_place], self.text_place, self.banks.turned())
-        return Direction(self.student_image, image), Direction(self.student_text, text)
+        return StudentQueries(self.student_image, image), StudentQueries(self.student_text, text)

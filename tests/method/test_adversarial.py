@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gckd.config.losses import Adversarial
-from gckd.method.alignment import AdversarialTerm, Compared, reverse
+from gckd.method.alignment import AdversarialLoss, StudentEmbeddings, reverse
 from tests.method.cases import units
 
 PROGRESS = 0.3
@@ -25,16 +25,16 @@ def test_reversal_by_hand() -> None:
     torch.testing.assert_close(x.grad, torch.tensor([-0.7 * 6, 0.7 * 12]))
 
 
-def term(modality: str = "both") -> AdversarialTerm:
+def term(modality: str = "both") -> AdversarialLoss:
     torch.manual_seed(0)
-    return AdversarialTerm(Adversarial(modality=modality, hidden=5), 4).double()
+    return AdversarialLoss(Adversarial(modality=modality, hidden=5), 4).double()
 
 
-def batch(seed: int) -> Compared:
-    return Compared(units(3, seed=seed).requires_grad_(), units(3, seed=seed + 1).requires_grad_())
+def batch(seed: int) -> StudentEmbeddings:
+    return StudentEmbeddings(units(3, seed=seed).requires_grad_(), units(3, seed=seed + 1).requires_grad_())
 
 
-def domain_loss(made: AdversarialTerm, name: str, source: Tensor, target: Tensor) -> float:
+def domain_loss(made: AdversarialLoss, name: str, source: Tensor, target: Tensor) -> float:
     """Mean of -log p(the true domain), layer by layer."""
     first, _, second, _, last = made.discriminators[name]  # type: ignore[misc]
     total = 0.0

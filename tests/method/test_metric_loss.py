@@ -11,17 +11,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.losses import MultiSimilarity, Triplet
-from gckd.method.alignment import Compared
+from gckd.method.alignment import StudentEmbeddings
 from gckd.method.build import build
 
 IDENTITIES = torch.tensor([7, 8, 7, 9, 8])
 Loss = Callable[[Tensor, Tensor, bool], float]
 
 
-def batch() -> Compared:
+def batch() -> StudentEmbeddings:
     random = torch.Generator().manual_seed(3)
     image, text = (F.normalize(torch.randn(5, 3, generator=random, dtype=torch.float64), dim=1) for _ in "it")
-    return Compared(image.requires_grad_(), text.requires_grad_())
+    return StudentEmbeddings(image.requires_grad_(), text.requires_grad_())
 
 
 def positives(anchor: int, within: bool) -> list[int]:

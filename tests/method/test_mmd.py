@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from gckd.config.losses import Mmd
-from gckd.method.alignment import Compared, MmdTerm, mmd2
+from gckd.method.alignment import MmdLoss, StudentEmbeddings, mmd2
 from tests.method.cases import units
 
 
@@ -60,8 +60,11 @@ def test_points_that_are_all_alike_give_no_nan() -> None:
 
 
 def test_the_term_is_the_mean_of_both_modalities() -> None:
-    source, target = Compared(units(4, seed=1), units(4, seed=2)), Compared(units(4, seed=3), units(4, seed=4))
-    found = MmdTerm(Mmd(kernels=3))(source, target, 0.5)
+    source, target = (
+        StudentEmbeddings(units(4, seed=1), units(4, seed=2)),
+        StudentEmbeddings(units(4, seed=3), units(4, seed=4)),
+    )
+    found = MmdLoss(Mmd(kernels=3))(source, target, 0.5)
     image, text = mmd2(source.image, target.image, 3), mmd2(source.text, target.text, 3)
     assert list(found) == ["align"]
     torch.testing.assert_close(found["align"], (image + text) / 2)

@@ -13,7 +13,7 @@ from gckd.config import Config, apply
 from gckd.data.domains import open_datasets
 from gckd.errors import InputError
 from gckd.method.banks import embed_clean
-from gckd.method.unseen_words import neutralise_unseen
+from gckd.method.unseen_words import mask_unseen_words
 from gckd.models.build import build_model
 from gckd.training.label_audit import audit
 from gckd.training.pretrain import pretrained
@@ -37,7 +37,7 @@ def test_without_a_graph_against_loops(wide: Config, cache: Path) -> None:
     datasets = open_datasets(wide, cache, silent)
     feed, model = datasets.feed(wide, 4), build_model(wide, datasets.tokenizer.vocabulary)
     model.load_state_dict(pretrained(wide, datasets, cache, silent)["modules"]["model"])
-    neutralise_unseen(wide.tokenizer, model, feed)
+    mask_unseen_words(wide.tokenizer, model, feed)
     model.eval()
     images, _ = embed_clean(model, images=feed.target.images_at(torch.arange(feed.target.image_count)))
     _, texts = embed_clean(model, tokens=feed.target.tokens_at(torch.arange(feed.target.caption_count)))

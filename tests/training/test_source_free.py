@@ -14,7 +14,7 @@ from gckd.config.distill import NoMatching, NoTargets
 from gckd.config.graph import Diffusion
 from gckd.data.domains import Datasets, open_datasets
 from gckd.data.loaders import SourceLoader
-from gckd.method.banks import Labelled, embed_clean
+from gckd.method.banks import LabelledEmbeddings, embed_clean
 from gckd.method.source_free import prototypes
 from gckd.models.build import build_model
 from gckd.training.pretrain import pretrained
@@ -79,7 +79,7 @@ def test_what_the_source_banks_hold(config: Config, cache: Path, finished: Train
 
 
 def test_prototypes_by_hand() -> None:
-    entries = Labelled(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]), torch.tensor([7, 3, 7]))
+    entries = LabelledEmbeddings(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]), torch.tensor([7, 3, 7]))
     found = prototypes(entries)
     half = 0.5**0.5
     assert found.identities.tolist() == [3, 7]

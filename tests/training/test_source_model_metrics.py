@@ -14,7 +14,7 @@ from gckd.data.domains import open_datasets
 from gckd.evaluation.retrieval import Retriever
 from gckd.graph.statistics import effective_rank
 from gckd.method.banks import train_means, train_sample
-from gckd.method.unseen_words import neutralise_unseen
+from gckd.method.unseen_words import mask_unseen_words
 from gckd.models.build import build_model
 from gckd.training.pretrain import pretrained
 from tests.training.micro import Interruption, differences, row, stop_at, trained
@@ -33,7 +33,7 @@ def test_it_is_the_source_model(config: Config, cache: Path, finished: Finished)
     datasets = open_datasets(config, cache, lambda progress: None)
     feed, model = datasets.feed(config, 4), build_model(config, datasets.tokenizer.vocabulary)
     model.load_state_dict(pretrained(config, datasets, cache, lambda progress: None)["modules"]["model"])
-    neutralise_unseen(config.tokenizer, model, feed)
+    mask_unseen_words(config.tokenizer, model, feed)
     means = train_means(model, feed.target, config.centre)
     data = datasets.labelled(datasets.target, "val", config.data)
     metrics = Retriever(model, config.evaluate, means).ranking(data).metrics()
@@ -71,7 +71,7 @@ def test_without_steps_the_result_is_the_source_model(config: Config, cache: Pat
     datasets = open_datasets(config, cache, lambda progress: None)
     feed, model = datasets.feed(config, 4), build_model(config, datasets.tokenizer.vocabulary)
     model.load_state_dict(pretrained(config, datasets, cache, lambda progress: None)["modules"]["model"])
-    neutralise_unseen(config.tokenizer, model, feed)
+    mask_unseen_words(config.tokenizer, model, feed)
     assert differences(still["modules"]["student"], model.state_dict()) == []
     assert {point["step"] for point in still["curve"]} == {0}
     assert start(still).items() >= start(finished(config)).items()

@@ -13,7 +13,7 @@ from gckd.config.data import FolderTokenizer
 from gckd.data.domains import open_datasets
 from gckd.errors import InputError
 from gckd.method.build import build_parts
-from gckd.method.unseen_words import neutralise_unseen
+from gckd.method.unseen_words import mask_unseen_words
 from gckd.models.build import build_model
 from gckd.training.run import train_run
 from tests.toy import make_toy
@@ -36,7 +36,7 @@ def embeddings(config: Config, cache: Path, *, after: bool) -> tuple[torch.Tenso
     datasets = open_datasets(config, cache, lambda progress: None)
     feed, model = datasets.feed(config, 4), build_model(config, datasets.tokenizer.vocabulary)
     if after:
-        neutralise_unseen(config.tokenizer, model, feed)
+        mask_unseen_words(config.tokenizer, model, feed)
     ids = datasets.tokenizer.encode(["person coat anorak"])[0].tolist()
     pieces = dict(zip(datasets.tokenizer.pieces(ids), ids, strict=False))
     return model.text_encoder.embeddings.word_embeddings.weight.detach(), pieces, datasets.tokenizer.mask
@@ -57,7 +57,7 @@ def test_switched_off_nothing_changes(worded: Config, cache: Path, how: str) -> 
     datasets = open_datasets(worded, cache, lambda progress: None)
     model = build_model(worded, datasets.tokenizer.vocabulary)
     kept = apply(worded, {"tokenizer.unseen": "keep"}).tokenizer if how == "keep" else FolderTokenizer()
-    neutralise_unseen(kept, model, datasets.feed(worded, 4))
+    mask_unseen_words(kept, model, datasets.feed(worded, 4))
     assert torch.equal(model.text_encoder.embeddings.word_embeddings.weight.detach(), before)
 
 

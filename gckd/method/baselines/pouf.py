@@ -7,10 +7,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.distill import TransportCost
-from gckd.method.pseudo_labels import Direction, NoTarget, Targets
+from gckd.method.pseudo_labels import NoPseudoLabels, StudentQueries, TargetDistribution
 
 
-class Transport:
+class TransportLoss:
     """Cost of carrying each image to the captions and each caption to the images, and mutual information.
 
     With cosines c_ij of B images and N captions: mean_i sum_j p(j | i) (1 - c_ij) + mean_j sum_i p(i | j) (1 - c_ij)
@@ -22,12 +22,12 @@ class Transport:
     is a constant, since lowering it lowers entropy and cost without learning anything.
     """
 
-    targets: Targets = NoTarget()
+    targets: TargetDistribution = NoPseudoLabels()
 
     def __init__(self, config: TransportCost) -> None:
         self.config = config
 
-    def __call__(self, image: Direction, text: Direction, tau: Tensor) -> dict[str, Tensor]:
+    def __call__(self, image: StudentQueries, text: StudentQueries, tau: Tensor) -> dict[str, Tensor]:
         captions = text.side.banks.own.embeddings.index_copy(0, text.side.place, text.student)
         cosine = image.student @ captions.T
         logits, cost = cosine / tau.detach(), 1 - cosine

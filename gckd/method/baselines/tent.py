@@ -6,10 +6,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.graph.similarity import DirectSimilarity
-from gckd.method.pseudo_labels import Direction, MutualNearest, NoTarget, Targets
+from gckd.method.pseudo_labels import MutualNearestNeighbours, NoPseudoLabels, StudentQueries, TargetDistribution
 
 
-class Entropy:
+class EntropyLoss:
     """Mean entropy of the student's softmax(z_T . Q_TI / tau), of the captions whose nearest image is nearest to them.
 
     Source: Wang et al., "Tent", ICLR 2021, which minimises the entropy of a classifier's predictions in its
@@ -20,12 +20,12 @@ class Entropy:
     constant, since lowering it is the shortest way to a low entropy.
     """
 
-    targets: Targets = NoTarget()
+    targets: TargetDistribution = NoPseudoLabels()
 
     def __init__(self) -> None:
-        self.mutual = MutualNearest(DirectSimilarity())
+        self.mutual = MutualNearestNeighbours(DirectSimilarity())
 
-    def __call__(self, image: Direction, text: Direction, tau: Tensor) -> dict[str, Tensor]:
+    def __call__(self, image: StudentQueries, text: StudentQueries, tau: Tensor) -> dict[str, Tensor]:
         tau = tau.detach()
         chosen = self.mutual(text.side, float(tau)).sum(1)
         log_p = F.log_softmax(text.student @ text.side.banks.keys.embeddings.T / tau, 1)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gckd.config.distill import TransportCost
-from gckd.method.baselines.pouf import Transport, mutual_information
+from gckd.method.baselines.pouf import TransportLoss, mutual_information
 from tests.method.cases import Case, units
 
 
@@ -42,14 +42,14 @@ def by_loops(case: Case, weight: float) -> float:
 @pytest.mark.parametrize("weight", [0.0, 0.3])
 def test_transport_by_loops(weight: float) -> None:
     case = Case()
-    found = Transport(TransportCost(information=weight))(*case.directions(), case.tau)
+    found = TransportLoss(TransportCost(information=weight))(*case.directions(), case.tau)
     assert list(found) == ["target_contrastive"]
     assert float(found["target_contrastive"]) == pytest.approx(by_loops(case, weight))
 
 
 def test_both_encoders_learn_and_the_temperature_does_not() -> None:
     case = Case()
-    Transport(TransportCost())(*case.directions(), case.tau)["target_contrastive"].backward()
+    TransportLoss(TransportCost())(*case.directions(), case.tau)["target_contrastive"].backward()
     for gradient in (case.student_image.grad, case.student_text.grad):
         assert gradient is not None and bool(gradient.abs().sum(1).gt(0).all())
     assert case.tau.grad is None
@@ -63,4 +63,4 @@ def test_information_at_its_limits(logits: Tensor, nats: float) -> None:
 
 def test_it_has_no_targets() -> None:
     image, _ = Case().directions()
-    assert not Transport(TransportCost()).targets(image.side, 0.1).any()
+    assert not TransportLoss(TransportCost()).targets(image.side, 0.1).any()

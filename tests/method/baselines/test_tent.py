@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from gckd.method.baselines.tent import Entropy
+from gckd.method.baselines.tent import EntropyLoss
 from tests.method.cases import Case, units
 
 
@@ -25,7 +25,7 @@ def test_entropy_of_consistent_captions_by_loops() -> None:
     for row in chosen:
         values = [math.exp(float(case.student_text[row] @ image) / float(case.tau)) for image in case.images]
         entropies.append(-sum(v / sum(values) * math.log(v / sum(values)) for v in values))
-    found = Entropy()(*case.directions(), case.tau)
+    found = EntropyLoss()(*case.directions(), case.tau)
     assert list(found) == ["target_contrastive"]
     assert float(found["target_contrastive"]) == pytest.approx(sum(entropies) / len(entropies))
     found["target_contrastive"].backward()
@@ -40,7 +40,7 @@ def test_without_a_consistent_caption_it_is_zero() -> None:
     case.images[5] = case.texts[0]  # every caption's nearest image, which prefers a caption outside the batch
     fresh = Case()
     case.banks = type(fresh.banks)(case.images, case.texts)
-    loss = Entropy()(*case.directions(), case.tau)["target_contrastive"]
+    loss = EntropyLoss()(*case.directions(), case.tau)["target_contrastive"]
     loss.backward()
     assert float(loss) == 0.0
     assert case.student_text.grad is not None and not case.student_text.grad.any()
