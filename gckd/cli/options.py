@@ -10,10 +10,9 @@ from typing import Any
 
 import click
 
-from gckd.config import PRESETS, Config, ConfigError, apply, check, parse_edits, preset
+from gckd.config import PRESETS, Config, ConfigError, apply, check, parse_edits, preset, read_config
 from gckd.config.presets import tiny
 from gckd.errors import InputError
-from gckd.report.load import read_config
 from gckd.storage.cache import USER, CachePath
 from gckd.storage.path import StoragePath
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gckd.config import Config, digest, encode
+from gckd.config import Config, digest, encode, read_config
 from gckd.config.serialization import differences
 from gckd.errors import InputError
 from gckd.report.comparability import CODE, Mixture, mixtures
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 import pyarrow.parquet as pq
 
-from gckd.config import from_yaml
 from gckd.errors import reason_of
 
 ASKED_FILE = "asked.json"
@@ -163,20 +162,6 @@ def _named(found: Sequence[Block]) -> list[Block]:
 
 def _folders(block: Block) -> str:
     return ", ".join(map(str, block.folders))
-
-
-def read_config(path: Path) -> Config:
-    """The config in a YAML or JSON file.
-
-    Raises:
-        InputError: the file is missing, or no config.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({reason_of(error)})") from error
-    config: Config = from_yaml(Config, text)
-    return config
 
 
 def read_parquet(path: Path) -> list[dict[str, Any]]:

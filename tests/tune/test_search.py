@@ -12,8 +12,7 @@ from optuna.trial import TrialState
 
 from gckd.cli.guard import run_command
 from gckd.cli.tune import search
-from gckd.config import apply
-from gckd.report.load import read_config
+from gckd.config import apply, read_config
 from tests.tune.search_process import EPOCHS, PATIENCE, Place, processes_of
 
 pytestmark = pytest.mark.timeout(900)  # a Ray takes a minute to start on a busy machine, and a test starts two
