@@ -9,7 +9,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from gckd.cli.options import cache_option, checkpoint_config, set_option, threads_for_torch
+from gckd.cli.options import cache_option, checkpoint_config, plugin_option, set_option, threads_for_torch
 from gckd.config import parse_edits
 from gckd.errors import InputError
 from gckd.report.write import wide_console
@@ -36,6 +36,7 @@ _NOTE = "image: row in the split, whose images lie in the order of their content
     help="ivf-pq: approximate, for large galleries; its recall against exact is printed.",
 )
 @click.option("--sheet", type=click.Path(path_type=Path, dir_okay=False), help="Also draw the images to this PNG.")
+@plugin_option
 @set_option
 @cache_option
 def find(

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the config they come to."""
+"""Options shared by several commands, and the config that they describe."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import click
 from gckd.config import PRESETS, Config, ConfigError, apply, check, parse_edits, preset, read_config
 from gckd.config.presets import tiny
 from gckd.errors import InputError
+from gckd.plugins import load_entry_points, load_plugin
 from gckd.storage.cache import USER, CachePath
 from gckd.storage.path import StoragePath
 
 Command = Callable[..., Any]
 
-_SOURCE_HELP = "Labelled source: a folder, FORMAT:FOLDER, or what `gckd data store` made (s3://BUCKET/NAME)."
+_SOURCE_HELP = "Labelled source: FOLDER, FORMAT:FOLDER, or the output of `gckd data store` (s3://BUCKET/NAME)."
 
 cache_option = click.option(
     "--cache",
@@ -27,23 +28,46 @@ cache_option = click.option(
     envvar="GCKD_CACHE",
     default=lambda: str(USER),
     show_default="the user's cache folder",
-    help="Stores, vocabularies and source models, shared by all runs: a folder, or s3://BUCKET/NAME.  [env var: "
-    "GCKD_CACHE]",
+    help="Cache of stores, vocabularies and source models, shared by all runs: a folder, or s3://BUCKET/NAME.  "
+    "[env var: GCKD_CACHE]",
 )
 
 set_option = click.option(
-    "--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Edit of the config, for example adapt.steps=100."
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Edit of the config, for example adapt.steps=100.  [repeatable]",
+)
+
+
+def _load_plugins(_context: click.Context, _option: click.Parameter, files: tuple[str, ...]) -> None:
+    load_entry_points()
+    for file in files:
+        load_plugin(file)
+
+
+# Eager: other options may name what a plugin defines.
+plugin_option = click.option(
+    "--plugin",
+    multiple=True,
+    metavar="FILE",
+    is_eager=True,
+    expose_value=False,
+    callback=_load_plugins,
+    help="Python file with components of your own, for example a loss.  [repeatable]",
 )
 
 
 def config_options(command: Command) -> Command:
-    """--config, --preset, --source, --target and --set; the command gets `config`, resolved and checked."""
+    """Options --config, --preset, --source, --target, --set and --plugin. The command gets a checked `config`."""
 
+    @plugin_option
     @set_option
-    @click.option("--target", metavar="DATASET", help="Unlabelled target: as --source.")
+    @click.option("--target", metavar="DATASET", help="Unlabelled target, in the same forms as --source.")
     @click.option("--source", metavar="DATASET", help=_SOURCE_HELP)
     @click.option("--preset", "preset_name", metavar="NAME", help=f"One of {', '.join(PRESETS)}.  [default: tiny]")
-    @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Config in YAML or JSON.")
+    @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Config file, YAML or JSON.")
     @functools.wraps(command)
     def with_config(
         *args: Any,
@@ -67,19 +91,19 @@ def resolve(
     target: str | None,
     assignments: tuple[str, ...],
 ) -> Config:
-    """The config that the options come to.
+    """The config that the options describe.
 
     Raises:
-        ConfigError: two options say the same thing, or an edit is refused.
+        ConfigError: two options set the same field, or an edit is refused.
     """
     if config_file and preset_name:
-        raise ConfigError(["--preset: it conflicts with --config, which is a whole config"])
+        raise ConfigError(["--preset: conflicts with --config, which is a whole config; give one of the two"])
     edits = parse_edits(assignments)
-    for side, spec in (("source", source), ("target", target)):
+    for domain, spec in (("source", source), ("target", target)):
         if spec is not None:
-            if f"data.{side}" in edits:
-                raise ConfigError([f"--set data.{side}: it conflicts with --{side}"])
-            edits[f"data.{side}"] = spec
+            if f"data.{domain}" in edits:
+                raise ConfigError([f"--set data.{domain}: conflicts with --{domain}; give one of the two"])
+            edits[f"data.{domain}"] = spec
     config = read_config(config_file) if config_file else preset(preset_name) if preset_name else tiny()
     return apply(config, edits) if edits else check(config)
 
@@ -102,7 +126,7 @@ def checkpoint_config(checkpoint: StoragePath, edits: dict[str, Any]) -> Config:
 
 
 def threads_for_torch() -> int:
-    """Threads of a single run in this process: OMP_NUM_THREADS, or all cores."""
+    """Number of torch threads of a run in this process: OMP_NUM_THREADS, or all cores."""
     from gckd.device import cores
 
     return int(os.environ.get("OMP_NUM_THREADS", "") or cores())

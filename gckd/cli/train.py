@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from gckd.cli.options import cache_option, checkpoint_config, config_options, set_option, threads_for_torch
+from gckd.cli.options import (
+    cache_option,
+    checkpoint_config,
+    config_options,
+    plugin_option,
+    set_option,
+    threads_for_torch,
+)
 from gckd.config import Config, apply, parse_edits
 from gckd.report.summary import METRICS
 from gckd.report.write import wide_console, write_report
@@ -52,6 +59,7 @@ def train(config: Config, seed: int | None, out: str | None, resume: bool, cache
 @click.command()
 @click.argument("checkpoints", metavar="CHECKPOINT...", nargs=-1, required=True)
 @click.option("--split", type=click.Choice(["val", "test"]), default="test", show_default=True, help="Of the target.")
+@plugin_option
 @set_option
 @cache_option
 def evaluate(checkpoints: tuple[str, ...], split: str, assignments: tuple[str, ...], cache: CachePath) -> None:

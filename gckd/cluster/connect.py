@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gckd.errors import InputError, reason_of
+from gckd.plugins import load_sent, loaded_plugins
 from gckd.runs.signals import Interruption
 
 if TYPE_CHECKING:
@@ -113,7 +114,23 @@ def _start(ray: Any, cpus: int, *, dashboard: bool) -> None:
         object_store_memory=_OBJECT_STORE_BYTES,
         log_to_driver=False,
         logging_level=logging.ERROR,
+        runtime_env=_runtime_env(),
     )
+
+
+def _runtime_env() -> dict[str, Any] | None:
+    """Runtime environment in which every worker loads the driver's plugins before it unpickles anything.
+
+    Ray passes the hook on: to the actors of Tune and of a nested Train run as well.
+    """
+    plugins = loaded_plugins()
+    if not plugins:
+        return None
+
+    def load() -> None:  # a closure, so that Ray pickles the texts with it
+        load_sent(plugins)
+
+    return {"worker_process_setup_hook": load}
 
 
 def _free_port() -> int:
@@ -128,6 +145,6 @@ def _connect(ray: Any, address: str) -> None:
     try:
         if port.isdigit() and "://" not in host:  # Ray itself would try for more than a minute
             socket.create_connection((host, int(port)), timeout=_ANSWERING).close()
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=_runtime_env())
     except (OSError, ValueError) as error:
         raise InputError(f"RAY_ADDRESS: no Ray cluster at {address!r} ({reason_of(error)})") from error

@@ -119,7 +119,7 @@ def test_config_as_yaml_can_be_given_back(tmp_path: Path, capsys: pytest.Capture
         (["config", "--preset", "huge"], "error: --preset: 'huge' is not one of tiny, small, base"),
         (["config", "--set", "seed"], "error: --set seed: write it as path=value"),
         (["config", "--config", "no.yaml"], "error: no.yaml: cannot be read (No such file or directory)"),
-        (["config", "--config", "x", "--preset", "tiny"], "error: --preset: it conflicts with --config"),
+        (["config", "--config", "x", "--preset", "tiny"], "error: --preset: conflicts with --config"),
         (["train"], "error: data.source: no dataset is given"),
         (["train", "--source", "nowhere", "--target", "x"], "error: dataset 'nowhere': there is no folder"),
         (["evaluate", "no.pt"], "no.pt: there is no such checkpoint file"),

@@ -1,0 +1,158 @@
+"""Components from outside the package: a file named by `--plugin`, or a package's entry point of group `gckd.plugins`.
+
+Importing a plugin defines its config nodes and registers its classes. A process loads each plugin once; workers on a
+cluster load the source text that the driver sends them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import inspect
+import sys
+import traceback
+import types
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from gckd.errors import InputError, reason_of
+
+GROUP = "gckd.plugins"  # of entry points
+PACKAGE = "gckd_plugins"  # the modules of plugin files are in it, in memory only
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A loaded plugin, as it is sent to workers and recorded beside runs.
+
+    name: file name (`my_losses.py`), or the module of an entry point. text: source text of that file.
+    """
+
+    name: str
+    module: str
+    path: str
+    text: str
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits of the source text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+
+    @property
+    def is_file(self) -> bool:
+        """True if it came from `--plugin`: its module exists only where the text has been loaded."""
+        return self.module.startswith(f"{PACKAGE}.")
+
+
+_LOADED: dict[str, Plugin] = {}  # by module
+
+
+def loaded_plugins() -> tuple[Plugin, ...]:
+    """Plugins of this process, in the order in which they were loaded."""
+    return tuple(_LOADED.values())
+
+
+def load_plugin(path: str | Path) -> Plugin:
+    """Import a plugin file as module `gckd_plugins.<stem>`. The same file again changes nothing.
+
+    Raises:
+        InputError: the file cannot be read, its import fails, or another file of that name is loaded already.
+    """
+    file = Path(path).expanduser()
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--plugin {path}: cannot be read ({reason_of(error)})") from error
+    plugin = Plugin(file.name, f"{PACKAGE}.{file.stem}", str(file.resolve()), text)
+    loaded = _LOADED.get(plugin.module)
+    if loaded is None:
+        _import_text(plugin)
+        return plugin
+    if loaded.text != text:
+        raise InputError(f"--plugin {path}: its name is taken by {loaded.path}, which has other contents; rename one")
+    return loaded
+
+
+def load_entry_points() -> None:
+    """Import the plugins of installed packages, by name.
+
+    Raises:
+        InputError: an import fails.
+    """
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        if entry.module not in _LOADED:
+            _import_entry_point(entry)
+
+
+def load_sent(plugins: tuple[Plugin, ...]) -> None:
+    """Load the plugins of another process, on a worker, before it unpickles anything.
+
+    Raises:
+        InputError: an import fails: a package that the plugin imports is not installed on this node.
+    """
+    for plugin in plugins:
+        if plugin.module in _LOADED:
+            continue
+        if plugin.is_file:
+            _import_text(plugin)
+        else:
+            _import_module(plugin.module, f"plugin {plugin.name}")
+            _LOADED[plugin.module] = plugin
+
+
+class _TextLoader(importlib.abc.InspectLoader):
+    """Module from a text in memory. `inspect` and tracebacks read the text here, not from the path."""
+
+    def __init__(self, plugin: Plugin) -> None:
+        self._plugin = plugin
+
+    def get_source(self, fullname: str) -> str:
+        return self._plugin.text
+
+    def get_code(self, fullname: str) -> types.CodeType:
+        return self.source_to_code(self._plugin.text, self._plugin.path)
+
+
+def _import_text(plugin: Plugin) -> None:
+    if PACKAGE not in sys.modules:
+        package = types.ModuleType(PACKAGE, "Plugin files.")
+        package.__path__ = []
+        sys.modules[PACKAGE] = package
+    loader = _TextLoader(plugin)
+    spec = importlib.machinery.ModuleSpec(plugin.module, loader, origin=plugin.path)
+    module = importlib.util.module_from_spec(spec)
+    module.__file__ = plugin.path
+    sys.modules[plugin.module] = module  # before it runs: dataclasses look their own module up
+    _LOADED[plugin.module] = plugin  # likewise: a config node asks for its plugin when it is defined
+    try:
+        loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[plugin.module], _LOADED[plugin.module]
+        raise InputError(f"--plugin {plugin.path}: {_reason(error, plugin.path)}") from error
+
+
+def _import_entry_point(entry: EntryPoint) -> None:
+    module = _import_module(entry.module, f"plugin {entry.name} ({entry.value})")
+    text = inspect.getsource(module)
+    _LOADED[entry.module] = Plugin(entry.module, entry.module, str(module.__file__), text)
+
+
+def _import_module(name: str, label: str) -> types.ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise InputError(f"{label}: {_reason(error, '')}") from error
+
+
+def _reason(error: Exception, path: str) -> str:
+    """The error in one line, with the line of the plugin where it happened."""
+    text = " ".join(str(error).split())
+    if isinstance(error, SyntaxError):
+        return f"line {error.lineno}: {error.msg}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    where = f"line {lines[-1]}: " if lines else ""
+    return f"{where}{text}" if isinstance(error, InputError) else f"{where}{type(error).__name__}: {text}"
