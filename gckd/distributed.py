@@ -21,18 +21,18 @@ from torch import Tensor, nn
 from gckd.errors import InputError
 
 
-def count() -> int:
+def world_size() -> int:
     """Workers of this run."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
     """Which of them this process is, from 0."""
-    return dist.get_rank() if count() > 1 else 0
+    return dist.get_rank() if world_size() > 1 else 0
 
 
 @contextlib.contextmanager
-def group() -> Iterator[None]:
+def process_group() -> Iterator[None]:
     """The process group that `torchrun` describes in the environment, if it does and there are several workers.
 
     NCCL where there are GPUs, one a worker; gloo elsewhere. Workers of one machine talk over loopback alone.
@@ -52,15 +52,15 @@ def group() -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def check_split(field: str, batch: int) -> None:
+def check_batch_size(field: str, batch: int) -> None:
     """Raises InputError where a batch leaves a worker without a row."""
-    if batch < count():
-        raise InputError(f"{field}: {batch} is outside its limit: at least the {count()} workers")
+    if batch < world_size():
+        raise InputError(f"{field}: {batch} is outside its limit: at least the {world_size()} workers")
 
 
-def mine(whole: Tensor) -> Tensor:
+def local_rows(whole: Tensor) -> Tensor:
     """This worker's rows [b, ...] of a batch [B, ...]; b is B / count, rounded up for the first workers."""
-    return whole if count() == 1 else whole.tensor_split(count())[rank()]
+    return whole if world_size() == 1 else whole.tensor_split(world_size())[rank()]
 
 
 def gather(own: Tensor, total: int) -> Tensor:
@@ -68,22 +68,22 @@ def gather(own: Tensor, total: int) -> Tensor:
 
     The gradient comes back to them, summed over workers.
     """
-    found: Tensor = own if count() == 1 else _Gather.apply(own, total)  # type: ignore[no-untyped-call]
+    found: Tensor = own if world_size() == 1 else _Gather.apply(own, total)  # type: ignore[no-untyped-call]
     return found
 
 
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, own: Tensor, total: int) -> Tensor:
-        least, more = divmod(total, count())
-        return torch.cat(_exchanged(own, [least + (worker < more) for worker in range(count())]))
+        least, more = divmod(total, world_size())
+        return torch.cat(_exchanged(own, [least + (worker < more) for worker in range(world_size())]))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (gradient,) = gradients
         gradient = gradient.contiguous()
         dist.all_reduce(gradient)
-        return mine(gradient), None
+        return local_rows(gradient), None
 
 
 def _exchanged(own: Tensor, sizes: Sequence[int]) -> list[Tensor]:
@@ -91,53 +91,53 @@ def _exchanged(own: Tensor, sizes: Sequence[int]) -> list[Tensor]:
     if lacking := max(sizes) - len(own):  # a collective takes equal shapes
         own = torch.cat((own, own.new_zeros(lacking, *own.shape[1:])))
     own = own.contiguous()
-    parts = [torch.empty_like(own) for _ in range(count())]
+    parts = [torch.empty_like(own) for _ in range(world_size())]
     dist.all_gather(parts, own)
     return [part[:size] for part, size in zip(parts, sizes, strict=False)]
 
 
 @torch.no_grad()
-def spread(work: Callable[[Tensor], Tensor], batches: Sequence[Tensor]) -> Tensor:
+def map_batches(work: Callable[[Tensor], Tensor], batches: Sequence[Tensor]) -> Tensor:
     """What `work` makes of the rows of all batches, [N, ...] in their order; each batch is done by one of the workers.
 
     Batches stay whole, so that a result depends on how many workers there are in nothing but time. Every worker has to
     call it, with the same batches, and gets all of the result; without gradient.
     """
-    if count() == 1:
+    if world_size() == 1:
         return torch.cat([work(batch) for batch in batches])
     found: list[Tensor] = []
-    for first in range(0, len(batches), count()):
-        turn = batches[first : first + count()]
+    for first in range(0, len(batches), world_size()):
+        turn = batches[first : first + world_size()]
         own = work(turn[min(rank(), len(turn) - 1)])  # where fewer are left than workers, some do the last one too
         found += _exchanged(own, [len(batch) for batch in turn])
     return torch.cat(found)
 
 
-def share(mean: Tensor, items: int) -> Tensor:
+def weighted_local_mean(mean: Tensor, items: int) -> Tensor:
     """A mean over this worker's `items`, scaled so that the mean over workers is that over the items of all.
 
     Every worker has to call it, also one without items (its mean is then a zero of the caller's).
     """
-    if count() == 1:
+    if world_size() == 1:
         return mean
     total = torch.tensor(float(items))
     dist.all_reduce(total)
-    return mean * (items * count() / total.clamp(min=1.0))
+    return mean * (items * world_size() / total.clamp(min=1.0))
 
 
-def averaged(values: dict[str, Tensor]) -> dict[str, Tensor]:
+def average_over_workers(values: dict[str, Tensor]) -> dict[str, Tensor]:
     """Named scalars, each the mean over workers; without gradient."""
-    if count() == 1:
+    if world_size() == 1:
         return values
     stacked = torch.stack([value.detach().float() for value in values.values()])
     dist.all_reduce(stacked)
-    return dict(zip(values, stacked / count(), strict=True))
+    return dict(zip(values, stacked / world_size(), strict=True))
 
 
 @torch.no_grad()
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Every gradient becomes the mean over workers; a parameter that no worker has one for keeps none."""
-    if count() == 1:
+    if world_size() == 1:
         return
     parameters = list(parameters)
     there = torch.tensor([p.grad is not None for p in parameters], dtype=torch.int32)
@@ -145,20 +145,20 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     used = [p for p, workers in zip(parameters, there.tolist(), strict=True) if workers]
     flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in used])
     dist.all_reduce(flat)
-    for p, part in zip(used, (flat / count()).split([p.numel() for p in used]), strict=True):
+    for p, part in zip(used, (flat / world_size()).split([p.numel() for p in used]), strict=True):
         p.grad = part.view_as(p)
 
 
-def agreed(answer: bool) -> bool:
+def broadcast_bool(answer: bool) -> bool:
     """What the first worker answers."""
-    if count() == 1:
+    if world_size() == 1:
         return answer
     word = torch.tensor(int(answer))
     dist.broadcast(word, src=0)
     return bool(word)
 
 
-def wait_for_all() -> None:
+def barrier() -> None:
     """Returns once every worker is here."""
-    if count() > 1:
+    if world_size() > 1:
         dist.barrier()

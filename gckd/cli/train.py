@@ -38,7 +38,7 @@ def train(config: Config, seed: int | None, out: str | None, resume: bool, cache
     """
     import torch
 
-    from gckd.distributed import group, rank
+    from gckd.distributed import process_group, rank
     from gckd.runs.local import follow, train_single
     from gckd.runs.progress_display import display
     from gckd.training.run import train_run
@@ -46,7 +46,7 @@ def train(config: Config, seed: int | None, out: str | None, resume: bool, cache
     torch.set_num_threads(threads_for_torch())
     config = config if seed in (None, config.seed) else apply(config, {"seed": seed})
     place = StoragePath.at(out) if out else None
-    with group():
+    with process_group():
         if rank():
             follow(config, train_run, cache=cache, out=place)
             return
@@ -70,11 +70,11 @@ def evaluate(checkpoints: tuple[str, ...], split: str, assignments: tuple[str, .
     edits = parse_edits(assignments)
     places = [StoragePath.at(checkpoint) for checkpoint in checkpoints]
     configs = [checkpoint_config(place, edits) for place in places]
-    from gckd.distributed import group, rank
+    from gckd.distributed import process_group, rank
     from gckd.training.run import evaluate_checkpoint
 
     table = Table(*("checkpoint", "queries", "gallery", *METRICS.values()))
-    with group():
+    with process_group():
         for checkpoint, place, config in zip(checkpoints, places, configs, strict=True):
             result = evaluate_checkpoint(config, place, cache, split)
             table.add_row(checkpoint, *_numbers(result))

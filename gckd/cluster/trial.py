@@ -168,7 +168,7 @@ def _value(
 
 def _oracle(search: Search, config: Config, out: StoragePath, number: int, epoch: Epoch) -> float:
     """Rank-1 on target val, by its labels. Kept in a file, because the checkpoints of earlier epochs are gone."""
-    from gckd.distributed import rank, wait_for_all
+    from gckd.distributed import barrier, rank
     from gckd.training.run import evaluate_checkpoint
     from gckd.training.search_trial import CHECKPOINT
 
@@ -178,7 +178,7 @@ def _oracle(search: Search, config: Config, out: StoragePath, number: int, epoch
         with file.reading() as there:
             known = json.loads(there.read_text(encoding="utf-8"))
     if epoch.current:
-        wait_for_all()  # for the worker that writes the checkpoint
+        barrier()  # for the worker that writes the checkpoint
         known[str(number)] = evaluate_checkpoint(config, out / CHECKPOINT, search.cache, "val").metrics["rank_1"]
         if not rank():
             with file.writing() as here:

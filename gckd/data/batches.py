@@ -12,7 +12,7 @@ from gckd.data.loaders import TargetLoader
 from gckd.data.tokenizer import Tokenizer
 from gckd.data.transforms import drop_words, strong_view
 from gckd.data.types import SourceBatch
-from gckd.distributed import mine
+from gckd.distributed import local_rows
 from gckd.seeding import generator
 
 
@@ -60,4 +60,4 @@ class Feed:
         random = generator(self.seed, stream, step)
         strong = strong_view(images, self.augment, random)
         words = drop_words(tokens, self.augment.word_dropout, self.tokenizer.mask, self.tokenizer.first_word, random)
-        return Views(mine(strong), mine(words))
+        return Views(local_rows(strong), local_rows(words))

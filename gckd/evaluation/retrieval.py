@@ -14,7 +14,7 @@ from gckd.config.graph import TARGET_IMAGE, TARGET_TEXT
 from gckd.config.train import Evaluate
 from gckd.data.transforms import clean_view
 from gckd.data.types import EvaluationSet
-from gckd.distributed import spread
+from gckd.distributed import map_batches
 from gckd.graph.memory import centred
 from gckd.models.base import Backbone
 
@@ -71,7 +71,7 @@ def embed(
     encode: Callable[[Tensor], Tensor], inputs: Tensor, batch: int, prepare: Callable[[Tensor], Tensor] = lambda x: x
 ) -> Tensor:
     """Apply an encoder to `inputs` [N, ...] in batches, shared by the workers of the run -> [N, ...] of its outputs."""
-    return spread(lambda part: encode(prepare(part)), inputs.split(batch))
+    return map_batches(lambda part: encode(prepare(part)), inputs.split(batch))
 
 
 def _here(images: Tensor) -> Tensor:
@@ -142,7 +142,7 @@ class Retriever:
             logits = self.model.match(states[columns], text, tokens.expand(k, -1))
             return F.softmax(logits, 1)[None, :, 1]
 
-        return out.scatter(1, top, spread(matching, torch.arange(len(top)).split(1)))
+        return out.scatter(1, top, map_batches(matching, torch.arange(len(top)).split(1)))
 
 
 def val_metrics(

@@ -11,7 +11,7 @@ from gckd.data.batches import Source
 from gckd.data.loaders import TargetLoader
 from gckd.data.transforms import clean_view
 from gckd.data.types import SourceBatch, TargetBatch
-from gckd.distributed import gather, mine, spread
+from gckd.distributed import gather, local_rows, map_batches
 from gckd.graph.memory import MemoryBank, centred
 from gckd.method.warm_start import BATCH, Embed, WarmStart
 from gckd.models.base import Backbone
@@ -118,7 +118,7 @@ class Banks(nn.Module):
 
 def _embed_batch(model: Backbone, batch: SourceBatch | TargetBatch) -> tuple[Tensor, Tensor]:
     """Unit embeddings [B, d] of a whole batch, each worker's rows by that worker."""
-    images, texts = embed_clean(model, mine(batch.images), mine(batch.tokens))
+    images, texts = embed_clean(model, local_rows(batch.images), local_rows(batch.tokens))
     size = len(batch.images)
     return gather(images, size), gather(texts, size)
 
@@ -141,7 +141,7 @@ def train_sample(model: Backbone, loader: Source | TargetLoader, size: int = MEA
         for count in (loader.image_count, loader.caption_count)
     )
     image, text = _embedders(model, loader)
-    return spread(image, images.split(BATCH)), spread(text, texts.split(BATCH))
+    return map_batches(image, images.split(BATCH)), map_batches(text, texts.split(BATCH))
 
 
 def train_means(

@@ -10,7 +10,7 @@ from torch import Tensor
 from gckd.config.distill import CrossDomainMatching
 from gckd.data.batches import Feed
 from gckd.data.transforms import clean_view
-from gckd.distributed import share
+from gckd.distributed import weighted_local_mean
 from gckd.method.banks import Banks, PerBank
 from gckd.method.losses import matching_loss
 from gckd.models.base import Backbone, Encoded
@@ -102,7 +102,7 @@ class CrossDomainMatchingLoss:
             logits[False].append(self._against_images(*text, feed.source.images_at(images.negative)))
         pairs = 2 * (len(texts.chosen) + len(images.chosen))
         loss = matching_loss(torch.cat(logits[True]), torch.cat(logits[False])) if pairs else torch.zeros(())
-        return {"target_matching": share(loss, pairs)}
+        return {"target_matching": weighted_local_mean(loss, pairs)}
 
     def _against_texts(self, image_states: Tensor, tokens: Tensor) -> Tensor:
         return self.student.match(image_states, self.student.encode_text(tokens).states, tokens)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.data.loaders import SourceLoader
-from gckd.distributed import spread
+from gckd.distributed import map_batches
 from gckd.method.banks import LabelledEmbeddings, PerBank, embed_clean
 from gckd.method.step import CrossDomain, batch_embeddings
 from gckd.method.warm_start import BATCH, WarmStart
@@ -89,8 +89,8 @@ _REDUCTIONS: dict[str, Callable[[LabelledEmbeddings], LabelledEmbeddings]] = {
 def _embedded(model: Backbone, source: SourceLoader) -> dict[str, Tensor]:
     images, texts = torch.arange(source.image_count), torch.arange(source.caption_count)
     found = {
-        "image": spread(lambda rows: embed_clean(model, images=source.images_at(rows))[0], images.split(BATCH)),
-        "text": spread(lambda rows: embed_clean(model, tokens=source.tokens_at(rows))[1], texts.split(BATCH)),
+        "image": map_batches(lambda rows: embed_clean(model, images=source.images_at(rows))[0], images.split(BATCH)),
+        "text": map_batches(lambda rows: embed_clean(model, tokens=source.tokens_at(rows))[1], texts.split(BATCH)),
         "image_identities": source.identities_at(images, "image"),
         "text_identities": source.identities_at(texts, "caption"),
         "words": source.words,

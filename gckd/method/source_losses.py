@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gckd.data.tokenizer import Tokenizer
 from gckd.data.types import SourceBatch
-from gckd.distributed import gather, mine, share
+from gckd.distributed import gather, local_rows, weighted_local_mean
 from gckd.method.losses import hard_negatives, mask_tokens, matching_loss
 from gckd.models.base import Backbone, Encoded
 
@@ -63,8 +63,8 @@ def source_matching(
     images = hard_negatives(to_images, same, random)
     # A batch of one identity has no negatives; its forbidden draws are dropped.
     every = torch.arange(size)
-    usable = torch.cat((mine(~same[every, texts]), mine(~same[every, images])))
-    own, texts, images = mine(every), mine(texts), mine(images)
+    usable = torch.cat((local_rows(~same[every, texts]), local_rows(~same[every, images])))
+    own, texts, images = local_rows(every), local_rows(texts), local_rows(images)
     # Each image once, however many pairs it is in.
     needed, which = torch.cat((own, own, images)).unique(return_inverse=True)
     logits = model.match(
@@ -74,7 +74,7 @@ def source_matching(
         which,
     )
     loss = matching_loss(logits[: len(tokens)], logits[len(tokens) :][usable])
-    return share(loss, len(tokens) + int(usable.sum()))
+    return weighted_local_mean(loss, len(tokens) + int(usable.sum()))
 
 
 def source_mlm(
@@ -86,8 +86,10 @@ def source_mlm(
         image: this worker's rows. tokens: [B, L], of the whole batch.
     """
     first_word = tokenizer.first_word
-    masked, chosen = map(mine, mask_tokens(tokens, MLM_RATE, tokenizer.mask, first_word, tokenizer.vocab_size, random))
-    words, loss = mine(tokens)[chosen], torch.zeros(())
+    masked, chosen = map(
+        local_rows, mask_tokens(tokens, MLM_RATE, tokenizer.mask, first_word, tokenizer.vocab_size, random)
+    )
+    words, loss = local_rows(tokens)[chosen], torch.zeros(())
     if len(words):
         loss = torch.nn.functional.cross_entropy(model.predict_tokens(masked, image.states, chosen), words)
-    return share(loss, len(words))
+    return weighted_local_mean(loss, len(words))

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from gckd.config.distill import NoTeacher
 from gckd.data.types import SourceBatch, TargetBatch
-from gckd.distributed import gather, mine
+from gckd.distributed import gather, local_rows
 from gckd.graph.memory import centred
 from gckd.graph.similarity import BankPair, RetrievalDirection
 from gckd.method.alignment import StudentEmbeddings
@@ -177,7 +177,7 @@ class CrossDomain(SourceOnly):
         text = StudentQueries(new.text, RetrievalDirection(known.target_text, entries.target_text, banks.turned()))
         terms = self.parts.target_loss(image, text, self.parts.student.tau)
         if step % self.config.adapt.fusion_every == 0:
-            queries = TargetQueries(*student, mine(known.target_image), mine(known.target_text))
+            queries = TargetQueries(*student, local_rows(known.target_image), local_rows(known.target_text))
             matching = self.parts.matching(queries, views)
             terms |= {name: self.config.adapt.fusion_every * term for name, term in matching.items()}
         return terms

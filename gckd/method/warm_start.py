@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gckd.distributed import agreed, count, rank, spread, wait_for_all
+from gckd.distributed import barrier, broadcast_bool, map_batches, rank, world_size
 from gckd.seeding import generator
 from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import load_checkpoint, save_atomically
@@ -59,20 +59,20 @@ def _kept(kept: CachePath, need: Tensor, embed: Embed) -> dict[str, Any]:
     """What the file holds, once it holds enough; one process computes, others wait."""
     with alone(kept.here):
         # Workers of several machines begin with the same: what the object store has.
-        found = kept.present() if count() == 1 else kept.fetch() or kept.here.exists()
+        found = kept.present() if world_size() == 1 else kept.fetch() or kept.here.exists()
         held = load_checkpoint(kept.here) if found else {}
-        if not agreed(len(held.get("embeddings", ())) >= len(need)):
+        if not broadcast_bool(len(held.get("embeddings", ())) >= len(need)):
             held = _extended(held, need, embed)
             if not rank():
                 save_atomically(kept.here, held)
                 kept.put()
-        wait_for_all()
+        barrier()
     return held
 
 
 def _extended(held: dict[str, Any], need: Tensor, embed: Embed) -> dict[str, Any]:
     begun, before = time.perf_counter(), [held["embeddings"]] if held else []
     have = sum(map(len, before))
-    new = spread(embed, need[have:].split(BATCH)).cpu()
+    new = map_batches(embed, need[have:].split(BATCH)).cpu()
     seconds = time.perf_counter() - begun + held.get("seconds", 0.0)
     return {"embeddings": torch.cat((*before, new)), "seconds": seconds}

@@ -9,7 +9,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from gckd.distributed import agreed, rank, wait_for_all
+from gckd.distributed import barrier, broadcast_bool, rank
 from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import save_atomically
 
@@ -19,7 +19,7 @@ def alone(file: Path) -> Iterator[None]:
     """Nobody else on this machine makes `file` meanwhile; the first worker of a run holds the lock for all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.nullcontext() if rank() else FileLock(f"{file}.lock"):
-        wait_for_all()  # for the lock: until then another run may be writing
+        barrier()  # for the lock: until then another run may be writing
         yield
 
 
@@ -30,11 +30,11 @@ def made_once(kept: CachePath, make: Callable[[], Any], save: Callable[[Path, An
         make: what `save` writes. All workers call it; the first one's is kept.
     """
     with alone(kept.here):
-        if not agreed(kept.present()):
+        if not broadcast_bool(kept.present()):
             content = make()
             if not rank():
                 save(kept.here, content)
                 kept.put()
-        wait_for_all()
+        barrier()
         kept.present()  # for a worker of another machine
     return kept.here

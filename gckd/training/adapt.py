@@ -13,7 +13,7 @@ from gckd.config import check, digest
 from gckd.config.distill import Ema
 from gckd.config.schema import Config
 from gckd.data.domains import Datasets, open_datasets
-from gckd.distributed import check_split
+from gckd.distributed import check_batch_size
 from gckd.method.build import build_parts, step_of
 from gckd.method.parts import Parts
 from gckd.method.source_free import SourceSummary, summarise_source
@@ -79,7 +79,7 @@ def begin(config: Config, cache: Path | CachePath, report: Report, datasets: Dat
         InputError: the config or a dataset cannot be used.
     """
     datasets = datasets or open_datasets(check(config), cache, report)
-    check_split("adapt.batch", config.adapt.batch)
+    check_batch_size("adapt.batch", config.adapt.batch)
     source = pretrained(config, datasets, cache, report)
     student = build_model(config, datasets.tokenizer.vocabulary)
     student.load_state_dict(source["modules"]["model"])

@@ -12,7 +12,7 @@ from gckd.config.distill import Ema
 from gckd.config.schema import Config
 from gckd.config.train import MomentumDistillation
 from gckd.data.batches import Feed
-from gckd.distributed import gather, mine, share
+from gckd.distributed import gather, local_rows, weighted_local_mean
 from gckd.graph.memory import MemoryBank
 from gckd.method.losses import identity_targets, mask_tokens, soft_cross_entropy
 from gckd.method.source_losses import MLM_RATE, source_matching
@@ -81,8 +81,8 @@ class Momentum:
             terms["source_matching"] = self.matching(pairs, online, momentum, random)
         if self.model.predicts:
             words = tokenizer.first_word, tokenizer.vocab_size
-            masked, chosen = map(mine, mask_tokens(tokens, MLM_RATE, tokenizer.mask, *words, random))
-            terms["source_mlm"] = self.mlm(online, momentum, masked, chosen, mine(tokens), alpha)
+            masked, chosen = map(local_rows, mask_tokens(tokens, MLM_RATE, tokenizer.mask, *words, random))
+            terms["source_mlm"] = self.mlm(online, momentum, masked, chosen, local_rows(tokens), alpha)
         return terms
 
     def contrastive(self, pairs: Pairs, alpha: float) -> tuple[Seen, Seen, Tensor]:
@@ -130,4 +130,4 @@ class Momentum:
             with torch.no_grad():
                 soft = F.softmax(self.teacher.model().predict_tokens(masked, momentum.image.states, chosen), 1)
             loss = (1 - alpha) * F.cross_entropy(logits, words) + alpha * soft_cross_entropy(logits, soft)
-        return share(loss, len(words))
+        return weighted_local_mean(loss, len(words))

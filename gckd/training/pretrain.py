@@ -11,7 +11,7 @@ from gckd.config.schema import Config
 from gckd.config.train import CrossBatchMemory
 from gckd.data.batches import Feed
 from gckd.data.domains import Datasets
-from gckd.distributed import agreed, check_split, wait_for_all
+from gckd.distributed import barrier, broadcast_bool, check_batch_size
 from gckd.evaluation.retrieval import val_metrics
 from gckd.method.banks import train_means
 from gckd.models.base import Backbone
@@ -45,14 +45,14 @@ def pretrained(config: Config, datasets: Datasets, cache: Path | CachePath, repo
     """
     name = pretrain_digest(config, datasets)
     kept = _checkpoint(cache, name)
-    check_split("pretrain.batch", config.pretrain.batch)
+    check_batch_size("pretrain.batch", config.pretrain.batch)
     with alone(kept.here):
         # Again where another machine, which trains the same, has overwritten the last checkpoint by an earlier one.
-        while not agreed(_complete(kept, config)):
+        while not broadcast_bool(_complete(kept, config)):
             _train(config, datasets, name, kept.there, report)
-        wait_for_all()
+        barrier()
         found: dict[str, Any] = load_checkpoint(kept.here)
-        wait_for_all()
+        barrier()
     return found
 
 

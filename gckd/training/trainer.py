@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from gckd.distributed import average_gradients, averaged, rank
+from gckd.distributed import average_gradients, average_over_workers, rank
 from gckd.errors import InputError
 from gckd.progress import Progress, Report
 from gckd.seeding import derived_seed
@@ -124,7 +124,7 @@ class Stage:
             torch.manual_seed(derived_seed(self.seed, self.name + "/dropout", number) + rank())
             terms = self.terms(number)
             (self._total(terms) / count).backward()
-            terms = averaged(terms)
+            terms = average_over_workers(terms)
             if not bool(torch.isfinite(self._total(terms))):
                 values = ", ".join(f"{name} {value:g}" for name, value in terms_as_floats(terms).items())
                 raise FloatingPointError(f"{self.name} step {step + 1}: the loss is not finite ({values})")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gckd.config.train import Evaluate
 from gckd.data.types import EvaluationSet
-from gckd.distributed import spread
+from gckd.distributed import map_batches
 from gckd.evaluation.retrieval import Ranking, Retriever
 from gckd.method import warm_start as warm
 from gckd.models.albef import Encoded
@@ -51,7 +51,7 @@ def _shares(rank: int, store: Path, found: Path) -> None:
         told = {}
         for name, sizes in SIZES.items():
             work = Noted(squares)
-            told[name] = spread(work, torch.arange(sum(sizes)).split(sizes)), work.asked
+            told[name] = map_batches(work, torch.arange(sum(sizes)).split(sizes)), work.asked
     torch.save(told, found / f"{rank}.pt")
 
 

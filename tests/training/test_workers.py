@@ -73,15 +73,15 @@ def test_two_workers_are_one(config: Config, shared: Path, tmp_path: Path, name:
 
 def _gathered(rank: int, store: Path, whole: Tensor, found: Path) -> None:
     with joined(rank, store):
-        own = workers.mine(whole).clone().requires_grad_()
+        own = workers.local_rows(whole).clone().requires_grad_()
         weight = torch.nn.Parameter(torch.tensor(2.0))
         # sum_ij <x_i, x_j>^2: every row meets every row.
         z = workers.gather(own * weight, len(whole))
         ((z @ z.T) ** 2).mean().backward()
         workers.average_gradients([weight])
         items = own.detach()[: rank + 1, 0]  # one of the first worker's, two of the second's if it has as many
-        share = workers.averaged({"mean": workers.share(items.mean(), len(items))})["mean"]
-        torch.save((weight.grad, share, own.grad), found / f"{rank}.pt")
+        mean = workers.average_over_workers({"mean": workers.weighted_local_mean(items.mean(), len(items))})["mean"]
+        torch.save((weight.grad, mean, own.grad), found / f"{rank}.pt")
 
 
 @pytest.mark.parametrize(("size", "second"), [(4, 2), (5, 3), (2, 1), (3, 2)])
@@ -93,9 +93,9 @@ def test_gradients_and_means_are_those_of_the_whole_batch(tmp_path: Path, size: 
     z = x * weight
     ((z @ z.T) ** 2).mean().backward()
     told = [torch.load(tmp_path / f"{rank}.pt") for rank in range(WORKERS)]
-    for gradient, share, _ in told:
+    for gradient, mean, _ in told:
         torch.testing.assert_close(gradient, weight.grad)
-        torch.testing.assert_close(share, torch.cat((whole[:1, 0], whole[second : second + 2, 0])).mean())
+        torch.testing.assert_close(mean, torch.cat((whole[:1, 0], whole[second : second + 2, 0])).mean())
     # Their mean over workers is what a weight before the rows gets.
     torch.testing.assert_close(torch.cat([rows for _, _, rows in told]) / WORKERS, x.grad)
 
@@ -103,7 +103,7 @@ def test_gradients_and_means_are_those_of_the_whole_batch(tmp_path: Path, size: 
 def _refused(rank: int, store: Path, found: Path) -> None:
     with joined(rank, store):
         try:
-            workers.check_split("adapt.batch", 1)
+            workers.check_batch_size("adapt.batch", 1)
         except InputError as error:
             (found / f"{rank}.txt").write_text(str(error))
 
