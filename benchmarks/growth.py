@@ -26,8 +26,8 @@ from rich.table import Table
 from benchmarks.hollow import NAME, config, hollow_study, results
 from gckd.cluster.trial import score_names
 from gckd.report.write import wide_console
+from gckd.storage.mirror import Mirror
 from gckd.storage.path import StoragePath
-from gckd.storage.sync import Mirror
 from gckd.tune.report.write import write_search_report
 from gckd.tune.searcher import Bridge
 from gckd.tune.space.space import load_space
@@ -87,10 +87,10 @@ class Counted(Mirror):
 
     copied = 0
 
-    def save(self) -> None:
-        before = dict(self._saved)
-        super().save()
-        self.copied += sum(version[1] for file, version in self._saved.items() if before.get(file) != version)
+    def upload(self) -> None:
+        before = dict(self._uploaded)
+        super().upload()
+        self.copied += sum(version[1] for file, version in self._uploaded.items() if before.get(file) != version)
 
 
 class Growth:
@@ -135,7 +135,7 @@ class Growth:
         *firsts, last = [_flat(result) for result in results(number, 0.0)]
         told = sum(cpu_of(functools.partial(self.bridge.on_trial_result, name, result)) for result in firsts)
         end = cpu_of(lambda: self.bridge.on_trial_complete(name, last))
-        self.mirror.keep_up()
+        self.mirror.upload_if_due()
         return Spent(suggest, told, end)
 
     def row(self, report: bool) -> list[str]:

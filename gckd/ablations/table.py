@@ -29,8 +29,8 @@ from gckd.runs.progress_display import display, store_progress
 from gckd.runs.provenance import git_revision
 from gckd.runs.records import CURVES_FILE, DONE, RUNS_FILE, Origin, Records
 from gckd.storage.cache import CachePath
+from gckd.storage.mirror import Mirror
 from gckd.storage.path import StoragePath
-from gckd.storage.sync import Mirror
 
 _HELD = (ASKED_FILE, RUNS_FILE, CURVES_FILE, LAUNCHES_FILE)  # what a table goes on from, beside its config
 
@@ -84,7 +84,7 @@ class Table:
             InputError: a row or a dataset cannot be used.
         """
         config, datasets = prepare_datasets(config, asked.cache, store_progress())
-        mirror = mirror or Mirror.of(StoragePath.at(default_output(config, datasets)))
+        mirror = mirror or Mirror.for_output(StoragePath.at(default_output(config, datasets)))
         table = Table(config, datasets, mirror, block, asked)
         check_sizes({run.digest: run.config for run in table.plan()}.values(), datasets)
         return table
@@ -100,13 +100,13 @@ class Table:
         """
         asked = self.asked
         held = (self.folder / name for name in _HELD)
-        self.mirror.begin(self.folder / CONFIG_FILE, held, resume=asked.resume)
+        self.mirror.start(self.folder / CONFIG_FILE, held, resume=asked.resume)
         with output_folder(self.folder, self.config, resume=asked.resume) as folder:
             keep_asked(folder, asked.question, asked.dropped, asked.checks)
             records, runs = Records(folder), self.plan()
             if not asked.mixed:
                 _check_code(records)
-            self.mirror.fetch(run.folder / name for run in runs if records.finished(run) for name in OF_A_RUN)
+            self.mirror.download(run.folder / name for run in runs if records.finished(run) for name in OF_A_RUN)
             try:
                 self._launch(runs, records)
                 write_examples(runs, records, self.datasets.target)
@@ -114,7 +114,7 @@ class Table:
                     keep_graphs(runs, records, self.out)
                 summaries = write_report(folder, wide_console(), mixed=asked.mixed)
             finally:
-                self.mirror.save()
+                self.mirror.upload()
         click.echo(f"written to {self.out}", err=True)
         return summaries
 
@@ -130,7 +130,7 @@ class Table:
             asked.threads or auto_threads,
             asked.entry,
             self.out,
-            self.mirror.save,
+            self.mirror.upload,
         )
         with noted(how):
             launch(runs, how)

@@ -22,8 +22,8 @@ from gckd.report.across_tables import write_blocks
 from gckd.report.write import wide_console
 from gckd.runs.preflight import usable_cache
 from gckd.storage.cache import CachePath
+from gckd.storage.mirror import Mirror
 from gckd.storage.path import StoragePath
-from gckd.storage.sync import Mirror
 
 _AT_LEAST_ONE = click.IntRange(min=1)
 _SEEDS = 3
@@ -97,10 +97,10 @@ def table(
         threads=threads,
         entry=entry or Entry(),
     )
-    several = blocks(spec, datasets, config, cache.here)
+    several = blocks(spec, datasets, config, cache.local_path)
     if several.keys() != {ONE}:
         out = out or f"runs/{Path(spec_name or '').stem}-{digest(*several.values())[:8]}"
-    mirror = Mirror.of(StoragePath.at(out)) if out else None
+    mirror = Mirror.for_output(StoragePath.at(out)) if out else None
     tables = {name: Table.checked(full, mirror, name, asked) for name, full in several.items()}
     try:
         summaries = {name: table.make() for name, table in tables.items()}
@@ -110,6 +110,6 @@ def table(
         raise
     if mirror and several.keys() != {ONE}:
         write_blocks(mirror.folder, summaries, spec.question, wide_console())
-        mirror.save()
+        mirror.upload()
         click.echo(f"written to {mirror.out}", err=True)
     return 1 if any(row.failed for found in summaries.values() for row in found) else 0

@@ -117,7 +117,7 @@ def store(dataset: str, place: str, skip_broken: bool, on_ray: bool, cache: Cach
 
     found, to = find_dataset(dataset), StoragePath.at(place)
     with by_ray() if on_ray else nullcontext() as look, progress_bar("reading images") as progress:
-        built = found.stored(usable_cache(cache).here, skip_broken=skip_broken, progress=progress, look=look)
+        built = found.stored(usable_cache(cache).local_path, skip_broken=skip_broken, progress=progress, look=look)
     try:
         keep_store(built, to, found.published)
     except OSError as error:

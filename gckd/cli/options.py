@@ -14,7 +14,7 @@ from gckd.config import PRESETS, Config, ConfigError, apply, check, parse_edits,
 from gckd.config.presets import tiny
 from gckd.errors import InputError
 from gckd.plugins import load_entry_points, load_plugin
-from gckd.storage.cache import USER, CachePath
+from gckd.storage.cache import USER_CACHE, CachePath
 from gckd.storage.path import StoragePath
 
 Command = Callable[..., Any]
@@ -26,7 +26,7 @@ cache_option = click.option(
     metavar="FOLDER|URI",
     callback=lambda context, option, value: CachePath.at(value),
     envvar="GCKD_CACHE",
-    default=lambda: str(USER),
+    default=lambda: str(USER_CACHE),
     show_default="the user's cache folder",
     help="Cache of stores, vocabularies and source models, shared by all runs: a folder, or s3://BUCKET/NAME.  "
     "[env var: GCKD_CACHE]",

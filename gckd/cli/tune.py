@@ -29,8 +29,8 @@ from gckd.runs.preflight import Datasets, check_sizes, prepare_datasets, usable_
 from gckd.runs.progress_display import display, store_progress
 from gckd.runs.provenance import git_revision
 from gckd.storage.cache import CachePath
+from gckd.storage.mirror import Mirror
 from gckd.storage.path import StoragePath
-from gckd.storage.sync import Mirror
 from gckd.training.timing import step_seconds
 from gckd.tune.dry_run import estimate, planned
 from gckd.tune.engine import Engine
@@ -76,7 +76,8 @@ def search(config: Config, cache: CachePath, **given: Any) -> int:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     cache = usable_cache(cache)
     space = load_space(options.space)
-    config, datasets = prepare_datasets(with_datasets(config, cache.here, store_progress()), cache, store_progress())
+    config = with_datasets(config, cache.local_path, store_progress())
+    config, datasets = prepare_datasets(config, cache, store_progress())
     if config.adapt.evaluations != options.epochs:
         config = apply(config, {"adapt.evaluations": options.epochs})
     check_sizes([config], datasets)
@@ -95,7 +96,7 @@ class _Command:
         self.options, self.config, self.cache, self.space, self.datasets = options, config, cache, space, datasets
         what = [options.select, list(options.objectives), options.seeds, space.encode()]
         self.out = StoragePath.at(options.out or Path("runs") / f"search-{digest(config, *what)[:8]}")
-        self.mirror = Mirror.of(self.out)
+        self.mirror = Mirror.for_output(self.out)
         self.folder = self.mirror.folder  # of the driver
         self.name = options.study or self.out.name
         self.seeds = range(config.seed, config.seed + options.seeds)
@@ -104,8 +105,8 @@ class _Command:
         if self.options.dry_run:
             return self.dry_run()
         usable_folder(self.folder, "--out")
-        self.mirror.catch_up(self.folder / JOURNAL)
-        self.mirror.fetch(self.folder / name for name in (_OWNER, CONFIG_FILE))
+        self.mirror.download_appended(self.folder / JOURNAL)
+        self.mirror.download(self.folder / name for name in (_OWNER, CONFIG_FILE))
         again = self.options.resume or (self.folder / _OWNER).exists()
         with output_folder(self.folder, self.config, resume=again):
             study = self.study()
@@ -187,7 +188,7 @@ class _Command:
         with cluster(cpus, options.threads, nested=nested) as (ray, interruption), display() as shown:
             plan = self.plan(resources_in_reach(ray))
             check_cluster(ray, self.config, self.out, self.cache, plan.workers, plan.threads, plan.gpus)
-            engine = Engine(ray, interruption, plan, shared, self.out, self.folder, shown, self.mirror.keep_up)
+            engine = Engine(ray, interruption, plan, shared, self.out, self.folder, shown, self.mirror.upload_if_due)
             models = engine.source_models()
             study.set_user_attr("start", _means([model.scores for model in models]))
             ended = engine.trials(study, self.space, self.owner())
@@ -209,7 +210,7 @@ class _Command:
     def report(self, study: Study) -> bool:
         """Writes and prints the report; whether a trial could be chosen."""
         chosen = write_search_report(study, self.folder, wide_console(), storage=self.options.storage)
-        self.mirror.save()
+        self.mirror.upload()
         return chosen is not None
 
 

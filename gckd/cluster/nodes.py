@@ -55,6 +55,6 @@ def _out_problems(out: StoragePath, token: str) -> Iterator[str]:
         if not (out / token).exists():
             yield f"{out} is not the driver's; it must be on storage that all nodes share"
             return
-        out.probe()
+        out.check_writable()
     except (InputError, OSError) as error:
         yield f"{out} cannot be written ({reason_of(error)})"

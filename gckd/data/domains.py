@@ -71,7 +71,7 @@ def open_datasets(config: Config, cache: Path | CachePath, report: Report) -> Da
             raise InputError(f"data.{role}: no dataset is named; give --{role} FOLDER, FORMAT:FOLDER or URI")
         stores.append(
             find_dataset(spec).stored(
-                CachePath.at(cache).here,
+                CachePath.at(cache).local_path,
                 skip_broken=config.data.skip_broken,
                 progress=lambda done, count: report(Progress("data", done, count, {}, None)),
             )

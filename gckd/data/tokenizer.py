@@ -92,12 +92,12 @@ def _trained(captions: list[str], vocab_size: int, cache: Path | CachePath) -> B
         raise InputError("tokenizer: there are no captions to train a vocabulary on")
     key = hashlib.sha256(json.dumps([1, vocab_size, captions]).encode()).hexdigest()[:16]
     kept = CachePath.at(cache) / "tokenizers" / key / "vocab.txt"
-    file = kept.here
+    file = kept.local_path
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{file}.lock"):
-        if not kept.present():
+        if not kept.ensure_local():
             partial = file.with_suffix(".partial")
             partial.write_text("".join(f"{piece}\n" for piece in train_vocabulary(captions, vocab_size)), "utf-8")
             os.replace(partial, file)
-            kept.put()
+            kept.upload()
     return bert(read_vocabulary(file))

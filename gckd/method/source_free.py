@@ -18,7 +18,7 @@ from gckd.method.warm_start import BATCH, WarmStart
 from gckd.models.base import Backbone
 from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import load_checkpoint
-from gckd.storage.shared_file import made_once
+from gckd.storage.shared_file import create_once
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def summarise_source(kind: str, model: Backbone, source: Callable[[], SourceLoad
         model: with the source-trained weights. source: opens the source, only if `kept` does not hold its embeddings
             yet: they belong to the end of pre-training.
     """
-    held = load_checkpoint(made_once(kept, lambda: _embedded(model, source())))
+    held = load_checkpoint(create_once(kept, lambda: _embedded(model, source())))
     here = {name: tensor.to(torch.get_default_device()) for name, tensor in held.items()}
     reduce = _REDUCTIONS[kind]
     return SourceSummary(

@@ -19,7 +19,7 @@ from gckd.distributed import barrier, broadcast_bool, map_batches, rank, world_s
 from gckd.seeding import generator
 from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import load_checkpoint, save_atomically
-from gckd.storage.shared_file import alone
+from gckd.storage.shared_file import exclusive
 
 BATCH = 256  # examples per forward pass
 Batches = list[tuple[Tensor, Tensor]]  # rows [b] of a split, embeddings [b, d]
@@ -57,15 +57,15 @@ class WarmStart:
 
 def _kept(kept: CachePath, need: Tensor, embed: Embed) -> dict[str, Any]:
     """What the file holds, once it holds enough; one process computes, others wait."""
-    with alone(kept.here):
+    with exclusive(kept.local_path):
         # Workers of several machines begin with the same: what the object store has.
-        found = kept.present() if world_size() == 1 else kept.fetch() or kept.here.exists()
-        held = load_checkpoint(kept.here) if found else {}
+        found = kept.ensure_local() if world_size() == 1 else kept.download() or kept.local_path.exists()
+        held = load_checkpoint(kept.local_path) if found else {}
         if not broadcast_bool(len(held.get("embeddings", ())) >= len(need)):
             held = _extended(held, need, embed)
             if not rank():
-                save_atomically(kept.here, held)
-                kept.put()
+                save_atomically(kept.local_path, held)
+                kept.upload()
         barrier()
     return held
 

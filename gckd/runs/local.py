@@ -13,8 +13,8 @@ from gckd.runs.progress_board import Board, Throttle
 from gckd.runs.provenance import git_revision
 from gckd.runs.records import CURVES_FILE, RUNS_FILE, Origin, Records
 from gckd.storage.cache import CachePath
+from gckd.storage.mirror import Mirror
 from gckd.storage.path import StoragePath
-from gckd.storage.sync import Mirror
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,19 +58,19 @@ def train_single(
     config, datasets = prepare_datasets(config, cache)
     check_sizes([config], datasets)
     origin = Origin(git_revision(), datasets.source_name, datasets.target_name, datasets.published)
-    mirror = Mirror.of(out or StoragePath.at(default_output(config, datasets)))
+    mirror = Mirror.for_output(out or StoragePath.at(default_output(config, datasets)))
     held = (mirror.folder / name for name in (RUNS_FILE, CURVES_FILE))
-    mirror.begin(mirror.folder / CONFIG_FILE, held, resume=resume)
+    mirror.start(mirror.folder / CONFIG_FILE, held, resume=resume)
     with output_folder(mirror.folder, config, resume=resume) as folder:
         (item,) = plan(config, {}, 1, folder)
         records = Records(folder)
         if records.finished(item):
-            mirror.fetch(item.folder / name for name in OF_A_RUN)
+            mirror.download(item.folder / name for name in OF_A_RUN)
         else:
             item.folder.mkdir(parents=True, exist_ok=True)
             (item.folder / CONFIG_FILE).write_text(to_yaml(config), encoding="utf-8")
             with display:
-                mirror.save()
+                mirror.upload()
                 report = shown_on(display, item.row, item.seed)
                 result = run(config, cache=cache, out=item.place(mirror.out), report=report)
             records.finish(item, result, origin)
@@ -85,7 +85,7 @@ def follow(config: Config, run: RunFunction, *, cache: Path | CachePath, out: St
     """
     cache = usable_cache(cache)
     config, datasets = prepare_datasets(config, cache)
-    mirror = Mirror.of(out or StoragePath.at(default_output(config, datasets)))
+    mirror = Mirror.for_output(out or StoragePath.at(default_output(config, datasets)))
     folder = usable_folder(mirror.folder, "--out")
     (item,) = plan(config, {}, 1, folder)
     if not Records(folder).finished(item):

@@ -46,7 +46,7 @@ def output_folder(path: Path, config: Config, *, resume: bool) -> Iterator[Path]
         raise InputError(f"--out: another process is writing to {path}") from error
     try:
         if any(item.name != _LOCK_FILE for item in path.iterdir()) and not resume:
-            raise InputError(f"--out: {path} is not empty; add --resume to go on with it, or choose another")
+            raise InputError(f"--out: {path} is not empty; add --resume to continue it, or choose another")
         _keep_config(path / CONFIG_FILE, config)
         yield path
     finally:

@@ -109,7 +109,7 @@ def _store(config: Config, dataset: Dataset, cache: Path | CachePath, progress: 
         if progress is not None:
             progress(dataset.name, done, total)
 
-    return dataset.stored(CachePath.at(cache).here, skip_broken=config.data.skip_broken, progress=tell)
+    return dataset.stored(CachePath.at(cache).local_path, skip_broken=config.data.skip_broken, progress=tell)
 
 
 def usable_cache(cache: Path | CachePath) -> CachePath:
@@ -119,9 +119,9 @@ def usable_cache(cache: Path | CachePath) -> CachePath:
         InputError: the folder cannot be made, or is none; or its object store cannot be written.
     """
     found = CachePath.at(cache)
-    usable_folder(found.here, "--cache")
+    usable_folder(found.local_path, "--cache")
     try:
-        found.there.probe()
+        found.shared_path.check_writable()
     except (InputError, OSError) as error:
         raise InputError(f"--cache: {error}") from error
     return found

@@ -1,4 +1,7 @@
-"""What runs share, each file named by all that it depends on: in a folder, or in an object store behind a folder."""
+"""Cache of files that runs share, in a local folder or in an object store with local copies.
+
+Every entry's name contains a digest of everything that its content depends on, so that entries never become stale.
+"""
 
 from __future__ import annotations
 
@@ -11,24 +14,24 @@ from filelock import FileLock
 
 from gckd.storage.path import StoragePath
 
-USER = Path(platformdirs.user_cache_dir("gckd"))
+USER_CACHE = Path(platformdirs.user_cache_dir("gckd"))
 
 
 @dataclass(frozen=True)
 class CachePath:
-    """The cache, or a file or folder of it: `cache / "a" / "b"`.
+    """The cache, or a file or folder in it: `cache / "a" / "b"`.
 
-    Where the cache is in an object store, every machine has copies below the user's cache folder, in a folder named by
-    the store's URI. Only where it is pickles, so that each machine finds its own copies.
+    For a cache in an object store, each machine keeps local copies below the user's cache folder, in a folder named by
+    a digest of the store's URI. A pickled entry holds the cache's location, so each machine resolves its own copies.
     """
 
     _root: StoragePath
     _name: str = ""
 
     @classmethod
-    def at(cls, where: str | Path | CachePath) -> CachePath:
-        """The cache `where`: a folder, or a URI (s3://, gs://, abfs://)."""
-        return where if isinstance(where, CachePath) else cls(StoragePath.at(where))
+    def at(cls, location: str | Path | CachePath) -> CachePath:
+        """The cache at a folder or URI (s3://, gs://, abfs://)."""
+        return location if isinstance(location, CachePath) else cls(StoragePath.at(location))
 
     def __truediv__(self, name: str) -> CachePath:
         return CachePath(self._root, f"{self._name}/{name}")
@@ -37,41 +40,45 @@ class CachePath:
         return f"{self._root}{self._name}"
 
     @property
-    def here(self) -> Path:
-        """Its path on this machine; there need not be anything."""
-        name = hashlib.sha256(str(self._root).encode()).hexdigest()[:16]
-        return (self._root.local or USER / f"store-{name}") / self._name.lstrip("/")
+    def local_path(self) -> Path:
+        """Path on this machine, whether or not the file exists."""
+        digest = hashlib.sha256(str(self._root).encode()).hexdigest()[:16]
+        return (self._root.local or USER_CACHE / f"store-{digest}") / self._name.lstrip("/")
 
     @property
-    def there(self) -> StoragePath:
-        """Where all machines look for it: in the object store, or `here`."""
+    def shared_path(self) -> StoragePath:
+        """Path that all machines share: in the object store, or else `local_path`."""
         return StoragePath(str(self))
 
-    def present(self) -> bool:
-        """Whether this file is here, fetched now if it is only in the object store."""
-        return self.here.exists() or self.fetch()
-
-    def fetch(self) -> bool:
-        """Gets this file from the object store, in the place of one that is here; whether there was one.
+    def ensure_local(self) -> bool:
+        """Download the file unless it is on this machine. Returns whether it exists.
 
         Raises:
-            InputError: the store does not give it.
+            InputError: the store cannot be read.
+        """
+        return self.local_path.exists() or self.download()
+
+    def download(self) -> bool:
+        """Copy the file from the object store, replacing a local copy. Returns whether the store has it.
+
+        Raises:
+            InputError: the store cannot be read.
         """
         if self._root.local:
             return False
-        self.here.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{self.here}.fetch"):
+        self.local_path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{self.local_path}.fetch"):
             try:
-                self.there.copy_to(StoragePath.at(self.here))
+                self.shared_path.copy_to(StoragePath.at(self.local_path))
             except FileNotFoundError:
                 return False
         return True
 
-    def put(self) -> None:
-        """Puts this file, which is here, into the object store, whole; another machine may do the same.
+    def upload(self) -> None:
+        """Copy the local file to the object store, atomically; concurrent uploads from other machines are safe.
 
         Raises:
-            InputError: the store does not take it.
+            InputError: the store cannot be written.
         """
         if not self._root.local:
-            StoragePath.at(self.here).copy_to(self.there)
+            StoragePath.at(self.local_path).copy_to(self.shared_path)

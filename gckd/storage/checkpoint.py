@@ -1,4 +1,4 @@
-"""Checkpoint files: written atomically, and read without executing anything in them."""
+"""Checkpoint files: written atomically, and read without executing code from them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from gckd.errors import InputError
 from gckd.storage.path import StoragePath
 
 
-def save_atomically(path: Path | StoragePath, content: Any) -> None:
-    """A crash while writing never costs the previous file."""
-    with StoragePath.at(path).writing() as partial:
-        torch.save(content, partial)
+def save_atomically(path: str | Path | StoragePath, content: Any) -> None:
+    """Write a checkpoint; an existing file is replaced only after the new one is complete."""
+    with StoragePath.at(path).writing() as file:
+        torch.save(content, file)
 
 
-def load_checkpoint(path: Path | StoragePath) -> Any:
-    """What `save_atomically` wrote; tensors and plain values only.
+def load_checkpoint(path: str | Path | StoragePath) -> Any:
+    """Content of a checkpoint that `save_atomically` wrote: tensors and plain values, on the CPU.
 
     Raises:
-        InputError: the file is not a checkpoint.
+        InputError: the file is not a readable checkpoint.
     """
     try:
         with StoragePath.at(path).reading() as file:

@@ -1,4 +1,4 @@
-"""Files of the cache that are made once, by all workers of one run together."""
+"""Creation of cache files under a lock: once per cache entry, by all workers of one run together."""
 
 from __future__ import annotations
 
@@ -15,26 +15,29 @@ from gckd.storage.checkpoint import save_atomically
 
 
 @contextlib.contextmanager
-def alone(file: Path) -> Iterator[None]:
-    """Nobody else on this machine makes `file` meanwhile; the first worker of a run holds the lock for all."""
+def exclusive(file: Path) -> Iterator[None]:
+    """Lock `file` against other runs on this machine; the first worker of a run holds the lock for all its workers."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.nullcontext() if rank() else FileLock(f"{file}.lock"):
-        barrier()  # for the lock: until then another run may be writing
+        barrier()  # the other workers wait until the first one has the lock
         yield
 
 
-def made_once(kept: CachePath, make: Callable[[], Any], save: Callable[[Path, Any], None] = save_atomically) -> Path:
-    """The file of an entry on this machine; made by the first run that asks, while others wait.
+def create_once(
+    entry: CachePath, create: Callable[[], Any], save: Callable[[Path, Any], None] = save_atomically
+) -> Path:
+    """Local path of a cache entry, created by the first run that needs it while others wait.
 
     Args:
-        make: what `save` writes. All workers call it; the first one's is kept.
+        create: returns the content. All workers of the run call it; the first worker's result is saved.
+        save: writes the content to a path.
     """
-    with alone(kept.here):
-        if not broadcast_bool(kept.present()):
-            content = make()
+    with exclusive(entry.local_path):
+        if not broadcast_bool(entry.ensure_local()):
+            content = create()
             if not rank():
-                save(kept.here, content)
-                kept.put()
+                save(entry.local_path, content)
+                entry.upload()
         barrier()
-        kept.present()  # for a worker of another machine
-    return kept.here
+        entry.ensure_local()  # for workers on other machines
+    return entry.local_path

@@ -25,7 +25,7 @@ from gckd.models.build import build_model, file_digest
 from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.storage.path import StoragePath
-from gckd.storage.shared_file import made_once
+from gckd.storage.shared_file import create_once
 
 
 class Restored(NamedTuple):
@@ -93,7 +93,7 @@ def searchable(
         pixels = files.decoded(config.data.height, config.data.width)
         return {"images": retriever.images(torch.from_numpy(pixels)).cpu()}
 
-    kept = made_once(CachePath.at(cache) / "galleries" / f"{name}.pt", embed)
+    kept = create_once(CachePath.at(cache) / "galleries" / f"{name}.pt", embed)
     return Searchable(load_checkpoint(kept)["images"], retriever.captions(tokens).cpu(), files)
 
 

@@ -20,7 +20,7 @@ from gckd.progress import Report
 from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.storage.path import StoragePath
-from gckd.storage.shared_file import alone
+from gckd.storage.shared_file import exclusive
 from gckd.training.albef_objective import Momentum
 from gckd.training.objectives import CrossBatch, Objective
 from gckd.training.trainer import Point, Stage
@@ -46,12 +46,12 @@ def pretrained(config: Config, datasets: Datasets, cache: Path | CachePath, repo
     name = pretrain_digest(config, datasets)
     kept = _checkpoint(cache, name)
     check_batch_size("pretrain.batch", config.pretrain.batch)
-    with alone(kept.here):
+    with exclusive(kept.local_path):
         # Again where another machine, which trains the same, has overwritten the last checkpoint by an earlier one.
         while not broadcast_bool(_complete(kept, config)):
-            _train(config, datasets, name, kept.there, report)
+            _train(config, datasets, name, kept.shared_path, report)
         barrier()
-        found: dict[str, Any] = load_checkpoint(kept.here)
+        found: dict[str, Any] = load_checkpoint(kept.local_path)
         barrier()
     return found
 
@@ -77,9 +77,9 @@ def _complete(kept: CachePath, config: Config) -> bool:
     """Whether its last checkpoint is here, or has been fetched now."""
 
     def here() -> bool:
-        return kept.here.exists() and bool(load_checkpoint(kept.here)["step"] == config.pretrain.steps)
+        return kept.local_path.exists() and bool(load_checkpoint(kept.local_path)["step"] == config.pretrain.steps)
 
-    return here() or (kept.fetch() and here())
+    return here() or (kept.download() and here())
 
 
 def _train(config: Config, datasets: Datasets, name: str, place: StoragePath, report: Report) -> None:

@@ -21,7 +21,7 @@ from gckd.models.base import Backbone
 from gckd.progress import Progress, Report
 from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
-from gckd.storage.shared_file import made_once
+from gckd.storage.shared_file import create_once
 from gckd.training.adapt import Adaptation, begin
 from gckd.training.curves import inspect
 from gckd.training.label_curves import audit_monitor
@@ -118,7 +118,7 @@ class _Monitor:
         adaptation, config = self.adaptation, self.adaptation.config
         depends = (config.tokenizer, config.centre, config.device, config.evaluate, adaptation.datasets.target.digest)
         kept = CachePath.at(cache) / "source-model" / f"{digest(str(adaptation.source['digest']), *depends)}.json"
-        file = made_once(kept, lambda: self._on_target("", adaptation.parts.student), _save_json)
+        file = create_once(kept, lambda: self._on_target("", adaptation.parts.student), _save_json)
         known: Values = json.loads(file.read_text(encoding="utf-8"))
         return known
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gckd.cluster import trial as work
 from gckd.cluster.shared_board import shared_board
 from gckd.errors import InputError
-from gckd.storage.sync import TUNES_OWN
+from gckd.storage.mirror import RAY_TUNE_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -121,7 +121,7 @@ class Engine:
             name=time.strftime("%Y%m%d-%H%M%S-") + uuid.uuid4().hex[:4],
             # Workers keep nothing there. Every few seconds Tune copies it whole, some files a trial; and none is read
             # again but by TensorBoard. That is nothing for an object store.
-            storage_path=str(self._folder / TUNES_OWN),
+            storage_path=str(self._folder / RAY_TUNE_FOLDER),
             failure_config=tune.FailureConfig(max_failures=_ATTEMPTS - 1),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # trials keep their own
             callbacks=callbacks,

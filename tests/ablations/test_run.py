@@ -224,7 +224,7 @@ def test_a_table_in_an_object_store_goes_on_from_another_machine(
     monkeypatch.chdir(place.folder)
     sets = [word for text in SMALL for word in ("--set", text)]
     assert status_of(["--source", "a", "--target", "b", "--cache", "cache", "--out", out, *sets]) == 2
-    assert f"error: --out: {out} is not empty; add --resume to go on with it" in capsys.readouterr().err
+    assert f"error: --out: {out} is not empty; add --resume to continue it" in capsys.readouterr().err
     before = len(place.calls())
     status, said, err = place.run("--drop", "gmp", "--seeds", "2", "--resume", out=out)
     assert status == 0, err

@@ -37,7 +37,7 @@ def _log(text: str) -> None:
 
 
 def prepare(config: Config, *, cache: Path | CachePath, report: Report) -> None:
-    assert CachePath.at(cache).here.is_dir()
+    assert CachePath.at(cache).local_path.is_dir()
     _log(f"prepare start {config.seed}")
     if config.seed == PREPARE_FAIL_SEED:
         raise RuntimeError("no source model")
@@ -56,7 +56,7 @@ def expected_rank_1(config: Config) -> float:
 def run(
     config: Config, *, cache: Path | CachePath, out: Path | StoragePath, report: Report = lambda _: None
 ) -> RunResult:
-    assert CachePath.at(cache).here.is_dir()
+    assert CachePath.at(cache).local_path.is_dir()
     place = StoragePath.at(out)
     row = str(place).split("/")[-2]
     _log(f"run start {config.seed} {row}")

@@ -52,7 +52,7 @@ def quiet(progress: object) -> None:
 @pytest.fixture
 def on_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Goes to a machine, which has a disk of its own."""
-    return lambda name: monkeypatch.setattr("gckd.storage.cache.USER", tmp_path / name)
+    return lambda name: monkeypatch.setattr("gckd.storage.cache.USER_CACHE", tmp_path / name)
 
 
 def source_model(config: Config, cache: Path | CachePath, report: Report = quiet) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def test_another_machine_makes_nothing_again(
     uri = CachePath.at(f"{bucket}/cache")
     on_machine("first")
     first = [train_run(c, cache=uri, out=tmp_path / f"first-{i}") for i, c in enumerate((config, handed))]
-    assert uri.here.is_relative_to(tmp_path / "first")
+    assert uri.local_path.is_relative_to(tmp_path / "first")
     on_machine("second")
     made = ["data.tokenizer.train_vocabulary", "training.pretrain._train"]
     made += ["method.source_free._embedded", "method.warm_start._extended"]

@@ -49,7 +49,7 @@ def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 def test_a_cache_in_a_bucket_that_is_not_there(tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gckd.storage.cache.USER", tmp_path / "user")
+    monkeypatch.setattr("gckd.storage.cache.USER_CACHE", tmp_path / "user")
     there = needs(tmp_path)
     assert node_problems(dataclasses.replace(there, cache=CachePath.at(f"{bucket}/cache")), TOKEN) == []
     (problem,) = node_problems(dataclasses.replace(there, cache=CachePath.at("s3://no-such-bucket/cache")), TOKEN)
