@@ -52,7 +52,7 @@ def train(config: Config, seed: int | None, out: str | None, resume: bool, cache
             return
         written = train_single(config, train_run, cache=cache, out=place, resume=resume, display=display())
     write_report(written.folder, wide_console())
-    written.save()
+    written.upload()
     click.echo(f"written to {written.out}", err=True)
 
 

@@ -1,4 +1,4 @@
-"""Where files are kept: at a local path, or in an object store (s3://, gs://, abfs://) through pyarrow."""
+"""Path of a file or folder, local or in an object store (s3://, gs://, abfs://), read and written through pyarrow."""
 
 from __future__ import annotations
 
@@ -17,72 +17,72 @@ from gckd.errors import InputError, reason_of
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
-_REMOTE = "://"
+_URI_MARK = "://"
 
 
 @dataclass(frozen=True)
 class StoragePath:
-    """A file or a folder. `str` of it is what `StoragePath.at` reads; it pickles as that.
+    """A file or folder; `StoragePath.at(str(path))` equals `path`, which can be pickled.
 
-    A store in reach of S3's protocol that is not Amazon's is named by the variable AWS_ENDPOINT_URL.
+    For a store that speaks S3's protocol but is not Amazon's, set the environment variable AWS_ENDPOINT_URL.
     """
 
-    _at: str
+    _location: str
 
     @classmethod
-    def at(cls, where: str | Path | StoragePath) -> StoragePath:
-        """The place `where`; a local one by its absolute path."""
-        text = str(where)
-        return cls(text.rstrip("/") if _REMOTE in text else str(Path(text).expanduser().resolve()))
+    def at(cls, location: str | Path | StoragePath) -> StoragePath:
+        """The path of a location; local paths become absolute."""
+        text = str(location)
+        return cls(text.rstrip("/") if _URI_MARK in text else str(Path(text).expanduser().resolve()))
 
     def __str__(self) -> str:
-        return self._at
+        return self._location
 
     def __truediv__(self, name: str) -> StoragePath:
-        return StoragePath(f"{self._at}/{name}")
+        return StoragePath(f"{self._location}/{name}")
 
     @property
     def parent(self) -> StoragePath:
-        return StoragePath(self._at.rpartition("/")[0])
+        return StoragePath(self._location.rpartition("/")[0])
 
     @property
     def name(self) -> str:
-        return self._at.rpartition("/")[2]
+        return self._location.rpartition("/")[2]
 
     @property
     def local(self) -> Path | None:
-        """Its path; None where it is in an object store."""
-        return None if _REMOTE in self._at else Path(self._at)
+        """The local path, or None for an object store."""
+        return None if _URI_MARK in self._location else Path(self._location)
 
     def exists(self) -> bool:
-        """Whether there is such a file or folder.
+        """Whether the file or folder exists.
 
         Raises:
-            InputError: its store cannot be asked.
+            InputError: the store cannot be read.
         """
         if self.local:
             return self.local.exists()
         from pyarrow.fs import FileType
 
-        system, path = self._opened()
+        file_system, path = self._resolve()
         try:
-            return bool(system.get_file_info(path).type != FileType.NotFound)
+            return bool(file_system.get_file_info(path).type != FileType.NotFound)
         except OSError as error:
             raise InputError(f"{self}: {reason_of(error)}") from error
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Path]:
-        """A local file to write; it takes this place when the block ends, whole, and only if it did not raise.
+        """A local scratch file to write. It replaces this path atomically when the block ends without an exception.
 
         Raises:
-            InputError: its store does not take it.
+            InputError: the store cannot be written.
         """
         if self.local:
             self.local.parent.mkdir(parents=True, exist_ok=True)
             partial = self.local.with_name(f".{self.name}.partial")
             partial.unlink(missing_ok=True)
             yield partial
-            _to_disk(partial)
+            _flush_to_disk(partial)
             partial.replace(self.local)
             return
         with tempfile.TemporaryDirectory(prefix="gckd-") as scratch:
@@ -92,11 +92,11 @@ class StoragePath:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Path]:
-        """A local file with what is here.
+        """A local file with the content of this path; temporary for an object store.
 
         Raises:
-            FileNotFoundError: nothing is.
-            InputError: its store does not give it.
+            FileNotFoundError: the path does not exist in the object store.
+            InputError: the store cannot be read.
         """
         if self.local:
             yield self.local
@@ -106,85 +106,85 @@ class StoragePath:
             self.copy_to(StoragePath(str(file)))
             yield file
 
-    def probe(self) -> None:
-        """Writes a small file into this folder and removes it.
+    def check_writable(self) -> None:
+        """Write and remove a small file in this folder.
 
         Raises:
             InputError, OSError: the folder cannot be written.
         """
-        with (own := self / f".probe-{uuid.uuid4().hex}").writing() as file:
+        with (probe := self / f".probe-{uuid.uuid4().hex}").writing() as file:
             file.touch()
-        own.remove()
+        probe.remove()
 
     def remove(self) -> None:
-        """This file is gone; nothing if it was not there."""
+        """Delete this file if it exists."""
         if self.local:
             self.local.unlink(missing_ok=True)
             return
-        system, path = self._opened()
+        file_system, path = self._resolve()
         with contextlib.suppress(FileNotFoundError):
-            system.delete_file(path)
+            file_system.delete_file(path)
 
-    def copy_to(self, other: StoragePath) -> None:
-        """This file is what is at `other` too, whole; what is written here later changes nothing there.
+    def copy_to(self, target: StoragePath) -> None:
+        """Copy this file to `target` atomically; later writes to either path do not change the other.
 
-        Two places in object stores must be of one store.
+        Copies between two object stores must stay within one store.
 
         Raises:
-            FileNotFoundError: nothing is here.
-            InputError: a store does not give or take it.
+            FileNotFoundError: this file does not exist.
+            InputError: a store cannot be read or written.
         """
-        if self.local and other.local:
-            self._link(self.local, other)
-        elif other.local:
-            with other.writing() as file:
-                _transfer(self, StoragePath(str(file)), told_of=self)
+        if self.local and target.local:
+            self._link(self.local, target)
+        elif target.local:
+            with target.writing() as file:
+                _transfer(self, StoragePath(str(file)), remote=self)
         elif self.local:
-            _transfer(self, other, told_of=other)
+            _transfer(self, target, remote=target)
         else:
-            (system, path), (_, target) = self._opened(), other._opened()
-            system.copy_file(path, target)
+            (file_system, path), (_, target_path) = self._resolve(), target._resolve()
+            file_system.copy_file(path, target_path)
 
     @staticmethod
-    def _link(file: Path, other: StoragePath) -> None:
-        with other.writing() as partial:
+    def _link(file: Path, target: StoragePath) -> None:
+        with target.writing() as partial:
             try:
-                os.link(file, partial)  # the next version of this file is another one, of the same name
-            except OSError:  # a file system without links
+                os.link(file, partial)  # `writing` replaces files instead of changing them, so a link is a copy
+            except OSError:  # the file system has no hard links
                 shutil.copyfile(file, partial)
 
-    def _opened(self) -> tuple[FileSystem, str]:
-        """Its file system, and the path in it.
+    def _resolve(self) -> tuple[FileSystem, str]:
+        """The file system, and the path in it.
 
         Raises:
-            InputError: there is no such kind of store.
+            InputError: the URI's scheme is unknown, or the store is unreachable.
         """
         import pyarrow
         from pyarrow.fs import FileSystem, LocalFileSystem
 
         if self.local:
-            return LocalFileSystem(), self._at
+            return LocalFileSystem(), self._location
         try:
-            system, path = FileSystem.from_uri(self._at)
+            file_system, path = FileSystem.from_uri(self._location)
         except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, OSError) as error:
             raise InputError(f"{self}: {reason_of(error)}") from error
-        return system, path
+        return file_system, path
 
 
-def _to_disk(file: Path) -> None:
-    """Or a machine that loses power could have the new file's name with nothing in it, and the old file gone."""
+def _flush_to_disk(file: Path) -> None:
+    """Flush a file before it is renamed; otherwise a power failure could leave an empty file under the final name."""
     with file.open("rb") as opened:
         os.fsync(opened.fileno())
 
 
-def _transfer(source: StoragePath, target: StoragePath, *, told_of: StoragePath) -> None:
-    """Copies a file from one file system to another."""
+def _transfer(source: StoragePath, target: StoragePath, *, remote: StoragePath) -> None:
+    """Copy a file from one file system to another. Errors name `remote`, the one of the two in an object store."""
     from pyarrow.fs import copy_files
 
-    (system, path), (its, new) = source._opened(), target._opened()
+    (source_system, source_path), (target_system, target_path) = source._resolve(), target._resolve()
     try:
-        copy_files(path, new, source_filesystem=system, destination_filesystem=its)
+        copy_files(source_path, target_path, source_filesystem=source_system, destination_filesystem=target_system)
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise InputError(f"{told_of}: {reason_of(error)}") from error
+        raise InputError(f"{remote}: {reason_of(error)}") from error

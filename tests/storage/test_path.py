@@ -1,4 +1,4 @@
-"""Local files and objects in a store are one thing to those who read and write them."""
+"""Local files and objects in a store behave alike."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> StoragePath:
     return StoragePath.at(tmp_path if request.param == "local" else request.getfixturevalue("bucket"))
 
 
-def put(place: StoragePath, text: str) -> None:
-    with place.writing() as file:
+def write(path: StoragePath, text: str) -> None:
+    with path.writing() as file:
         file.write_text(text)
 
 
-def got(place: StoragePath) -> str:
-    with place.reading() as file:
+def read(path: StoragePath) -> str:
+    with path.reading() as file:
         return file.read_text()
 
 
@@ -33,67 +33,65 @@ def crash_half_way(file: Path) -> None:
     raise ZeroDivisionError
 
 
-def test_what_is_written_is_read(folder: StoragePath) -> None:
-    place = folder / "a" / "b.txt"
-    assert not place.exists()
-    put(place, "one")
-    put(place, "two")
-    assert place.exists() and (folder / "a").exists() and not (folder / "c").exists()
-    assert got(pickle.loads(pickle.dumps(place))) == got(StoragePath.at(str(place))) == "two"
-    place.remove()
-    place.remove()
-    assert not place.exists()
+def test_reading_returns_what_was_written(folder: StoragePath) -> None:
+    path = folder / "a" / "b.txt"
+    assert not path.exists()
+    write(path, "one")
+    write(path, "two")
+    assert path.exists() and (folder / "a").exists() and not (folder / "c").exists()
+    assert read(pickle.loads(pickle.dumps(path))) == read(StoragePath.at(str(path))) == "two"
+    path.remove()
+    path.remove()
+    assert not path.exists()
 
 
-def test_it_is_where_others_look_for_it(tmp_path: Path, bucket: str) -> None:
-    put(StoragePath.at(tmp_path) / "a" / "b.txt", "here")
+def test_other_programs_find_the_file_at_its_path(tmp_path: Path, bucket: str) -> None:
+    write(StoragePath.at(tmp_path) / "a" / "b.txt", "here")
     assert (tmp_path / "a" / "b.txt").read_text() == "here"
-    put(StoragePath.at(bucket) / "a" / "b.txt", "there")
+    write(StoragePath.at(bucket) / "a" / "b.txt", "there")
     body = boto3.client("s3").get_object(Bucket=bucket.removeprefix("s3://"), Key="a/b.txt")["Body"]
     assert body.read() == b"there"
 
 
-def test_a_crash_while_writing_costs_nothing(folder: StoragePath) -> None:
-    place = folder / "a.txt"
-    put(place, "whole")
-    with pytest.raises(ZeroDivisionError), place.writing() as file:
+def test_a_crash_while_writing_keeps_the_previous_file(folder: StoragePath) -> None:
+    path = folder / "a.txt"
+    write(path, "whole")
+    with pytest.raises(ZeroDivisionError), path.writing() as file:
         crash_half_way(file)
-    assert got(place) == "whole"
-    put(place, "next")
-    assert got(place) == "next"
+    assert read(path) == "whole"
+    write(path, "next")
+    assert read(path) == "next"
 
 
-def test_a_file_is_on_the_disk_before_it_takes_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place, synced, held = tmp_path / "a.txt", list[int](), list[str]()
-    put(StoragePath.at(place), "one")
+def test_a_file_is_flushed_to_disk_before_it_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, synced, previous = tmp_path / "a.txt", list[int](), list[str]()
+    write(StoragePath.at(path), "one")
 
     def fsync(descriptor: int) -> None:
         synced.append(os.fstat(descriptor).st_ino)
-        held.append(place.read_text())
+        previous.append(path.read_text())
 
     monkeypatch.setattr(os, "fsync", fsync)
-    put(StoragePath.at(place), "two")
-    assert (synced, held, place.read_text()) == ([place.stat().st_ino], ["one"], "two")
+    write(StoragePath.at(path), "two")
+    assert (synced, previous, path.read_text()) == ([path.stat().st_ino], ["one"], "two")
 
 
-def test_a_copy_does_not_follow(folder: StoragePath) -> None:
-    place, copy = folder / "a.txt", folder / "b.txt"
-    put(place, "one")
-    place.copy_to(copy)
-    put(place, "two")
-    assert (got(place), got(copy)) == ("two", "one")
-    place.copy_to(copy)
-    assert got(copy) == "two"
+def test_a_copy_is_independent_of_the_original(folder: StoragePath) -> None:
+    path, copy = folder / "a.txt", folder / "b.txt"
+    write(path, "one")
+    path.copy_to(copy)
+    write(path, "two")
+    assert (read(path), read(copy)) == ("two", "one")
+    path.copy_to(copy)
+    assert read(copy) == "two"
 
 
-def test_nothing_there(folder: StoragePath) -> None:
+def test_a_missing_file_raises(folder: StoragePath) -> None:
     with pytest.raises(FileNotFoundError):
-        got(folder / "a.txt")
+        read(folder / "a.txt")
 
 
-def test_a_local_place_does_not_depend_on_the_working_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_local_path_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert StoragePath.at("a/b") == StoragePath.at(Path("a") / "b") == StoragePath.at(tmp_path / "a" / "b")
     assert StoragePath.at("~/a").local == Path.home() / "a"
@@ -103,9 +101,9 @@ def test_a_local_place_does_not_depend_on_the_working_directory(
     )
 
 
-@pytest.mark.parametrize("where", ["s4://bucket/a", "s3://no-such-bucket/a"])
-def test_a_store_that_cannot_be_used_is_one_line(where: str, bucket: str) -> None:
-    with pytest.raises(InputError) as refused:
-        put(StoragePath.at(where), "text")
-    assert str(refused.value).startswith(f"{where}: ")
-    assert "\n" not in str(refused.value)
+@pytest.mark.parametrize("location", ["s4://bucket/a", "s3://no-such-bucket/a"])
+def test_the_error_for_an_unusable_store_is_one_line(location: str, bucket: str) -> None:
+    with pytest.raises(InputError) as caught:
+        write(StoragePath.at(location), "text")
+    assert str(caught.value).startswith(f"{location}: ")
+    assert "\n" not in str(caught.value)
