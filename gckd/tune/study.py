@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-    from gckd.tune.space.distributions import Raw
+    from gckd.tune.space.range_type import Sampled
 
 # user_attrs of a trial
 EDITS, EPOCH, FOLDER, OWNER, REASON, SEEDS = "edits", "epoch", "folder", "owner", "reason", "seeds"
@@ -123,7 +123,7 @@ def open_study(
     sampler: BaseSampler,
     directions: Sequence[str],
     attrs: Mapping[str, Any],
-    points: Iterable[Mapping[str, Raw]] = (),
+    points: Iterable[Mapping[str, Sampled]] = (),
 ) -> Study:
     """The study `name` of a storage, made if it is not there: then `attrs` are noted in it and `points` are queued.
 
@@ -158,7 +158,7 @@ def open_study(
 
 
 def claim(
-    study: Study, attrs: Mapping[str, Any], points: Iterable[Mapping[str, Raw]] = (), wait_s: float = _WAIT_S
+    study: Study, attrs: Mapping[str, Any], points: Iterable[Mapping[str, Sampled]] = (), wait_s: float = _WAIT_S
 ) -> None:
     """Notes `attrs` in a study that has none, and queues `points`; otherwise checks that it is for the same search.
 

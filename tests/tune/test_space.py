@@ -100,7 +100,7 @@ def test_paths_of_components_that_are_off_are_not_searched() -> None:
 def sampled(space: Space, value: Any) -> Any:
     """What Optuna stores of a value of the only path that is searched."""
     (parameter,) = space.parameters
-    return parameter.kind.raw(value)
+    return parameter.range.to_sampled(value)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_what_waits_for_something_that_is_not_searched_is_not_either() -> None:
 
 def test_a_field_that_a_chosen_component_lacks_needs_a_condition() -> None:
     bare = "graph.propagate.k: {int: [2, 50]}\n"
-    advice = "; say with `when` where it applies"
+    advice = "; limit it with `when`"
     assert problems_of(bare, apply(TINY, {"graph.propagate": "none"})) == [
         f"graph.propagate.k: there is no field 'k' here; the fields are (none){advice}"
     ]
@@ -359,8 +359,8 @@ def test_capacity_is_no_less_than_a_batch(batch: int, low: int) -> None:
 
 def test_no_capacity_may_be_left() -> None:
     assert problems_of("graph.memory.capacity: {powers_of_two: [256, 1024]}", limit=255) == [
-        "graph.memory.capacity: powers of two from 256 to 1024, of which none lies between adapt.batch = 64 and the "
-        "255 entries that the datasets have"
+        "graph.memory.capacity: powers of two from 256 to 1024: no value is between adapt.batch = 64 and the 255 "
+        "entries that the datasets have"
     ]
 
 
@@ -376,11 +376,15 @@ def test_capacity_as_whole_numbers_is_capped_too() -> None:
     ("spec", "problem"),
     [
         ("3", "a: 3 is not a mapping such as {int: [2, 50]}"),
-        ("{}", "a: nothing is given; give one of int, float, one_minus, powers_of_two, choice"),
-        ("{int: [1, 2], float: [1, 2]}", "a: int and float is given; give one of"),
+        ("{}", "a: no range type; choose from choice, float, one_minus, int, powers_of_two"),
+        ("{int: [1, 2], float: [1, 2]}", "a: int and float are given together; keep one of them"),
         (
             "{int: [1, 2], step: 1}",
-            "a: there is no key 'step' here; the keys are int, float, one_minus, powers_of_two,",
+            "a: unknown key 'step' with int; choose from log, when",
+        ),
+        (
+            "{gaussian: [0, 1]}",
+            "a: unknown range type 'gaussian'; choose from choice, float, one_minus, int, powers_of_two",
         ),
         ("{int: [2, 1]}", "a.int: [2, 1] is outside its limit: low < high"),
         ("{int: [2, 2]}", "a.int: [2, 2] is outside its limit: low < high"),
@@ -394,8 +398,8 @@ def test_capacity_as_whole_numbers_is_capped_too() -> None:
         ("{one_minus: [0, 0.1], log: true}", "a.one_minus: [0, 0.1] is outside its limit: low > 0 with log"),
         ("{powers_of_two: [3, 8]}", "a.powers_of_two: [3, 8] is outside its limit: [low, high], two powers of two"),
         ("{powers_of_two: [0, 8]}", "a.powers_of_two: [0, 8] is outside its limit: [low, high], two powers of two"),
-        ("{powers_of_two: [2, 8], log: true}", "a.log: True is outside its limit: true or false, with int, float, one"),
-        ("{float: [1, 2], log: 1}", "a.log: 1 is outside its limit: true or false, with int, float, one_minus"),
+        ("{powers_of_two: [2, 8], log: true}", "a: unknown key 'log' with powers_of_two; choose from when"),
+        ("{float: [1, 2], log: 1}", "a.log: 1 is not true or false"),
         ("{choice: [x]}", "a.choice: ['x'] is outside its limit: a list of two values or more"),
         ("{choice: x}", "a.choice: 'x' is outside its limit: a list of two values or more"),
         ("{choice: [x, x]}", "a.choice: 'x' is outside its limit: different from the others"),
@@ -412,7 +416,7 @@ def test_capacity_as_whole_numbers_is_capped_too() -> None:
             "{int: [1, 2], when: {b: []}}",
             "a.when.b: [] is outside its limit: a list of values (of a component: of kinds)",
         ),
-        ("{int: [1, 2], when: {a: [1]}}", "a.when: it waits for itself, by way of a"),
+        ("{int: [1, 2], when: {a: [1]}}", "a.when: circular condition, through a"),
     ],
 )
 def test_refused_yaml(spec: str, problem: str) -> None:
@@ -433,7 +437,7 @@ def test_refused_yaml(spec: str, problem: str) -> None:
         ("a: {int: [1, 2]}\na: {int: [1, 3]}", "a: given twice"),
         (
             "a: {int: [1, 2], when: {b: [1]}}\nb: {int: [1, 2], when: {a: [1]}}",
-            "a.when: it waits for itself, by way of b",
+            "a.when: circular condition, through b",
         ),
     ],
 )
@@ -479,19 +483,25 @@ def test_refused_texts(text: str, problem: str) -> None:
         ),
         (
             "seed: {int: [1, 2], when: {graph.propagate: [gnn]}}\ngraph.propagate: {choice: [diffusion, none]}",
-            ["seed.when.graph.propagate: 'gnn' is outside what is searched: one of diffusion, none"],
+            ["seed.when.graph.propagate: 'gnn' is outside the searched range: one of diffusion, none"],
         ),
         (
             "seed: {int: [1, 2], when: {adapt.lr: [0.1]}}\nadapt.lr: {float: [0.1, 0.2]}",
-            ["seed.when.adapt.lr: it is searched over a range of numbers, and a condition needs single values"],
+            ["seed.when.adapt.lr: it is searched over real numbers; a condition needs a path with separate values"],
         ),
         (
             "seed: {int: [1, 2], when: {graph.propagate.layers: [2]}}\ngraph.propagate: {choice: [diffusion, gnn]}",
-            ["seed.when.graph.propagate.layers: graph.propagate, which it is inside, is searched; name that instead"],
+            [
+                "seed.when.graph.propagate.layers: it belongs to graph.propagate, which is searched; name "
+                "graph.propagate instead"
+            ],
         ),
         (
             "adapt.evaluations: {int: [1, 2], when: {graph.propagate: [none]}}",
-            ["adapt.evaluations: not searched, as graph.propagate is diffusion", "nothing is left to search"],
+            [
+                "adapt.evaluations: not searched, as graph.propagate is diffusion",
+                "the space is empty; add a path that applies to this config",
+            ],
         ),
     ],
 )
@@ -534,8 +544,8 @@ def test_a_space_survives_its_own_yaml() -> None:
 
 def test_descriptions_name_path_range_and_condition() -> None:
     assert load_space().describe() == [
-        "graph.propagate.k: whole numbers from 2 to 50, by their logarithm, where graph.propagate is gnn or diffusion",
+        "graph.propagate.k: whole numbers from 2 to 50, log-uniform, where graph.propagate is gnn or diffusion",
         "distill.matching.delta: from 0.3 to 0.95, where distill.matching is cross",
         "graph.memory.capacity: powers of two from 256 to 65536",
-        "distill.teacher.m: 1 - it from 0.0001 to 0.1, by its logarithm, where distill.teacher is ema",
+        "distill.teacher.m: 1 - value from 0.0001 to 0.1, log-uniform, where distill.teacher is ema",
     ]

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.ticker import MaxNLocator
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from gckd.tune.space.distributions import Kind, OneMinus
-from gckd.tune.space.parameter import label
-from gckd.tune.space.parse import read_kind
+from gckd.tune.space.choice import kind_or_value
+from gckd.tune.space.number_ranges import OneMinusRange
+from gckd.tune.space.parse import read_parameter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from optuna import Study
+
+    from gckd.tune.space.range_type import RangeType
 
 _MOST_TICKS = 6
 _LONGEST = 18  # characters of a tick
@@ -26,11 +28,11 @@ _LONGEST = 18  # characters of a tick
 class Scale:
     """One hyperparameter's: its choices in order, or its range and whether that was sampled by its logarithm.
 
-    `choices`, `low`, `high` and the arguments below are as the sampler sees them; `kind` says what the config gets.
+    `choices`, `low`, `high` and the arguments below are as the sampler sees them; `range` says what the config gets.
     """
 
     name: str
-    kind: Kind | None = None  # None for a path that the study's space does not have
+    range: RangeType | None = None  # None for a path that the study's space does not have
     choices: tuple[Any, ...] = ()
     low: float = 0.0
     high: float = 1.0
@@ -41,15 +43,15 @@ class Scale:
     def label(self) -> str:
         """The path on two lines, and what the scale is linear in."""
         outer, _, name = self.name.rpartition(".")
-        of = "log of 1 - value" if isinstance(self.kind, OneMinus) else "log"
+        of = "log of 1 - value" if isinstance(self.range, OneMinusRange) else "log"
         return f"{outer}\n.{name}" + (f" ({of})" if self.log else "") if outer else name
 
     def text(self, value: Any) -> str:
         """What the config gets for a sampled value; a component by its kind, where that tells it from the others."""
-        given = self.kind.value(value) if self.kind else value
-        if self.choices and self.kind:
-            names = [label(self.kind.value(choice)) for choice in self.choices]
-            given = value if names.count(label(given)) > 1 else label(given)
+        given = self.range.to_config(value) if self.range else value
+        if self.choices and self.range:
+            names = [kind_or_value(self.range.to_config(choice)) for choice in self.choices]
+            given = value if names.count(kind_or_value(given)) > 1 else kind_or_value(given)
         text = f"{given:.6g}" if isinstance(given, float) else str(given)
         return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
@@ -62,7 +64,7 @@ class Scale:
         else:
             place, low, high = value, self.low, self.high
         at = (place - low) / (high - low) if high > low else 0.5
-        return 1 - at if isinstance(self.kind, OneMinus) else at
+        return 1 - at if isinstance(self.range, OneMinusRange) else at
 
     def ticks(self) -> Sequence[Any]:
         """Sampled values to write at the scale: all choices; round numbers inside the range; its ends if none are."""
@@ -90,18 +92,18 @@ def scales(study: Study) -> list[Scale]:
         for name, distribution in trial.distributions.items():
             seen.setdefault(name, []).append(distribution)
     space = study.user_attrs.get("space", {})
-    kinds = {path: read_kind(path, spec)[0] for path, spec in space.items() if path in seen}
+    kinds = {path: read_parameter(path, spec).range for path, spec in space.items() if path in seen}
     return [_scale(name, kinds.get(name), found) for name, found in sorted(seen.items())]
 
 
-def _scale(name: str, kind: Kind | None, found: Sequence[BaseDistribution]) -> Scale:
+def _scale(name: str, searched: RangeType | None, found: Sequence[BaseDistribution]) -> Scale:
     choices = [d.choices for d in found if isinstance(d, CategoricalDistribution)]
     if choices:
-        return Scale(name, kind, choices=tuple(dict.fromkeys(choice for some in choices for choice in some)))
+        return Scale(name, searched, choices=tuple(dict.fromkeys(choice for some in choices for choice in some)))
     ranges = [d for d in found if isinstance(d, (FloatDistribution, IntDistribution))]
     return Scale(
         name,
-        kind,
+        searched,
         low=min(d.low for d in ranges),
         high=max(d.high for d in ranges),
         log=all(d.log for d in ranges),

@@ -11,8 +11,8 @@ from gckd.config.serialization import differences
 from gckd.report.html.page import NONE, Table
 from gckd.tune.best import ranked, selector
 from gckd.tune.report.trial_values import objective_label
-from gckd.tune.space.parameter import Parameter, label
-from gckd.tune.space.parse import read_kind
+from gckd.tune.space.choice import kind_or_value
+from gckd.tune.space.parse import read_parameter
 from gckd.tune.study import EDITS, MEMORY, SECONDS, SEEDS
 from gckd.tune.trial_table import objectives
 from gckd.validators import SCORES
@@ -36,7 +36,7 @@ def number(value: Any, digits: int = 4) -> str:
         return NONE
     if isinstance(value, float):
         return f"{value:.0f}" if 10**digits <= abs(value) < 1e9 else f"{value:.{digits}g}"
-    return str(label(value))
+    return str(kind_or_value(value))
 
 
 def searched(study: Study) -> Table:
@@ -47,7 +47,7 @@ def searched(study: Study) -> Table:
         f"{name}: the {'higher' if direction.name == 'MAXIMIZE' else 'lower'} the better"
         for name, direction in zip(objectives(study), study.directions, strict=False)
     ]
-    space = [Parameter(path, *read_kind(path, spec)).text() for path, spec in attrs.get("space", {}).items()]
+    space = [read_parameter(path, spec).text() for path, spec in attrs.get("space", {}).items()]
     facts: dict[str, list[str]] = {
         "source, labelled": [str(attrs.get("source", NONE))],
         "target, unlabelled": [str(attrs.get("target", NONE))],

@@ -1,4 +1,4 @@
-"""A space held against the config it is searched around, before the first trial."""
+"""Check of a space against the config that is searched around, before the first trial."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 
 from gckd.config import Config, ConfigError
 from gckd.config.edit import configure, plain_at, value_problems
-from gckd.tune.space.distributions import Choice, Kind, PowersOfTwo, Real, Whole
-from gckd.tune.space.parameter import Parameter, allows, label
+from gckd.tune.space.choice import kind_or_value
+from gckd.tune.space.parameter import Parameter, allows
+from gckd.tune.space.range_type import RangeType
 
 CAPACITY = "graph.memory.capacity"
 _BATCH = "adapt.batch"
@@ -21,124 +22,108 @@ Edits = dict[str, Any]
 def check_parameters(
     parameters: Sequence[Parameter], config: Config, capacity_limit: int
 ) -> tuple[tuple[Parameter, ...], list[str]]:
-    """See `gckd.tune.space.space.Space.check`. Each parameter comes after those it needs, and does so in the result."""
+    """See `gckd.tune.space.space.Space.check`. Each parameter comes after those it needs, also in the result."""
     problems: list[str] = []
-    kept, notes = _settled(parameters, config, problems)
-    for place, parameter in enumerate(kept):
+    searched, notes = _searched_around(parameters, config, problems)
+    for place, parameter in enumerate(searched):
         if parameter.path == CAPACITY:
-            batch = 1 if any(other.path == _BATCH for other in kept) else config.adapt.batch
-            kept[place], capped = _capped(parameter, capacity_limit, batch, problems)
-            notes += capped
-    notes += _try_ends(kept, config, problems)
-    if not kept and not problems:
-        problems = [*notes, "nothing is left to search"]
+            batch = 1 if any(p.path == _BATCH for p in searched) else config.adapt.batch
+            searched[place], cap_notes = _capped(parameter, capacity_limit, batch, problems)
+            notes += cap_notes
+    notes += _check_edge_values(searched, config, problems)
+    if not searched and not problems:
+        problems = [*notes, "the space is empty; add a path that applies to this config"]
     if problems:
         raise ConfigError(problems)
-    return tuple(kept), notes
+    return tuple(searched), notes
 
 
-def _settled(parameters: Sequence[Parameter], config: Config, problems: list[str]) -> tuple[list[Parameter], list[str]]:
-    """Without conditions on what is not searched, and without the parameters for which those do not hold."""
-    kept: dict[str, Parameter] = {}
-    dropped: dict[str, str] = {}
+def _searched_around(
+    parameters: Sequence[Parameter], config: Config, problems: list[str]
+) -> tuple[list[Parameter], list[str]]:
+    """Parameters that may apply, without conditions that `config` decides, and a note for each of the others."""
+    searched: dict[str, Parameter] = {}
+    skipped: dict[str, str] = {}
     for parameter in parameters:
-        when, found, reason = _settle(parameter, kept, dropped, config)
-        problems += found
+        when, condition_problems, reason = _open_conditions(parameter, searched, skipped, config)
+        problems += condition_problems
         if reason:
-            dropped[parameter.path] = reason
-        elif not found:
-            kept[parameter.path] = Parameter(parameter.path, _with_own(parameter, config), when)
-    return list(kept.values()), [f"{path}: not searched, as {reason}" for path, reason in dropped.items()]
+            skipped[parameter.path] = reason
+        elif not condition_problems:
+            searched[parameter.path] = Parameter(parameter.path, _range_around(parameter, config), when)
+    return list(searched.values()), [f"{path}: not searched, as {reason}" for path, reason in skipped.items()]
 
 
-def _settle(
-    parameter: Parameter, kept: Mapping[str, Parameter], dropped: Mapping[str, str], config: Config
+def _open_conditions(
+    parameter: Parameter, searched: Mapping[str, Parameter], skipped: Mapping[str, str], config: Config
 ) -> tuple[dict[str, tuple[Any, ...]], list[str], str]:
-    """The conditions that are left, problems, and the reason where the parameter never applies."""
+    """Conditions on searched paths, problems, and the reason why the parameter never applies ("": it may)."""
     when: dict[str, tuple[Any, ...]] = {}
-    for other, values in parameter.when.items():
-        where = f"{parameter.path}.when.{other}"
-        if other in kept:
-            if lost := _unreachable(where, values, kept[other].kind):
-                return {}, lost, ""
-            when[other] = values
-        elif outer := next((path for path in kept if other.startswith(path + ".")), None):
-            return {}, [f"{where}: {outer}, which it is inside, is searched; name that instead"], ""
-        elif other in dropped:
-            return {}, [], f"{other} is not"
-        elif lines := [line for value in values for line in value_problems(config, other, value)]:
+    for path, values in parameter.when.items():
+        where = f"{parameter.path}.when.{path}"
+        if path in searched:
+            if problems := _unreachable(where, values, searched[path].range):
+                return {}, problems, ""
+            when[path] = values
+        elif outer := next((p for p in searched if path.startswith(p + ".")), None):
+            return {}, [f"{where}: it belongs to {outer}, which is searched; name {outer} instead"], ""
+        elif path in skipped:
+            return {}, [], f"{path} is not"
+        elif lines := [line for value in values for line in value_problems(config, path, value)]:
             return {}, [f"{parameter.path}.when: {line}" for line in dict.fromkeys(lines)], ""
-        elif not allows(values, present := plain_at(config, other)):
-            return {}, [], f"{other} is {label(present)}"
+        elif not allows(values, present := plain_at(config, path)):
+            return {}, [], f"{path} is {kind_or_value(present)}"
     return when, [], ""
 
 
-def _unreachable(where: str, values: tuple[Any, ...], kind: Kind) -> list[str]:
-    if isinstance(kind, Real):
-        return [f"{where}: it is searched over a range of numbers, and a condition needs single values"]
-    lost = [value for value in values if not _reaches(kind, value)]
-    return [f"{where}: {value!r} is outside what is searched: {kind.text()}" for value in lost]
+def _unreachable(where: str, values: tuple[Any, ...], searched: RangeType) -> list[str]:
+    if searched.continuous:
+        return [f"{where}: it is searched over real numbers; a condition needs a path with separate values"]
+    outside = [value for value in values if not searched.contains(value)]
+    return [f"{where}: {value!r} is outside the searched range: {searched.text()}" for value in outside]
 
 
-def _reaches(kind: Kind, value: Any) -> bool:
-    if isinstance(kind, Choice):
-        return any(allows((value,), option) for option in kind.values)
-    try:
-        kind.raw(value)
-    except ValueError:
-        return False
-    return True
-
-
-def _with_own(parameter: Parameter, config: Config) -> Kind:
-    """A choice that knows which component `config` has at its path."""
-    kind = parameter.kind
-    if not isinstance(kind, Choice) or value_problems(config, parameter.path, kind.options[0]):
-        return kind
-    present = plain_at(config, parameter.path)
-    own = {present["kind"]: present} if isinstance(present, Mapping) and "kind" in present else {}
-    return dataclasses.replace(kind, own=own)
+def _range_around(parameter: Parameter, config: Config) -> RangeType:
+    if value_problems(config, parameter.path, parameter.range.edge_values[0]):
+        return parameter.range  # `config` has no such path; another choice may bring it
+    return parameter.range.around(plain_at(config, parameter.path))
 
 
 def _capped(parameter: Parameter, limit: int, batch: int, problems: list[str]) -> tuple[Parameter, list[str]]:
-    """C between a batch, below which the config refuses it, and what the datasets can fill."""
-    kind = parameter.kind
-    if not isinstance(kind, (PowersOfTwo, Whole)):
+    """C from the batch size, below which the config refuses it, to the number of entries that the datasets have."""
+    whole = parameter.range
+    part = whole.clipped(batch, limit)
+    if part is None:
+        reason = f"no value is between adapt.batch = {batch} and the {limit} entries that the datasets have"
+        problems.append(f"{parameter.path}: {whole.text()}: {reason}")
         return parameter, []
-    floor, ceiling, what = batch, limit, "number"
-    if isinstance(kind, PowersOfTwo):
-        floor, ceiling, what = 1 << (batch - 1).bit_length(), 1 << (limit.bit_length() - 1), "power of two"
-    low, high = max(kind.low, floor), min(kind.high, ceiling)
-    if low > high:
-        few = f"none lies between adapt.batch = {batch} and the {limit} entries that the datasets have"
-        problems.append(f"{parameter.path}: {kind.text()}, of which {few}")
-        return parameter, []
+    (low, *_, high), (low_part, *_, high_part) = whole.edge_values, part.edge_values
     notes = []
-    if high < kind.high:
-        notes.append(f"{parameter.path}: up to {high}, not {kind.high}: the largest {what} in {limit} entries")
-    if low > kind.low:
-        notes.append(f"{parameter.path}: from {low}, not {kind.low}: adapt.batch is {batch}")
-    return dataclasses.replace(parameter, kind=dataclasses.replace(kind, low=low, high=high)), notes
+    if high_part != high:
+        notes.append(f"{parameter.path}: up to {high_part}, not {high}: the largest {whole.noun} in {limit} entries")
+    if low_part != low:
+        notes.append(f"{parameter.path}: from {low_part}, not {low}: adapt.batch is {batch}")
+    return dataclasses.replace(parameter, range=part), notes
 
 
-def _try_ends(parameters: Sequence[Parameter], config: Config, problems: list[str]) -> list[str]:
-    """Every end and choice, wherever it applies, with the others as they are in `config`, all low and all high.
+def _check_edge_values(parameters: Sequence[Parameter], config: Config, problems: list[str]) -> list[str]:
+    """Tries every edge value where it applies, with the other parameters as in `config`, all low and all high.
 
-    An end that fits none of the three is a problem; of one that does not fit all, a note is made.
+    A value that the config refuses in all three cases is a problem; one that it refuses in some is a note.
     """
-    bad: dict[str, None] = {}
+    refused: dict[str, None] = {}
     notes: dict[str, None] = {}
     for parameter in parameters:
         for context in _contexts(parameter, parameters, config):
-            where = " and ".join(f"{path} is {label(value)}" for path, value in context.items())
-            for end in parameter.kind.values:
-                fixed = {**context, parameter.path: end}
-                refused = [_refusals(config, _corner(parameters, config, fixed, at)) for at in (None, 0, -1)]
-                if all(refused):
-                    bad |= dict.fromkeys(_explained(parameter, line, where) for line in refused[0])
+            where = " and ".join(f"{path} is {kind_or_value(value)}" for path, value in context.items())
+            for value in parameter.range.edge_values:
+                fixed = {**context, parameter.path: value}
+                cases = [_refusals(config, _corner(parameters, config, fixed, at)) for at in (None, 0, -1)]
+                if all(cases):
+                    refused |= dict.fromkeys(_explained(parameter, line, where) for line in cases[0])
                 else:
-                    notes |= dict.fromkeys(line for lines in refused for line in lines)
-    problems += bad
+                    notes |= dict.fromkeys(line for lines in cases for line in lines)
+    problems += refused
     return [f"combinations like this one are refused, and drawn again: {line}" for line in notes]
 
 
@@ -151,37 +136,42 @@ def _refusals(config: Config, edits: Edits) -> list[str]:
 
 
 def _explained(parameter: Parameter, line: str, where: str) -> str:
-    advice = "; say with `when` where it applies" if line.startswith(f"{parameter.path}: there is no ") else ""
-    return line + (f" (where {where})" if where else "") + advice
+    """A refusal with its context, and the remedy where the component lacks the field."""
+    lacks_field = line.startswith(f"{parameter.path}: ") and " field" in line
+    remedy = "; limit it with `when`" if lacks_field else ""
+    return line + (f" (where {where})" if where else "") + remedy
 
 
 def _corner(parameters: Sequence[Parameter], config: Config, fixed: Edits, at: int | None) -> Edits:
-    """Edits with `fixed`; the others at their first (0) or last (-1) value, or with None, and if choices, unedited."""
+    """Edits with `fixed`; other parameters at their edge value `at` (0: first, -1: last), categorical ones unedited.
+
+    at: None leaves all other parameters unedited.
+    """
     edits: Edits = {}
-    known: Edits = {}
+    values: Edits = {}  # also of unedited paths
     for parameter in parameters:
         path = parameter.path
-        if not parameter.applies(known):
+        if not parameter.applies(values):
             continue
         if path in fixed:
-            edits[path] = known[path] = fixed[path]
-        elif at is not None and not isinstance(parameter.kind, Choice):
-            edits[path] = known[path] = parameter.kind.values[at]
-        elif not value_problems(config, path, parameter.kind.values[0]):
-            known[path] = plain_at(config, path)
+            edits[path] = values[path] = fixed[path]
+        elif at is not None and not parameter.range.categorical:
+            edits[path] = values[path] = parameter.range.edge_values[at]
+        elif not value_problems(config, path, parameter.range.edge_values[0]):
+            values[path] = plain_at(config, path)
     return edits
 
 
 def _contexts(parameter: Parameter, parameters: Sequence[Parameter], config: Config) -> Iterator[Edits]:
-    """All edits of what decides if and where a parameter applies, under which it does."""
+    """All edits of the parameters that this one depends on, under which it applies."""
     family = [parameter]
     for other in reversed(parameters):
         if any(member.needs(other.path) for member in family):
             family.append(other)
     above = family[:0:-1]
-    for values in itertools.product(*(_deciding(other, family) for other in above)):
+    for values in itertools.product(*(_deciding_values(other, family) for other in above)):
         given = {other.path: value for other, value in zip(above, values, strict=True) if value is not _ABSENT}
-        trial = _corner(parameters, config, {**given, parameter.path: parameter.kind.values[0]}, None)
+        trial = _corner(parameters, config, {**given, parameter.path: parameter.range.edge_values[0]}, None)
         if trial.keys() >= {*given, parameter.path} and not any(o.path in trial for o in above if o.path not in given):
             yield given
 
@@ -189,8 +179,8 @@ def _contexts(parameter: Parameter, parameters: Sequence[Parameter], config: Con
 _ABSENT = object()
 
 
-def _deciding(other: Parameter, family: Sequence[Parameter]) -> list[Any]:
-    """The values of `other` that make a difference to its family."""
+def _deciding_values(other: Parameter, family: Sequence[Parameter]) -> list[Any]:
+    """Values of `other` that make a difference to its family."""
     named = [value for member in family for value in member.when.get(other.path, ())]
-    values = list(other.kind.values) if isinstance(other.kind, Choice) else named
+    values = list(other.range.edge_values) if other.range.categorical else named
     return [*values, _ABSENT] if other.when else values

@@ -1,4 +1,4 @@
-"""What a search varies: ranges and choices of any config path, with conditions, from YAML."""
+"""Search space: ranges and choices of any config path, with conditions, from YAML."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from gckd.config import Config, ConfigError
 from gckd.config.edit import plain_at
 from gckd.errors import InputError, reason_of
 from gckd.tune.space.check import check_parameters
-from gckd.tune.space.distributions import Raw
 from gckd.tune.space.parameter import Parameter
-from gckd.tune.space.parse import read_kind, read_mapping
+from gckd.tune.space.parse import read_mapping, read_parameter
+from gckd.tune.space.range_type import Sampled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,21 +24,21 @@ DEFAULT = Path(__file__).parents[1] / "spaces" / "default.yaml"
 
 @dataclass(frozen=True)
 class Space:
-    """Searched paths, those that others depend on before them. A parameter's name in Optuna is its config path.
+    """Searched parameters, each after those it depends on. A parameter's name in Optuna is its config path.
 
-    Of `params` (what Optuna samples, so 1 - m and the exponent of C) and `edits` (what the config gets, so m and C).
+    `params` are the sampled values (1 - m, the exponent of C); `edits` are the config's values (m, C).
     """
 
     parameters: tuple[Parameter, ...]
 
     def check(self, config: Config, capacity_limit: int) -> tuple[Space, list[str]]:
-        """The space as it is searched around `config`; `suggest` and `edits` are for the result.
+        """The space as it is searched around `config`; call `suggest` and `edits` on the result.
 
-        Conditions on paths that are not searched are settled; C is capped; both ends of every range and all choices
-        are tried as edits of `config`.
+        Conditions on paths that are not searched are decided, C is capped, and both ends of every range and all
+        choices are tried as edits of `config`.
 
         Args:
-            config: of the search, checked.
+            config: base config of the search, checked.
             capacity_limit: entries that the larger of the train splits fills a bank with.
 
         Returns:
@@ -50,42 +50,42 @@ class Space:
         parameters, notes = check_parameters(self.parameters, config, capacity_limit)
         return Space(parameters), notes
 
-    def suggest(self, trial: Trial) -> dict[str, Raw]:
-        """Path -> what is sampled, for the paths that apply. Asked again, a trial gives the same."""
-        params: dict[str, Raw] = {}
+    def suggest(self, trial: Trial) -> dict[str, Sampled]:
+        """Path -> sampled value, for the paths that apply. Repeated calls for a trial return the same."""
+        params: dict[str, Sampled] = {}
         edits: dict[str, Any] = {}
         for parameter in self.parameters:
             if parameter.applies(edits):
-                params[parameter.path] = raw = parameter.kind.suggest(trial, parameter.path)
-                edits[parameter.path] = parameter.kind.value(raw)
+                params[parameter.path] = sampled = parameter.range.suggest(trial, parameter.path)
+                edits[parameter.path] = parameter.range.to_config(sampled)
         return params
 
-    def edits(self, params: Mapping[str, Raw]) -> dict[str, Any]:
-        """Path -> what the config gets."""
-        return {p.path: p.kind.value(params[p.path]) for p in self.parameters if p.path in params}
+    def edits(self, params: Mapping[str, Sampled]) -> dict[str, Any]:
+        """Path -> config value."""
+        return {p.path: p.range.to_config(params[p.path]) for p in self.parameters if p.path in params}
 
-    def start(self, config: Config) -> dict[str, Raw] | None:
-        """The values of `config` itself as a starting point; those outside the space are left to the sampler.
+    def start(self, config: Config) -> dict[str, Sampled] | None:
+        """The values of `config` as a starting point; values outside the space are left to the sampler.
 
-        None where all are.
+        None if all are outside.
         """
-        params: dict[str, Raw] = {}
+        params: dict[str, Sampled] = {}
         edits: dict[str, Any] = {}
         for parameter in self.parameters:
             if parameter.applies(edits):
                 edits[parameter.path] = plain_at(config, parameter.path)
                 try:
-                    params[parameter.path] = parameter.kind.raw(edits[parameter.path])
+                    params[parameter.path] = parameter.range.to_sampled(edits[parameter.path])
                 except ValueError:
                     continue
         return params or None
 
     def describe(self) -> list[str]:
-        """A line for each path, in words."""
+        """Description in words, one line per path."""
         return [parameter.text() for parameter in self.parameters]
 
     def encode(self) -> dict[str, Any]:
-        """As plain dict; as YAML, `read_space` reads it."""
+        """The space as a plain dict; `read_space` reads its YAML."""
         return {parameter.path: parameter.spec() for parameter in self.parameters}
 
 
@@ -93,7 +93,7 @@ def load_space(path: Path | None = None) -> Space:
     """The space in a YAML file, or the default one.
 
     Raises:
-        InputError: the file cannot be read, or `read_space` refuses what it holds.
+        InputError: the file cannot be read, or `read_space` refuses its content.
     """
     file = path or DEFAULT
     try:
@@ -107,18 +107,19 @@ def load_space(path: Path | None = None) -> Space:
 
 
 def read_space(text: str) -> Space:
-    """The space that YAML describes: config path -> one of `int`, `float`, `one_minus`, `powers_of_two`, `choice`.
+    """The space that YAML describes: config path -> range type and its value, such as `int: [2, 50]`.
 
-    `log: true` samples a range by its logarithm; `when: {path: [values]}` searches a path only where others, searched
-    or not, have one of these values (of a component: kinds).
+    Built-in range types are `int`, `float`, `one_minus`, `powers_of_two` and `choice`; see
+    `gckd.tune.space.range_type` for further ones. `log: true` samples log-uniformly. `when: {path: [values]}` searches
+    a path only if other paths, searched or not, have one of these values (of a component: kinds).
 
     Raises:
-        ConfigError: everything that is wrong with the text alone; `Space.check` holds it against a config.
+        ConfigError: all problems of the text alone; `Space.check` compares it with a config.
     """
     parameters, problems = [], []
     for path, spec in read_mapping(text).items():
         try:
-            parameters.append(Parameter(path, *read_kind(path, spec)))
+            parameters.append(read_parameter(path, spec))
         except ConfigError as error:
             problems += error.problems
     if problems:
@@ -127,13 +128,13 @@ def read_space(text: str) -> Space:
 
 
 def _in_order(parameters: list[Parameter]) -> list[Parameter]:
-    """Each after those it needs, otherwise as given."""
-    done: list[Parameter] = []
+    """Each parameter after those it needs, otherwise in the given order."""
+    ordered: list[Parameter] = []
     left = list(parameters)
     while left:
         free = next((p for p in left if not any(p.needs(other.path) for other in left)), None)
         if free is None:
-            raise ConfigError([f"{p.path}.when: it waits for itself, by way of {', '.join(p.when)}" for p in left])
+            raise ConfigError([f"{p.path}.when: circular condition, through {', '.join(p.when)}" for p in left])
         left.remove(free)
-        done.append(free)
-    return done
+        ordered.append(free)
+    return ordered
