@@ -86,8 +86,8 @@ def erased(x: Tensor, chosen: Tensor, draw: Tensor) -> Tensor:
     _, _, height, width = x.shape
     size = 0.1 + 0.35 * draw[:, :2]
     start = draw[:, 2:4] * (1 - size)
-    rows = torch.arange(height)[None] / height
-    columns = torch.arange(width)[None] / width
+    rows = torch.arange(height, device=x.device)[None] / height
+    columns = torch.arange(width, device=x.device)[None] / width
     inside_rows = (rows >= start[:, :1]) & (rows < start[:, :1] + size[:, :1])
     inside_columns = (columns >= start[:, 1:]) & (columns < start[:, 1:] + size[:, 1:])
     hole = inside_rows[:, :, None] & inside_columns[:, None, :] & chosen[:, None, None]
@@ -126,10 +126,18 @@ def rand_augmented(images: Tensor, config: RandAugment, generator: torch.Generat
         x = torch.where(uniform(len(x), 1, 1, 1) < 0.5, x.flip(3), x)
     level = min(_LEVELS - 1, round(config.magnitude * _LEVELS))
     if level:  # kornia refuses zero, where pre-training's ramp begins
-        policy = KorniaRandAugment(config.operations, level, _OPERATIONS)
-        # kornia draws from the global streams.
         seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
-        with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
-            torch.manual_seed(seed)
-            x = torch.cat([policy(part) for part in x.split(GROUP)])
+        x = _transformed(x, config.operations, level, seed)
     return erased(x * 2 - 1, uniform(len(x)) < config.erase, uniform(len(x), 5))
+
+
+def _transformed(x: Tensor, operations: int, level: int, seed: int) -> Tensor:
+    """Random operations on images [B, 3, H, W] in [0, 1], the same ones for GROUP images in a row.
+
+    kornia draws some parameters on the CPU and others on the default device, and adds them. So the CPU is the default
+    device here; kornia moves the parameters to the images. It draws from the global streams.
+    """
+    with torch.device("cpu"), torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
+        torch.manual_seed(seed)
+        policy = KorniaRandAugment(operations, level, _OPERATIONS)
+        return torch.cat([policy(part) for part in x.split(GROUP)])

@@ -163,3 +163,11 @@ class TestRandAugment:
         mild = strong_view(left, dataclasses.replace(RandAugment(), magnitude=1e-6), random())
         mirrored = int((mild[..., 0] < 0).all(2).all(1).sum())
         assert 20 < mirrored < 44
+
+    def test_draws_nothing_on_the_default_device(self) -> None:
+        """kornia adds draws on the CPU to some on the default device, which holds no values here."""
+        config, images = RandAugment(magnitude=0.7, erase=0.5), photos()
+        expected = strong_view(images, config, random())
+        with torch.device("meta"):
+            view = strong_view(images, config, random())
+        torch.testing.assert_close(view, expected, rtol=0.0, atol=0.0)
