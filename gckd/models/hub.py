@@ -15,13 +15,14 @@ from gckd.models.compute import compile_layers
 
 
 def from_folder_or_hub(model: Any, name: str) -> Any:
-    """`model.from_pretrained` of a local folder or hub name, in float32, with every weight found.
+    """`model.from_pretrained` of a local folder or hub name: float32, every weight found, on the default device.
 
     Raises:
         InputError: it is neither a folder with such a model nor a name that the hub knows, or lacks weights.
     """
     try:
-        found, report = model.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
+        with torch.device("cpu"):  # under another default device transformers needs accelerate
+            found, report = model.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
     except Exception as error:  # offline, unknown, private, another kind of model: all mean it is not there
         raise InputError(
             f"backbone.weights: {name!r} is no folder with a {model.__name__}, nor did the hub give one "
@@ -30,7 +31,7 @@ def from_folder_or_hub(model: Any, name: str) -> Any:
     lacking = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
     if lacking:
         raise InputError(f"backbone.weights: {name!r} is no whole {model.__name__}; it lacks {', '.join(lacking)}")
-    return found
+    return found.to(torch.get_default_device())
 
 
 def require_fit(text: Any, patch: int, vocabulary: Vocabulary, size: tuple[int, int], max_tokens: int) -> None:

@@ -226,6 +226,13 @@ class TestFolders:
         torch.testing.assert_close(after.encode_image(images()).embedding, before.encode_image(images()).embedding)
         torch.testing.assert_close(after.encode_text(tokens()).embedding, before.encode_text(tokens()).embedding)
 
+    def test_load_under_another_default_device(self, name: str, tmp_path: Path) -> None:
+        """transformers refuses to load under one, or needs accelerate; this one, meta, is there without a GPU."""
+        self.saved(name, tmp_path)
+        with torch.device("meta"):
+            model = build_model(config(name, backbone=type(BACKBONES[name])(weights=str(tmp_path))), VOCABULARY)
+        assert {value.device.type for value in model.state_dict().values()} == {"meta"}
+
     def test_what_they_cannot_read_is_refused(self, name: str, tmp_path: Path) -> None:
         self.saved(name, tmp_path)
         given = {"backbone": type(BACKBONES[name])(weights=str(tmp_path))}
