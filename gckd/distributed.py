@@ -32,20 +32,24 @@ def rank() -> int:
 
 
 @contextlib.contextmanager
-def process_group() -> Iterator[None]:
+def process_group(*devices: str) -> Iterator[None]:
     """The process group that `torchrun` describes in the environment, if it does and there are several workers.
 
-    NCCL where there are GPUs, one a worker; gloo elsewhere. Workers of one machine talk over loopback alone.
+    Where a run computes on a GPU, each worker takes one and NCCL carries its tensors; gloo carries those of the CPU.
+    Workers of one machine talk over loopback alone.
+
+    Args:
+        devices: `config.device` of each run of the group.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield
         return
-    gpu = torch.cuda.is_available()
+    gpu = torch.cuda.is_available() and any(device != "cpu" for device in devices)
     if gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     if os.environ.get("MASTER_ADDR") in ("127.0.0.1", "localhost") and sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # by default gloo listens on the outer address
-    dist.init_process_group("nccl" if gpu else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo")
     try:
         yield
     finally:

@@ -46,7 +46,7 @@ def train(config: Config, seed: int | None, out: str | None, resume: bool, cache
     torch.set_num_threads(threads_for_torch())
     config = config if seed in (None, config.seed) else apply(config, {"seed": seed})
     place = StoragePath.at(out) if out else None
-    with process_group():
+    with process_group(config.device):
         if rank():
             follow(config, train_run, cache=cache, out=place)
             return
@@ -74,7 +74,7 @@ def evaluate(checkpoints: tuple[str, ...], split: str, assignments: tuple[str, .
     from gckd.training.run import evaluate_checkpoint
 
     table = Table(*("checkpoint", "queries", "gallery", *METRICS.values()))
-    with process_group():
+    with process_group(*(config.device for config in configs)):
         for checkpoint, place, config in zip(checkpoints, places, configs, strict=True):
             result = evaluate_checkpoint(config, place, cache, split)
             table.add_row(checkpoint, *_numbers(result))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gckd import distributed as workers
+from gckd import distributed
 from gckd.config import Config, apply
 from gckd.config.graph import Diffusion
 from gckd.config.losses import Adversarial, Triplet
@@ -73,14 +73,14 @@ def test_two_workers_are_one(config: Config, shared: Path, tmp_path: Path, name:
 
 def _gathered(rank: int, store: Path, whole: Tensor, found: Path) -> None:
     with joined(rank, store):
-        own = workers.local_rows(whole).clone().requires_grad_()
+        own = distributed.local_rows(whole).clone().requires_grad_()
         weight = torch.nn.Parameter(torch.tensor(2.0))
         # sum_ij <x_i, x_j>^2: every row meets every row.
-        z = workers.gather(own * weight, len(whole))
+        z = distributed.gather(own * weight, len(whole))
         ((z @ z.T) ** 2).mean().backward()
-        workers.average_gradients([weight])
+        distributed.average_gradients([weight])
         items = own.detach()[: rank + 1, 0]  # one of the first worker's, two of the second's if it has as many
-        mean = workers.average_over_workers({"mean": workers.weighted_local_mean(items.mean(), len(items))})["mean"]
+        mean = distributed.average_over_workers({"mean": distributed.weighted_local_mean(items.mean(), len(items))})["mean"]
         torch.save((weight.grad, mean, own.grad), found / f"{rank}.pt")
 
 
@@ -103,7 +103,7 @@ def test_gradients_and_means_are_those_of_the_whole_batch(tmp_path: Path, size: 
 def _refused(rank: int, store: Path, found: Path) -> None:
     with joined(rank, store):
         try:
-            workers.check_batch_size("adapt.batch", 1)
+            distributed.check_batch_size("adapt.batch", 1)
         except InputError as error:
             (found / f"{rank}.txt").write_text(str(error))
 
@@ -113,3 +113,41 @@ def test_a_batch_with_fewer_rows_than_workers_is_refused(tmp_path: Path) -> None
     for rank in range(WORKERS):
         told = (tmp_path / f"{rank}.txt").read_text()
         assert told == "adapt.batch: 1 is outside its limit: at least the 2 workers"
+
+
+@pytest.mark.parametrize(
+    ("devices", "backend", "own_gpu"),
+    [
+        (["cpu"], "gloo", []),
+        (["cpu", "cpu"], "gloo", []),
+        (["auto"], "cpu:gloo,cuda:nccl", [1]),
+        (["cuda"], "cpu:gloo,cuda:nccl", [1]),
+        (["cpu", "auto"], "cpu:gloo,cuda:nccl", [1]),
+    ],
+)
+def test_runs_on_the_cpu_use_gloo_on_a_machine_with_gpus(
+    monkeypatch: pytest.MonkeyPatch, devices: list[str], backend: str, own_gpu: list[int]
+) -> None:
+    """`own_gpu`: the GPU that the second worker takes, if it takes one."""
+    backends: list[str] = []
+    taken: list[int] = []
+    for name, value in {"WORLD_SIZE": "2", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    monkeypatch.setattr(torch.distributed, "init_process_group", backends.append)
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
+    with distributed.process_group(*devices):
+        pass
+    assert (backends, taken) == ([backend], own_gpu)
+
+
+def test_without_gpus_workers_use_gloo(monkeypatch: pytest.MonkeyPatch) -> None:
+    backends: list[str] = []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.distributed, "init_process_group", backends.append)
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
+    with distributed.process_group("auto"):
+        pass
+    assert backends == ["gloo"]
