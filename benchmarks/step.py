@@ -54,7 +54,9 @@ def seconds_a_step(stage: Stage, period: int, folder: Path) -> float:
 
     steps = period + 2
     short = dataclasses.replace(schedule, steps=steps, evaluations=1)
-    dataclasses.replace(stage, schedule=short, report=report, curve=[]).run(folder / f"{time.monotonic_ns()}.pt")
+    checkpoint = folder / "checkpoint.pt"
+    dataclasses.replace(stage, schedule=short, report=report, curve=[]).run(checkpoint)
+    checkpoint.unlink()  # 3 GB at full size, and the next round starts anew
     return (moments[-2] - moments[0]) / period
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import click
 import numpy as np
@@ -11,6 +12,7 @@ import psutil
 import pytest
 from click.testing import CliRunner
 from optuna.trial import FrozenTrial, TrialState
+from torch import nn
 
 from benchmarks import (
     fullsize,
@@ -27,6 +29,8 @@ from benchmarks import (
     workers,
 )
 from benchmarks.hollow import BEGAN, SAID
+from gckd.config import preset
+from gckd.train.loop import Stage
 
 BATCHES = ["--set", "adapt.batch=8", "--set", "adapt.fusion_every=1"]
 SMALL = [*BATCHES, "--set", "graph.memory.capacity=64", "--rounds", "1"]
@@ -70,6 +74,22 @@ def test_runs_on_nodes_and_leaves_none() -> None:
     assert found.exit_code == 0, found.output
     assert all(part in found.output for part in ("CPU, ms", "GCS MiB"))
     assert set(psutil.Process().children(recursive=True)) <= before
+
+
+def test_timed_steps_leave_no_checkpoint(tmp_path: Path) -> None:
+    layer = nn.Linear(1, 1)
+    stage = Stage(
+        name="adapt",
+        digest="",
+        seed=0,
+        schedule=preset("tiny").adapt,
+        modules={"layer": layer},
+        terms=lambda number: {"loss": layer.weight.sum()},
+        weights={"loss": 1.0},
+        monitor=lambda done: {},
+    )
+    assert step.seconds_a_step(stage, 2, tmp_path) > 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_delays_of_a_trial_by_hand() -> None:
