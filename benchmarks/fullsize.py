@@ -74,9 +74,8 @@ def synchronised(work: Callable[[], object]) -> Callable[[], None]:
 
 
 def variants(config: Config) -> dict[str, Config]:
-    """The step, and the step without one part each."""
+    """The step without one part each."""
     return {
-        "full step": config,
         "graph": apply(config, {"graph.propagate": "none"}),
         "cross-domain matching": apply(config, {"distill.matching": "none"}),
         "all matching and MLM": apply(config, {"adapt.fusion_every": NEVER}),
@@ -116,18 +115,24 @@ def measure(
     config: Config, datasets: Datasets, steps: int, rounds: int, folder: Path
 ) -> tuple[dict[str, float], int, int]:
     """Median seconds of the step and of the step without each part, its FLOPs, and the most GPU memory it held."""
-    built = {name: adaptation(variant, datasets) for name, variant in variants(config).items()}
+    built = {"full step": adaptation(config, datasets)}
+    stage, parts, step = built["full step"]
+    memory = most_memory(functools.partial(seconds_a_step, stage, steps, folder))  # before there are other models
+    built |= {name: adaptation(variant, datasets) for name, variant in variants(config).items()}
     built["MLM"] = adaptation(config, datasets, without_mlm=True)
     work = {name: functools.partial(seconds_a_step, stage, steps, folder) for name, (stage, _, _) in built.items()}
-    stage, parts, step = built["full step"]
     flops = flops_a_step(parts, step, dict(stage.weights))
     source, target = parts.feed.source.batch(0), parts.feed.target.batch(0)
     teacher = timed(synchronised(lambda: parts.banks.push(parts.teacher.model(), source, target)))
-    seconds = interleaved({**work, "teacher": teacher}, rounds)
+    return interleaved({**work, "teacher": teacher}, rounds), flops, memory
+
+
+def most_memory(work: Callable[[], object]) -> int:
+    """The most bytes of GPU memory that tensors took during `work`; 0 without a GPU."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-        work["full step"]()
-    return seconds, flops, torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+    work()
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
 
 
 def table(config: Config, seconds: dict[str, float], flops: int, memory: int, peak: float) -> Table:
