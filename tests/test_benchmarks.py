@@ -30,7 +30,7 @@ from benchmarks import (
 )
 from benchmarks.hollow import BEGAN, SAID
 from gckd.config import preset
-from gckd.train.loop import Stage
+from gckd.training.trainer import Stage
 
 BATCHES = ["--set", "adapt.batch=8", "--set", "adapt.fusion_every=1"]
 SMALL = [*BATCHES, "--set", "graph.memory.capacity=64", "--rounds", "1"]

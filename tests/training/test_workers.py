@@ -80,7 +80,9 @@ def _gathered(rank: int, store: Path, whole: Tensor, found: Path) -> None:
         ((z @ z.T) ** 2).mean().backward()
         distributed.average_gradients([weight])
         items = own.detach()[: rank + 1, 0]  # one of the first worker's, two of the second's if it has as many
-        mean = distributed.average_over_workers({"mean": distributed.weighted_local_mean(items.mean(), len(items))})["mean"]
+        mean = distributed.average_over_workers({"mean": distributed.weighted_local_mean(items.mean(), len(items))})[
+            "mean"
+        ]
         torch.save((weight.grad, mean, own.grad), found / f"{rank}.pt")
 
 
