@@ -16,7 +16,7 @@ import torch
 from rich.table import Table
 from torch.nn import functional as F
 
-from gckd.config import Config, apply, parse_edits, preset
+from gckd.config import Config, apply, parse_edits, preset, value_at
 from gckd.config.train import MomentumDistillation
 from gckd.data.types import Vocabulary
 from gckd.models.build import build_model
@@ -81,7 +81,7 @@ def main(name: str, assignments: tuple[str, ...], batch: int, precision: str, th
     torch.set_num_threads(threads)
     size = {"data.height": 224, "data.width": 224} if name == "base" else {}
     config = apply(preset(name), size | parse_edits(assignments))
-    if precision != config.backbone.compute.precision:
+    if precision != value_at(config, "backbone.compute.precision"):
         config = apply(config, {"backbone.compute.precision": precision})
     step = Step(config, batch)
     step()  # allocations, and the optimiser's state

@@ -12,7 +12,7 @@ import gckd
 from gckd.cli.guard import run_command
 from gckd.cli.options import config_options
 from gckd.config import to_yaml
-from gckd.config.fields import walk
+from gckd.config.tree import walk
 from gckd.errors import InputError
 from gckd.report.write import report as make_report
 from gckd.report.write import show_curves, wide_console

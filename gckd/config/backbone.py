@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from gckd.config.component import BackboneConfig
+from gckd.config.data import Data
 from gckd.config.fields import option, section
 
 
@@ -52,10 +54,11 @@ class Compute:
 
 
 @dataclass(frozen=True)
-class Albef:
+class Albef(BackboneConfig):
     """ALBEF: image, text and fusion encoders, projections to the joint space, matching head and MLM head."""
 
     kind: ClassVar[str] = "albef"
+    weights_are_a_file: ClassVar[bool] = True
     vision: Vision = section(Vision, "image encoder")
     text: Text = section(Text, "text and fusion encoder")
     embed_dim: int = option(96, "d: width of the joint embedding", ge=4, le=4096)
@@ -67,12 +70,11 @@ class Albef:
         "bicubic", "how its position embeddings are resized to other images", choices=("bicubic", "bilinear")
     )
 
-    def problems(self, height: int, width: int) -> Iterator[str]:
-        """Limits that involve several fields, for images of so many pixels."""
+    def problems(self, config: Any) -> Iterator[str]:
         patch = self.vision.patch
         if self.vision.stem == "conv" and patch & (patch - 1):
             yield f"backbone.vision.patch: {patch} is outside its limit: a power of 2 where backbone.vision.stem = conv"
-        yield from _patch_problems("backbone.vision.patch", patch, height, width)
+        yield from _patch_problems("backbone.vision.patch", patch, config.data)
         yield from _head_problems({"vision": self.vision, "text": self.text})
         if self.weights and self.vision.stem != "linear":
             yield "backbone.vision.stem: 'conv' is outside its limit: 'linear' where backbone.weights is given"
@@ -88,52 +90,48 @@ class Tower:
     mlp_ratio: float = option(4.0, "hidden width of the MLP / token width", gt=0, le=16)
 
 
-class OfTransformers:
-    """What the configs of CLIP and BLIP have in common; their fields stand in each."""
+@dataclass(frozen=True)
+class HubBackbone(BackboneConfig):
+    """Fields that the models of transformers share. With `weights`, the sizes are the checkpoint's."""
 
-    weights: str
-    patch: int
-    vision: Tower
-    text: Tower
+    weights: str = option("", "local folder or hub name; empty: random weights")
+    patch: int = option(8, "side of a square patch", unit="pixels", ge=2, le=64)
+    vision: Tower = section(Tower, "image encoder")
+    text: Tower = section(Tower, "text encoder")
+    embed_dim: int = option(96, "d: width of the joint embedding", ge=4, le=4096)
+    compute: Compute = section(Compute, "how it is computed")
 
-    def problems(self, height: int, width: int) -> Iterator[str]:
-        """Limits that involve several fields, for images of so many pixels."""
+    def problems(self, config: Any) -> Iterator[str]:
         if not self.weights:
-            yield from _patch_problems("backbone.patch", self.patch, height, width)
+            yield from _patch_problems("backbone.patch", self.patch, config.data)
             yield from _head_problems({"vision": self.vision, "text": self.text})
 
 
 @dataclass(frozen=True)
-class Blip(OfTransformers):
+class Blip(HubBackbone):
     """BLIP's image-text-retrieval model of transformers: no MLM head. Sizes are the checkpoint's, if there is one."""
 
     kind: ClassVar[str] = "blip"
     weights: str = option("", "local folder or hub name (Salesforce/blip-itm-base-coco); empty: random weights")
-    patch: int = option(8, "side of a square patch", unit="pixels", ge=2, le=64)
-    vision: Tower = section(Tower, "image encoder")
-    text: Tower = section(Tower, "text encoder")
-    embed_dim: int = option(96, "d: width of the joint embedding", ge=4, le=4096)
-    compute: Compute = section(Compute, "how it is computed")
     tau: float = option(0.07, "initial temperature, learned; a checkpoint has none", gt=0, le=1)
 
 
 @dataclass(frozen=True)
-class Clip(OfTransformers):
+class Clip(HubBackbone):
     """CLIP of transformers: no fusion encoder, no MLM head. Sizes are the checkpoint's, if there is one."""
 
     kind: ClassVar[str] = "clip"
     weights: str = option("", "local folder or hub name (openai/clip-vit-base-patch16); empty: random weights")
-    patch: int = option(8, "side of a square patch", unit="pixels", ge=2, le=64)
-    vision: Tower = section(Tower, "image encoder")
-    text: Tower = section(Tower, "text encoder")
     fusion_depth: int = option(1, "layers of a fusion head on top, from random weights; 0: no matching", ge=0, le=64)
-    embed_dim: int = option(96, "d: width of the joint embedding", ge=4, le=4096)
-    compute: Compute = section(Compute, "how it is computed")
     tau: float = option(0.07, "initial temperature, learned; a checkpoint has its own", gt=0, le=1)
 
+    @property
+    def has_fusion(self) -> bool:
+        return self.fusion_depth > 0
 
-def _patch_problems(path: str, patch: int, height: int, width: int) -> Iterator[str]:
-    for axis, size in (("height", height), ("width", width)):
+
+def _patch_problems(path: str, patch: int, data: Data) -> Iterator[str]:
+    for axis, size in (("height", data.height), ("width", data.width)):
         if size % patch:
             yield f"data.{axis}: {size} is not a multiple of {path} = {patch}"
 

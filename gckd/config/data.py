@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from gckd.config.component import AugmentationConfig, TokenizerConfig
 from gckd.config.fields import option
 
 
@@ -22,7 +23,7 @@ class Data:
 
 
 @dataclass(frozen=True)
-class TrainedTokenizer:
+class TrainedTokenizer(TokenizerConfig):
     """WordPiece vocabulary trained on the train captions of both domains (texts only, no pairing)."""
 
     kind: ClassVar[str] = "trained"
@@ -34,17 +35,25 @@ class TrainedTokenizer:
         choices=("mask", "keep"),
     )
 
+    @property
+    def masks_unseen(self) -> bool:
+        return self.unseen == "mask"
+
 
 @dataclass(frozen=True)
-class FolderTokenizer:
+class FolderTokenizer(TokenizerConfig):
     """A pretrained tokenizer (bert-base-uncased layout) from a folder or hub name."""
 
     kind: ClassVar[str] = "pretrained"
     name: str = option("bert-base-uncased", "local folder or hub name")
 
+    @property
+    def pretrained(self) -> str:
+        return self.name
+
 
 @dataclass(frozen=True)
-class Augment:
+class Augment(AugmentationConfig):
     """Domain randomisation, for backbones from random weights on few images. Each strength 0 turns its part off."""
 
     kind: ClassVar[str] = "domain"
@@ -60,7 +69,7 @@ class Augment:
 
 
 @dataclass(frozen=True)
-class RandAugment:
+class RandAugment(AugmentationConfig):
     """RandAugment with the operations of ALBEF's fine-tuning, for pretrained backbones."""
 
     kind: ClassVar[str] = "randaugment"

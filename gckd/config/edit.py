@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 import yaml
 
-from gckd.config.fields import ConfigError, hints, range_problems, variants
+from gckd.config.fields import ConfigError
 from gckd.config.schema import Config
 from gckd.config.serialization import decode, encode, load_yaml
+from gckd.config.tree import hints, range_problems, variants
 
 Node = TypeVar("Node")
 
@@ -50,8 +51,6 @@ def value_at(config: Any, path: str) -> Any:
 
 def check_problems(config: Any) -> list[str]:
     """Range problems of every field, then the problems that only the whole config can see."""
-    from gckd.config.fields import range_problems
-
     problems = range_problems(config)
     if not problems and hasattr(config, "cross_problems"):
         problems = list(config.cross_problems())

@@ -1,12 +1,9 @@
-"""Config fields that carry their own documentation and limits, and the walk that checks them all."""
+"""Config fields that carry their own documentation and limits."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import types
-import typing
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,56 +65,7 @@ class ConfigError(InputError):
         return type(self), (self.problems,)  # an exception is otherwise remade from its message
 
 
-def hints(node: type) -> dict[str, Any]:
-    """Resolved type of every field of a config class."""
-    return typing.get_type_hints(node)
-
-
-def variants(hint: Any) -> tuple[type, ...]:
-    """The config classes a field may hold: several for a component (`Gnn | NoPropagation`), one for a plain node."""
-    members = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    return tuple(m for m in members if dataclasses.is_dataclass(m) and isinstance(m, type))
-
-
 def limits_of(field: dataclasses.Field[Any]) -> Limits:
     found = field.metadata["limits"]
     assert isinstance(found, Limits)
     return found
-
-
-def walk(node: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any, Limits]]:
-    """Every leaf of a config as `(path, value, type, limits)`."""
-    types_of = hints(type(node))
-    for field in dataclasses.fields(node):
-        path, value = prefix + field.name, getattr(node, field.name)
-        # A component of some other field is no branch of this config: it is reported as a leaf of the wrong type.
-        if isinstance(value, variants(types_of[field.name])):
-            yield from walk(value, path + ".")
-        else:
-            yield path, value, types_of[field.name], limits_of(field)
-
-
-def range_problems(node: Any) -> list[str]:
-    """One line for each leaf outside its range or of the wrong type."""
-    problems = []
-    for path, value, hint, limits in walk(node):
-        if not _is_a(value, hint):
-            problems.append(f"{path}: {value!r} is not {_type_name(hint)}")
-        elif not limits.accept(value):
-            problems.append(f"{path}: {value!r} is outside its limit: {limits.text()}")
-    return problems
-
-
-def _is_a(value: Any, hint: Any) -> bool:
-    if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint)
-
-
-def _type_name(hint: Any) -> str:
-    if variants(hint):
-        return "one of the components " + ", ".join(getattr(v, "kind", v.__name__) for v in variants(hint))
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-    return names.get(hint, str(hint))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar
 
+from gckd.config.banks import GraphNodes
+from gckd.config.component import PropagationConfig
 from gckd.config.fields import option, section
 
-Value = TypeVar("Value")
+NO_GRAPH = "graph.propagate: neither images nor texts have a graph; use graph.propagate=none"
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,12 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Gnn:
+class Gnn(PropagationConfig):
     """Graph-based message passing (eq. 3-4) over KNN graphs of the banks."""
 
     kind: ClassVar[str] = "gnn"
+    joins_items: ClassVar[bool] = True
+    reads_source: ClassVar[bool] = True
     k: int = option(10, "K: neighbours per node", unit="nodes", ge=1, le=1024)
     layers: int = option(2, "L: propagation layers", ge=1, le=3)
     conv: str = option("smooth", "the convolution", choices=("smooth", "gcn", "sage", "gatv2", "gin"))
@@ -44,12 +48,37 @@ class Gnn:
     texts: bool = option(True, "there is a graph of captions; off: their embeddings stay as they are")
     joint: bool = option(False, "one graph over images and captions, with one set of layers, instead of one for each")
 
+    @property
+    def neighbours(self) -> int:
+        return self.k
+
+    @property
+    def learns(self) -> bool:
+        return self.conv != "smooth"
+
+    def graphs(self) -> list[GraphNodes]:
+        """One graph for each modality, or one for both; over both domains, or one for each."""
+        modalities = {"joint": (0, 1)} if self.joint else _modalities(self.images, self.texts)
+        domains: list[tuple[int, ...]] = [(0, 1)] if self.cross_edges else [(0,), (1,)]
+        return [
+            GraphNodes(name, tuple(2 * domain + modality for domain in joined for modality in members))
+            for name, members in modalities.items()
+            for joined in domains
+        ]
+
+    def problems(self, config: Any) -> Iterator[str]:
+        if not (self.images or self.texts):
+            yield NO_GRAPH
+        elif self.joint and not (self.images and self.texts):
+            yield "graph.propagate.joint: true is one graph of images and texts, and one of the two is off"
+
 
 @dataclass(frozen=True)
-class Diffusion:
+class Diffusion(PropagationConfig):
     """Message passing on pseudo similarities instead of embeddings, over the KNN graphs of the two target banks."""
 
     kind: ClassVar[str] = "diffusion"
+    on_similarities: ClassVar[bool] = True
     k: int = option(10, "K: neighbours per node", unit="nodes", ge=1, le=1024)
     layers: int = option(2, "L: propagation layers", ge=1, le=3)
     residual: float = option(0.4, "weight of a node's own similarities against its neighbours', per layer", ge=0, le=1)
@@ -59,12 +88,25 @@ class Diffusion:
     images: bool = option(True, "images vote, and share as keys; off: each stands by itself")
     texts: bool = option(True, "captions vote, and share as keys; off: each stands by itself")
 
+    @property
+    def neighbours(self) -> int:
+        return self.k
+
+    def graphs(self) -> list[GraphNodes]:
+        """One graph for each modality, over the target bank."""
+        return [GraphNodes(name, (2 + members[0],)) for name, members in _modalities(self.images, self.texts).items()]
+
+    def problems(self, config: Any) -> Iterator[str]:
+        if not (self.images or self.texts):
+            yield NO_GRAPH
+
 
 @dataclass(frozen=True)
-class NoPropagation:
+class NoPropagation(PropagationConfig):
     """No graph: embeddings pass through unchanged."""
 
     kind: ClassVar[str] = "none"
+    off: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -72,44 +114,9 @@ class Graph:
     """What is remembered and how it is propagated."""
 
     memory: Memory = section(Memory, "embedding memory")
-    propagate: Gnn | Diffusion | NoPropagation = section(
-        Gnn, "GMP: of embeddings (gnn), of pseudo similarities (diffusion), or none"
-    )
+    propagate: PropagationConfig = section(Gnn, "GMP: of embeddings (gnn), of pseudo similarities (diffusion), or none")
 
 
-# The four banks, in the order in which everything that has one of each has them.
-SOURCE_IMAGE, SOURCE_TEXT, TARGET_IMAGE, TARGET_TEXT = range(4)
-
-
-def per_bank(domains: tuple[Value, Value]) -> list[Value]:
-    """One value for each of the four banks, from one of the source and one of the target."""
-    source, target = domains
-    return [source, source, target, target]
-
-
-class GraphNodes(NamedTuple):
-    """The banks whose entries are the nodes of one graph, and the graph's name."""
-
-    name: str
-    banks: tuple[int, ...]
-
-    def total(self, sizes: Sequence[int]) -> int:
-        """Its nodes, where the four banks have so many entries."""
-        return sum(sizes[bank] for bank in self.banks)
-
-
-def graphs(propagate: Gnn | Diffusion | NoPropagation) -> list[GraphNodes]:
-    """Every graph of a config: one per modality, over both domains; of pseudo similarities, over the target alone."""
-    if isinstance(propagate, NoPropagation):
-        return []
-    linked = (("image", propagate.images), ("text", propagate.texts))
-    modalities: list[tuple[str, tuple[int, ...]]] = [(name, (m,)) for m, (name, on) in enumerate(linked) if on]
-    domains: list[tuple[int, ...]] = [(1,)]
-    if isinstance(propagate, Gnn):
-        domains = [(0, 1)] if propagate.cross_edges else [(0,), (1,)]
-        modalities = [("joint", (0, 1))] if propagate.joint else modalities
-    return [
-        GraphNodes(name, tuple(2 * domain + modality for domain in joined for modality in members))
-        for name, members in modalities
-        for joined in domains
-    ]
+def _modalities(images: bool, texts: bool) -> dict[str, tuple[int, ...]]:
+    """Name and number of each modality that has a graph."""
+    return {name: (number,) for number, (name, on) in enumerate((("image", images), ("text", texts))) if on}

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from gckd.config.component import AlignmentConfig, MetricLossConfig
 from gckd.config.fields import option
 
 
 @dataclass(frozen=True)
-class Mmd:
+class Mmd(AlignmentConfig):
     """Maximum mean discrepancy between source and target, per modality."""
 
     kind: ClassVar[str] = "mmd"
@@ -19,7 +20,7 @@ class Mmd:
 
 
 @dataclass(frozen=True)
-class Adversarial:
+class Adversarial(AlignmentConfig):
     """A domain discriminator behind gradient reversal, per modality."""
 
     kind: ClassVar[str] = "adversarial"
@@ -31,14 +32,15 @@ class Adversarial:
 
 
 @dataclass(frozen=True)
-class NoAlignment:
+class NoAlignment(AlignmentConfig):
     """The domains are not aligned."""
 
     kind: ClassVar[str] = "none"
+    off: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
-class Triplet:
+class Triplet(MetricLossConfig):
     """Triplet loss over all triplets of a batch."""
 
     kind: ClassVar[str] = "triplet"
@@ -48,7 +50,7 @@ class Triplet:
 
 
 @dataclass(frozen=True)
-class MultiSimilarity:
+class MultiSimilarity(MetricLossConfig):
     """Multi-similarity loss over all pairs of a batch."""
 
     kind: ClassVar[str] = "multi-similarity"
@@ -58,7 +60,8 @@ class MultiSimilarity:
 
 
 @dataclass(frozen=True)
-class NoMetric:
+class NoMetric(MetricLossConfig):
     """No further loss."""
 
     kind: ClassVar[str] = "none"
+    off: ClassVar[bool] = True

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gckd.config.backbone import Albef
-from gckd.config.data import FolderTokenizer
 from gckd.config.edit import apply, value_at
 from gckd.config.fields import ConfigError
 from gckd.config.schema import Config
@@ -31,10 +29,10 @@ def files_of(config: Config) -> dict[str, str]:
     """
     found, weights = dict[str, Path](), config.backbone.weights
     if weights:
-        is_albef = isinstance(config.backbone, Albef)
-        found["backbone.weights"] = albef_checkpoint(weights) if is_albef else Path(weights).expanduser().absolute()
-    if isinstance(config.tokenizer, FolderTokenizer):
-        found["tokenizer.name"] = Path(config.tokenizer.name).expanduser().absolute()
+        is_file = config.backbone.weights_are_a_file
+        found["backbone.weights"] = albef_checkpoint(weights) if is_file else Path(weights).expanduser().absolute()
+    if config.tokenizer.pretrained:
+        found["tokenizer.name"] = Path(config.tokenizer.pretrained).expanduser().absolute()
     return {field: str(path) for field, path in found.items() if path.exists()}
 
 

@@ -1,17 +1,26 @@
-"""The whole config: what a run is. Symbols (K, C, delta, m, tau) as in the paper; see PAPER.md for each decision."""
+"""The whole config of a run. Symbols (K, C, delta, m, tau) as in the paper; see PAPER.md for each decision."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gckd.config.backbone import Albef, Blip, Clip
-from gckd.config.data import Augment, Data, FolderTokenizer, RandAugment, TrainedTokenizer
-from gckd.config.distill import CrossDomainMatching, Distill, MutualNeighbours, NoTargets, NoTeacher, SoftTargets
+from gckd.config.backbone import Albef
+from gckd.config.banks import per_bank
+from gckd.config.component import (
+    AlignmentConfig,
+    AugmentationConfig,
+    BackboneConfig,
+    Component,
+    MetricLossConfig,
+    TokenizerConfig,
+)
+from gckd.config.data import Augment, Data, TrainedTokenizer
+from gckd.config.distill import Distill
 from gckd.config.fields import option, section
-from gckd.config.graph import Gnn, Graph, NoPropagation, graphs, per_bank
-from gckd.config.losses import Adversarial, Mmd, MultiSimilarity, NoAlignment, NoMetric, Triplet
-from gckd.config.train import Adapt, CrossBatchMemory, Evaluate, Pretrain, Weights
+from gckd.config.graph import Graph
+from gckd.config.losses import NoAlignment, NoMetric
+from gckd.config.train import Adapt, Evaluate, Pretrain, Weights
 
 
 @dataclass(frozen=True)
@@ -24,15 +33,13 @@ class Config:
         True, "compare embeddings without the mean of their domain and modality, in training and evaluation"
     )
     data: Data = section(Data, "datasets")
-    tokenizer: TrainedTokenizer | FolderTokenizer = section(TrainedTokenizer, "vocabulary")
-    augment: Augment | RandAugment = section(
-        Augment, "strong view, seen by the student; the teacher sees the clean one"
-    )
-    backbone: Albef | Clip | Blip = section(Albef, "retriever")
+    tokenizer: TokenizerConfig = section(TrainedTokenizer, "vocabulary")
+    augment: AugmentationConfig = section(Augment, "strong view, seen by the student; the teacher sees the clean one")
+    backbone: BackboneConfig = section(Albef, "retriever")
     graph: Graph = section(Graph, "memory and propagation (GMP)")
     distill: Distill = section(Distill, "teacher and targets (CMKD)")
-    align: Mmd | Adversarial | NoAlignment = section(NoAlignment, "what makes the domains look alike, if anything")
-    metric: Triplet | MultiSimilarity | NoMetric = section(
+    align: AlignmentConfig = section(NoAlignment, "what makes the domains look alike, if anything")
+    metric: MetricLossConfig = section(
         NoMetric, "metric learning on the source in adaptation, beside the contrastive loss"
     )
     weights: Weights = section(Weights, "loss weights")
@@ -40,90 +47,95 @@ class Config:
     adapt: Adapt = section(Adapt, "adaptation")
     evaluate: Evaluate = section(Evaluate, "evaluation")
 
+    def components(self) -> tuple[Component, ...]:
+        """Every component of the config."""
+        distill = self.distill
+        return (
+            *(self.pretrain.objective, self.tokenizer, self.augment, self.backbone, self.graph.propagate),
+            *(distill.teacher, distill.targets, distill.matching, self.align, self.metric),
+        )
+
     def cross_problems(self) -> Iterator[str]:
-        """Limits that involve several fields."""
+        """Problems that involve several fields, one line each."""
         capacity, batch = self.graph.memory.capacity, self.adapt.batch
         if capacity < batch:
             yield f"graph.memory.capacity: C = {capacity} is below its limit: adapt.batch = {batch}"
+        for component in self.components():
+            yield from component.problems(self)
         yield from self._pretrain_problems()
         yield from self._fusion_problems()
         yield from self._source_free_problems()
-        yield from self._graph_problems()
+        yield from self._node_problems()
         yield from self._inference_problems()
-        yield from self.backbone.problems(self.data.height, self.data.width)
-        if isinstance(self.distill.targets, SoftTargets) and isinstance(self.distill.teacher, NoTeacher):
-            yield "distill.targets: 'soft' needs a teacher, and distill.teacher is 'none'"
-        if isinstance(self.distill.targets, MutualNeighbours) and isinstance(self.graph.propagate, NoPropagation):
-            yield "distill.targets: 'mutual' needs the graph, and graph.propagate is 'none'"
+        yield from self._target_problems()
 
-    def _graph_problems(self) -> Iterator[str]:
-        """There is a graph, and K is below the nodes of each of them in the first step."""
-        gnn, memory, batch = self.graph.propagate, self.graph.memory, self.adapt.batch
-        if isinstance(gnn, NoPropagation):
-            return
-        if not (gnn.images or gnn.texts):
-            yield "graph.propagate: neither images nor texts have a graph; use graph.propagate=none"
-            return
-        if isinstance(gnn, Gnn) and gnn.joint and not (gnn.images and gnn.texts):
-            yield "graph.propagate.joint: true is one graph of images and texts, and one of the two is off"
-        filled = memory.capacities(batch) if memory.warm_start else (batch, batch)
-        least = min(graphs(gnn), key=lambda graph: graph.total(per_bank(filled)))
-        nodes = least.total(per_bank(filled))
-        if gnn.k >= nodes:
-            held = per_bank((self._held(memory.source), self._held(memory.target)))
-            what = "; ".join(dict.fromkeys(held[bank] for bank in least.banks))
-            yield f"graph.propagate.k: K = {gnn.k} is outside its limit: < {nodes} nodes ({what})"
+    def _pretrain_problems(self) -> Iterator[str]:
+        objective = self.pretrain.objective
+        if self.distill.teacher.starts_from_momentum and not objective.momentum_model:
+            yield f"distill.teacher.start: 'momentum' needs pretrain.objective = momentum, not {objective.kind}"
+        if self.pretrain.steps == 0 and not self.backbone.weights:
+            yield "pretrain.steps: 0 is outside its limit: >= 1 where backbone.weights is empty"
 
-    def _held(self, remembered: bool) -> str:
-        """What a bank holds in the first step, in words."""
+    def _fusion_problems(self) -> Iterator[str]:
+        if self.backbone.has_fusion:
+            return
+        reason = "needs a fusion encoder, and this backbone has none"
+        if not self.distill.matching.off:
+            yield f"distill.matching: {self.distill.matching.kind!r} {reason}; set it to none"
+        if self.evaluate.k_test:
+            yield f"evaluate.k_test: {self.evaluate.k_test} {reason}; set it to 0"
+
+    def _source_free_problems(self) -> Iterator[str]:
+        source, propagate, matching = self.adapt.source, self.graph.propagate, self.distill.matching
+        if source == "samples":
+            return
+        if self.distill.targets.off:
+            yield f"adapt.source: {source!r} leaves nothing to learn from, distill.targets is 'none'"
+        if matching.needs_source:
+            yield f"distill.matching: {matching.kind!r} needs adapt.source = samples, not {source}; set it to none"
+        if source != "none" and not propagate.reads_source:
+            yield (
+                f"adapt.source: {source!r} needs a graph over the source banks, such as graph.propagate = gnn, "
+                f"not {propagate.kind}"
+            )
+        for name, node in (("align", self.align), ("metric", self.metric)):
+            if not node.off:
+                yield f"{name}: {node.kind!r} needs adapt.source = samples, not {source}"
+        for name in ("source", "warm_start"):
+            if source != "none" and not getattr(self.graph.memory, name):
+                yield f"graph.memory.{name}: false leaves nothing to freeze, and adapt.source is {source!r}"
+        if propagate.learns:
+            yield f"graph.propagate: a learned convolution needs adapt.source = samples to learn from, not {source}"
+
+    def _node_problems(self) -> Iterator[str]:
+        """K is below the number of nodes of every graph in the first step."""
+        memory, batch, k = self.graph.memory, self.adapt.batch, self.graph.propagate.neighbours
+        sizes = per_bank(memory.capacities(batch) if memory.warm_start else (batch, batch))
+        smallest = min(self.graph.propagate.graphs(), key=lambda graph: graph.total(sizes), default=None)
+        if smallest is not None and k >= smallest.total(sizes):
+            contents = per_bank((self._first_entries(memory.source), self._first_entries(memory.target)))
+            reason = "; ".join(dict.fromkeys(contents[bank] for bank in smallest.banks))
+            yield f"graph.propagate.k: K = {k} is outside its limit: < {smallest.total(sizes)} nodes ({reason})"
+
+    def _first_entries(self, remembered: bool) -> str:
+        """Number of entries of a bank in the first step, in words."""
         if not remembered:
             return f"the batch alone, B = {self.adapt.batch}"
         if not self.graph.memory.warm_start:
             return f"first batches in cold banks, B = {self.adapt.batch}"
         return f"of C = {self.graph.memory.capacity}"
 
-    def _pretrain_problems(self) -> Iterator[str]:
-        plan = self.pretrain
-        name, limit = ("size", "0, or >=") if isinstance(plan.objective, CrossBatchMemory) else ("queue", ">=")
-        size = getattr(plan.objective, name)
-        if size < plan.batch and not (size == 0 and name == "size"):
-            yield f"pretrain.objective.{name}: {size} is outside its limit: {limit} pretrain.batch = {plan.batch}"
-        start = getattr(self.distill.teacher, "start", "student")
-        if start == "momentum" and plan.objective.kind != "momentum":
-            yield f"distill.teacher.start: 'momentum' needs pretrain.objective = momentum, not {plan.objective.kind}"
-        if plan.steps == 0 and not self.backbone.weights:
-            yield "pretrain.steps: 0 is outside its limit: >= 1 where backbone.weights is empty"
-
-    def _source_free_problems(self) -> Iterator[str]:
-        kind, gnn = self.adapt.source, self.graph.propagate
-        if kind == "samples":
-            return
-        if isinstance(self.distill.targets, NoTargets):
-            yield f"adapt.source: {kind!r} leaves nothing to learn from, distill.targets is 'none'"
-        if isinstance(self.distill.matching, CrossDomainMatching):
-            yield f"distill.matching: 'cross' has negatives of adapt.source = samples, not of {kind}; set it to none"
-        if kind != "none" and not isinstance(gnn, Gnn):
-            yield f"adapt.source: {kind!r} needs graph.propagate = gnn, which alone reads it, not {gnn.kind}"
-        for name, node in (("align", self.align), ("metric", self.metric)):
-            if node.kind != "none":
-                yield f"{name}: {node.kind!r} needs adapt.source = samples, not {kind}"
-        for name in ("source", "warm_start"):
-            if kind != "none" and not getattr(self.graph.memory, name):
-                yield f"graph.memory.{name}: false leaves nothing to freeze, and adapt.source is {kind!r}"
-        if isinstance(gnn, Gnn) and gnn.conv != "smooth":
-            yield f"graph.propagate.conv: {gnn.conv!r} needs adapt.source = samples to learn from, not {kind}"
-
     def _inference_problems(self) -> Iterator[str]:
         if not self.evaluate.propagate:
             return
-        if not isinstance(self.graph.propagate, Gnn):
+        if not self.graph.propagate.joins_items:
             yield f"evaluate.propagate: true needs graph.propagate = gnn, and it is {self.graph.propagate.kind}"
-        if isinstance(self.distill.targets, NoTargets):
+        if self.distill.targets.off:
             yield "evaluate.propagate: true needs the target's banks, and with distill.targets = none they stay empty"
 
-    def _fusion_problems(self) -> Iterator[str]:
-        if isinstance(self.backbone, Clip) and not self.backbone.fusion_depth:
-            if isinstance(self.distill.matching, CrossDomainMatching):
-                yield "distill.matching: 'cross' needs a fusion encoder, and backbone.fusion_depth is 0; set it to none"
-            if self.evaluate.k_test:
-                yield f"evaluate.k_test: {self.evaluate.k_test} needs a fusion encoder, and backbone.fusion_depth is 0"
+    def _target_problems(self) -> Iterator[str]:
+        targets = self.distill.targets
+        if targets.needs_teacher and self.distill.teacher.off:
+            yield f"distill.targets: {targets.kind!r} needs a teacher, and distill.teacher is 'none'"
+        if targets.needs_graph and self.graph.propagate.off:
+            yield f"distill.targets: {targets.kind!r} needs the graph, and graph.propagate is 'none'"

@@ -6,12 +6,14 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
 
-from gckd.config.fields import ConfigError, hints, variants
+from gckd.config.component import PLUGIN_SOURCES, Component
+from gckd.config.fields import ConfigError
+from gckd.config.tree import hints, variants
 from gckd.errors import reason_of
 
 
@@ -107,9 +109,22 @@ def load_yaml(text: str) -> Any:
 
 
 def digest(*values: Any) -> str:
-    """16 hex digits that depend on the content alone: key order, process and platform do not matter."""
-    text = json.dumps([encode(v) for v in values], sort_keys=True, separators=(",", ":"))
+    """16 hex digits of values and config nodes; key order, process and platform do not matter.
+
+    They cover the text of the plugin files that define components among `values`.
+    """
+    texts = sorted({text for value in values for text in _plugin_texts(value)})
+    text = json.dumps([*map(encode, values), *texts], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plugin_texts(value: Any) -> Iterator[str]:
+    if not dataclasses.is_dataclass(value):
+        return
+    if isinstance(value, Component) and type(value).__module__ in PLUGIN_SOURCES:
+        yield PLUGIN_SOURCES[type(value).__module__]
+    for field in dataclasses.fields(value):
+        yield from _plugin_texts(getattr(value, field.name))
 
 
 def differences(old: Any, new: Any) -> list[str]:

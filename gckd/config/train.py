@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from gckd.config.component import ObjectiveConfig
 from gckd.config.fields import option, section
 
 
@@ -26,7 +28,7 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class CrossBatchMemory:
+class CrossBatchMemory(ObjectiveConfig):
     """Identity-aware contrast with the batch and the model's own recent embeddings, across and within modalities."""
 
     kind: ClassVar[str] = "memory"
@@ -34,15 +36,26 @@ class CrossBatchMemory:
         1024, "recent embeddings that are negatives beside the batch, after the warm-up; 0 = none", ge=0, le=2**20
     )
 
+    def problems(self, config: Any) -> Iterator[str]:
+        batch: int = config.pretrain.batch
+        if 0 < self.size < batch:
+            yield f"pretrain.objective.size: {self.size} is outside its limit: 0, or >= pretrain.batch = {batch}"
+
 
 @dataclass(frozen=True)
-class MomentumDistillation:
+class MomentumDistillation(ObjectiveConfig):
     """ALBEF's own: contrast with queues of a momentum model, whose similarities and words also soften the targets."""
 
     kind: ClassVar[str] = "momentum"
+    momentum_model: ClassVar[bool] = True
     queue: int = option(65_536, "embeddings of the momentum model in each queue", unit="entries", ge=1, le=2**22)
     m: float = option(0.995, "momentum of the momentum model", ge=0, lt=1)
     alpha: float = option(0.4, "weight of its targets against identities, ramped over the first epoch", ge=0, le=1)
+
+    def problems(self, config: Any) -> Iterator[str]:
+        batch: int = config.pretrain.batch
+        if self.queue < batch:
+            yield f"pretrain.objective.queue: {self.queue} is outside its limit: >= pretrain.batch = {batch}"
 
 
 @dataclass(frozen=True)
@@ -59,7 +72,7 @@ class Pretrain:
     weight_decay: float = option(0.02, "AdamW weight decay, not on 1-D parameters", ge=0, le=10)
     clip: float = option(1.0, "gradients are clipped to this norm", gt=0, le=1e6)
     ramp: float = option(0.4, "share of the steps over which the augmentation grows to full strength", ge=0, le=1)
-    objective: CrossBatchMemory | MomentumDistillation = section(CrossBatchMemory, "what the contrastive terms compare")
+    objective: ObjectiveConfig = section(CrossBatchMemory, "what the contrastive terms compare")
     per_identity: int = option(2, "images of one identity that stand together in a batch", unit="images", ge=1, le=64)
     evaluations: int = option(5, "evaluations on source val, evenly spread", ge=1, le=1000)
     fusion_every: int = option(

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from gckd.config.data import Augment, RandAugment
+from gckd.config.component import AugmentationConfig
 from gckd.data.loaders import TargetLoader
 from gckd.data.tokenizer import Tokenizer
 from gckd.data.transforms import drop_words, strong_view
@@ -52,7 +52,7 @@ class Feed:
     source: Source
     target: TargetLoader
     tokenizer: Tokenizer
-    augment: Augment | RandAugment
+    augment: AugmentationConfig
     seed: int
 
     def views(self, images: Tensor, tokens: Tensor, stream: str, step: int) -> Views:

@@ -13,7 +13,8 @@ import torch
 from filelock import FileLock
 from tokenizers import Tokenizer as Backend
 
-from gckd.config.data import FolderTokenizer, TrainedTokenizer
+from gckd.config.component import TokenizerConfig
+from gckd.config.data import TrainedTokenizer
 from gckd.data.types import Vocabulary
 from gckd.data.wordpiece import CLIP_ENDS, PAD, SPECIALS, bert, load_pretrained, read_vocabulary, train_vocabulary
 from gckd.errors import InputError
@@ -64,7 +65,7 @@ class Tokenizer:
 
 
 def build_tokenizer(
-    cfg: TrainedTokenizer | FolderTokenizer,
+    cfg: TokenizerConfig,
     captions: Iterable[str],
     cache: Path | CachePath,
     *,
@@ -79,9 +80,10 @@ def build_tokenizer(
     Raises:
         InputError: a pretrained tokenizer is not there, or not in BERT's layout; there are no captions to train on.
     """
-    if isinstance(cfg, FolderTokenizer):
-        backend = load_pretrained(cfg.name)
+    if cfg.pretrained:
+        backend = load_pretrained(cfg.pretrained)
     else:
+        assert isinstance(cfg, TrainedTokenizer)
         backend = _trained(sorted(set(captions)), cfg.vocab_size, cache)
     return Tokenizer(backend, max_words=max_words, max_tokens=max_tokens)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import torch
 from kornia.augmentation.auto import RandAugment as KorniaRandAugment
 from torch import Tensor
 from torch.nn import functional as F
 
+from gckd.config.component import AugmentationConfig
 from gckd.config.data import Augment, RandAugment
 
 
@@ -17,13 +16,7 @@ def clean_view(images: Tensor) -> Tensor:
     return images.float().div_(127.5).sub_(1.0)
 
 
-def scaled(config: Augment | RandAugment, strength: float) -> Augment | RandAugment:
-    """The same augmentation at a share `strength` in [0, 1] of every strength and rate; counts and switches stay."""
-    numbers = [f.name for f in dataclasses.fields(config) if f.type == "float"]
-    return dataclasses.replace(config, **{name: getattr(config, name) * strength for name in numbers})
-
-
-def strong_view(images: Tensor, config: Augment | RandAugment, generator: torch.Generator) -> Tensor:
+def strong_view(images: Tensor, config: AugmentationConfig, generator: torch.Generator) -> Tensor:
     """The student's view of a uint8 batch [B, 3, H, W].
 
     Returns:
@@ -31,7 +24,7 @@ def strong_view(images: Tensor, config: Augment | RandAugment, generator: torch.
     """
     if isinstance(config, Augment):
         return _randomised(images, config, generator)
-
+    assert isinstance(config, RandAugment)
     return rand_augmented(images, config, generator)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gckd.config.graph import TARGET_IMAGE, TARGET_TEXT
+from gckd.config.banks import TARGET_IMAGE, TARGET_TEXT
 from gckd.config.train import Evaluate
 from gckd.data.transforms import clean_view
 from gckd.data.types import EvaluationSet

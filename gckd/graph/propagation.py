@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric.nn import GATv2Conv, GCNConv, GINConv, MessagePassing, SAGEConv
 
-from gckd.config.graph import Gnn, GraphNodes, graphs
+from gckd.config.banks import GraphNodes
+from gckd.config.graph import Gnn
 from gckd.graph.subgraph import Nodes, neighbourhood
 
 
@@ -165,5 +166,5 @@ def _joined(banks: Four, at: Four, graph: GraphNodes) -> Tensor:
 
 def message_passing(config: Gnn, width: int) -> Graphs:
     """The graphs of a config, their layers newly initialised."""
-    nodes = graphs(config)
+    nodes = config.graphs()
     return Graphs(nodes, {name: Propagation(config, width) for name in dict.fromkeys(graph.name for graph in nodes)})

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from gckd.config.component import PropagationConfig
 from gckd.config.distill import (
     CrossDomainMatching,
     Ema,
@@ -19,7 +20,7 @@ from gckd.config.distill import (
     SoftTargets,
     TransportCost,
 )
-from gckd.config.graph import Diffusion, Gnn, NoPropagation, graphs
+from gckd.config.graph import Diffusion, Gnn, NoPropagation
 from gckd.config.losses import Adversarial, Mmd, MultiSimilarity, NoAlignment, NoMetric, Triplet
 from gckd.config.schema import Config
 from gckd.data.batches import Feed
@@ -96,13 +97,11 @@ def build_parts(config: Config, feed: Feed, student: Backbone) -> Parts:
     )
 
 
-def _check_nodes(graph: Gnn | Diffusion | NoPropagation, banks: Banks) -> None:
-    if isinstance(graph, NoPropagation):
-        return
+def _check_nodes(propagate: PropagationConfig, banks: Banks) -> None:
     sizes = [len(bank.embeddings) for bank in banks.all()]
-    nodes = min(nodes.total(sizes) for nodes in graphs(graph))
-    if graph.k >= nodes:
-        raise InputError(f"graph.propagate.k: K = {graph.k} is outside its limit: < {nodes} nodes of these datasets")
+    k, nodes = propagate.neighbours, min((graph.total(sizes) for graph in propagate.graphs()), default=None)
+    if nodes is not None and k >= nodes:
+        raise InputError(f"graph.propagate.k: K = {k} is outside its limit: < {nodes} nodes of these datasets")
 
 
 def step_of(parts: Parts) -> SourceOnly:

@@ -6,11 +6,6 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from gckd.config.distill import (
-    NoMatching,
-    NoTargets,
-)
-from gckd.config.losses import NoAlignment
 from gckd.config.schema import Config
 from gckd.data.batches import Feed
 from gckd.graph.propagation import Graphs
@@ -46,9 +41,8 @@ class Parts:
     @property
     def opens_target(self) -> bool:
         """Whether any term reads the target."""
-        config = self.config
-        off = (config.distill.targets, NoTargets), (config.distill.matching, NoMatching), (config.align, NoAlignment)
-        return not all(isinstance(node, nothing) for node, nothing in off)
+        distill = self.config.distill
+        return not (distill.targets.off and distill.matching.off and self.config.align.off)
 
     def stateful(self) -> dict[str, nn.Module]:
         """What is trained, and what a checkpoint must hold."""

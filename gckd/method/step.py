@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gckd.config.distill import NoTeacher
 from gckd.data.types import SourceBatch, TargetBatch
 from gckd.distributed import gather, local_rows
 from gckd.graph.memory import centred
@@ -128,7 +127,7 @@ class CrossDomain(SourceOnly):
 
     def alpha(self, step: int) -> float:
         """Weight of soft source targets, ramped over the first epoch (ALBEF); nothing is soft without a teacher."""
-        if isinstance(self.config.distill.teacher, NoTeacher):
+        if self.config.distill.teacher.off:
             return 0.0
         return self.config.distill.alpha * min(1.0, step / self.parts.feed.source.steps_per_epoch)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from gckd.config.data import FolderTokenizer, TrainedTokenizer
+from gckd.config.component import TokenizerConfig
 from gckd.data.batches import Feed
 from gckd.models.base import Backbone
 
 
-def mask_unseen_words(config: TrainedTokenizer | FolderTokenizer, model: Backbone, feed: Feed) -> None:
+def mask_unseen_words(config: TokenizerConfig, model: Backbone, feed: Feed) -> None:
     """Give every word that no source caption holds the embedding of [MASK], which pre-training by word dropout taught.
 
     With its random initial embedding an unseen word says something wrong, the teacher's targets are wrong in the same
@@ -17,7 +17,7 @@ def mask_unseen_words(config: TrainedTokenizer | FolderTokenizer, model: Backbon
     caption chooses the target, and the target gives the word its meaning. Nothing of the target is read; a pretrained
     vocabulary is left alone.
     """
-    if isinstance(config, FolderTokenizer) or config.unseen == "keep":
+    if not config.masks_unseen:
         return
     unseen = torch.ones(feed.tokenizer.vocab_size, dtype=torch.bool)
     unseen[feed.source.words] = False

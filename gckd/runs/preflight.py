@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gckd.config import Config, ConfigError, apply, check
-from gckd.config.data import FolderTokenizer
-from gckd.config.graph import Diffusion, Gnn, NoPropagation, graphs, per_bank
+from gckd.config.banks import per_bank
+from gckd.config.component import PropagationConfig
 from gckd.config.paths import with_files
 from gckd.data.datasets import Dataset, find_dataset
 from gckd.data.store import Store
@@ -43,8 +43,8 @@ def prepare_datasets(
             weights of an ALBEF are no file, or a pretrained tokenizer is not there.
     """
     config = with_files(config)
-    if isinstance(config.tokenizer, FolderTokenizer):
-        load_pretrained(config.tokenizer.name)
+    if config.tokenizer.pretrained:
+        load_pretrained(config.tokenizer.pretrained)
     missing = [f"data.{side}: no dataset is given" for side in ("source", "target") if not getattr(config.data, side)]
     if missing:
         raise ConfigError(missing)
@@ -86,22 +86,21 @@ def size_problems(config: Config, datasets: Datasets) -> Iterator[str]:
         for side in sides:
             if batch > limits[side]:
                 yield f"{field}: {batch} is above its limit: {limits[side]} {side}"
-    if not isinstance(config.graph.propagate, NoPropagation):
-        capacities = per_bank(config.graph.memory.capacities(config.adapt.batch))
-        yield from _node_problems(config.graph.propagate, capacities, datasets)
+    capacities = per_bank(config.graph.memory.capacities(config.adapt.batch))
+    yield from _node_problems(config.graph.propagate, capacities, datasets)
 
 
-def _node_problems(propagate: Gnn | Diffusion, capacities: Sequence[int], datasets: Datasets) -> Iterator[str]:
+def _node_problems(propagate: PropagationConfig, capacities: Sequence[int], datasets: Datasets) -> Iterator[str]:
     sides = (("source", datasets.source), ("target", datasets.target))
     train = [
         (f"{side} {kind}", store.counts["train"][kind]) for side, store in sides for kind in ("images", "captions")
     ]
     sizes = [min(capacity, count) for capacity, (_, count) in zip(capacities, train, strict=True)]
-    for graph in graphs(propagate):
+    for graph in propagate.graphs():
         nodes = graph.total(sizes)
-        if propagate.k >= nodes:
+        if propagate.neighbours >= nodes:
             what = " and ".join(train[bank][0] for bank in graph.banks)
-            yield f"graph.propagate.k: K = {propagate.k} is outside its limit: < {nodes} nodes ({what})"
+            yield f"graph.propagate.k: K = {propagate.neighbours} is outside its limit: < {nodes} nodes ({what})"
 
 
 def _store(config: Config, dataset: Dataset, cache: Path | CachePath, progress: StoreProgress | None) -> Store:

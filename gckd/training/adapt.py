@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from gckd.config import check, digest
-from gckd.config.distill import Ema
 from gckd.config.schema import Config
 from gckd.data.domains import Datasets, open_datasets
 from gckd.distributed import check_batch_size
@@ -103,14 +102,13 @@ def _without_samples(config: Config, datasets: Datasets, model: Backbone, kept: 
 
 def _warm_digest(config: Config, datasets: Datasets, source: str) -> str:
     """Names all that a teacher's first embeddings depend on, C apart."""
-    start = getattr(config.distill.teacher, "start", "student")
+    start = "momentum" if config.distill.teacher.starts_from_momentum else "student"
     return digest(source, start, config.tokenizer, config.device, datasets.source.digest, datasets.target.digest)
 
 
 def _start_teacher(parts: Parts, source: dict[str, Any]) -> None:
     """The teacher begins as the student, or as the momentum model of the student's pre-training."""
-    node = parts.config.distill.teacher
-    if isinstance(node, Ema) and node.start == "momentum":
+    if parts.config.distill.teacher.starts_from_momentum:
         assert isinstance(parts.teacher, EmaTeacher)
         parts.teacher.load_state_dict(source["modules"]["momentum"])
         mask_unseen_words(parts.config.tokenizer, parts.teacher.model(), parts.feed)

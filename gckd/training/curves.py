@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gckd.config.distill import CrossDomainMatching
-from gckd.config.graph import TARGET_IMAGE, TARGET_TEXT, Diffusion, Graph, NoPropagation, graphs
+from gckd.config.banks import TARGET_IMAGE, TARGET_TEXT
+from gckd.config.graph import Diffusion, Graph
 from gckd.graph.knn import nearest
 from gckd.graph.similarity import BankPair, DiffusedSimilarity, DirectSimilarity, RetrievalDirection
 from gckd.graph.statistics import components, hubness
@@ -55,9 +55,9 @@ def _confidence(parts: Parts, both: tuple[Direction, Direction]) -> dict[str, fl
     steps = torch.tensor([percent / 100 for percent in QUANTILES])
     values = largest.float().quantile(steps).tolist()
     seen = {f"confidence_{percent}": value for percent, value in zip(QUANTILES, values, strict=True)}
-    matching = parts.config.distill.matching
-    if isinstance(matching, CrossDomainMatching):
-        seen["accepted_share"] = float((largest > matching.delta).float().mean())
+    least_cosine = parts.config.distill.matching.least_cosine
+    if least_cosine is not None:
+        seen["accepted_share"] = float((largest > least_cosine).float().mean())
     return seen
 
 
@@ -73,7 +73,7 @@ def _change(parts: Parts, direction: Direction) -> float:
     """
     config = parts.config
     if isinstance(config.graph.propagate, Diffusion):
-        t = float(parts.student.tau) * getattr(config.distill.targets, "sharpen", 1.0)
+        t = float(parts.student.tau) * config.distill.targets.temperature_scale
         plain = DirectSimilarity()(direction.side, t, agree=False)
         votes = DiffusedSimilarity(config.graph.propagate)(direction.side, t, agree=False)
         return float((F.normalize(votes, p=1, dim=1) - plain).abs().sum(1).mean()) / 2
@@ -144,12 +144,12 @@ def knn_graph(config: Graph, views: Sequence[Tensor], bank: int, own: Nodes) -> 
         own: that bank, whose neighbours may be known already.
     """
     node = config.propagate
-    graph = next((graph for graph in graphs(node) if bank in graph.banks), None)
-    if graph is None or isinstance(node, NoPropagation):
+    graph = next((graph for graph in node.graphs() if bank in graph.banks), None)
+    if graph is None:
         return None
     nodes = own if graph.banks == (bank,) else Nodes(torch.cat([views[number] for number in graph.banks]))
     source = sum(len(views[number]) for number in graph.banks if number < TARGET_IMAGE)
-    return _looked_up(nodes, source, node.k, graph.banks)
+    return _looked_up(nodes, source, node.neighbours, graph.banks)
 
 
 def _looked_up(nodes: Nodes, source: int, k: int, banks: tuple[int, ...]) -> KnnGraph:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gckd.config.graph import TARGET_IMAGE, TARGET_TEXT
+from gckd.config.banks import TARGET_IMAGE, TARGET_TEXT
 from gckd.config.schema import Config
 from gckd.errors import InputError
 from gckd.graph.memory import centred

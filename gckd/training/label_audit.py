@@ -11,15 +11,16 @@ import torch
 from torch import Tensor
 
 from gckd.config import apply, check
-from gckd.config.graph import TARGET_IMAGE, TARGET_TEXT, Diffusion, Gnn, NoPropagation
+from gckd.config.banks import TARGET_IMAGE, TARGET_TEXT
+from gckd.config.graph import Diffusion, Gnn, NoPropagation
 from gckd.config.schema import Config
 from gckd.data.domains import Datasets, open_datasets
 from gckd.device import on_its_device
 from gckd.errors import InputError
-from gckd.graph.similarity import BankPair, DirectSimilarity, RetrievalDirection
-from gckd.method.build import build, build_parts
+from gckd.graph.similarity import BankPair, RetrievalDirection
+from gckd.method.build import build_parts
 from gckd.method.parts import Parts
-from gckd.method.pseudo_labels import NoPseudoLabels, TargetDistribution, entropies
+from gckd.method.pseudo_labels import TargetDistribution, entropies
 from gckd.method.unseen_words import mask_unseen_words
 from gckd.method.warm_start import WarmStart
 from gckd.models.build import build_model
@@ -58,7 +59,7 @@ def audit(
     Raises:
         InputError: the config has no pseudo targets, or the checkpoint is not of this config.
     """
-    if isinstance(build(config.distill.targets, DirectSimilarity()).targets, NoPseudoLabels):
+    if not config.distill.targets.pseudo_targets:
         raise InputError(f"distill.targets: {config.distill.targets.kind!r} has no targets to look at")
     datasets = open_datasets(check(config), cache, report)
     feed = datasets.feed(config, config.adapt.batch)
@@ -78,7 +79,7 @@ def audit(
 def variants(config: Config) -> Iterator[tuple[str, Config]]:
     """The config with each kind of graph; K is the config's own, the rest of another kind its defaults."""
     own = config.graph.propagate
-    k = Gnn().k if isinstance(own, NoPropagation) else own.k
+    k = own.neighbours or Gnn().k
     for other in (NoPropagation(), Gnn(k=k), Diffusion(k=k)):
         same = type(other) is type(own)
         yield other.kind, config if same else apply(config, {"graph.propagate": other})

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 import torch
 from torch import Tensor
 
-from gckd.config.distill import CrossDomainMatching
-from gckd.config.graph import TARGET_IMAGE, TARGET_TEXT
+from gckd.config.banks import TARGET_IMAGE, TARGET_TEXT
 from gckd.data.domains import Datasets
 from gckd.method.parts import Parts
 from gckd.training.curves import Direction, confidence, directions
@@ -58,9 +57,10 @@ def _hits(
     wanted = parts.targets(side, float(parts.student.tau))
     taught = wanted.sum(1) > 0
     yield "target_precision", (asked == keys[wanted.argmax(1)])[taught]
-    if isinstance(parts.config.distill.matching, CrossDomainMatching):
+    least_cosine = parts.config.distill.matching.least_cosine
+    if least_cosine is not None:
         cosine, best = confidence(direction)
-        yield "accepted_precision", (asked == keys[best])[cosine > parts.config.distill.matching.delta]
+        yield "accepted_precision", (asked == keys[best])[cosine > least_cosine]
     if graph is not None:
         receivers, edges = graph.of_target()
         within = edges >= graph.source

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from gckd.config.schema import Config
 from gckd.config.train import CrossBatchMemory
 from gckd.data.batches import Feed, Views
-from gckd.data.transforms import scaled
 from gckd.data.types import SourceBatch
 from gckd.distributed import gather
 from gckd.graph.memory import MemoryBank, centred
@@ -33,7 +32,7 @@ def strong_views(config: Config, feed: Feed, batch: SourceBatch, step: int) -> V
     """A source batch under augmentation that grows to its full strength over `pretrain.ramp` of the steps."""
     plan = config.pretrain
     strength = min(1.0, step / max(1.0, plan.ramp * plan.steps * plan.accumulate))
-    growing = dataclasses.replace(feed, augment=scaled(config.augment, strength))
+    growing = dataclasses.replace(feed, augment=config.augment.scaled(strength))
     return growing.views(batch.images, batch.tokens, "pretrain", step)
 
 

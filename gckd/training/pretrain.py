@@ -8,7 +8,7 @@ from typing import Any
 
 from gckd.config import digest
 from gckd.config.schema import Config
-from gckd.config.train import CrossBatchMemory
+from gckd.config.train import CrossBatchMemory, MomentumDistillation
 from gckd.data.batches import Feed
 from gckd.data.domains import Datasets
 from gckd.distributed import barrier, broadcast_bool, check_batch_size
@@ -66,6 +66,7 @@ def build_objective(config: Config, feed: Feed, model: Backbone, copies: Backbon
     node = config.pretrain.objective
     if isinstance(node, CrossBatchMemory):
         return CrossBatch(node, config, feed, model)
+    assert isinstance(node, MomentumDistillation)
     return Momentum(node, config, feed, model, copies)
 
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gckd.config.data import Augment, Data, FolderTokenizer, RandAugment, TrainedTokenizer
+from gckd.config.component import AugmentationConfig, TokenizerConfig
+from gckd.config.data import Data
 from gckd.config.schema import Config
 from gckd.data.domains import Datasets, open_datasets
 from gckd.evaluation.retrieval import Retriever, val_metrics
@@ -101,9 +102,7 @@ def _begin(config: Config, cache: Path | CachePath, report: Report) -> Adaptatio
 
 
 @functools.lru_cache(maxsize=1)
-def _datasets(
-    data: Data, tokenizer: TrainedTokenizer | FolderTokenizer, augment: Augment | RandAugment, cache: Path | CachePath
-) -> Datasets:
+def _datasets(data: Data, tokenizer: TokenizerConfig, augment: AugmentationConfig, cache: Path | CachePath) -> Datasets:
     """What all trials of a process have in common; to open it costs as much as some steps."""
     return open_datasets(Config(data=data, tokenizer=tokenizer, augment=augment), cache, lambda progress: None)
 

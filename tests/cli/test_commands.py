@@ -18,7 +18,7 @@ from PIL import Image
 from gckd.cli.guard import run_command
 from gckd.cli.main import cli, describe
 from gckd.config import Config, apply, encode, from_yaml, preset, to_yaml
-from gckd.config.fields import walk
+from gckd.config.tree import walk
 from gckd.errors import InputError
 from tests.toy import make_toy
 

@@ -22,7 +22,7 @@ EDITS += [f"backbone.{part}.{field}" for part in ("vision", "text") for field in
 def command(tmp_path: Path) -> list[str]:
     sizes = {"width": 16, "depth": 1, "heads": 2, "mlp_ratio": 2.0}
     vision, text = Vision(patch=8, stem="linear", **sizes), Text(fusion_depth=1, **sizes)  # type: ignore[arg-type]
-    node = Albef(vision, text, embed_dim=8)
+    node = Albef(vision=vision, text=text, embed_dim=8)
     model = AlbefModel(node, vocabulary=Vocabulary(20, 3), height=64, width=32, max_tokens=64)
     torch.save(published(model), tmp_path / "w.pth")
     return ["weights", str(tmp_path / "w.pth"), *(f"--set={edit}" for edit in EDITS)]

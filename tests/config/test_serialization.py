@@ -16,9 +16,10 @@ import yaml
 
 from gckd.config import PRESETS, Config, ConfigError, apply, decode, digest, encode, from_yaml, preset, to_yaml
 from gckd.config.edit import check_problems
-from gckd.config.fields import hints, limits_of, option, variants
+from gckd.config.fields import limits_of, option
 from gckd.config.graph import Memory, NoPropagation
 from gckd.config.train import Adapt, Weights
+from gckd.config.tree import hints, variants
 
 
 @pytest.mark.parametrize("name", PRESETS)

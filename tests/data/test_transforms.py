@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gckd.config.data import Augment, RandAugment
-from gckd.data.transforms import clean_view, drop_words, scaled, strong_view
+from gckd.data.transforms import clean_view, drop_words, strong_view
 
 OFF = Augment(
     channel_gain=0, brightness=0, contrast=0, noise=0, blur=0, shift=0, flip=False, erase=0, word_dropout=0
@@ -116,7 +116,7 @@ def test_shift_moves_by_at_most_its_share() -> None:
 @pytest.mark.parametrize("strength", [0.0, 0.25, 1.0])
 def test_scaled_scales_every_number(strength: float) -> None:
     config = Augment(**STRENGTHS, word_dropout=0.4)
-    found = scaled(config, strength)
+    found = config.scaled(strength)
     for field in dataclasses.fields(Augment):
         if field.name != "flip":
             assert getattr(found, field.name) == pytest.approx(strength * getattr(config, field.name))
@@ -151,12 +151,12 @@ class TestRandAugment:
         assert not torch.equal(one, strong_view(images, config, random(2)))
 
     def test_at_no_strength_is_the_clean_view(self) -> None:
-        config = scaled(RandAugment(flip=False, erase=1.0), 0.0)
+        config = RandAugment(flip=False, erase=1.0).scaled(0.0)
         torch.testing.assert_close(strong_view(photos(), config, random()), clean_view(photos()))
 
     def test_erases_and_mirrors(self) -> None:
         black = torch.zeros(64, 3, 40, 20, dtype=torch.uint8)
-        seen = strong_view(black, scaled(RandAugment(erase=1.0), 1.0), random())
+        seen = strong_view(black, RandAugment(erase=1.0).scaled(1.0), random())
         assert bool((seen != -1).flatten(1).any(1).all())
         left = torch.zeros(64, 3, 4, 4, dtype=torch.uint8)
         left[..., :2] = 255

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gckd.config import Config, apply
-from gckd.config.graph import TARGET_IMAGE, TARGET_TEXT
+from gckd.config.banks import TARGET_IMAGE, TARGET_TEXT
 from gckd.training.adapt import begin
 from gckd.training.label_curves import PREFIX, audit_monitor
 from tests.toy import make_toy, shuffle_labels
