@@ -16,7 +16,7 @@ import numpy as np
 from rich.progress import track
 from rich.table import Table
 
-from gckd.evaluation.faiss_index import Exact, Gallery, IvfPq, Nearest, Vectors, ivf_pq, recall
+from gckd.evaluation.faiss_index import Exact, FaissGallery, IvfPq, SearchResult, Vectors, ivf_pq, recall
 from gckd.report.write import wide_console
 
 K = 10
@@ -29,7 +29,7 @@ class Measured(NamedTuple):
 
     built: float
     searched: float
-    found: Nearest
+    found: SearchResult
 
 
 def clustered(count: int, queries: int, width: int, seed: int) -> tuple[Vectors, Vectors]:
@@ -53,7 +53,7 @@ def _unit(vectors: Vectors) -> Vectors:
 
 def measure(vectors: Vectors, queries: Vectors, kind: Exact | IvfPq) -> Measured:
     begun = time.perf_counter()
-    gallery = Gallery(vectors, kind)
+    gallery = FaissGallery(vectors, kind)
     built = time.perf_counter()
     gallery.search(queries[:1], K)  # the first one may allocate
     ready = time.perf_counter()

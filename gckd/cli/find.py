@@ -16,7 +16,7 @@ from gckd.report.write import wide_console
 from gckd.storage.path import StoragePath
 
 if TYPE_CHECKING:
-    from gckd.evaluation.faiss_index import Nearest
+    from gckd.evaluation.faiss_index import SearchResult
     from gckd.storage.cache import CachePath
     from gckd.training.load import Searchable
 
@@ -81,14 +81,14 @@ def find(
         click.echo(sheet)
 
 
-def _searched(among: Searchable, count: int, index: str) -> tuple[Nearest, str]:
+def _searched(among: Searchable, count: int, index: str) -> tuple[SearchResult, str]:
     """What is found, and what the table must say about it."""
-    from gckd.evaluation.faiss_index import Exact, Gallery, ivf_pq, recall
+    from gckd.evaluation.faiss_index import Exact, FaissGallery, ivf_pq, recall
 
     images, captions = among.images.numpy(), among.captions.numpy()
-    exact = Gallery(images, Exact()).search(captions, count)
+    exact = FaissGallery(images, Exact()).search(captions, count)
     if index == "exact":
         return exact, f"{len(images)} images. {_NOTE}"
     kind = ivf_pq(*images.shape)
-    found = Gallery(images, kind).search(captions, count)
+    found = FaissGallery(images, kind).search(captions, count)
     return found, f"{len(images)} images; {kind}: recall@{count} {recall(found, exact):.2f}. {_NOTE}"

@@ -1,4 +1,4 @@
-"""Text-to-image retrieval: Rank-K, mAP and mINP, optionally centred and re-ranked by the matching head."""
+"""Text-to-image retrieval metrics: Rank-K, mAP and mINP, with optional centring, propagation and re-ranking."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ from gckd.distributed import map_batches
 from gckd.graph.memory import centred
 from gckd.models.base import Backbone
 
-Join = Callable[[int, Tensor], Tensor]  # a target bank, unit embeddings [N, d] of its modality -> [N, d]
-SHOWN = 5  # gallery images that are kept of each query
+EmbeddingTransform = Callable[[int, Tensor], Tensor]
+"""Transforms test embeddings before ranking: (number of the target bank of their modality, [N, d]) -> [N, d]."""
+
+TOP_IMAGES = 5  # gallery images that a Ranking records per query
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """How each of M queries fared, on the CPU."""
+    """Metrics of each of M queries, on the CPU."""
 
     identity: Tensor  # [M] int64
-    rank: Tensor  # [M] int64, of the first hit, from 1
-    ap: Tensor  # [M] float64, in [0, 1]
-    inp: Tensor  # [M] float64, in [0, 1]
-    top: Tensor  # [M, SHOWN or all N] int64, rows of the gallery, the best first
+    rank: Tensor  # [M] int64, rank of the first hit, counted from 1
+    ap: Tensor  # [M] float64, average precision in [0, 1]
+    inp: Tensor  # [M] float64, inverse negative penalty in [0, 1]
+    top: Tensor  # [M, min(TOP_IMAGES, N)] int64, gallery rows of the best images, best first
 
     def metrics(self) -> dict[str, float]:
         """Rank-1/5/10, mAP and mINP: means over the queries, in percent."""
@@ -40,13 +42,15 @@ class Ranking:
 
 
 def rank_gallery(scores: Tensor, query_ids: Tensor, gallery_ids: Tensor, block: int = 512) -> Ranking:
-    """Each query's own order of the gallery, and how good it is.
+    """Rank the gallery for each query. A hit has the query's identity; equal scores keep the gallery's order.
+
+    AP = sum_k(precision@k * hit_k) / #relevant; INP = #relevant / rank of the last hit (Ye et al., TPAMI 2021).
 
     Args:
-        scores: [M, N], higher is more similar. query_ids: [M]; gallery_ids: [N]. A hit is the same identity; equal
-            scores keep the gallery's order.
-
-    AP = sum(precision@k * hit_k) / #relevant; INP = #relevant / rank of the last hit (Ye et al., TPAMI 2021).
+        scores: [M, N], higher is more similar.
+        query_ids: identities [M].
+        gallery_ids: identities [N].
+        block: queries that are ranked at a time, to limit memory.
 
     Raises:
         ValueError: a query has no relevant image, so that its AP is undefined.
@@ -59,62 +63,64 @@ def rank_gallery(scores: Tensor, query_ids: Tensor, gallery_ids: Tensor, block: 
         relevant = hits.sum(1).double()
         if not bool((relevant > 0).all()):
             raise ValueError("a query has no relevant image in the gallery")
-        found = hits.cumsum(1).double()
+        hits_so_far = hits.cumsum(1).double()
         first = hits.double().argmax(1) + 1
         last = ranks[-1] - hits.flip(1).double().argmax(1)
-        ap = (found / ranks * hits).sum(1) / relevant
-        parts.append((ids, first, ap, relevant / last, order[:, :SHOWN]))
+        ap = (hits_so_far / ranks * hits).sum(1) / relevant
+        parts.append((ids, first, ap, relevant / last, order[:, :TOP_IMAGES]))
     return Ranking(*(torch.cat(column).cpu() for column in zip(*parts, strict=True)))
 
 
-def embed(
+def encode_in_batches(
     encode: Callable[[Tensor], Tensor], inputs: Tensor, batch: int, prepare: Callable[[Tensor], Tensor] = lambda x: x
 ) -> Tensor:
-    """Apply an encoder to `inputs` [N, ...] in batches, shared by the workers of the run -> [N, ...] of its outputs."""
+    """Encode `inputs` [N, ...] in batches, distributed over the workers of the run. Returns all N outputs."""
     return map_batches(lambda part: encode(prepare(part)), inputs.split(batch))
 
 
-def _here(images: Tensor) -> Tensor:
-    """The clean view of memory-mapped images, on the default device."""
+def _clean_images(images: Tensor) -> Tensor:
+    """Memory-mapped uint8 images as float images without augmentation, on the default device."""
     return clean_view(images.to(torch.get_default_device()))
 
 
-def as_they_are(bank: int, embeddings: Tensor) -> Tensor:
-    """No message passing at test time."""
+def unchanged(bank: int, embeddings: Tensor) -> Tensor:
+    """The identity as an `EmbeddingTransform`: no message passing at test time."""
     return embeddings
 
 
 class Retriever:
-    """A model in evaluation mode, with the centring statistics it is evaluated under.
+    """A model for evaluation, with its centring statistics.
 
     Args:
-        means: (image, text) mean embeddings [d] of **train** data, subtracted before ranking (`train_means`).
-        join: what centred embeddings go through before they are ranked.
+        means: mean (image, text) embeddings [d] of **train** data (`train_means`), subtracted before ranking.
+        transform: applied to centred embeddings before ranking.
     """
 
     def __init__(
-        self, model: Backbone, config: Evaluate, means: tuple[Tensor, Tensor], join: Join = as_they_are
+        self, model: Backbone, config: Evaluate, means: tuple[Tensor, Tensor], transform: EmbeddingTransform = unchanged
     ) -> None:
-        self.model, self.config, self.means, self.join = model, config, means, join
+        self.model, self.config, self.means, self.transform = model, config, means, transform
 
-    def images(self, images: Tensor) -> Tensor:
-        """uint8 images [N, 3, H, W] -> embeddings [N, d]."""
-        z = embed(lambda x: self.model.encode_image(x).embedding, images, self.config.batch, _here)
-        return self.join(TARGET_IMAGE, centred(z, self.means[0]))
+    def embed_images(self, images: Tensor) -> Tensor:
+        """uint8 images [N, 3, H, W] -> unit embeddings [N, d]."""
+        z = encode_in_batches(
+            lambda x: self.model.encode_image(x).embedding, images, self.config.batch, prepare=_clean_images
+        )
+        return self.transform(TARGET_IMAGE, centred(z, self.means[0]))
 
-    def captions(self, tokens: Tensor) -> Tensor:
-        """Token ids [M, L] -> embeddings [M, d]."""
-        z = embed(lambda x: self.model.encode_text(x).embedding, tokens, self.config.batch)
-        return self.join(TARGET_TEXT, centred(z, self.means[1]))
+    def embed_captions(self, tokens: Tensor) -> Tensor:
+        """Token ids [M, L] -> unit embeddings [M, d]."""
+        z = encode_in_batches(lambda x: self.model.encode_text(x).embedding, tokens, self.config.batch)
+        return self.transform(TARGET_TEXT, centred(z, self.means[1]))
 
     def scores(self, data: EvaluationSet) -> Tensor:
-        """[M captions, N images]: cosines, re-ranked if `k_test` is set."""
-        cosine = self.captions(data.tokens) @ self.images(data.images).T
+        """Scores [M captions, N images]: cosines, re-ranked by the matching head if `k_test` > 0."""
+        cosine = self.embed_captions(data.tokens) @ self.embed_images(data.images).T
         k = min(self.config.k_test, len(data.images))
         return self._rerank(cosine, data, k) if k else cosine
 
     def ranking(self, data: EvaluationSet) -> Ranking:
-        """Of one labelled split; the model is in evaluation mode meanwhile."""
+        """Ranking of one labelled split. The model is switched to evaluation mode and back."""
         training = self.model.training
         self.model.eval()
         try:
@@ -125,29 +131,31 @@ class Retriever:
 
     @torch.no_grad()
     def _rerank(self, cosine: Tensor, data: EvaluationSet, k: int) -> Tensor:
-        """Order each query's top k images by matching probability; the others stay below in the order configured.
+        """Order each query's top k images by matching probability; all other images are ranked below them.
 
-        Public ALBEF-based code gives the others one constant score (`below="constant"`), so that its mAP tail is tie
-        order; `"contrastive"` keeps their cosine order.
+        With `below="contrastive"` the other images keep their cosine order. `below="constant"` gives them one score, as
+        public ALBEF-based code does, so that the tail of its mAP depends on the order of ties.
         """
-        states = embed(lambda x: self.model.encode_image(x).states, data.images, self.config.batch, _here)
+        states = encode_in_batches(
+            lambda x: self.model.encode_image(x).states, data.images, self.config.batch, prepare=_clean_images
+        )
         top = cosine.topk(k, dim=1).indices
-        # Cosines lie in [-1, 1] and probabilities in [0, 1]: 3 lower keeps every one of the others below the top.
-        out = cosine - 3.0 if self.config.below == "contrastive" else torch.full_like(cosine, -3.0)
+        # Cosines are in [-1, 1] and probabilities in [0, 1], so subtracting 3 ranks all other images below the top k.
+        scores = cosine - 3.0 if self.config.below == "contrastive" else torch.full_like(cosine, -3.0)
 
         def matching(query: Tensor) -> Tensor:
-            """Probabilities [1, k] of the query at row [1]."""
+            """Matching probabilities [1, k] of the query whose row number is `query` [1]."""
             tokens, columns = data.tokens[query], top[query].squeeze(0)
             text = self.model.encode_text(tokens).states.expand(k, -1, -1)
             logits = self.model.match(states[columns], text, tokens.expand(k, -1))
             return F.softmax(logits, 1)[None, :, 1]
 
-        return out.scatter(1, top, map_batches(matching, torch.arange(len(top)).split(1)))
+        return scores.scatter(1, top, map_batches(matching, torch.arange(len(top)).split(1)))
 
 
 def val_metrics(
     prefix: str, model: Backbone, means: tuple[Tensor, Tensor], config: Evaluate, data: EvaluationSet
 ) -> dict[str, float]:
-    """Rank-1 and mAP, without re-ranking, which would cost more than the training between two evaluations."""
-    found = Retriever(model, dataclasses.replace(config, k_test=0), means).ranking(data).metrics()
-    return {f"{prefix}_rank_1": found["rank_1"], f"{prefix}_map": found["map"]}
+    """Rank-1 and mAP in percent. Without re-ranking, which would take longer than training between two evaluations."""
+    metrics = Retriever(model, dataclasses.replace(config, k_test=0), means).ranking(data).metrics()
+    return {f"{prefix}_rank_1": metrics["rank_1"], f"{prefix}_map": metrics["map"]}

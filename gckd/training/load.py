@@ -16,7 +16,7 @@ from gckd.data.domains import Datasets, open_datasets
 from gckd.data.splits import Images
 from gckd.device import on_its_device
 from gckd.errors import InputError
-from gckd.evaluation.retrieval import Join, Retriever, as_they_are
+from gckd.evaluation.retrieval import EmbeddingTransform, Retriever, unchanged
 from gckd.method.banks import train_means
 from gckd.method.build import build_parts
 from gckd.method.parts import Parts
@@ -34,7 +34,7 @@ class Restored(NamedTuple):
     datasets: Datasets
     student: Backbone
     feed: Feed
-    join: Join
+    transform: EmbeddingTransform
 
 
 class Searchable(NamedTuple):
@@ -57,17 +57,17 @@ def restored(config: Config, checkpoint: Path | StoragePath, cache: Path | Cache
     modules = load_checkpoint(checkpoint)["modules"]
     try:
         student.load_state_dict(modules["student"])
-        join = _graph(build_parts(config, feed, student), modules) if config.evaluate.propagate else as_they_are
+        transform = _graph(build_parts(config, feed, student), modules) if config.evaluate.propagate else unchanged
     except (KeyError, RuntimeError) as error:
         raise InputError(f"{checkpoint}: does not hold the student of this config ({error})") from error
-    return Restored(datasets, student, feed, join)
+    return Restored(datasets, student, feed, transform)
 
 
-def _graph(parts: Parts, modules: Mapping[str, Any]) -> Join:
+def _graph(parts: Parts, modules: Mapping[str, Any]) -> EmbeddingTransform:
     """The graph of a checkpoint, over its banks."""
     parts.banks.load_state_dict(modules["banks"])
     parts.propagate.load_state_dict(modules["propagate"])
-    return joined(parts)
+    return evaluation_transform(parts)
 
 
 @on_its_device
@@ -81,9 +81,9 @@ def searchable(
     Raises:
         InputError: the checkpoint is not one, or does not fit the config; there is no such split.
     """
-    datasets, student, feed, join = restored(config, checkpoint, cache)
+    datasets, student, feed, transform = restored(config, checkpoint, cache)
     files, student = datasets.target.unlabelled(split).images, student.eval()
-    retriever = Retriever(student, config.evaluate, train_means(student, feed.target, config.centre), join)
+    retriever = Retriever(student, config.evaluate, train_means(student, feed.target, config.centre), transform)
     tokens = datasets.tokenizer.encode(list(captions)).to(torch.get_default_device())
     with StoragePath.at(checkpoint).reading() as file:
         content = file_digest(file)
@@ -91,24 +91,24 @@ def searchable(
 
     def embed() -> dict[str, Tensor]:
         pixels = files.decoded(config.data.height, config.data.width)
-        return {"images": retriever.images(torch.from_numpy(pixels)).cpu()}
+        return {"images": retriever.embed_images(torch.from_numpy(pixels)).cpu()}
 
     kept = create_once(CachePath.at(cache) / "galleries" / f"{name}.pt", embed)
-    return Searchable(load_checkpoint(kept)["images"], retriever.captions(tokens).cpu(), files)
+    return Searchable(load_checkpoint(kept)["images"], retriever.embed_captions(tokens).cpu(), files)
 
 
-def joined(parts: Parts) -> Join:
+def evaluation_transform(parts: Parts) -> EmbeddingTransform:
     """`evaluate.propagate`: each test item is joined, by itself, to the graph over the banks as the run left them.
 
     Inductive, as in GraphSAGE (Hamilton et al., NIPS 2017): the item receives from its K nearest bank entries, and from
     their neighbours through them. It sends nothing, so that no test item has a part in another one's embedding. Ours.
     """
     if not parts.config.evaluate.propagate:
-        return as_they_are
+        return unchanged
     views = parts.banks.space(parts.config.centre).views
 
     @torch.no_grad()
-    def join(bank: int, embeddings: Tensor) -> Tensor:
+    def transform(bank: int, embeddings: Tensor) -> Tensor:
         return parts.propagate.join(views, bank, embeddings)
 
-    return join
+    return transform

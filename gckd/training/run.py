@@ -14,7 +14,7 @@ from gckd.config.schema import Config
 from gckd.data.batches import Feed
 from gckd.data.domains import Datasets, open_datasets
 from gckd.device import on_its_device
-from gckd.evaluation.retrieval import Join, Ranking, Retriever, val_metrics
+from gckd.evaluation.retrieval import EmbeddingTransform, Ranking, Retriever, val_metrics
 from gckd.graph.statistics import effective_rank
 from gckd.method.banks import means_of, train_means, train_sample
 from gckd.models.base import Backbone
@@ -25,7 +25,7 @@ from gckd.storage.shared_file import create_once
 from gckd.training.adapt import Adaptation, begin
 from gckd.training.curves import inspect
 from gckd.training.label_curves import audit_monitor
-from gckd.training.load import joined, restored
+from gckd.training.load import evaluation_transform, restored
 from gckd.training.pretrain import flatness, pretrained
 from gckd.training.trainer import Values
 
@@ -66,7 +66,7 @@ def train_run(
     for _ in adaptation.epochs(stage, out / CHECKPOINT):
         pass
     report(Progress("evaluate", 0, 1, {}, None))
-    result = _evaluate(config, datasets, parts.student, parts.feed, joined(parts), "test")
+    result = _evaluate(config, datasets, parts.student, parts.feed, evaluation_transform(parts), "test")
     return dataclasses.replace(
         result,
         curves=[*start["curve"], *stage.curve],
@@ -136,12 +136,14 @@ def _save_json(path: Path, values: Values) -> None:
         file.write_text(json.dumps(values), encoding="utf-8")
 
 
-def _evaluate(config: Config, datasets: Datasets, student: Backbone, feed: Feed, join: Join, split: str) -> RunResult:
+def _evaluate(
+    config: Config, datasets: Datasets, student: Backbone, feed: Feed, transform: EmbeddingTransform, split: str
+) -> RunResult:
     """The only place that opens the labels of a target test split."""
     begun = time.perf_counter()
     data = datasets.labelled(datasets.target, split, config.data)
     means = train_means(student, feed.target, config.centre)
-    ranking = Retriever(student, config.evaluate, means, join).ranking(data)
+    ranking = Retriever(student, config.evaluate, means, transform).ranking(data)
     return RunResult(
         metrics=ranking.metrics(),
         curves=[],

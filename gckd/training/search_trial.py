@@ -129,7 +129,7 @@ def _look(adaptation: Adaptation, pixels: Tensor, tokens: Tensor) -> Look:
     student, training = parts.student, parts.student.training
     zero = torch.zeros(student.embed_dim)
     retriever = Retriever(student.eval(), config.evaluate, (zero, zero))
-    images, texts = retriever.images(pixels), retriever.captions(tokens)
+    images, texts = retriever.embed_images(pixels), retriever.embed_captions(tokens)
     student.train(training)
     means = train_means(student, parts.feed.target, config.centre, MEANS)
     return Look(images, texts, centred(images, means[0]), centred(texts, means[1]))

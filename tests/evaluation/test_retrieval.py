@@ -1,4 +1,4 @@
-"""Rank-K, mAP and mINP against loops and against torchmetrics; re-ranking by the matching head."""
+"""Rank-K, mAP and mINP equal loops and torchmetrics; re-ranking by the matching head."""
 
 from __future__ import annotations
 
@@ -13,82 +13,84 @@ from torchmetrics.retrieval import RetrievalHitRate, RetrievalMAP
 
 from gckd.config.train import Evaluate
 from gckd.data.types import EvaluationSet
-from gckd.evaluation.retrieval import SHOWN, Retriever, rank_gallery
+from gckd.evaluation.retrieval import TOP_IMAGES, Retriever, rank_gallery
 from gckd.models.albef import Encoded
 
 
-def problem(seed: int, queries: int = 40, images: int = 30, ids: int = 7) -> tuple[Tensor, Tensor, Tensor]:
-    """Scores without ties; every query identity is in the gallery."""
+def random_problem(seed: int, queries: int = 40, images: int = 30, ids: int = 7) -> tuple[Tensor, Tensor, Tensor]:
+    """Scores without ties, query identities and gallery identities; every query has a relevant image."""
     random = torch.Generator().manual_seed(seed)
-    gallery = torch.cat((torch.arange(ids), torch.randint(ids, (images - ids,), generator=random)))
-    asked = torch.randint(ids, (queries,), generator=random)
-    scores = torch.randn(queries, images, generator=random) + (asked[:, None] == gallery[None, :]) * 0.8
-    return scores, asked, gallery
+    gallery_ids = torch.cat((torch.arange(ids), torch.randint(ids, (images - ids,), generator=random)))
+    query_ids = torch.randint(ids, (queries,), generator=random)
+    scores = torch.randn(queries, images, generator=random) + (query_ids[:, None] == gallery_ids[None, :]) * 0.8
+    return scores, query_ids, gallery_ids
 
 
-def by_loops(scores: Tensor, asked: Tensor, gallery: Tensor) -> dict[str, float]:
+def metrics_by_loops(scores: Tensor, query_ids: Tensor, gallery_ids: Tensor) -> dict[str, float]:
     names = ("rank_1", "rank_5", "rank_10", "map", "minp")
     rows = []
-    for row, identity in zip(scores.tolist(), asked.tolist(), strict=True):
+    for row, identity in zip(scores.tolist(), query_ids.tolist(), strict=True):
         order = sorted(range(len(row)), key=lambda j: -row[j])
-        ranks = [rank for rank, j in enumerate(order, 1) if int(gallery[j]) == identity]
+        ranks = [rank for rank, j in enumerate(order, 1) if int(gallery_ids[j]) == identity]
         precision = [hits / rank for hits, rank in enumerate(ranks, 1)]
         row_ranks = [float(ranks[0] <= k) for k in (1, 5, 10)]
         rows.append([*row_ranks, sum(precision) / len(ranks), len(ranks) / ranks[-1]])
     return dict(zip(names, (100 * sum(column) / len(rows) for column in zip(*rows, strict=True)), strict=True))
 
 
-def test_by_hand() -> None:
+def test_metrics_of_one_query_by_hand() -> None:
     """Query of identity 1, hits at ranks 2 and 4 of 4: AP = (1/2 + 2/4) / 2, INP = 2/4."""
-    found = rank_gallery(torch.tensor([[0.9, 0.8, 0.7, 0.6]]), torch.tensor([1]), torch.tensor([0, 1, 0, 1])).metrics()
-    assert found == pytest.approx({"rank_1": 0, "rank_5": 100, "rank_10": 100, "map": 50, "minp": 50})
+    metrics = rank_gallery(
+        torch.tensor([[0.9, 0.8, 0.7, 0.6]]), torch.tensor([1]), torch.tensor([0, 1, 0, 1])
+    ).metrics()
+    assert metrics == pytest.approx({"rank_1": 0, "rank_5": 100, "rank_10": 100, "map": 50, "minp": 50})
 
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("block", [7, 512])
-def test_against_loops(seed: int, block: int) -> None:
-    given = problem(seed)
-    assert rank_gallery(*given, block).metrics() == pytest.approx(by_loops(*given))
+def test_metrics_equal_loops(seed: int, block: int) -> None:
+    problem = random_problem(seed)
+    assert rank_gallery(*problem, block).metrics() == pytest.approx(metrics_by_loops(*problem))
 
 
 @pytest.mark.parametrize(("block", "images"), [(7, 30), (512, 3)])
-def test_each_query_against_loops(block: int, images: int) -> None:
-    scores, asked, gallery = problem(6, images=images, ids=3)
-    found = rank_gallery(scores, asked, gallery, block)
+def test_each_query_equals_loops(block: int, images: int) -> None:
+    scores, query_ids, gallery_ids = random_problem(6, images=images, ids=3)
+    ranking = rank_gallery(scores, query_ids, gallery_ids, block)
     for i, row in enumerate(scores.tolist()):
         best = sorted(range(images), key=lambda j: -row[j])
-        hits = [int(gallery[j]) == int(asked[i]) for j in best]
+        hits = [int(gallery_ids[j]) == int(query_ids[i]) for j in best]
         precisions = [sum(hits[: k + 1]) / (k + 1) for k in range(images) if hits[k]]
-        assert found.identity[i] == asked[i]
-        assert found.rank[i] == hits.index(True) + 1
-        assert float(found.ap[i]) == pytest.approx(sum(precisions) / len(precisions))
-        assert found.top[i].tolist() == best[:SHOWN]
+        assert ranking.identity[i] == query_ids[i]
+        assert ranking.rank[i] == hits.index(True) + 1
+        assert float(ranking.ap[i]) == pytest.approx(sum(precisions) / len(precisions))
+        assert ranking.top[i].tolist() == best[:TOP_IMAGES]
 
 
-def test_against_torchmetrics() -> None:
-    scores, asked, gallery = problem(5)
-    hits = asked[:, None] == gallery[None, :]
-    indexes = torch.arange(len(asked))[:, None].expand_as(scores)
-    found = rank_gallery(scores, asked, gallery).metrics()
-    positive = scores - scores.min() + 1  # torchmetrics takes what scores 0 or less as not retrieved
+def test_metrics_equal_torchmetrics() -> None:
+    scores, query_ids, gallery_ids = random_problem(5)
+    hits = query_ids[:, None] == gallery_ids[None, :]
+    indexes = torch.arange(len(query_ids))[:, None].expand_as(scores)
+    metrics = rank_gallery(scores, query_ids, gallery_ids).metrics()
+    positive = scores - scores.min() + 1  # torchmetrics ignores images with scores <= 0
     flat = positive.flatten(), hits.flatten(), indexes.flatten()
-    assert found["map"] == pytest.approx(100 * float(RetrievalMAP()(*flat[:2], indexes=flat[2])), abs=1e-3)
+    assert metrics["map"] == pytest.approx(100 * float(RetrievalMAP()(*flat[:2], indexes=flat[2])), abs=1e-3)
     for k in (1, 5, 10):
-        wanted = RetrievalHitRate(top_k=k)(*flat[:2], indexes=flat[2])
-        assert found[f"rank_{k}"] == pytest.approx(100 * float(wanted), abs=1e-3)
+        expected = RetrievalHitRate(top_k=k)(*flat[:2], indexes=flat[2])
+        assert metrics[f"rank_{k}"] == pytest.approx(100 * float(expected), abs=1e-3)
 
 
-def test_perfect_and_worst_order() -> None:
-    gallery, asked = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1])
-    perfect = (asked[:, None] == gallery[None, :]).float()
-    assert set(rank_gallery(perfect, asked, gallery).metrics().values()) == {100.0}
-    worst = rank_gallery(-perfect, asked, gallery).metrics()
+def test_metrics_of_the_best_and_the_worst_order() -> None:
+    gallery_ids, query_ids = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1])
+    perfect = (query_ids[:, None] == gallery_ids[None, :]).float()
+    assert set(rank_gallery(perfect, query_ids, gallery_ids).metrics().values()) == {100.0}
+    worst = rank_gallery(-perfect, query_ids, gallery_ids).metrics()
     assert (worst["rank_1"], worst["minp"]) == (0.0, 50.0)
 
 
 def test_ties_keep_the_order_of_the_gallery() -> None:
-    found = rank_gallery(torch.zeros(1, 4), torch.tensor([1]), torch.tensor([0, 1, 0, 1])).metrics()
-    assert found["map"] == pytest.approx(50.0)
+    metrics = rank_gallery(torch.zeros(1, 4), torch.tensor([1]), torch.tensor([0, 1, 0, 1])).metrics()
+    assert metrics["map"] == pytest.approx(50.0)
 
 
 def test_a_query_without_a_relevant_image_is_refused() -> None:
@@ -119,7 +121,7 @@ class TableModel(nn.Module):
 
 
 IMAGES, TEXTS = 9, 4
-RAW = torch.zeros(5), torch.zeros(5)  # no centring
+NO_CENTRING = torch.zeros(5), torch.zeros(5)
 
 
 @pytest.fixture
@@ -143,30 +145,30 @@ def order(scores: Tensor) -> list[list[int]]:
 
 
 def scores_of(scene: tuple[Any, EvaluationSet, Tensor, Tensor], **fields: Any) -> Tensor:
-    return Retriever(scene[0].eval(), Evaluate(batch=4, **fields), RAW).scores(scene[1])
+    return Retriever(scene[0].eval(), Evaluate(batch=4, **fields), NO_CENTRING).scores(scene[1])
 
 
-def test_without_reranking_scores_are_cosines(scene: tuple[Any, EvaluationSet, Tensor, Tensor]) -> None:
+def test_scores_without_reranking_are_cosines(scene: tuple[Any, EvaluationSet, Tensor, Tensor]) -> None:
     torch.testing.assert_close(scores_of(scene, k_test=0), scene[2])
 
 
 @pytest.mark.parametrize("k", [1, 3, 8])
 def test_reranking_orders_the_top_and_keeps_the_rest(scene: tuple[Any, EvaluationSet, Tensor, Tensor], k: int) -> None:
-    found = order(scores_of(scene, k_test=k, below="contrastive"))
+    ranked = order(scores_of(scene, k_test=k, below="contrastive"))
     for row, first in enumerate(order(scene[2])):
-        assert found[row] == sorted(first[:k], key=lambda j: -float(scene[3][row, j])) + first[k:]
+        assert ranked[row] == sorted(first[:k], key=lambda j: -float(scene[3][row, j])) + first[k:]
 
 
-def test_reranking_with_a_constant_below_leaves_the_order_of_the_gallery(
+def test_reranking_with_a_constant_below_keeps_the_gallery_order(
     scene: tuple[Any, EvaluationSet, Tensor, Tensor],
 ) -> None:
-    found = order(scores_of(scene, k_test=3, below="constant"))
+    ranked = order(scores_of(scene, k_test=3, below="constant"))
     for row, first in enumerate(order(scene[2])):
-        assert found[row] == sorted(first[:3], key=lambda j: -float(scene[3][row, j])) + sorted(first[3:])
+        assert ranked[row] == sorted(first[:3], key=lambda j: -float(scene[3][row, j])) + sorted(first[3:])
 
 
 @pytest.mark.parametrize("k", [IMAGES, 1000])
-def test_reranking_everything_is_the_matching_order(scene: tuple[Any, EvaluationSet, Tensor, Tensor], k: int) -> None:
+def test_reranking_all_images_gives_probabilities(scene: tuple[Any, EvaluationSet, Tensor, Tensor], k: int) -> None:
     for below in ("contrastive", "constant"):
         torch.testing.assert_close(scores_of(scene, k_test=k, below=below), scene[3].sigmoid())
 
@@ -174,21 +176,21 @@ def test_reranking_everything_is_the_matching_order(scene: tuple[Any, Evaluation
 def test_means_are_subtracted_before_ranking(scene: tuple[Any, EvaluationSet, Tensor, Tensor]) -> None:
     model, data, _, _ = scene
     means = torch.full((5,), 0.1), torch.full((5,), -0.2)
-    found = Retriever(model.eval(), Evaluate(batch=4, k_test=0), means).scores(data)
+    scores = Retriever(model.eval(), Evaluate(batch=4, k_test=0), means).scores(data)
     images, texts = model.tables["image"] - 0.1, model.tables["text"] + 0.2
     for i in range(TEXTS):
         for j in range(IMAGES):
             dot = float(texts[i] @ images[j])
             norm = math.sqrt(float(texts[i] @ texts[i]) * float(images[j] @ images[j]))
-            assert float(found[i, j]) == pytest.approx(dot / norm, abs=1e-5)
+            assert float(scores[i, j]) == pytest.approx(dot / norm, abs=1e-5)
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_a_ranking_evaluates_and_puts_the_mode_back(
+def test_ranking_uses_evaluation_mode_and_restores_the_mode(
     scene: tuple[Any, EvaluationSet, Tensor, Tensor], training: bool
 ) -> None:
     model, data, cosine, _ = scene
     model.train(training)
-    found = Retriever(model, Evaluate(batch=4, k_test=0), RAW).ranking(data).metrics()
+    metrics = Retriever(model, Evaluate(batch=4, k_test=0), NO_CENTRING).ranking(data).metrics()
     assert model.training is training
-    assert found == pytest.approx(by_loops(cosine, data.caption_identities, data.image_identities))
+    assert metrics == pytest.approx(metrics_by_loops(cosine, data.caption_identities, data.image_identities))

@@ -20,7 +20,7 @@ from gckd.method.build import build_parts
 from gckd.method.parts import Parts
 from gckd.models.build import build_model
 from gckd.storage.checkpoint import load_checkpoint
-from gckd.training.load import joined
+from gckd.training.load import evaluation_transform
 from gckd.training.run import evaluate_checkpoint, train_run
 from tests.dense import smoothed
 
@@ -33,7 +33,7 @@ def of_checkpoint(config: Config, cache: Path, checkpoint: Path) -> tuple[Parts,
     for name, state in load_checkpoint(checkpoint)["modules"].items():
         parts.stateful()[name].load_state_dict(state)
     means = train_means(parts.student, feed.target, config.centre)
-    return parts, Retriever(parts.student.eval(), config.evaluate, means, joined(parts))
+    return parts, Retriever(parts.student.eval(), config.evaluate, means, evaluation_transform(parts))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_against_a_graph_with_one_item_more(propagated: Config, cache: Path, fol
     data = open_datasets(propagated, cache, lambda progress: None).target
     test = open_datasets(propagated, cache, lambda progress: None).labelled(data, "test", propagated.data)
     banks = parts.banks
-    images, texts = retriever.images(test.images), retriever.captions(test.tokens)
+    images, texts = retriever.embed_images(test.images), retriever.embed_captions(test.tokens)
     image, _ = embed_clean(parts.student, images=test.images[2:3])
     _, text = embed_clean(parts.student, tokens=test.tokens[5:6])
     for found, own, mean, pair in (
