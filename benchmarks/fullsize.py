@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.step import SOURCE, TARGET, seconds_a_step, stage_of
 from benchmarks.timing import interleaved, timed
 from gckd.config import PRESETS, Config, apply, parse_edits, preset
-from gckd.data.domains import Datasets, open_datasets
+from gckd.data.domains import DatasetPair, open_datasets
 from gckd.data.street import make_street
 from gckd.device import on_device
 from gckd.graph.memory import MemoryBank
@@ -36,7 +36,7 @@ AT_LEAST_ONE = click.IntRange(min=1)
 NEVER = 1000  # fusion_every, so that none of the timed steps has matching or MLM
 
 
-def adaptation(config: Config, datasets: Datasets, without_mlm: bool = False) -> tuple[Stage, Parts, SourceOnly]:
+def adaptation(config: Config, datasets: DatasetPair, without_mlm: bool = False) -> tuple[Stage, Parts, SourceOnly]:
     """Adaptation of a fresh backbone, with banks of C random unit vectors however few examples there are."""
     model = build_model(config, datasets.tokenizer.vocabulary)
     model.predicts = model.predicts and not without_mlm
@@ -106,13 +106,13 @@ def main(name: str, assignments: tuple[str, ...], steps: int, rounds: int, peak:
         make_street(folder / "street", ids=48, domains=(SOURCE, TARGET))
         sides = {"data.source": str(folder / "street" / SOURCE), "data.target": str(folder / "street" / TARGET)}
         config = apply(config, sides)
-        datasets = open_datasets(config, folder / "cache", lambda progress: None)
+        datasets = open_datasets(config, folder / "cache")
         seconds, flops, memory = measure(config, datasets, steps, rounds, folder)
     console.print(table(config, seconds, flops, memory, peak))
 
 
 def measure(
-    config: Config, datasets: Datasets, steps: int, rounds: int, folder: Path
+    config: Config, datasets: DatasetPair, steps: int, rounds: int, folder: Path
 ) -> tuple[dict[str, float], int, int]:
     """Median seconds of the step and of the step without each part, its FLOPs, and the most GPU memory it held."""
     built = {"full step": adaptation(config, datasets)}

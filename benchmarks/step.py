@@ -22,7 +22,7 @@ from benchmarks.timing import interleaved
 from gckd.ablations.components import drop_edits
 from gckd.config import PRESETS, Config, apply, parse_edits, preset
 from gckd.config.train import Adapt, Pretrain
-from gckd.data.domains import Datasets, open_datasets
+from gckd.data.domains import DatasetPair, open_datasets
 from gckd.data.street import make_street
 from gckd.method.build import build_parts, step_of
 from gckd.method.parts import Parts
@@ -64,7 +64,7 @@ def weights_of(config: Config) -> dict[str, float]:
     return {name: float(value) for name, value in dataclasses.asdict(config.weights).items()}
 
 
-def pretraining(config: Config, datasets: Datasets) -> Stage:
+def pretraining(config: Config, datasets: DatasetPair) -> Stage:
     """Source pre-training from fresh weights."""
     feed = datasets.feed(config, config.pretrain.batch, config.pretrain.per_identity)
     model, copies = starting_models(config, datasets.tokenizer.vocabulary)
@@ -73,7 +73,7 @@ def pretraining(config: Config, datasets: Datasets) -> Stage:
     return Stage("pretrain", "", 0, config.pretrain, modules, objective.terms, weights_of(config), lambda done: {})
 
 
-def adaptation(config: Config, datasets: Datasets) -> Stage:
+def adaptation(config: Config, datasets: DatasetPair) -> Stage:
     """Adaptation with warm banks; a step costs the same whatever the weights are, so they are fresh ones."""
     feed = datasets.feed(config, config.adapt.batch)
     parts = build_parts(config, feed, build_model(config, datasets.tokenizer.vocabulary))
@@ -98,7 +98,7 @@ def stage_of(parts: Parts, step: SourceOnly) -> Stage:
     )
 
 
-def measurements(config: Config, datasets: Datasets, periods: int, folder: Path) -> dict[str, Callable[[], float]]:
+def measurements(config: Config, datasets: DatasetPair, periods: int, folder: Path) -> dict[str, Callable[[], float]]:
     """What is timed, by name."""
     stages = {"pre-training": pretraining(config, datasets)}
     for name, dropped in ROWS.items():
@@ -138,7 +138,7 @@ def main(name: str, assignments: tuple[str, ...], ids: int, periods: int, rounds
         make_street(folder / "street", ids=ids, domains=(SOURCE, TARGET))
         sides = {"data.source": str(folder / "street" / SOURCE), "data.target": str(folder / "street" / TARGET)}
         config = apply(config, sides)
-        datasets = open_datasets(config, folder / "cache", lambda progress: None)
+        datasets = open_datasets(config, folder / "cache")
         seconds = interleaved(measurements(config, datasets, periods, folder), rounds)
     table = Table("step", "seconds", "x source only", caption=f"{name}, {threads} thread(s), {ids} train identities")
     base = seconds["source only (-gmp-cmkd)"]

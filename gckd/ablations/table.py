@@ -15,6 +15,7 @@ from gckd.cluster.executor import Launch, launch
 from gckd.cluster.launch_log import LAUNCHES_FILE, noted
 from gckd.cluster.tasks import Entry
 from gckd.config import Config, ConfigError, apply
+from gckd.data.domains import DatasetPair
 from gckd.device import cores
 from gckd.errors import InputError
 from gckd.report.comparability import MIXED, budget
@@ -24,7 +25,7 @@ from gckd.report.write import keep_asked, wide_console, write_report
 from gckd.runs.examples import write_examples
 from gckd.runs.output import CONFIG_FILE, OF_A_RUN, default_output, output_folder
 from gckd.runs.plan import Run, plan
-from gckd.runs.preflight import Datasets, check_sizes, prepare_datasets
+from gckd.runs.preflight import check_sizes, prepare_datasets
 from gckd.runs.progress_display import display, store_progress
 from gckd.runs.provenance import git_revision
 from gckd.runs.records import CURVES_FILE, DONE, RUNS_FILE, Origin, Records
@@ -57,7 +58,7 @@ class Table:
     """A table whose input has been checked: nothing has run yet."""
 
     config: Config
-    datasets: Datasets
+    datasets: DatasetPair
     mirror: Mirror
     block: str
     asked: Asked

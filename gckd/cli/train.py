@@ -70,13 +70,14 @@ def evaluate(checkpoints: tuple[str, ...], split: str, assignments: tuple[str, .
     edits = parse_edits(assignments)
     places = [StoragePath.at(checkpoint) for checkpoint in checkpoints]
     configs = [checkpoint_config(place, edits) for place in places]
+    from gckd.data.domains import shared_datasets
     from gckd.distributed import process_group, rank
     from gckd.training.run import evaluate_checkpoint
 
     table = Table(*("checkpoint", "queries", "gallery", *METRICS.values()))
     with process_group(*(config.device for config in configs)):
         for checkpoint, place, config in zip(checkpoints, places, configs, strict=True):
-            result = evaluate_checkpoint(config, place, cache, split)
+            result = evaluate_checkpoint(config, place, cache, split, shared_datasets(config, cache))
             table.add_row(checkpoint, *_numbers(result))
         if not rank():
             wide_console().print(table)

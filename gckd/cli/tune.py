@@ -20,12 +20,13 @@ from gckd.cli.tune_options import Options, search_options
 from gckd.cluster.connect import cluster, resources_in_reach
 from gckd.cluster.trial import ORACLE, Search
 from gckd.config import Config, apply, digest, encode
+from gckd.data.domains import DatasetPair
 from gckd.data.street.default_pair import with_datasets
 from gckd.device import cores
 from gckd.errors import InputError
 from gckd.report.write import wide_console
 from gckd.runs.output import CONFIG_FILE, output_folder
-from gckd.runs.preflight import Datasets, check_sizes, prepare_datasets, usable_cache, usable_folder
+from gckd.runs.preflight import check_sizes, prepare_datasets, usable_cache, usable_folder
 from gckd.runs.progress_display import display, store_progress
 from gckd.runs.provenance import git_revision
 from gckd.storage.cache import CachePath
@@ -92,7 +93,7 @@ def search(config: Config, cache: CachePath, **given: Any) -> int:
 class _Command:
     """One command, its input checked."""
 
-    def __init__(self, options: Options, config: Config, cache: CachePath, space: Space, datasets: Datasets) -> None:
+    def __init__(self, options: Options, config: Config, cache: CachePath, space: Space, datasets: DatasetPair) -> None:
         self.options, self.config, self.cache, self.space, self.datasets = options, config, cache, space, datasets
         what = [options.select, list(options.objectives), options.seeds, space.encode()]
         self.out = StoragePath.at(options.out or Path("runs") / f"search-{digest(config, *what)[:8]}")
@@ -133,7 +134,9 @@ class _Command:
         plan = self.plan({"CPU": cores()})
         for line in planned(plan, self.config, self.space, self.options.sampler, self.options.select, done):
             click.echo(line)
-        click.echo(estimate(plan, self.config, step_seconds(self.config, self.cache, plan.threads), done))
+        click.echo(
+            estimate(plan, self.config, step_seconds(self.config, self.datasets, self.cache, plan.threads), done)
+        )
         return 0
 
     def study(self) -> Study:
@@ -218,6 +221,6 @@ def _means(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: statistics.fmean(s[name] for s in scores) for name in scores[0]}
 
 
-def _most_examples(datasets: Datasets) -> int:
+def _most_examples(datasets: DatasetPair) -> int:
     """Entries that the largest of the four banks can be filled with."""
     return max(store.counts["train"][kind] for store in (datasets.source, datasets.target) for kind in _KINDS)

@@ -168,6 +168,7 @@ def _value(
 
 def _oracle(search: Search, config: Config, out: StoragePath, number: int, epoch: Epoch) -> float:
     """Rank-1 on target val, by its labels. Kept in a file, because the checkpoints of earlier epochs are gone."""
+    from gckd.data.domains import shared_datasets
     from gckd.distributed import barrier, rank
     from gckd.training.run import evaluate_checkpoint
     from gckd.training.search_trial import CHECKPOINT
@@ -179,7 +180,9 @@ def _oracle(search: Search, config: Config, out: StoragePath, number: int, epoch
             known = json.loads(there.read_text(encoding="utf-8"))
     if epoch.current:
         barrier()  # for the worker that writes the checkpoint
-        known[str(number)] = evaluate_checkpoint(config, out / CHECKPOINT, search.cache, "val").metrics["rank_1"]
+        datasets = shared_datasets(config, search.cache)
+        metrics = evaluate_checkpoint(config, out / CHECKPOINT, search.cache, "val", datasets).metrics
+        known[str(number)] = metrics["rank_1"]
         if not rank():
             with file.writing() as here:
                 here.write_text(json.dumps(known), encoding="utf-8")

@@ -20,13 +20,15 @@ def true_metrics(search: Search, given: Mapping[str, Any], split: str) -> dict[s
     """
     import torch
 
+    from gckd.data.domains import shared_datasets
     from gckd.training.run import evaluate_checkpoint
 
     torch.set_num_threads(search.threads)
     config, found = configure(search.base, given["edits"]), []
     for seed in given["seeds"]:
         own = dataclasses.replace(config, seed=seed)
-        found.append(evaluate_checkpoint(own, _checkpoint(given, seed), search.cache, split).metrics)
+        datasets = shared_datasets(own, search.cache)
+        found.append(evaluate_checkpoint(own, _checkpoint(given, seed), search.cache, split, datasets).metrics)
     return {name: math.fsum(metrics[name] for metrics in found) / len(found) for name in found[0]}
 
 

@@ -1,14 +1,18 @@
-"""From a config's dataset names to loaders and evaluation sets, through the shared Arrow stores."""
+"""Source and target dataset of a run: their stores, the vocabulary, and the loaders made of them."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gckd.config.component import AugmentationConfig, TokenizerConfig
 from gckd.config.data import Data
+from gckd.config.fields import ConfigError
 from gckd.config.schema import Config
 from gckd.data.batches import Feed, Source
-from gckd.data.datasets import find_dataset
+from gckd.data.datasets import Dataset, find_dataset
 from gckd.data.loaders import SourceLoader, TargetLoader, evaluation_set
 from gckd.data.store import Store
 from gckd.data.tokenizer import NO_MASK, Tokenizer, build_tokenizer
@@ -17,14 +21,21 @@ from gckd.errors import InputError
 from gckd.progress import Progress, Report
 from gckd.storage.cache import CachePath
 
+StoreProgress = Callable[[str, int, int], None]  # name of the dataset, images done, images in all
+
 
 @dataclass(frozen=True)
-class Datasets:
-    """Both stores and the vocabulary of a run."""
+class DatasetPair:
+    """Source and target of a run, opened once in a process and passed to whatever reads them."""
 
     source: Store
     target: Store
     tokenizer: Tokenizer
+    source_spec: str  # names it whatever the working directory
+    target_spec: str
+    source_name: str  # last two parts of its path
+    target_name: str
+    published: str  # `icfg-pedes -> rstpreid` if both are, by their counts, the published datasets, else empty
 
     def feed(self, config: Config, batch: int, per_identity: int = 1, source: Source | None = None) -> Feed:
         """Training batches of both domains; the target's come from a split type that has no labels.
@@ -59,28 +70,70 @@ def _size(config: Config, batch: int) -> dict[str, int]:
     return {"height": config.data.height, "width": config.data.width, "batch": batch, "seed": config.seed}
 
 
-def open_datasets(config: Config, cache: Path | CachePath, report: Report) -> Datasets:
-    """Read, verify and store both datasets (or find them stored), and build the vocabulary.
+def open_datasets(config: Config, cache: Path | CachePath, progress: StoreProgress | None = None) -> DatasetPair:
+    """Open both datasets of a config, storing those that the cache does not hold, and build the vocabulary.
 
     Raises:
-        InputError: a dataset is not named, not there or broken.
+        ConfigError: the config names no source or no target.
+        InputError: a dataset is missing or broken.
     """
-    stores = []
-    for role, spec in (("source", config.data.source), ("target", config.data.target)):
-        if not spec:
-            raise InputError(f"data.{role}: no dataset is named; give --{role} FOLDER, FORMAT:FOLDER or URI")
-        stores.append(
-            find_dataset(spec).stored(
-                CachePath.at(cache).local_path,
-                skip_broken=config.data.skip_broken,
-                progress=lambda done, count: report(Progress("data", done, count, {}, None)),
-            )
-        )
-    source, target = stores
-    captions = [*source.unlabelled("train").captions, *target.unlabelled("train").captions]
+    source, target = _named_datasets(config)
+    stores = [_stored(config, dataset, cache, progress) for dataset in (source, target)]
+    published = source.published, target.published
+    return DatasetPair(
+        source=stores[0],
+        target=stores[1],
+        tokenizer=_tokenizer(config, stores, cache),
+        source_spec=source.spec,
+        target_spec=target.spec,
+        source_name=source.name,
+        target_name=target.name,
+        published=" -> ".join(published) if all(published) else "",
+    )
+
+
+def shared_datasets(config: Config, cache: Path | CachePath) -> DatasetPair:
+    """`open_datasets` for a process with several runs on the same pair: it opens the pair at the first call only.
+
+    Raises:
+        InputError: see `open_datasets`.
+    """
+    return _opened(config.data, config.tokenizer, config.augment, cache)
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(
+    data: Data, tokenizer: TokenizerConfig, augment: AugmentationConfig, cache: Path | CachePath
+) -> DatasetPair:
+    return open_datasets(Config(data=data, tokenizer=tokenizer, augment=augment), cache)
+
+
+def _named_datasets(config: Config) -> tuple[Dataset, Dataset]:
+    specs = {"source": config.data.source, "target": config.data.target}
+    missing = [f"data.{role}: no dataset is given" for role, spec in specs.items() if not spec]
+    if missing:
+        raise ConfigError(missing)
+    return find_dataset(specs["source"]), find_dataset(specs["target"])
+
+
+def _stored(config: Config, dataset: Dataset, cache: Path | CachePath, progress: StoreProgress | None) -> Store:
+    def report(done: int, total: int) -> None:
+        if progress is not None:
+            progress(dataset.name, done, total)
+
+    return dataset.stored(CachePath.at(cache).local_path, skip_broken=config.data.skip_broken, progress=report)
+
+
+def _tokenizer(config: Config, stores: Sequence[Store], cache: Path | CachePath) -> Tokenizer:
+    captions = [caption for store in stores for caption in store.unlabelled("train").captions]
     limits = {"max_words": config.data.max_words, "max_tokens": config.data.max_tokens}
     tokenizer = build_tokenizer(config.tokenizer, captions, cache, **limits)
     if tokenizer.mask == NO_MASK and config.augment.word_dropout:
         dropout = config.augment.word_dropout
         raise InputError(f"augment.word_dropout: {dropout} is outside its limit: 0 where the tokenizer has no [MASK]")
-    return Datasets(source, target, tokenizer)
+    return tokenizer
+
+
+def as_progress(report: Report) -> StoreProgress:
+    """Storing of the datasets, reported as the stage `data` of a run."""
+    return lambda _name, done, total: report(Progress("data", done, total, {}, None))

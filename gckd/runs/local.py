@@ -72,7 +72,7 @@ def train_single(
             with display:
                 mirror.upload()
                 report = shown_on(display, item.row, item.seed)
-                result = run(config, cache=cache, out=item.place(mirror.out), report=report)
+                result = run(config, cache=cache, out=item.place(mirror.out), report=report, datasets=datasets)
             records.finish(item, result, origin)
     return mirror
 
@@ -89,4 +89,4 @@ def follow(config: Config, run: RunFunction, *, cache: Path | CachePath, out: St
     folder = usable_folder(mirror.folder, "--out")
     (item,) = plan(config, {}, 1, folder)
     if not Records(folder).finished(item):
-        run(config, cache=cache, out=item.place(mirror.out))
+        run(config, cache=cache, out=item.place(mirror.out), datasets=datasets)

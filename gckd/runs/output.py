@@ -10,8 +10,9 @@ import filelock
 
 from gckd.config import Config, ConfigError, digest, encode, from_yaml, to_yaml
 from gckd.config.serialization import differences
+from gckd.data.domains import DatasetPair
 from gckd.errors import InputError
-from gckd.runs.preflight import Datasets, usable_folder
+from gckd.runs.preflight import usable_folder
 from gckd.runs.records import QUERIES_FILE
 from gckd.storage.path import StoragePath
 
@@ -20,7 +21,7 @@ OF_A_RUN = (CONFIG_FILE, QUERIES_FILE)  # in its folder, beside the checkpoint
 _LOCK_FILE = ".lock"
 
 
-def default_output(config: Config, datasets: Datasets) -> Path:
+def default_output(config: Config, datasets: DatasetPair) -> Path:
     """`runs/<source>-<target>-<digest>`: the same command comes to the same folder."""
     names = (Path(name).name for name in (datasets.source_name, datasets.target_name))
     return Path("runs") / "-".join([*(name.lower() for name in names), digest(config)[:8]])

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from gckd.config import Config, ConfigError, apply, check
 from gckd.config.banks import per_bank
 from gckd.config.component import PropagationConfig
 from gckd.config.paths import with_files
-from gckd.data.datasets import Dataset, find_dataset
-from gckd.data.store import Store
+from gckd.data.domains import DatasetPair, StoreProgress, open_datasets
 from gckd.data.wordpiece import load_pretrained
 from gckd.errors import InputError, reason_of
 from gckd.storage.cache import CachePath
@@ -19,24 +17,11 @@ from gckd.storage.cache import CachePath
 if TYPE_CHECKING:
     from pathlib import Path
 
-StoreProgress = Callable[[str, int, int], None]  # dataset, images done, images in all
-
-
-@dataclass(frozen=True)
-class Datasets:
-    """The two datasets of a config, read and stored."""
-
-    source: Store
-    target: Store
-    source_name: str  # the last two parts of where it lies
-    target_name: str
-    published: str  # as `gckd.runs.records.Origin`
-
 
 def prepare_datasets(
     config: Config, cache: Path | CachePath, progress: StoreProgress | None = None
-) -> tuple[Config, Datasets]:
-    """Reads and stores both datasets; the config with absolute paths in it, whatever folder it runs in.
+) -> tuple[Config, DatasetPair]:
+    """Open both datasets, storing them if needed; returns the config with absolute paths, too.
 
     Raises:
         InputError: a dataset is not named, cannot be read, or has a broken image (unless `data.skip_broken`); the
@@ -45,23 +30,13 @@ def prepare_datasets(
     config = with_files(config)
     if config.tokenizer.pretrained:
         load_pretrained(config.tokenizer.pretrained)
-    missing = [f"data.{side}: no dataset is given" for side in ("source", "target") if not getattr(config.data, side)]
-    if missing:
-        raise ConfigError(missing)
-    source, target = find_dataset(config.data.source), find_dataset(config.data.target)
-    datasets = Datasets(
-        source=_store(config, source, cache, progress),
-        target=_store(config, target, cache, progress),
-        source_name=source.name,
-        target_name=target.name,
-        published=f"{source.published} -> {target.published}" if source.published and target.published else "",
-    )
-    specs = {"data.source": source.spec, "data.target": target.spec}
+    datasets = open_datasets(config, cache, progress)
+    specs = {"data.source": datasets.source_spec, "data.target": datasets.target_spec}
     now = {"data.source": config.data.source, "data.target": config.data.target}
     return apply(config, {path: spec for path, spec in specs.items() if spec != now[path]}), datasets
 
 
-def check_sizes(configs: Iterable[Config], datasets: Datasets) -> None:
+def check_sizes(configs: Iterable[Config], datasets: DatasetPair) -> None:
     """Refuses configs that are sound by themselves and do not fit these datasets.
 
     Raises:
@@ -72,7 +47,7 @@ def check_sizes(configs: Iterable[Config], datasets: Datasets) -> None:
         raise ConfigError(list(dict.fromkeys(problems)))
 
 
-def size_problems(config: Config, datasets: Datasets) -> Iterator[str]:
+def size_problems(config: Config, datasets: DatasetPair) -> Iterator[str]:
     source, target = datasets.source.counts["train"], datasets.target.counts["train"]
     limits = {
         "source train images": source["images"],
@@ -90,7 +65,7 @@ def size_problems(config: Config, datasets: Datasets) -> Iterator[str]:
     yield from _node_problems(config.graph.propagate, capacities, datasets)
 
 
-def _node_problems(propagate: PropagationConfig, capacities: Sequence[int], datasets: Datasets) -> Iterator[str]:
+def _node_problems(propagate: PropagationConfig, capacities: Sequence[int], datasets: DatasetPair) -> Iterator[str]:
     sides = (("source", datasets.source), ("target", datasets.target))
     train = [
         (f"{side} {kind}", store.counts["train"][kind]) for side, store in sides for kind in ("images", "captions")
@@ -101,14 +76,6 @@ def _node_problems(propagate: PropagationConfig, capacities: Sequence[int], data
         if propagate.neighbours >= nodes:
             what = " and ".join(train[bank][0] for bank in graph.banks)
             yield f"graph.propagate.k: K = {propagate.neighbours} is outside its limit: < {nodes} nodes ({what})"
-
-
-def _store(config: Config, dataset: Dataset, cache: Path | CachePath, progress: StoreProgress | None) -> Store:
-    def tell(done: int, total: int) -> None:
-        if progress is not None:
-            progress(dataset.name, done, total)
-
-    return dataset.stored(CachePath.at(cache).local_path, skip_broken=config.data.skip_broken, progress=tell)
 
 
 def usable_cache(cache: Path | CachePath) -> CachePath:

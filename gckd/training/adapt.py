@@ -11,7 +11,7 @@ from typing import Any
 
 from gckd.config import check, digest
 from gckd.config.schema import Config
-from gckd.data.domains import Datasets, open_datasets
+from gckd.data.domains import DatasetPair, as_progress, open_datasets
 from gckd.distributed import check_batch_size
 from gckd.method.build import build_parts, step_of
 from gckd.method.parts import Parts
@@ -35,7 +35,7 @@ class Adaptation:
     """One adaptation, ready to start. `source` is the checkpoint of its pre-training."""
 
     config: Config
-    datasets: Datasets
+    datasets: DatasetPair
     parts: Parts
     step: SourceOnly
     source: dict[str, Any]
@@ -68,16 +68,16 @@ class Adaptation:
         yield from stage.epochs(checkpoint)
 
 
-def begin(config: Config, cache: Path | CachePath, report: Report, datasets: Datasets | None = None) -> Adaptation:
-    """Datasets, source pre-training (or its cached result), and everything that the config names.
+def begin(config: Config, cache: Path | CachePath, report: Report, datasets: DatasetPair | None = None) -> Adaptation:
+    """DatasetPair, source pre-training (or its cached result), and everything that the config names.
 
     Args:
-        datasets: those of the config, if they are open already.
+        datasets: of the config; opened now if None.
 
     Raises:
         InputError: the config or a dataset cannot be used.
     """
-    datasets = datasets or open_datasets(check(config), cache, report)
+    datasets = datasets or open_datasets(check(config), cache, as_progress(report))
     check_batch_size("adapt.batch", config.adapt.batch)
     source = pretrained(config, datasets, cache, report)
     student = build_model(config, datasets.tokenizer.vocabulary)
@@ -92,7 +92,7 @@ def begin(config: Config, cache: Path | CachePath, report: Report, datasets: Dat
     return Adaptation(config, datasets, parts, step_of(parts), source, warm, report)
 
 
-def _without_samples(config: Config, datasets: Datasets, model: Backbone, kept: CachePath) -> SourceSummary | None:
+def _without_samples(config: Config, datasets: DatasetPair, model: Backbone, kept: CachePath) -> SourceSummary | None:
     if config.adapt.source == "samples":
         return None
     return summarise_source(
@@ -100,7 +100,7 @@ def _without_samples(config: Config, datasets: Datasets, model: Backbone, kept: 
     )
 
 
-def _warm_digest(config: Config, datasets: Datasets, source: str) -> str:
+def _warm_digest(config: Config, datasets: DatasetPair, source: str) -> str:
     """Names all that a teacher's first embeddings depend on, C apart."""
     start = "momentum" if config.distill.teacher.starts_from_momentum else "student"
     return digest(source, start, config.tokenizer, config.device, datasets.source.digest, datasets.target.digest)

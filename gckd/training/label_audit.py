@@ -14,7 +14,7 @@ from gckd.config import apply, check
 from gckd.config.banks import TARGET_IMAGE, TARGET_TEXT
 from gckd.config.graph import Diffusion, Gnn, NoPropagation
 from gckd.config.schema import Config
-from gckd.data.domains import Datasets, open_datasets
+from gckd.data.domains import DatasetPair, as_progress, open_datasets
 from gckd.device import on_its_device
 from gckd.errors import InputError
 from gckd.graph.similarity import BankPair, RetrievalDirection
@@ -61,7 +61,7 @@ def audit(
     """
     if not config.distill.targets.pseudo_targets:
         raise InputError(f"distill.targets: {config.distill.targets.kind!r} has no targets to look at")
-    datasets = open_datasets(check(config), cache, report)
+    datasets = open_datasets(check(config), cache, as_progress(report))
     feed = datasets.feed(config, config.adapt.batch)
     student = build_model(config, datasets.tokenizer.vocabulary)
     state = load_checkpoint(checkpoint)["modules"] if checkpoint else None
@@ -100,7 +100,7 @@ def _fill(parts: Parts, state: dict[str, Any] | None, checkpoint: Path | Storage
 
 
 @torch.no_grad()
-def _findings(name: str, parts: Parts, datasets: Datasets) -> Iterator[Finding]:
+def _findings(name: str, parts: Parts, datasets: DatasetPair) -> Iterator[Finding]:
     labels = datasets.target.labelled("train")
     banks, views = parts.banks, parts.banks.space(parts.config.centre).views
     image = torch.tensor(labels.image_identities)[banks.target_image.rows[: len(views.target_image)]]

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from gckd.config.banks import TARGET_IMAGE, TARGET_TEXT
-from gckd.data.domains import Datasets
+from gckd.data.domains import DatasetPair
 from gckd.method.parts import Parts
 from gckd.training.curves import Direction, confidence, directions
 
 PREFIX = "audit_"  # of the names of curves that need these labels
 
 
-def audit_monitor(datasets: Datasets, parts: Parts) -> Callable[[], dict[str, float]]:
+def audit_monitor(datasets: DatasetPair, parts: Parts) -> Callable[[], dict[str, float]]:
     """What finds, at a point of the run, by name, in [0, 1]:
 
     `audit_same_identity_image`, `..._text`: of the edges from target node to target node, those that join one person.

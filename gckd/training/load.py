@@ -12,7 +12,7 @@ from torch import Tensor
 from gckd.config import check, digest
 from gckd.config.schema import Config
 from gckd.data.batches import Feed
-from gckd.data.domains import Datasets, open_datasets
+from gckd.data.domains import DatasetPair, open_datasets
 from gckd.data.splits import Images
 from gckd.device import on_its_device
 from gckd.errors import InputError
@@ -31,7 +31,7 @@ from gckd.storage.shared_file import create_once
 class Restored(NamedTuple):
     """The datasets of a run, its student, and what test embeddings go through."""
 
-    datasets: Datasets
+    datasets: DatasetPair
     student: Backbone
     feed: Feed
     transform: EmbeddingTransform
@@ -45,13 +45,18 @@ class Searchable(NamedTuple):
     files: Images  # of the N images
 
 
-def restored(config: Config, checkpoint: Path | StoragePath, cache: Path | CachePath) -> Restored:
+def restored(
+    config: Config, checkpoint: Path | StoragePath, cache: Path | CachePath, datasets: DatasetPair | None = None
+) -> Restored:
     """The student of a checkpoint of a run of this config.
+
+    Args:
+        datasets: of the config; opened now if None.
 
     Raises:
         InputError: the checkpoint is not one, or does not fit the config.
     """
-    datasets = open_datasets(check(config), cache, lambda progress: None)
+    datasets = datasets or open_datasets(check(config), cache)
     feed = datasets.feed(config, config.adapt.batch)
     student = build_model(config, datasets.tokenizer.vocabulary)
     modules = load_checkpoint(checkpoint)["modules"]

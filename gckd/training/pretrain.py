@@ -10,7 +10,7 @@ from gckd.config import digest
 from gckd.config.schema import Config
 from gckd.config.train import CrossBatchMemory, MomentumDistillation
 from gckd.data.batches import Feed
-from gckd.data.domains import Datasets
+from gckd.data.domains import DatasetPair
 from gckd.distributed import barrier, broadcast_bool, check_batch_size
 from gckd.evaluation.retrieval import val_metrics
 from gckd.method.banks import train_means
@@ -28,7 +28,7 @@ from gckd.training.trainer import Point, Stage
 TERMS = ("source_contrastive", "source_intra", "source_matching", "source_mlm")
 
 
-def pretrain_digest(config: Config, datasets: Datasets) -> str:
+def pretrain_digest(config: Config, datasets: DatasetPair) -> str:
     """Names all that source pre-training depends on: neither K, delta, C nor m, nor anything of the adaptation."""
     backbone = dataclasses.replace(config.backbone, weights=weights_digest(config.backbone.weights))
     shared = [backbone, config.augment, config.pretrain, config.seed, config.centre]
@@ -37,7 +37,7 @@ def pretrain_digest(config: Config, datasets: Datasets) -> str:
     return digest(*shared, *sizes, *weights, datasets.source.digest, datasets.tokenizer.digest)
 
 
-def pretrained(config: Config, datasets: Datasets, cache: Path | CachePath, report: Report) -> dict[str, Any]:
+def pretrained(config: Config, datasets: DatasetPair, cache: Path | CachePath, report: Report) -> dict[str, Any]:
     """The source-trained checkpoint of a config, trained now unless the cache has it; a second process waits.
 
     Returns:
@@ -56,7 +56,7 @@ def pretrained(config: Config, datasets: Datasets, cache: Path | CachePath, repo
     return found
 
 
-def is_pretrained(config: Config, datasets: Datasets, cache: Path | CachePath) -> bool:
+def is_pretrained(config: Config, datasets: DatasetPair, cache: Path | CachePath) -> bool:
     """Whether the cache has the source model of a config."""
     return _complete(_checkpoint(cache, pretrain_digest(config, datasets)), config)
 
@@ -83,7 +83,7 @@ def _complete(kept: CachePath, config: Config) -> bool:
     return here() or (kept.download() and here())
 
 
-def _train(config: Config, datasets: Datasets, name: str, place: StoragePath, report: Report) -> None:
+def _train(config: Config, datasets: DatasetPair, name: str, place: StoragePath, report: Report) -> None:
     feed = datasets.feed(config, config.pretrain.batch, config.pretrain.per_identity)
     model, copies = starting_models(config, datasets.tokenizer.vocabulary)
     objective = build_objective(config, feed, model, copies)

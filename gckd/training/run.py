@@ -12,7 +12,7 @@ from pathlib import Path
 from gckd.config import check, digest
 from gckd.config.schema import Config
 from gckd.data.batches import Feed
-from gckd.data.domains import Datasets, open_datasets
+from gckd.data.domains import DatasetPair, as_progress, open_datasets
 from gckd.device import on_its_device
 from gckd.evaluation.retrieval import EmbeddingTransform, Ranking, Retriever, val_metrics
 from gckd.graph.statistics import effective_rank
@@ -39,25 +39,31 @@ def prepare_run(config: Config, *, cache: Path | CachePath, report: Report = lam
     Raises:
         InputError: see `train_run`.
     """
-    datasets = open_datasets(check(config), cache, report)
+    datasets = open_datasets(check(config), cache, as_progress(report))
     pretrained(config, datasets, cache, report)
 
 
 @on_its_device
 def train_run(
-    config: Config, *, cache: Path | CachePath, out: Path | StoragePath, report: Report = lambda progress: None
+    config: Config,
+    *,
+    cache: Path | CachePath,
+    out: Path | StoragePath,
+    report: Report = lambda progress: None,
+    datasets: DatasetPair | None = None,
 ) -> RunResult:
     """Adapt a source-trained retriever to the target and evaluate the last step's student on target test.
 
     Args:
         cache: stores, vocabularies and pre-trained models, shared by all runs.
-        out: this run's checkpoint; a run that was interrupted goes on from it, bit for bit.
+        out: folder of this run's checkpoint. An interrupted run resumes from it with identical results.
+        datasets: of the config; opened now if None.
 
     Raises:
         InputError: the config, a dataset or a checkpoint cannot be used.
         FloatingPointError: a loss became infinite or NaN.
     """
-    adaptation = begin(config, cache, report)
+    adaptation = begin(config, cache, report, datasets)
     datasets, parts, start = adaptation.datasets, adaptation.parts, adaptation.source
     monitor = _Monitor(adaptation)
     stage = adaptation.stage(monitor)
@@ -78,14 +84,21 @@ def train_run(
 
 @on_its_device
 def evaluate_checkpoint(
-    config: Config, checkpoint: Path | StoragePath, cache: Path | CachePath, split: str = "test"
+    config: Config,
+    checkpoint: Path | StoragePath,
+    cache: Path | CachePath,
+    split: str = "test",
+    datasets: DatasetPair | None = None,
 ) -> RunResult:
     """Evaluate the student of a run's checkpoint on a split of the target.
+
+    Args:
+        datasets: of the config; opened now if None.
 
     Raises:
         InputError: the checkpoint is not one, or does not fit the config.
     """
-    return _evaluate(config, *restored(config, checkpoint, cache), split)
+    return _evaluate(config, *restored(config, checkpoint, cache, datasets), split)
 
 
 class _Monitor:
@@ -137,7 +150,7 @@ def _save_json(path: Path, values: Values) -> None:
 
 
 def _evaluate(
-    config: Config, datasets: Datasets, student: Backbone, feed: Feed, transform: EmbeddingTransform, split: str
+    config: Config, datasets: DatasetPair, student: Backbone, feed: Feed, transform: EmbeddingTransform, split: str
 ) -> RunResult:
     """The only place that opens the labels of a target test split."""
     begun = time.perf_counter()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -10,10 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gckd.config.component import AugmentationConfig, TokenizerConfig
-from gckd.config.data import Data
 from gckd.config.schema import Config
-from gckd.data.domains import Datasets, open_datasets
+from gckd.data.domains import shared_datasets
 from gckd.evaluation.retrieval import Retriever, val_metrics
 from gckd.graph.memory import centred
 from gckd.method.banks import train_means
@@ -98,13 +95,7 @@ def epochs(
 
 
 def _begin(config: Config, cache: Path | CachePath, report: Report) -> Adaptation:
-    return begin(config, cache, report, _datasets(config.data, config.tokenizer, config.augment, cache))
-
-
-@functools.lru_cache(maxsize=1)
-def _datasets(data: Data, tokenizer: TokenizerConfig, augment: AugmentationConfig, cache: Path | CachePath) -> Datasets:
-    """What all trials of a process have in common; to open it costs as much as some steps."""
-    return open_datasets(Config(data=data, tokenizer=tokenizer, augment=augment), cache, lambda progress: None)
+    return begin(config, cache, report, shared_datasets(config, cache))
 
 
 def _scorer(adaptation: Adaptation, score: Score) -> Callable[[], dict[str, float]]:

@@ -11,9 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gckd.config import check
 from gckd.config.schema import Config
-from gckd.data.domains import open_datasets
+from gckd.data.domains import DatasetPair
 from gckd.device import on_its_device
 from gckd.method.build import build_parts, step_of
 from gckd.method.warm_start import WarmStart
@@ -33,8 +32,8 @@ class StepSeconds(NamedTuple):
 
 
 @on_its_device
-def step_seconds(config: Config, cache: Path | CachePath, threads: int) -> StepSeconds:
-    """Mean of a few steps from fresh weights; data and vocabulary are made if the cache has them not.
+def step_seconds(config: Config, datasets: DatasetPair, cache: Path | CachePath, threads: int) -> StepSeconds:
+    """Mean of a few steps from fresh weights.
 
     Args:
         threads: CPU threads of a run.
@@ -43,7 +42,6 @@ def step_seconds(config: Config, cache: Path | CachePath, threads: int) -> StepS
         InputError: see `gckd.training.run.train_run`.
     """
     torch.set_num_threads(threads)
-    datasets = open_datasets(check(config), cache, lambda progress: None)
     model = build_model(config, datasets.tokenizer.vocabulary)
     feed = datasets.feed(config, config.pretrain.batch, config.pretrain.per_identity)
     objective = build_objective(config, feed, model, model)

@@ -89,7 +89,7 @@ def test_a_word_of_id_0_within_a_caption_is_no_padding(config: Config, cache: Pa
     """CLIP's first id is "!"."""
     tokenizer = build_tokenizer(clip_tokenizer(tmp_path), [], cache, max_words=12, max_tokens=16)
     captions = ["a !!b", "a !!!b b"]
-    images = open_datasets(config, cache, lambda progress: None).target.unlabelled("train").images
+    images = open_datasets(config, cache).target.unlabelled("train").images
     loader = TargetLoader(UnlabelledSplit(images, captions), tokenizer, height=16, width=8, batch=2, seed=0)
     tokens = loader.tokens_at(torch.arange(2))
     assert 0 in tokenizer.encode(captions[:1])[0].tolist()

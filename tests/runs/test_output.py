@@ -8,9 +8,10 @@ import pytest
 
 from gckd.config import Config, ConfigError, apply, preset
 from gckd.config.graph import Gnn
+from gckd.data.domains import DatasetPair
 from gckd.errors import InputError
 from gckd.runs.output import default_output, output_folder
-from gckd.runs.preflight import Datasets, check_sizes, prepare_datasets
+from gckd.runs.preflight import check_sizes, prepare_datasets
 from tests.toy import IDS, IMAGES_PER_ID, make_toy
 
 TRAIN_IMAGES = IDS["train"] * IMAGES_PER_ID  # 12, and 24 captions
@@ -24,7 +25,7 @@ def config(tmp_path: Path) -> Config:
 
 
 @pytest.fixture
-def datasets(config: Config, tmp_path: Path) -> Datasets:
+def datasets(config: Config, tmp_path: Path) -> DatasetPair:
     return prepare_datasets(config, tmp_path / "cache")[1]
 
 
@@ -57,11 +58,11 @@ def test_a_truncated_image_is_refused_by_its_path(config: Config, tmp_path: Path
     assert kept.data.skip_broken
 
 
-def test_sizes_that_just_fit_are_accepted(config: Config, datasets: Datasets) -> None:
+def test_sizes_that_just_fit_are_accepted(config: Config, datasets: DatasetPair) -> None:
     check_sizes([config], datasets)
 
 
-def test_everything_too_large_is_reported_once(config: Config, datasets: Datasets) -> None:
+def test_everything_too_large_is_reported_once(config: Config, datasets: DatasetPair) -> None:
     # the larger bank holds all 12 + 12 images; with C = 16, the captions' banks hold 16 + 16 of 24 + 24
     edits = {"pretrain.batch": TRAIN_IMAGES + 1, "adapt.batch": 13, "graph.propagate": Gnn(k=31)}
     large = apply(config, edits)
@@ -75,7 +76,7 @@ def test_everything_too_large_is_reported_once(config: Config, datasets: Dataset
     ]
 
 
-def test_k_is_held_against_what_the_banks_hold(config: Config, datasets: Datasets) -> None:
+def test_k_is_held_against_what_the_banks_hold(config: Config, datasets: DatasetPair) -> None:
     """12 images and 24 captions; C = 16, B = 8."""
     check_sizes([apply(config, {"graph.propagate.k": 11})], datasets)
     for edits, nodes, what in (
@@ -86,7 +87,7 @@ def test_k_is_held_against_what_the_banks_hold(config: Config, datasets: Dataset
             check_sizes([apply(config, edits)], datasets)
 
 
-def test_the_default_folder_is_named_by_datasets_and_config(config: Config, datasets: Datasets) -> None:
+def test_the_default_folder_is_named_by_datasets_and_config(config: Config, datasets: DatasetPair) -> None:
     folder = default_output(config, datasets)
     assert folder.parent == Path("runs")
     assert folder.name.startswith("a-b-")

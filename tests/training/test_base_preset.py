@@ -24,7 +24,7 @@ from tests.published import published
 def base(config: Config, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Config:
     """`base` with a backbone of a few thousand weights, its checkpoint at 16 x 16 images and its vocabulary on disk."""
     folder = tmp_path_factory.mktemp("base")
-    open_datasets(config, cache, lambda progress: None)
+    open_datasets(config, cache)
     (vocabulary, *_) = sorted((cache / "tokenizers").glob("*/vocab.txt"))
     (folder / "vocab.txt").write_bytes(vocabulary.read_bytes())
     small: dict[str, Any] = {

@@ -27,7 +27,7 @@ from tests.dense import smoothed
 
 def of_checkpoint(config: Config, cache: Path, checkpoint: Path) -> tuple[Parts, Retriever]:
     """Parts as a run left them, and its retriever."""
-    datasets = open_datasets(config, cache, lambda progress: None)
+    datasets = open_datasets(config, cache)
     feed = datasets.feed(config, config.adapt.batch)
     parts = build_parts(config, feed, build_model(config, datasets.tokenizer.vocabulary))
     for name, state in load_checkpoint(checkpoint)["modules"].items():
@@ -61,8 +61,8 @@ def brute(parts: Parts, item: Tensor, source: Tensor, target: Tensor) -> Tensor:
 
 def test_against_a_graph_with_one_item_more(propagated: Config, cache: Path, folder: Path) -> None:
     parts, retriever = of_checkpoint(propagated, cache, folder / "checkpoint.pt")
-    data = open_datasets(propagated, cache, lambda progress: None).target
-    test = open_datasets(propagated, cache, lambda progress: None).labelled(data, "test", propagated.data)
+    data = open_datasets(propagated, cache).target
+    test = open_datasets(propagated, cache).labelled(data, "test", propagated.data)
     banks = parts.banks
     images, texts = retriever.embed_images(test.images), retriever.embed_captions(test.tokens)
     image, _ = embed_clean(parts.student, images=test.images[2:3])
@@ -77,7 +77,7 @@ def test_against_a_graph_with_one_item_more(propagated: Config, cache: Path, fol
 
 def test_other_test_items_change_nothing(propagated: Config, cache: Path, folder: Path) -> None:
     _, retriever = of_checkpoint(propagated, cache, folder / "checkpoint.pt")
-    datasets = open_datasets(propagated, cache, lambda progress: None)
+    datasets = open_datasets(propagated, cache)
     test = datasets.labelled(datasets.target, "test", propagated.data)
     some = dataclasses.replace(test, images=test.images[1:3], tokens=test.tokens[4:6])
     torch.testing.assert_close(retriever.scores(some), retriever.scores(test)[4:6, 1:3])
@@ -85,7 +85,7 @@ def test_other_test_items_change_nothing(propagated: Config, cache: Path, folder
 
 def test_a_checkpoint_is_ranked_as_its_run_and_either_way(propagated: Config, cache: Path, folder: Path) -> None:
     _, retriever = of_checkpoint(propagated, cache, folder / "checkpoint.pt")
-    datasets = open_datasets(propagated, cache, lambda progress: None)
+    datasets = open_datasets(propagated, cache)
     expected = retriever.ranking(datasets.labelled(datasets.target, "val", propagated.data)).metrics()
     assert evaluate_checkpoint(propagated, folder / "checkpoint.pt", cache, "val").metrics == expected
     raw = apply(propagated, {"evaluate.propagate": False})

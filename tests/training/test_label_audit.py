@@ -34,7 +34,7 @@ def wide(config: Config) -> Config:
 def test_without_a_graph_against_loops(wide: Config, cache: Path) -> None:
     found = {(f.graph, f.direction): f for f in audit(wide, cache=cache, report=silent)}
     assert len(found) == 6
-    datasets = open_datasets(wide, cache, silent)
+    datasets = open_datasets(wide, cache)
     feed, model = datasets.feed(wide, 4), build_model(wide, datasets.tokenizer.vocabulary)
     model.load_state_dict(pretrained(wide, datasets, cache, silent)["modules"]["model"])
     mask_unseen_words(wide.tokenizer, model, feed)

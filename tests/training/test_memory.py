@@ -21,7 +21,7 @@ from tests.dense import smoothed
 
 def warm_parts(config: Config, cache: Path) -> Parts:
     """Parts around an untrained model, their banks filled."""
-    datasets = open_datasets(config, cache, lambda progress: None)
+    datasets = open_datasets(config, cache)
     feed = datasets.feed(config, config.adapt.batch)
     parts = build_parts(config, feed, build_model(config, datasets.tokenizer.vocabulary))
     CrossDomain(parts).warm_start(WarmStart())

@@ -11,7 +11,7 @@ import pytest
 
 from gckd.config import Config, apply
 from gckd.data.datasets import find_dataset
-from gckd.data.domains import Datasets, open_datasets
+from gckd.data.domains import DatasetPair, open_datasets
 from gckd.data.remote_store import keep_store
 from gckd.progress import Report
 from gckd.storage.cache import CachePath
@@ -56,7 +56,7 @@ def on_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
 
 
 def source_model(config: Config, cache: Path | CachePath, report: Report = quiet) -> dict[str, Any]:
-    return pretrain.pretrained(config, open_datasets(config, cache, quiet), cache, report)
+    return pretrain.pretrained(config, open_datasets(config, cache), cache, report)
 
 
 def test_another_machine_makes_nothing_again(
@@ -111,7 +111,7 @@ def test_two_machines_at_the_same_time(
     expected, there = source_model(config, cache), CachePath.at(bucket)
     train, early = pretrain._train, StoragePath.at(tmp_path / "early.pt")
 
-    def overtaken(config: Config, datasets: Datasets, name: str, place: StoragePath, report: Report) -> None:
+    def overtaken(config: Config, datasets: DatasetPair, name: str, place: StoragePath, report: Report) -> None:
         monkeypatch.setattr(pretrain, "_train", train)
         on_machine("second")
         with pytest.raises(Interruption):

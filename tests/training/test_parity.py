@@ -153,7 +153,7 @@ def test_two_workers_are_one_for_20_steps(config: Config, folder: Path, graph: s
 def test_all_batches_are_full(config: Config, cache: Path, graph: str) -> None:
     """Over three epochs of 12 images: what does not fill a batch waits for another epoch."""
     config, size = case(config, graph), BATCHES[graph]
-    feed = open_datasets(config, cache, lambda progress: None).feed(config, size)
+    feed = open_datasets(config, cache).feed(config, size)
     assert feed.source.image_count % size and feed.target.image_count % size
     for step in range(3 * (12 // size)):
         for batch in (feed.source.batch(step), feed.target.batch(step)):

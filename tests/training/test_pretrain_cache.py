@@ -47,7 +47,7 @@ OWN: dict[str, Any] = {
 
 
 def name(config: Config, cache: Path) -> str:
-    return pretrain_digest(config, open_datasets(config, cache, lambda progress: None))
+    return pretrain_digest(config, open_datasets(config, cache))
 
 
 @pytest.mark.parametrize("path", SHARED)

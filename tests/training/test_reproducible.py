@@ -24,7 +24,7 @@ TIMED = {"/seconds"}  # wall clock, the one thing that differs
 
 def pretraining(config: Config, cache: Path) -> Any:
     """The source model that a config's runs started from."""
-    name = pretrain_digest(config, open_datasets(config, cache, lambda progress: None))
+    name = pretrain_digest(config, open_datasets(config, cache))
     return load_checkpoint(cache / "pretrain" / name / "checkpoint.pt")
 
 

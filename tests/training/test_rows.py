@@ -233,7 +233,7 @@ def test_target_labels_and_pairing_leak_into_no_weight(
     config: Config, cache: Path, tmp_path: Path, finished: Train, dropped: tuple[str, ...]
 ) -> None:
     other = apply(config, {"data.target": str(shuffle_labels(make_toy(tmp_path / "shuffled", shade=120), ["train"]))})
-    stores = [open_datasets(c, cache, lambda progress: None).target for c in (config, other)]
+    stores = [open_datasets(c, cache).target for c in (config, other)]
     assert stores[0].digest != stores[1].digest  # the labels did change
     one, two = finished(row(config, *dropped)), finished(row(other, *dropped))
     assert differences(one["modules"], two["modules"]) == []

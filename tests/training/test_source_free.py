@@ -12,7 +12,7 @@ import torch
 from gckd.config import Config, ConfigError, apply
 from gckd.config.distill import NoMatching, NoTargets
 from gckd.config.graph import Diffusion
-from gckd.data.domains import Datasets, open_datasets
+from gckd.data.domains import DatasetPair, open_datasets
 from gckd.data.loaders import SourceLoader
 from gckd.method.banks import LabelledEmbeddings, embed_clean
 from gckd.method.source_free import prototypes
@@ -36,9 +36,9 @@ def test_nothing_of_the_source_is_opened(
     """Once the source model is there: same numbers, though whoever opens a labelled source split fails."""
     config = source_free(config, kind)
     before = finished(config)
-    labelled = Datasets.labelled
+    labelled = DatasetPair.labelled
 
-    def target_alone(self: Datasets, which: Any, *rest: Any) -> Any:
+    def target_alone(self: DatasetPair, which: Any, *rest: Any) -> Any:
         assert which is self.target, "a source split was opened"
         return labelled(self, which, *rest)
 
@@ -46,7 +46,7 @@ def test_nothing_of_the_source_is_opened(
         raise AssertionError("the source was opened")
 
     monkeypatch.setattr(SourceLoader, "__init__", refuse)
-    monkeypatch.setattr(Datasets, "labelled", target_alone)
+    monkeypatch.setattr(DatasetPair, "labelled", target_alone)
     after = trained(config, cache, tmp_path / kind)
     assert differences(before["modules"], after["modules"]) == []
 
@@ -55,7 +55,7 @@ def test_nothing_of_the_source_is_opened(
 def test_what_the_source_banks_hold(config: Config, cache: Path, finished: Train, kind: str) -> None:
     """Embeddings by the source model, one by one, or averaged by hand; training changes none."""
     config = apply(source_free(config, kind), {"graph.memory.capacity": 999})
-    datasets = open_datasets(config, cache, lambda progress: None)
+    datasets = open_datasets(config, cache)
     loader = datasets.source_loader(config, config.adapt.batch)
     model = build_model(config, datasets.tokenizer.vocabulary)
     model.load_state_dict(pretrained(config, datasets, cache, lambda progress: None)["modules"]["model"])

@@ -30,7 +30,7 @@ def start(checkpoint: dict[str, Any]) -> dict[str, float]:
 
 
 def test_it_is_the_source_model(config: Config, cache: Path, finished: Finished) -> None:
-    datasets = open_datasets(config, cache, lambda progress: None)
+    datasets = open_datasets(config, cache)
     feed, model = datasets.feed(config, 4), build_model(config, datasets.tokenizer.vocabulary)
     model.load_state_dict(pretrained(config, datasets, cache, lambda progress: None)["modules"]["model"])
     mask_unseen_words(config.tokenizer, model, feed)
@@ -68,7 +68,7 @@ def test_a_run_that_goes_on_has_it_once(config: Config, cache: Path, tmp_path: P
 def test_without_steps_the_result_is_the_source_model(config: Config, cache: Path, finished: Finished) -> None:
     """Weights and curve: what the adapted run starts from is what the unadapted one ends with."""
     still = finished(apply(config, {"adapt.steps": 0}))
-    datasets = open_datasets(config, cache, lambda progress: None)
+    datasets = open_datasets(config, cache)
     feed, model = datasets.feed(config, 4), build_model(config, datasets.tokenizer.vocabulary)
     model.load_state_dict(pretrained(config, datasets, cache, lambda progress: None)["modules"]["model"])
     mask_unseen_words(config.tokenizer, model, feed)

@@ -29,7 +29,7 @@ QUIET: Report = lambda progress: None  # noqa: E731
 def weights(config: Config, cache: Path) -> Weights:
     """A published checkpoint that fits the toy datasets' vocabulary."""
     other = apply(config, {"seed": 77})
-    return published(build_model(other, open_datasets(other, cache, QUIET).tokenizer.vocabulary))
+    return published(build_model(other, open_datasets(other, cache).tokenizer.vocabulary))
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def as_ours(weights: Weights, model: dict[str, Any]) -> Weights:
 
 def test_no_steps_leave_the_weights_as_they_are(config: Config, cache: Path, file: Path, weights: Weights) -> None:
     config = apply(config, {"backbone.weights": str(file), "pretrain.steps": 0})
-    found = pretrained(config, open_datasets(config, cache, QUIET), cache, QUIET)
+    found = pretrained(config, open_datasets(config, cache), cache, QUIET)
     model = found["modules"]["model"]
     torch.testing.assert_close(model, as_ours(weights, model))
     assert [point["step"] for point in found["curve"]] == [0, 0]
@@ -66,7 +66,7 @@ def test_the_momentum_model_starts_from_the_momentum_copies(
     """With m = 1 - 1e-9 it stays there."""
     objective = MomentumDistillation(queue=9, m=1 - 1e-9)
     config = apply(config, {"backbone.weights": str(file), "pretrain.objective": objective})
-    found = pretrained(config, open_datasets(config, cache, QUIET), cache, QUIET)["modules"]
+    found = pretrained(config, open_datasets(config, cache), cache, QUIET)["modules"]
     for name, key in (("vision_proj.weight", "vision_proj_m.weight"), ("itm_head.weight", "itm_head.weight")):
         torch.testing.assert_close(found["momentum"][f"copy.{name}"], weights[key])
     assert not torch.equal(found["model"]["vision_proj.weight"], weights["vision_proj.weight"])
@@ -96,28 +96,28 @@ def test_pretraining_is_named_by_content_not_by_place(
 ) -> None:
     def name(path: Path) -> str:
         edited = apply(config, {"backbone.weights": str(path)})
-        return pretrain_digest(edited, open_datasets(edited, cache, QUIET))
+        return pretrain_digest(edited, open_datasets(edited, cache))
 
     torch.save(weights, tmp_path / "a.pth")
     there, elsewhere = name(tmp_path / "a.pth"), name(shutil.copy(tmp_path / "a.pth", tmp_path / "b.pth"))
     torch.save(weights | {"itm_head.bias": weights["itm_head.bias"] + 1}, tmp_path / "a.pth")
     assert there == elsewhere != name(tmp_path / "a.pth")
-    assert pretrain_digest(config, open_datasets(config, cache, QUIET)) not in (there, name(tmp_path / "a.pth"))
+    assert pretrain_digest(config, open_datasets(config, cache)) not in (there, name(tmp_path / "a.pth"))
 
 
 def test_weights_that_do_not_fit_are_refused_before_training(config: Config, cache: Path, file: Path) -> None:
     config = apply(config, {"backbone.weights": str(file), "backbone.embed_dim": 12})
     with pytest.raises(InputError, match="4 wrong shape|2 missing"):
-        pretrained(config, open_datasets(config, cache, QUIET), cache, QUIET)
+        pretrained(config, open_datasets(config, cache), cache, QUIET)
     lenient = apply(config, {"backbone.strict": False, "pretrain.steps": 0})
-    found = pretrained(lenient, open_datasets(lenient, cache, QUIET), cache, QUIET)
+    found = pretrained(lenient, open_datasets(lenient, cache), cache, QUIET)
     assert found["modules"]["model"]["vision_proj.weight"].shape == (12, 16)
 
 
 def test_a_missing_file_is_named(config: Config, cache: Path, tmp_path: Path) -> None:
     config = apply(config, {"backbone.weights": str(tmp_path / "nowhere.pth")})
     with pytest.raises(InputError, match=r"backbone\.weights: .*nowhere\.pth"):
-        pretrained(config, open_datasets(config, cache, QUIET), cache, QUIET)
+        pretrained(config, open_datasets(config, cache), cache, QUIET)
 
 
 @pytest.mark.parametrize(

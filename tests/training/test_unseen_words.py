@@ -33,7 +33,7 @@ def worded(config: Config, tmp_path: Path) -> Config:
 
 def embeddings(config: Config, cache: Path, *, after: bool) -> tuple[torch.Tensor, dict[str, int], int]:
     """Word embeddings, the ids of a few words, and [MASK]'s id."""
-    datasets = open_datasets(config, cache, lambda progress: None)
+    datasets = open_datasets(config, cache)
     feed, model = datasets.feed(config, 4), build_model(config, datasets.tokenizer.vocabulary)
     if after:
         mask_unseen_words(config.tokenizer, model, feed)
@@ -54,7 +54,7 @@ def test_unseen_words_are_masks_and_the_others_stay(worded: Config, cache: Path)
 @pytest.mark.parametrize("how", ["keep", "pretrained"])
 def test_switched_off_nothing_changes(worded: Config, cache: Path, how: str) -> None:
     before, _, _ = embeddings(worded, cache, after=False)
-    datasets = open_datasets(worded, cache, lambda progress: None)
+    datasets = open_datasets(worded, cache)
     model = build_model(worded, datasets.tokenizer.vocabulary)
     kept = apply(worded, {"tokenizer.unseen": "keep"}).tokenizer if how == "keep" else FolderTokenizer()
     mask_unseen_words(kept, model, datasets.feed(worded, 4))
@@ -64,7 +64,7 @@ def test_switched_off_nothing_changes(worded: Config, cache: Path, how: str) -> 
 def test_k_not_below_the_nodes_of_the_datasets_is_refused(config: Config, cache: Path) -> None:
     """12 images in each train split, so 24 nodes, though C would allow more."""
     config = apply(config, {"graph.memory.capacity": 500, "graph.propagate.k": 24})
-    datasets = open_datasets(config, cache, lambda progress: None)
+    datasets = open_datasets(config, cache)
     with pytest.raises(InputError, match=r"graph\.propagate\.k: K = 24 is outside its limit: < 24 nodes"):
         build_parts(config, datasets.feed(config, 4), build_model(config, datasets.tokenizer.vocabulary))
 
