@@ -85,11 +85,11 @@ class HollowEngine(Engine):
     seconds: float  # of an epoch
 
     def _trainable(self, tune: Any) -> Any:
-        from gckd.cluster.trainable import Alone
+        from gckd.cluster.trainable import SingleWorkerTrial
 
         seconds = self.seconds
 
-        class Hollow(Alone):  # here, for ray cannot be imported before it is kept to loopback
+        class Hollow(SingleWorkerTrial):  # here, for ray cannot be imported before it is kept to loopback
             def setup(self, config: dict[str, Any], search: Search | None = None) -> None:
                 self._results = results(config["number"], seconds)
 

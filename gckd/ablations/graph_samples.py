@@ -35,6 +35,6 @@ def keep_graphs(runs: Sequence[Run], records: Records, out: StoragePath) -> None
             first.setdefault(run.row, run)
     for run in first.values():
         try:
-            save_snapshot(run.config, run.place(out) / "checkpoint.pt", run.folder)
+            save_snapshot(run.config, run.checkpoint_folder(out) / "checkpoint.pt", run.folder)
         except InputError as error:
             click.echo(f"no picture of the graph of {run.name}: {error}", err=True)

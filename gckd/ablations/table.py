@@ -11,9 +11,9 @@ import click
 from gckd.ablations.graph_samples import GRAPH_CHECK, keep_graphs
 from gckd.ablations.rows import Rows
 from gckd.cluster.connect import default_concurrency
-from gckd.cluster.executor import Launch, launch
-from gckd.cluster.launch_log import LAUNCHES_FILE, noted
-from gckd.cluster.tasks import Entry
+from gckd.cluster.executor import Execution, execute
+from gckd.cluster.launch_log import LAUNCHES_FILE, log_launch
+from gckd.cluster.tasks import RunFunctions
 from gckd.config import Config, ConfigError, apply
 from gckd.data.domains import DatasetPair
 from gckd.device import cores
@@ -23,12 +23,12 @@ from gckd.report.load import ASKED_FILE
 from gckd.report.summary import RowSummary
 from gckd.report.write import keep_asked, wide_console, write_report
 from gckd.runs.examples import write_examples
-from gckd.runs.output import CONFIG_FILE, OF_A_RUN, default_output, output_folder
+from gckd.runs.output import CONFIG_FILE, RUN_FILES, default_output, output_folder
 from gckd.runs.plan import Run, plan
 from gckd.runs.preflight import check_sizes, prepare_datasets
 from gckd.runs.progress_display import display, store_progress
-from gckd.runs.provenance import git_revision
-from gckd.runs.records import CURVES_FILE, DONE, RUNS_FILE, Origin, Records
+from gckd.runs.provenance import Provenance, git_revision
+from gckd.runs.records import CURVES_FILE, DONE, RUNS_FILE, Records
 from gckd.storage.cache import CachePath
 from gckd.storage.mirror import Mirror
 from gckd.storage.path import StoragePath
@@ -50,7 +50,7 @@ class Asked:
     mixed: bool
     workers: int | None
     threads: int | None
-    entry: Entry
+    entry: RunFunctions
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Table:
             records, runs = Records(folder), self.plan()
             if not asked.mixed:
                 _check_code(records)
-            self.mirror.download(run.folder / name for run in runs if records.finished(run) for name in OF_A_RUN)
+            self.mirror.download(run.folder / name for run in runs if records.finished(run) for name in RUN_FILES)
             try:
                 self._launch(runs, records)
                 write_examples(runs, records, self.datasets.target)
@@ -122,9 +122,9 @@ class Table:
     def _launch(self, runs: Sequence[Run], records: Records) -> None:
         asked, datasets = self.asked, self.datasets
         auto_workers, auto_threads = default_concurrency(cores())
-        how = Launch(
+        execution = Execution(
             records,
-            Origin(git_revision(), datasets.source_name, datasets.target_name, datasets.published),
+            Provenance(git_revision(), datasets.source_name, datasets.target_name, datasets.published),
             asked.cache,
             display(),
             asked.workers or auto_workers,
@@ -133,8 +133,8 @@ class Table:
             self.out,
             self.mirror.upload,
         )
-        with noted(how):
-            launch(runs, how)
+        with log_launch(execution):
+            execute(runs, execution)
 
 
 def check_budgets(config: Config, rows: Rows) -> None:

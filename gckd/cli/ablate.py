@@ -16,7 +16,7 @@ from gckd.ablations.rows import Rows, add_rows, combinations, drop_rows, factori
 from gckd.ablations.spec import SPECS, Spec, load_spec
 from gckd.ablations.table import Asked, Table, check_budgets
 from gckd.cli.options import cache_option, config_options
-from gckd.cluster.tasks import Entry
+from gckd.cluster.tasks import RunFunctions
 from gckd.config import Config, digest, parse_edits
 from gckd.report.across_tables import write_blocks
 from gckd.report.write import wide_console
@@ -52,7 +52,7 @@ _DROP_HELP = f"A row without these components, NAME or NAME,NAME: {', '.join(COM
 @cache_option
 @click.pass_obj
 def table(
-    entry: Entry | None,
+    entry: RunFunctions | None,
     config: Config,
     drops: tuple[str, ...],
     adds: tuple[str, ...],
@@ -95,7 +95,7 @@ def table(
         mixed=mixed,
         workers=workers,
         threads=threads,
-        entry=entry or Entry(),
+        entry=entry or RunFunctions(),
     )
     several = blocks(spec, datasets, config, cache.local_path)
     if several.keys() != {ONE}:

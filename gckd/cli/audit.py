@@ -28,7 +28,7 @@ def audit(config: Config, seed: int | None, checkpoint: str | None, cache: Cache
     import torch
 
     from gckd.config import apply
-    from gckd.runs.local import shown_on
+    from gckd.runs.local import report_to_display
     from gckd.runs.preflight import usable_cache
     from gckd.runs.progress_display import display
     from gckd.training.label_audit import GROUPS
@@ -40,7 +40,7 @@ def audit(config: Config, seed: int | None, checkpoint: str | None, cache: Cache
     torch.set_num_threads(threads_for_torch())
     config = config if seed in (None, config.seed) else apply(config, {"seed": seed})
     with display() as shown:
-        report = shown_on(shown, "audit", config.seed)
+        report = report_to_display(shown, "audit", config.seed)
         found = look(config, cache=usable_cache(cache), report=report, checkpoint=place)
     quarters = [f"group {i + 1}" for i in range(GROUPS)]
     table = Table(*("graph", "direction", "precision", "mass", "entropy", *quarters))

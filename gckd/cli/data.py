@@ -109,14 +109,14 @@ def store(dataset: str, place: str, skip_broken: bool, on_ray: bool, cache: Cach
     PLACE (also gs://, abfs://, or a folder) is then what --source and --target take, on any machine; each fetches it
     into its cache, once. Results are those of the folder, bit for bit.
     """
-    from gckd.cluster.image_decoding import by_ray
+    from gckd.cluster.image_decoding import ray_inspection
     from gckd.data.datasets import find_dataset
     from gckd.data.remote_store import keep_store
     from gckd.runs.preflight import usable_cache
     from gckd.storage.path import StoragePath
 
     found, to = find_dataset(dataset), StoragePath.at(place)
-    with by_ray() if on_ray else nullcontext() as look, progress_bar("reading images") as progress:
+    with ray_inspection() if on_ray else nullcontext() as look, progress_bar("reading images") as progress:
         built = found.stored(usable_cache(cache).local_path, skip_broken=skip_broken, progress=progress, look=look)
     try:
         keep_store(built, to, found.published)

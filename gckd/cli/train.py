@@ -39,7 +39,7 @@ def train(config: Config, seed: int | None, out: str | None, resume: bool, cache
     import torch
 
     from gckd.distributed import process_group, rank
-    from gckd.runs.local import follow, train_single
+    from gckd.runs.local import train_as_worker, train_single
     from gckd.runs.progress_display import display
     from gckd.training.run import train_run
 
@@ -48,7 +48,7 @@ def train(config: Config, seed: int | None, out: str | None, resume: bool, cache
     place = StoragePath.at(out) if out else None
     with process_group(config.device):
         if rank():
-            follow(config, train_run, cache=cache, out=place)
+            train_as_worker(config, train_run, cache=cache, out=place)
             return
         written = train_single(config, train_run, cache=cache, out=place, resume=resume, display=display())
     write_report(written.folder, wide_console())

@@ -17,7 +17,7 @@ from optuna.exceptions import StorageInternalError
 
 from gckd.cli.options import cache_option, config_options
 from gckd.cli.tune_options import Options, search_options
-from gckd.cluster.connect import cluster, resources_in_reach
+from gckd.cluster.connect import cluster, reachable_resources
 from gckd.cluster.trial import ORACLE, Search
 from gckd.config import Config, apply, digest, encode
 from gckd.data.domains import DatasetPair
@@ -189,7 +189,7 @@ class _Command:
         cpus = wanted.concurrent * wanted.workers
         shared = Search(self.config, self.cache, options.select, options.threads, start={})
         with cluster(cpus, options.threads, nested=nested) as (ray, interruption), display() as shown:
-            plan = self.plan(resources_in_reach(ray))
+            plan = self.plan(reachable_resources(ray))
             check_cluster(ray, self.config, self.out, self.cache, plan.workers, plan.threads, plan.gpus)
             engine = Engine(ray, interruption, plan, shared, self.out, self.folder, shown, self.mirror.upload_if_due)
             models = engine.source_models()

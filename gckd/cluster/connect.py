@@ -69,7 +69,7 @@ def cluster(workers: int, threads: int, *, nested: bool = False) -> Iterator[tup
             ray.shutdown()
 
 
-def resources_in_reach(ray: Any) -> dict[str, float]:
+def reachable_resources(ray: Any) -> dict[str, float]:
     """Of the connected cluster, counting nodes that its autoscaler may add: there may be none yet."""
     there: dict[str, float] = ray.cluster_resources()
     addable = ray._private.state.state.get_max_resources_from_cluster_config() or {}
@@ -79,9 +79,9 @@ def resources_in_reach(ray: Any) -> dict[str, float]:
 def await_workers(ray: Any) -> None:
     """Right after `ray up` a head without CPUs may be all there is: workers join when they are set up."""
     end = time.monotonic() + _JOINING
-    if not resources_in_reach(ray).get("CPU"):
+    if not reachable_resources(ray).get("CPU"):
         click.echo(f"waiting up to {_JOINING:g} s for the cluster's first worker to join", err=True)
-    while not resources_in_reach(ray).get("CPU") and time.monotonic() < end:
+    while not reachable_resources(ray).get("CPU") and time.monotonic() < end:
         time.sleep(1.0)
 
 

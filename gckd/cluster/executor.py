@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gckd.cluster import tasks
-from gckd.cluster.connect import cluster, resources_in_reach
+from gckd.cluster.connect import cluster, reachable_resources
 from gckd.cluster.shared_board import shared_board
-from gckd.cluster.tasks import Entry, Failure, Job, Outcome
+from gckd.cluster.tasks import Failure, RunFunctions, TaskContext, TaskResult
 from gckd.config import to_yaml
 from gckd.errors import reason_of
 from gckd.runs.plan import FULL, Run, preparations
-from gckd.runs.records import QUERIES_FILE, Origin, Records, failed_record
+from gckd.runs.provenance import Provenance
+from gckd.runs.records import QUERIES_FILE, Records, failed_record
 from gckd.storage.path import StoragePath
 
 if TYPE_CHECKING:
@@ -28,30 +29,30 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 
 
 @dataclass
-class Launch:
+class Execution:
     """How to run a plan, and where its results go.
 
     out: where the checkpoints go; None: to the records. after_run: called when one has been recorded.
     """
 
     records: Records
-    origin: Origin
+    provenance: Provenance
     cache: Path | CachePath
     display: Display
     workers: int = 1
     threads: int = 1
-    entry: Entry = field(default_factory=Entry)
+    entry: RunFunctions = field(default_factory=RunFunctions)
     out: StoragePath | None = None
     after_run: Callable[[], None] = lambda: None
 
 
-def launch(runs: Sequence[Run], how: Launch) -> None:
-    """Does every run that `how.records` does not have yet. A run that fails leaves the others running.
+def execute(runs: Sequence[Run], execution: Execution) -> None:
+    """Does every run that `execution.records` does not have yet. A run that fails leaves the others running.
 
     Raises:
         KeyboardInterrupt: Ctrl-C or SIGTERM; what had finished is recorded, and no process is left.
     """
-    todo = [run for run in runs if not how.records.finished(run)]
+    todo = [run for run in runs if not execution.records.finished(run)]
     if not todo:
         return
     for run in todo:
@@ -59,22 +60,28 @@ def launch(runs: Sequence[Run], how: Launch) -> None:
         (run.folder / "config.yaml").write_text(to_yaml(run.config), encoding="utf-8")
         for of_an_earlier_try in ("error.txt", QUERIES_FILE):
             (run.folder / of_an_earlier_try).unlink(missing_ok=True)
-    with cluster(how.workers, how.threads) as (ray, interruption), how.display:
-        _Launcher(ray, todo, how).work(interruption)
+    with cluster(execution.workers, execution.threads) as (ray, interruption), execution.display:
+        _Launcher(ray, todo, execution).work(interruption)
 
 
 class _Launcher:
     """The tasks in flight, by their object reference."""
 
-    def __init__(self, ray: Any, runs: Sequence[Run], how: Launch) -> None:
-        self._ray, self._how = ray, how
+    def __init__(self, ray: Any, runs: Sequence[Run], execution: Execution) -> None:
+        self._ray, self._how = ray, execution
         first = preparations(runs)
         names = {key: (_preparation(run), run.seed) for key, run in first.items()}
         lines = [*names.values(), *((run.row, run.seed) for run in runs)]
         self._board = shared_board(ray, lines)
-        job = Job(how.entry, how.cache, how.threads, self._board, how.out or StoragePath.at(how.records.folder))
+        job = TaskContext(
+            execution.entry,
+            execution.cache,
+            execution.threads,
+            self._board,
+            execution.out or StoragePath.at(execution.records.folder),
+        )
         # Ray runs a system failure (a worker that was killed) once more; the run goes on from its checkpoint.
-        options = resources(runs, how.threads, resources_in_reach(ray)) | {"max_retries": 1}
+        options = resources(runs, execution.threads, reachable_resources(ray)) | {"max_retries": 1}
         prepare, do = ray.remote(**options)(tasks.prepare), ray.remote(**options)(tasks.run)
         prepared = {key: prepare.remote(job, names[key], run.config) for key, run in first.items()}
         self._preparing = {ref: names[key] for key, ref in prepared.items()}
@@ -100,25 +107,25 @@ class _Launcher:
         if ref in self._preparing:
             self._end(self._preparing[ref], outcome)
             return
-        run, how = self._running[ref], self._how
+        run, execution = self._running[ref], self._how
         if isinstance(outcome, Failure):
             (run.folder / "error.txt").write_text(outcome.trace, encoding="utf-8")
-            how.records.add(failed_record(run, outcome.line, outcome.seconds, how.origin))
+            execution.records.add(failed_record(run, outcome.line, outcome.seconds, execution.provenance))
         else:
             assert outcome.result is not None
-            how.records.finish(run, outcome.result, how.origin)
-        how.after_run()
+            execution.records.finish(run, outcome.result, execution.provenance)
+        execution.after_run()
         self._end((run.row, run.seed), outcome)
 
-    def _outcome(self, ref: Any) -> Outcome:
+    def _outcome(self, ref: Any) -> TaskResult:
         """The task's own outcome; a worker that died, or a result that cannot be read, is a failure too."""
         try:
-            outcome: Outcome = self._ray.get(ref)
+            outcome: TaskResult = self._ray.get(ref)
         except (self._ray.exceptions.RayError, ImportError, AttributeError) as error:
             return Failure(f"{type(error).__name__}: {reason_of(error)}", str(error), time.monotonic() - self._start)
         return outcome
 
-    def _end(self, key: tuple[str, int], outcome: Outcome) -> None:
+    def _end(self, key: tuple[str, int], outcome: TaskResult) -> None:
         if isinstance(outcome, Failure):
             self._board.end.remote(key, message=outcome.line)
         else:

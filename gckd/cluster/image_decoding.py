@@ -21,7 +21,7 @@ _IMAGES = 256  # a task
 
 
 @contextlib.contextmanager
-def by_ray() -> Iterator[Look]:
+def ray_inspection() -> Iterator[Look]:
     """For `build_store`: on this machine's cores, or the nodes of RAY_ADDRESS, which must all see the images.
 
     Raises:

@@ -19,7 +19,7 @@ from gckd.device import cores
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gckd.cluster.executor import Launch
+    from gckd.cluster.executor import Execution
 
 LAUNCHES_FILE = "launches.json"
 _LIBRARIES = ("torch", "torch-geometric", "numpy", "scipy", "ray")
@@ -27,31 +27,31 @@ _GIB = 2**30
 
 
 @contextlib.contextmanager
-def noted(how: Launch) -> Iterator[None]:
+def log_launch(execution: Execution) -> Iterator[None]:
     """Adds a launch to the file when it ends, however that happens, unless it has recorded no run."""
-    begun, clock, before = datetime.now(UTC), time.monotonic(), how.records.runs
+    begun, clock, before = datetime.now(UTC), time.monotonic(), execution.records.runs
     try:
         yield
     finally:
-        if how.records.runs is not before:
+        if execution.records.runs is not before:
             seconds = round(time.monotonic() - clock)
-            _append(how, {"begun": f"{begun:%Y-%m-%d %H:%M} UTC", "wall seconds": seconds, **_origin(how)})
+            _append(execution, {"begun": f"{begun:%Y-%m-%d %H:%M} UTC", "wall seconds": seconds, **_origin(execution)})
 
 
-def _origin(how: Launch) -> dict[str, Any]:
+def _origin(execution: Execution) -> dict[str, Any]:
     memory = psutil.virtual_memory().total / _GIB
     return {
         "command": shlex.join(["python", *sys.argv]),
-        "runs at a time": how.workers,
-        "threads of a run": how.threads,
+        "runs at a time": execution.workers,
+        "threads of a run": execution.threads,
         "driver's machine": f"{platform.system()} {platform.machine()}, {cores()} cores, {memory:.0f} GiB of memory",
-        "code": how.origin.revision,
+        "code": execution.provenance.revision,
         "Python": platform.python_version(),
         **{name: version(name) for name in _LIBRARIES},
     }
 
 
-def _append(how: Launch, launch: dict[str, Any]) -> None:
-    file = how.records.folder / LAUNCHES_FILE
+def _append(execution: Execution, launch: dict[str, Any]) -> None:
+    file = execution.records.folder / LAUNCHES_FILE
     held: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
     file.write_text(json.dumps([*held, launch], indent=1) + "\n", encoding="utf-8")

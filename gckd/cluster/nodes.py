@@ -14,7 +14,7 @@ from gckd.storage.path import StoragePath
 
 
 @dataclass(frozen=True)
-class Needs:
+class NodeRequirements:
     """What every node must see: the output, the cache, the datasets (`FORMAT:FOLDER`, or a store's URI) and files."""
 
     out: StoragePath
@@ -23,7 +23,7 @@ class Needs:
     files: Mapping[str, str]  # field of the config -> path
 
 
-def node_problems(needs: Needs, token: str) -> list[str]:
+def node_problems(needs: NodeRequirements, token: str) -> list[str]:
     """What this node lacks, one line each.
 
     Args:

@@ -27,7 +27,7 @@ _LINE = 400  # characters; an error of PyTorch may hold the stack of its C++
 
 
 @dataclass(frozen=True)
-class Entry:
+class RunFunctions:
     """The functions that prepare and do a run, as `module:name`: importable on a worker, replaceable in a test."""
 
     prepare: str = "gckd.training.run:prepare_run"
@@ -35,10 +35,10 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Job:
+class TaskContext:
     """What tasks of one table have in common."""
 
-    entry: Entry
+    entry: RunFunctions
     cache: Path | CachePath
     threads: int
     board: Any  # actor handle of a Board
@@ -61,10 +61,10 @@ class Success:
     result: RunResult | None
 
 
-Outcome = Success | Failure
+TaskResult = Success | Failure
 
 
-def prepare(job: Job, key: tuple[str, int], config: Config) -> Outcome:
+def prepare(job: TaskContext, key: tuple[str, int], config: Config) -> TaskResult:
     """Data, vocabulary and source pre-training into the cache, so that no run waits for another's."""
 
     def work(report: Callable[[Progress], None]) -> None:
@@ -73,20 +73,22 @@ def prepare(job: Job, key: tuple[str, int], config: Config) -> Outcome:
     return _guarded(job, key, work)
 
 
-def run(prepared: Outcome, job: Job, key: tuple[str, int], item: Run) -> Outcome:
+def run(prepared: TaskResult, job: TaskContext, key: tuple[str, int], item: Run) -> TaskResult:
     """The run itself; a preparation that failed is its failure too."""
     if isinstance(prepared, Failure):
         return prepared
 
     def work(report: Callable[[Progress], None]) -> RunResult:
-        out = item.place(job.out)
+        out = item.checkpoint_folder(job.out)
         result: RunResult = _load(job.entry.run)(item.config, cache=job.cache, out=out, report=report)
         return result
 
     return _guarded(job, key, work)
 
 
-def _guarded(job: Job, key: tuple[str, int], work: Callable[[Callable[[Progress], None]], RunResult | None]) -> Outcome:
+def _guarded(
+    job: TaskContext, key: tuple[str, int], work: Callable[[Callable[[Progress], None]], RunResult | None]
+) -> TaskResult:
     start = time.monotonic()
     try:
         _use_threads(job.threads)

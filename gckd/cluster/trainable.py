@@ -19,7 +19,7 @@ from gckd.cluster.connect import HEAD
 from gckd.cluster.trial import Search, results_or_reason
 
 
-class Alone(tune.Trainable):
+class SingleWorkerTrial(tune.Trainable):
     """One worker a trial. An actor takes trial after trial, so that only the first of them pays for its imports."""
 
     def setup(self, config: dict[str, Any], search: Search | None = None) -> None:
@@ -41,7 +41,7 @@ class Alone(tune.Trainable):
         self._results.close()  # type: ignore[attr-defined]  # a generator
 
 
-def together(config: Mapping[str, Any], search: Search, workers: int, gpu: bool, storage: str) -> None:
+def multi_worker_trial(config: Mapping[str, Any], search: Search, workers: int, gpu: bool, storage: str) -> None:
     """Several workers a trial, each with its rows of every batch (`gckd.distributed`). A function for Tune."""
     callback: Any = TuneReportCallback()  # type: ignore[no-untyped-call]
     trainer = TorchTrainer(

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gckd.config import Config, to_yaml
-from gckd.runs.output import CONFIG_FILE, OF_A_RUN, default_output, output_folder
+from gckd.runs.output import CONFIG_FILE, RUN_FILES, default_output, output_folder
 from gckd.runs.plan import plan
 from gckd.runs.preflight import check_sizes, prepare_datasets, usable_cache, usable_folder
 from gckd.runs.progress_board import Board, Throttle
-from gckd.runs.provenance import git_revision
-from gckd.runs.records import CURVES_FILE, RUNS_FILE, Origin, Records
+from gckd.runs.provenance import Provenance, git_revision
+from gckd.runs.records import CURVES_FILE, RUNS_FILE, Records
 from gckd.storage.cache import CachePath
 from gckd.storage.mirror import Mirror
 from gckd.storage.path import StoragePath
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 RunFunction = Callable[..., "RunResult"]
 
 
-def shown_on(display: Display, row: str, seed: int) -> Callable[[Progress], None]:
+def report_to_display(display: Display, row: str, seed: int) -> Callable[[Progress], None]:
     """A report callback that shows the one run `row`, `seed` on `display`."""
     board = Board([(row, seed)])
 
@@ -57,7 +57,7 @@ def train_single(
     cache = usable_cache(cache)
     config, datasets = prepare_datasets(config, cache)
     check_sizes([config], datasets)
-    origin = Origin(git_revision(), datasets.source_name, datasets.target_name, datasets.published)
+    provenance = Provenance(git_revision(), datasets.source_name, datasets.target_name, datasets.published)
     mirror = Mirror.for_output(out or StoragePath.at(default_output(config, datasets)))
     held = (mirror.folder / name for name in (RUNS_FILE, CURVES_FILE))
     mirror.start(mirror.folder / CONFIG_FILE, held, resume=resume)
@@ -65,19 +65,20 @@ def train_single(
         (item,) = plan(config, {}, 1, folder)
         records = Records(folder)
         if records.finished(item):
-            mirror.download(item.folder / name for name in OF_A_RUN)
+            mirror.download(item.folder / name for name in RUN_FILES)
         else:
             item.folder.mkdir(parents=True, exist_ok=True)
             (item.folder / CONFIG_FILE).write_text(to_yaml(config), encoding="utf-8")
             with display:
                 mirror.upload()
-                report = shown_on(display, item.row, item.seed)
-                result = run(config, cache=cache, out=item.place(mirror.out), report=report, datasets=datasets)
-            records.finish(item, result, origin)
+                report = report_to_display(display, item.row, item.seed)
+                place = item.checkpoint_folder(mirror.out)
+                result = run(config, cache=cache, out=place, report=report, datasets=datasets)
+            records.finish(item, result, provenance)
     return mirror
 
 
-def follow(config: Config, run: RunFunction, *, cache: Path | CachePath, out: StoragePath | None) -> None:
+def train_as_worker(config: Config, run: RunFunction, *, cache: Path | CachePath, out: StoragePath | None) -> None:
     """What the other workers of `train_single`'s run do: the same run, without records.
 
     Raises:
@@ -89,4 +90,4 @@ def follow(config: Config, run: RunFunction, *, cache: Path | CachePath, out: St
     folder = usable_folder(mirror.folder, "--out")
     (item,) = plan(config, {}, 1, folder)
     if not Records(folder).finished(item):
-        run(config, cache=cache, out=item.place(mirror.out), datasets=datasets)
+        run(config, cache=cache, out=item.checkpoint_folder(mirror.out), datasets=datasets)

@@ -17,7 +17,7 @@ from gckd.runs.records import QUERIES_FILE
 from gckd.storage.path import StoragePath
 
 CONFIG_FILE = "config.yaml"
-OF_A_RUN = (CONFIG_FILE, QUERIES_FILE)  # in its folder, beside the checkpoint
+RUN_FILES = (CONFIG_FILE, QUERIES_FILE)  # in its folder, beside the checkpoint
 _LOCK_FILE = ".lock"
 
 

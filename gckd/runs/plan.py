@@ -37,7 +37,7 @@ class Run:
     def name(self) -> str:
         return f"{self.row} seed {self.seed}"
 
-    def place(self, out: StoragePath) -> StoragePath:
+    def checkpoint_folder(self, out: StoragePath) -> StoragePath:
         """Where its checkpoint is, in the output `out`; `folder` in that of the driver."""
         return out / self.row / f"seed-{self.seed}"
 

@@ -1,12 +1,12 @@
-"""Run records: `runs.parquet` (one row a run) and `curves.parquet` (long), replaced whole after every finished run.
+"""Run records: `runs.parquet` (one row per run) and `curves.parquet` (one row per point of a curve).
 
-Beside each run's checkpoint, `queries.parquet` has a row for each query of the target test split.
+Both are replaced as a whole after every finished run. Each run's folder has `queries.parquet`, with one row per query
+of the target test split.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from gckd.evaluation.retrieval import Ranking
     from gckd.runs.plan import Run
+    from gckd.runs.provenance import Provenance
     from gckd.training.run import RunResult
 
 METRICS = ("rank_1", "rank_5", "rank_10", "map", "minp")  # percent, target test
@@ -33,7 +34,7 @@ _RUNS = pa.schema(
         ("seed", pa.int64()),
         *((name, pa.float64()) for name in METRICS),
         ("config_digest", pa.string()),
-        ("edits", pa.string()),  # JSON, relative to the full config
+        ("edits", pa.string()),  # JSON, relative to the config of the full row
         ("git_revision", pa.string()),
         ("seconds", pa.float64()),
         ("pretrain_seconds", pa.float64()),
@@ -41,9 +42,10 @@ _RUNS = pa.schema(
         ("target_digest", pa.string()),
         ("source", pa.string()),
         ("target", pa.string()),
-        ("published", pa.string()),  # `icfg-pedes -> rstpreid` when these are the published datasets, else empty
+        ("published", pa.string()),  # `icfg-pedes -> rstpreid` if both match the published datasets, else empty
         ("queries", pa.int64()),
         ("gallery", pa.int64()),
+        ("plugins", pa.string()),  # JSON: file name -> digest of its text; null in records of older versions
         ("notes", pa.string()),  # JSON list
         ("status", pa.string()),
         ("error", pa.string()),
@@ -65,32 +67,17 @@ _QUERIES = pa.schema(
         ("identity", pa.int64()),
         ("rank", pa.int32()),  # of the first hit, from 1
         ("ap", pa.float32()),  # in [0, 1]
-        ("top", pa.list_(pa.int32())),  # rows of the first gallery images, the best first
+        ("top", pa.list_(pa.int32())),  # rows of the top-ranked gallery images, best first
     ]
 )
 
 Record = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Origin:
-    """What every run of a table has in common: its code and its datasets, by name."""
-
-    revision: str
-    source: str
-    target: str
-    published: str  # `icfg-pedes -> rstpreid` when both are, by their counts, the datasets papers report on; else ""
-
-    def head(self, run: Run) -> Record:
-        head = {"row": run.row, "seed": run.seed, "config_digest": run.digest, "edits": run.edits_text}
-        datasets = {"source": self.source, "target": self.target, "published": self.published}
-        return {**head, "git_revision": self.revision, **datasets}
-
-
-def done_record(run: Run, result: RunResult, origin: Origin) -> Record:
+def done_record(run: Run, result: RunResult, provenance: Provenance) -> Record:
     """The row of a finished run."""
     return {
-        **origin.head(run),
+        **_identity(run, provenance),
         **{name: result.metrics[name] for name in METRICS},
         "seconds": result.seconds,
         "pretrain_seconds": result.pretrain_seconds,
@@ -103,49 +90,64 @@ def done_record(run: Run, result: RunResult, origin: Origin) -> Record:
     }
 
 
-def failed_record(run: Run, error: str, seconds: float, origin: Origin) -> Record:
-    """The row of a run that stopped with `error` (one line)."""
-    return {**origin.head(run), "seconds": seconds, "notes": "[]", "status": FAILED, "error": error}
+def failed_record(run: Run, error: str, seconds: float, provenance: Provenance) -> Record:
+    """The row of a run that failed with `error` (one line)."""
+    return {**_identity(run, provenance), "seconds": seconds, "notes": "[]", "status": FAILED, "error": error}
+
+
+def _identity(run: Run, provenance: Provenance) -> Record:
+    """The columns that say which run a row is of."""
+    return {
+        "row": run.row,
+        "seed": run.seed,
+        "config_digest": run.digest,
+        "edits": run.edits_text,
+        "git_revision": provenance.revision,
+        "source": provenance.source,
+        "target": provenance.target,
+        "published": provenance.published,
+        "plugins": json.dumps(dict(provenance.plugins)),
+    }
 
 
 class Records:
     """The records of one output folder, in memory and on disk."""
 
     def __init__(self, folder: Path) -> None:
-        """Reads what `folder` already has; the folder need not exist.
+        """Reads the existing records of `folder`, which need not exist.
 
         Raises:
-            InputError: a record file is there but cannot be read.
+            InputError: a record file cannot be read.
         """
         self.folder = folder
         self.runs: list[Record] = _read(folder / RUNS_FILE, _RUNS)
         self.curves: list[Record] = _read(folder / CURVES_FILE, _CURVES)
 
     def finished(self, run: Run) -> bool:
-        """Whether `run` is here, with the same config."""
+        """Whether `run` has a record as finished, with the same config."""
         return any(
             (r["row"], r["seed"], r["config_digest"], r["status"]) == (run.row, run.seed, run.digest, DONE)
             for r in self.runs
         )
 
-    def finish(self, run: Run, result: RunResult, origin: Origin) -> None:
-        """Adds a finished run, after its `queries.parquet`, which goes into its own folder."""
+    def finish(self, run: Run, result: RunResult, provenance: Provenance) -> None:
+        """Adds a finished run. Its `queries.parquet` is written first, into the run's folder."""
         _write(run.folder / QUERIES_FILE, _queries(result.ranking))
-        self.add(done_record(run, result, origin), result.curves)
+        self.add(done_record(run, result, provenance), result.curves)
 
     def add(self, record: Record, curves: Iterable[Mapping[str, Any]] = ()) -> None:
-        """Adds a run, replacing an older record of the same row and seed, and writes both files.
+        """Adds a run in place of an older record of the same row and seed, and writes both files.
 
-        The curves go first: a run is recorded only once `runs.parquet` says so.
+        The curves are written first: a run counts as recorded once `runs.parquet` has it.
         """
         key = {"row": record["row"], "seed": record["seed"]}
-        self.curves = [c for c in self.curves if not _is(c, key)] + [{**key, **c} for c in curves]
-        self.runs = [r for r in self.runs if not _is(r, key)] + [record]
+        self.curves = [c for c in self.curves if not _matches(c, key)] + [{**key, **c} for c in curves]
+        self.runs = [r for r in self.runs if not _matches(r, key)] + [record]
         _write(self.folder / CURVES_FILE, pa.Table.from_pylist(self.curves, schema=_CURVES))
         _write(self.folder / RUNS_FILE, pa.Table.from_pylist(self.runs, schema=_RUNS))
 
 
-def _is(record: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
+def _matches(record: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
     return all(record[name] == value for name, value in key.items())
 
 

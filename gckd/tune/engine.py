@@ -129,14 +129,14 @@ class Engine:
         )
 
     def _trainable(self, tune: Any) -> Any:
-        from gckd.cluster.trainable import Alone, nested_resources, together
+        from gckd.cluster.trainable import SingleWorkerTrial, multi_worker_trial, nested_resources
 
         plan = self._plan
         if plan.workers == 1:
-            alone = tune.with_parameters(Alone, search=self.search)
+            alone = tune.with_parameters(SingleWorkerTrial, search=self.search)
             return tune.with_resources(alone, {"cpu": plan.threads, "gpu": plan.gpus})
         given = {"search": self.search, "workers": plan.workers, "gpu": plan.gpus > 0}
-        several = tune.with_parameters(together, **given, storage=str(self._out / "train"))
+        several = tune.with_parameters(multi_worker_trial, **given, storage=str(self._out / "train"))
         return tune.with_resources(several, nested_resources(self._ray.cluster_resources()))
 
     def each(self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from gckd.cluster.connect import resources_in_reach
-from gckd.cluster.nodes import Needs, node_problems
+from gckd.cluster.connect import reachable_resources
+from gckd.cluster.nodes import NodeRequirements, node_problems
 from gckd.config.paths import files_of
 from gckd.errors import InputError, reason_of
 from gckd.storage.cache import CachePath
@@ -35,7 +35,7 @@ def check_cluster(
     """
     if not ray.__version__.startswith(RAY):
         raise InputError(f"ray: {ray.__version__} is outside its limit: {RAY}*")
-    there = resources_in_reach(ray)
+    there = reachable_resources(ray)
     problems = [
         f"--{option}: a trial needs {need:g} {what}, and the cluster has {there.get(what, 0):g}"
         for option, what, need in (("threads", "CPU", cpus * workers), ("gpus-per-trial", "GPU", gpus * workers))
@@ -44,7 +44,7 @@ def check_cluster(
     if workers > 1:
         problems += _state_api()
     datasets = config.data.source, config.data.target
-    problems += _nodes(ray, Needs(out, CachePath.at(cache), datasets, files_of(config)))
+    problems += _nodes(ray, NodeRequirements(out, CachePath.at(cache), datasets, files_of(config)))
     if problems:
         raise InputError("\n".join(problems))
 
@@ -61,7 +61,7 @@ def _state_api() -> list[str]:
     return []
 
 
-def _nodes(ray: Any, needs: Needs) -> list[str]:
+def _nodes(ray: Any, needs: NodeRequirements) -> list[str]:
     """What each node lacks; the token shows that the folder is the same one there."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 

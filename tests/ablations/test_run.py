@@ -306,7 +306,7 @@ def listening(pid: int) -> set[str]:
         ),
         (["--set", "distill.teacher.m=1"], "error: distill.teacher.m: 1.0 is outside its limit: >= 0 and < 1"),
         (["--set", "adapt.steps=-1"], "error: adapt.steps: -1 is outside its limit: >= 0"),
-        (["--set", "data.source=x"], "error: --set data.source: it conflicts with --source"),
+        (["--set", "data.source=x"], "error: --set data.source: conflicts with --source"),
         (["--preset", "huge"], "error: --preset: 'huge' is not one of tiny, small, base"),
         (["--config", "none.yaml"], "error: none.yaml: cannot be read (No such file or directory)"),
         (["--seeds", "0"], "Error: Invalid value for '--seeds': 0 is not in the range x>=1."),

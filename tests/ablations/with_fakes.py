@@ -2,7 +2,7 @@
 
 from gckd.cli.ablate import table
 from gckd.cli.guard import run_command
-from gckd.cluster.tasks import Entry
+from gckd.cluster.tasks import RunFunctions
 
 if __name__ == "__main__":
-    run_command(table, obj=Entry("tests.runs.fakes:prepare", "tests.runs.fakes:run"))
+    run_command(table, obj=RunFunctions("tests.runs.fakes:prepare", "tests.runs.fakes:run"))

@@ -1,4 +1,4 @@
-"""What is noted of a launch."""
+"""What is log_launch of a launch."""
 
 from __future__ import annotations
 
@@ -10,26 +10,29 @@ from typing import Any
 import pytest
 import torch
 
-from gckd.cluster.executor import Launch
-from gckd.cluster.launch_log import noted
-from gckd.runs.records import Origin, Records
+from gckd.cluster.executor import Execution
+from gckd.cluster.launch_log import log_launch
+from gckd.runs.provenance import Provenance
+from gckd.runs.records import Records
 from tests.report.records import record
 
 
-def _interrupted(how: Launch) -> None:
-    how.records.add(record("full", 1, 50))
+def _interrupted(execution: Execution) -> None:
+    execution.records.add(record("full", 1, 50))
     raise KeyboardInterrupt
 
 
 def test_every_launch_that_recorded_a_run_is_noted_also_one_that_was_interrupted(tmp_path: Path) -> None:
-    how = Launch(Records(tmp_path), Origin("1a2b", "a", "b", ""), tmp_path, display=None, workers=2, threads=3)  # type: ignore[arg-type]
-    with noted(how):
+    execution = Execution(
+        Records(tmp_path), Provenance("1a2b", "a", "b", ""), tmp_path, display=None, workers=2, threads=3
+    )  # type: ignore[arg-type]
+    with log_launch(execution):
         pass
     assert not (tmp_path / "launches.json").exists()
-    with noted(how):
-        how.records.add(record("full", 0, 50))
-    with pytest.raises(KeyboardInterrupt), noted(how):
-        _interrupted(how)
+    with log_launch(execution):
+        execution.records.add(record("full", 0, 50))
+    with pytest.raises(KeyboardInterrupt), log_launch(execution):
+        _interrupted(execution)
     first, second = told = json.loads((tmp_path / "launches.json").read_text())
     assert first.keys() == second.keys()
     known: dict[str, Any] = {

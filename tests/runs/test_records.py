@@ -10,24 +10,25 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+import gckd
 from gckd.config import preset
 from gckd.errors import InputError
 from gckd.runs.plan import Run, plan
-from gckd.runs.provenance import git_revision
-from gckd.runs.records import METRICS, Origin, Records, failed_record
+from gckd.runs.provenance import Provenance, git_revision
+from gckd.runs.records import METRICS, Records, failed_record
 from tests.runs import fakes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-ORIGIN = Origin("abc", "s/A", "t/B", "")
+PROVENANCE = Provenance("abc", "s/A", "t/B", "", {"my_losses.py": "12ab"})
 REQUIRED = {"row", "seed", *METRICS, "config_digest", "edits", "git_revision", "seconds"}
 
 
 def finish(records: Records, run: Run) -> None:
     run.folder.mkdir(parents=True, exist_ok=True)
     result = fakes.run(run.config, cache=run.folder, out=run.folder)
-    records.finish(run, result, ORIGIN)
+    records.finish(run, result, PROVENANCE)
 
 
 @pytest.fixture
@@ -45,6 +46,7 @@ def test_every_required_column_is_there(runs: list[Run], tmp_path: Path) -> None
     assert table["rank_1"].tolist() == [fakes.expected_rank_1(r.config) for r in runs]
     assert table["config_digest"].tolist() == [r.digest for r in runs]
     assert table["edits"].tolist()[::2] == ["{}", '{"graph.propagate": {"kind": "none"}}']
+    assert table["plugins"].tolist() == ['{"my_losses.py": "12ab"}'] * 4
     curves = pd.read_parquet(tmp_path / "curves.parquet")
     assert list(curves.columns) == ["row", "seed", "stage", "step", "name", "value"]
     assert len(curves) == 3 * len(runs)
@@ -66,7 +68,7 @@ def test_each_run_has_its_queries_beside_its_checkpoint(runs: list[Run], tmp_pat
 def test_only_a_finished_run_of_the_same_config_counts(runs: list[Run], tmp_path: Path) -> None:
     records = Records(tmp_path)
     finish(records, runs[0])
-    records.add(failed_record(runs[1], "ValueError: no", 1.0, ORIGIN))
+    records.add(failed_record(runs[1], "ValueError: no", 1.0, PROVENANCE))
     again = Records(tmp_path)
     assert [again.finished(r) for r in runs] == [True, False, False, False]
     (other, *_) = plan(preset("small"), {}, 1, tmp_path)
@@ -77,7 +79,7 @@ def test_only_a_finished_run_of_the_same_config_counts(runs: list[Run], tmp_path
 
 def test_a_run_done_again_replaces_its_record_and_its_curve(runs: list[Run], tmp_path: Path) -> None:
     records = Records(tmp_path)
-    records.add(failed_record(runs[0], "ValueError: no", 1.0, ORIGIN))
+    records.add(failed_record(runs[0], "ValueError: no", 1.0, PROVENANCE))
     finish(records, runs[1])
     finish(records, runs[0])
     finish(records, runs[0])
@@ -117,9 +119,9 @@ def test_the_revision_is_the_commit_and_says_when_it_is_not_the_whole_truth(tmp_
     package = tmp_path / "gckd"
     package.mkdir()
     (package / "__init__.py").write_text("")
-    assert git_revision(package) == "unknown"
+    assert git_revision(package) == f"gckd {gckd.__version__}"
     git(tmp_path, "init", "-q")
-    assert git_revision(package) == "unknown"  # in a checkout, not of it
+    assert git_revision(package) == f"gckd {gckd.__version__}"  # in a checkout, not of it
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-qm", "one")
     commit = git(tmp_path, "rev-parse", "HEAD")

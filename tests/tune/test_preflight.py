@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from gckd.cluster.connect import await_workers, cluster, resources_in_reach
-from gckd.cluster.nodes import Needs, node_problems
+from gckd.cluster.connect import await_workers, cluster, reachable_resources
+from gckd.cluster.nodes import NodeRequirements, node_problems
 from gckd.config import apply, preset
 from gckd.errors import InputError
 from gckd.storage.cache import CachePath
@@ -22,12 +22,12 @@ from gckd.tune.preflight import check_cluster
 TOKEN = ".seen"
 
 
-def needs(folder: Path, data: str = "", **files: Path) -> Needs:
+def needs(folder: Path, data: str = "", **files: Path) -> NodeRequirements:
     out = folder / "out"
     out.mkdir(exist_ok=True)
     (out / TOKEN).touch()
     datasets = data or str(folder), f"rstpreid:{folder}"
-    return Needs(
+    return NodeRequirements(
         StoragePath.at(out), CachePath.at(folder / "cache"), datasets, {name: str(path) for name, path in files.items()}
     )
 
@@ -100,7 +100,7 @@ def test_what_an_autoscaler_may_add_counts(tmp_path: Path) -> None:
     """A cluster that costs nothing while idle has no worker when the search begins."""
     config = apply(preset("tiny"), {"data.source": str(tmp_path), "data.target": str(tmp_path)})
     ray = cluster_of(addable={"CPU": 64.0, "GPU": 8.0}, CPU=0.0, head=1000.0)
-    assert resources_in_reach(ray) == {"CPU": 64.0, "GPU": 8.0, "head": 1000.0}
+    assert reachable_resources(ray) == {"CPU": 64.0, "GPU": 8.0, "head": 1000.0}
     check_cluster(ray, config, StoragePath.at(tmp_path), tmp_path, 1, 8.0, 1.0)
     with pytest.raises(InputError, match="a trial needs 16 GPU, and the cluster has 8"):
         check_cluster(ray, config, StoragePath.at(tmp_path), tmp_path, 1, 8.0, 16.0)

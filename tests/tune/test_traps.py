@@ -137,5 +137,5 @@ def test_the_inner_run_of_a_nested_trial_leaves_trying_again_to_tune(monkeypatch
     monkeypatch.setattr(trainable, "TorchTrainer", Trainer)
     monkeypatch.setattr(trainable, "TuneReportCallback", UserCallback)
     search: Any = type("Search", (), {"threads": 1})
-    trainable.together({"number": 7}, search, workers=2, gpu=False, storage="/out")
+    trainable.multi_worker_trial({"number": 7}, search, workers=2, gpu=False, storage="/out")
     assert made["run_config"].failure_config.max_failures == 0
