@@ -29,7 +29,7 @@ from gckd.method.build import build_parts, step_of
 from gckd.method.parts import Parts
 from gckd.method.step import SourceOnly
 from gckd.models.build import build_model
-from gckd.report.write import wide_console
+from gckd.report.console import wide_console
 from gckd.training.trainer import Stage
 
 AT_LEAST_ONE = click.IntRange(min=1)

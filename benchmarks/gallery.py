@@ -17,7 +17,7 @@ from rich.progress import track
 from rich.table import Table
 
 from gckd.evaluation.faiss_index import Exact, FaissGallery, IvfPq, SearchResult, Vectors, ivf_pq, recall
-from gckd.report.write import wide_console
+from gckd.report.console import wide_console
 
 K = 10
 PER_CENTRE = 100  # vectors around a centre, on average

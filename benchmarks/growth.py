@@ -25,7 +25,7 @@ from rich.table import Table
 
 from benchmarks.hollow import NAME, config, hollow_study, results
 from gckd.cluster.trial import score_names
-from gckd.report.write import wide_console
+from gckd.report.console import wide_console
 from gckd.storage.mirror import Mirror
 from gckd.storage.path import StoragePath
 from gckd.tune.report.write import write_search_report

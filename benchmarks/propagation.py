@@ -21,7 +21,7 @@ from gckd.config.graph import Diffusion, Gnn
 from gckd.graph.propagation import Propagation
 from gckd.graph.similarity import BankPair, DiffusedSimilarity, RetrievalDirection
 from gckd.graph.subgraph import Nodes, neighbourhood
-from gckd.report.write import wide_console
+from gckd.report.console import wide_console
 
 AT_LEAST_ONE = click.IntRange(min=1)
 TOLERANCE = 1e-5

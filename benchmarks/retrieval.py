@@ -20,7 +20,7 @@ from gckd.config import Config, apply, parse_edits, preset, value_at
 from gckd.config.train import MomentumDistillation
 from gckd.data.types import Vocabulary
 from gckd.models.build import build_model
-from gckd.report.write import wide_console
+from gckd.report.console import wide_console
 from gckd.training.albef_objective import Momentum, Pairs
 from gckd.training.optimizer import make_optimiser
 

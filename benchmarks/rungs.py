@@ -16,7 +16,7 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from rich.table import Table
 from scipy.stats import spearmanr
 
-from gckd.report.write import wide_console
+from gckd.report.console import wide_console
 
 SETTINGS = [(first, reduction) for first in (1, 2) for reduction in (2, 3, 4)]
 

@@ -25,7 +25,7 @@ from rich.table import Table
 
 from benchmarks.hollow import BEGAN, NAME, SAID, WORKER, Used
 from benchmarks.nodes import Nodes, simulated
-from gckd.report.write import wide_console
+from gckd.report.console import wide_console
 from gckd.tune.storage import FILE, open_storage
 from gckd.tune.trial_table import epochs
 

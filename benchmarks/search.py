@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from rich.table import Table
 
 from gckd.data.street import make_street
-from gckd.report.write import wide_console
+from gckd.report.console import wide_console
 from gckd.tune.storage import open_storage
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -15,8 +15,8 @@ import click
 import optuna
 from rich.table import Table
 
+from gckd.report.console import wide_console
 from gckd.report.statistics import Estimate, estimate, paired
-from gckd.report.write import wide_console
 from gckd.tune.best import best
 from gckd.tune.final_evaluation import TEST
 from gckd.tune.storage import open_storage

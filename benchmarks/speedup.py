@@ -15,7 +15,7 @@ import click
 import pyarrow.parquet as pq
 from rich.table import Table
 
-from gckd.report.write import wide_console
+from gckd.report.console import wide_console
 
 ROOT = Path(__file__).resolve().parents[1]
 

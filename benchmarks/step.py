@@ -30,7 +30,7 @@ from gckd.method.step import SourceOnly
 from gckd.method.warm_start import WarmStart
 from gckd.models.build import build_model, starting_models
 from gckd.progress import Progress
-from gckd.report.write import wide_console
+from gckd.report.console import wide_console
 from gckd.training.pretrain import build_objective
 from gckd.training.trainer import Stage
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from gckd.config import PRESETS, Config, apply, parse_edits, preset, to_yaml, value_at
 from gckd.data.street import make_street
-from gckd.report.write import wide_console
+from gckd.report.console import wide_console
 from gckd.storage.checkpoint import load_checkpoint
 
 SOURCE, TARGET = "ICFG-PEDES", "RSTPReid"

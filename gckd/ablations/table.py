@@ -19,9 +19,10 @@ from gckd.data.domains import DatasetPair
 from gckd.device import cores
 from gckd.errors import InputError
 from gckd.report.comparability import MIXED, budget
+from gckd.report.console import wide_console
 from gckd.report.load import ASKED_FILE
 from gckd.report.summary import RowSummary
-from gckd.report.write import keep_asked, wide_console, write_report
+from gckd.report.table_report import keep_asked, write_report
 from gckd.runs.examples import write_examples
 from gckd.runs.output import CONFIG_FILE, RUN_FILES, default_output, output_folder
 from gckd.runs.plan import Run, plan

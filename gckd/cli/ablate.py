@@ -19,7 +19,7 @@ from gckd.cli.options import cache_option, config_options
 from gckd.cluster.tasks import RunFunctions
 from gckd.config import Config, digest, parse_edits
 from gckd.report.across_tables import write_blocks
-from gckd.report.write import wide_console
+from gckd.report.console import wide_console
 from gckd.runs.preflight import usable_cache
 from gckd.storage.cache import CachePath
 from gckd.storage.mirror import Mirror

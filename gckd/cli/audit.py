@@ -8,7 +8,7 @@ from rich.table import Table
 from gckd.cli.options import cache_option, config_options, threads_for_torch
 from gckd.config import Config
 from gckd.errors import InputError
-from gckd.report.write import wide_console
+from gckd.report.console import wide_console
 from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from gckd.cli.options import cache_option, checkpoint_config, plugin_option, set_option, threads_for_torch
 from gckd.config import parse_edits
 from gckd.errors import InputError
-from gckd.report.write import wide_console
+from gckd.report.console import wide_console
 from gckd.storage.path import StoragePath
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from gckd.cli.options import config_options
 from gckd.config import to_yaml
 from gckd.config.tree import walk
 from gckd.errors import InputError
-from gckd.report.write import report as make_report
-from gckd.report.write import show_curves, wide_console
+from gckd.report.console import wide_console
+from gckd.report.table_report import make_report, show_curves
 
 if TYPE_CHECKING:
     from gckd.config import Config

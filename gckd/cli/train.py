@@ -16,8 +16,9 @@ from gckd.cli.options import (
     threads_for_torch,
 )
 from gckd.config import Config, apply, parse_edits
+from gckd.report.console import wide_console
 from gckd.report.summary import METRICS
-from gckd.report.write import wide_console, write_report
+from gckd.report.table_report import write_report
 from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
 

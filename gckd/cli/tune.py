@@ -24,7 +24,7 @@ from gckd.data.domains import DatasetPair
 from gckd.data.street.default_pair import with_datasets
 from gckd.device import cores
 from gckd.errors import InputError
-from gckd.report.write import wide_console
+from gckd.report.console import wide_console
 from gckd.runs.output import CONFIG_FILE, output_folder
 from gckd.runs.preflight import check_sizes, prepare_datasets, usable_cache, usable_folder
 from gckd.runs.progress_display import display, store_progress

@@ -12,7 +12,7 @@ from gckd.cli.options import config_options
 from gckd.config import Config
 from gckd.config.backbone import Albef
 from gckd.errors import InputError
-from gckd.report.write import wide_console
+from gckd.report.console import wide_console
 
 
 @click.command()

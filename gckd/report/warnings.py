@@ -22,7 +22,7 @@ _VERDICT = Callable[[float | None, float], bool]
 
 
 @dataclass(frozen=True)
-class Signature:
+class WarningRule:
     """A sign, for the curves whose name begins with `curve`: `fails(value before adaptation, last value)`."""
 
     curve: str
@@ -32,8 +32,8 @@ class Signature:
     scale: float = 1.0  # of the values in the text
 
 
-SIGNATURES = (
-    Signature(
+WARNING_RULES = (
+    WarningRule(
         "cross_edges_",
         lambda start, last: last < CROSS_EDGES,
         f"{{last:.2f}} % of the edges of target nodes ({{name}}) cross the domains, less than {100 * CROSS_EDGES:g} %: "
@@ -41,7 +41,7 @@ SIGNATURES = (
         "set centre=true, which takes off what tells the domains apart, or raise graph.propagate.k",
         100,
     ),
-    Signature(
+    WarningRule(
         "accepted_share",
         lambda start, last: last < ACCEPTED,
         f"{{last:.2f}} % of the target pairs pass delta, less than {100 * ACCEPTED:g} %: cross-domain matching has "
@@ -49,19 +49,19 @@ SIGNATURES = (
         "lower distill.matching.delta",
         100,
     ),
-    Signature(
+    WarningRule(
         "propagation_change_",
         lambda start, last: last < CHANGE,
         f"message passing ({{name}}) leaves what it is given as it is: it changes {{last:.1e}}, less than {CHANGE:g}",
         "lower graph.propagate.residual, or raise graph.propagate.k or .layers",
     ),
-    Signature(
+    WarningRule(
         "target_val_rank_1",
         lambda start, last: start is not None and last < start - FALL,
         "target val Rank-1 fell from {start:.1f}, the source model before adaptation, to {last:.1f}",
         "lower adapt.lr or weights.target_contrastive, or raise distill.teacher.m",
     ),
-    Signature(
+    WarningRule(
         "target_rank_me",
         lambda start, last: start is not None and last - 1 < COLLAPSE * (start - 1),
         f"embeddings collapse: their effective rank fell from {{start:.2f}} to {{last:.2f}}; what it has "
@@ -71,11 +71,14 @@ SIGNATURES = (
 )
 
 
-def signatures(points: Sequence[Point]) -> list[str]:
+def failure_warnings(points: Sequence[Point]) -> list[str]:
     """One line for each sign and row that has it: which seeds, the first seed's numbers, and what to change."""
     runs = _runs(points)
     return [
-        line for sign in SIGNATURES for row in dict.fromkeys(row for row, _ in runs) for line in _told(sign, row, runs)
+        line
+        for sign in WARNING_RULES
+        for row in dict.fromkeys(row for row, _ in runs)
+        for line in _told(sign, row, runs)
     ]
 
 
@@ -104,7 +107,7 @@ def _runs(points: Sequence[Point]) -> dict[tuple[str, int], Ends]:
     return dict(found)
 
 
-def _told(sign: Signature, row: str, runs: Mapping[tuple[str, int], Ends]) -> Iterator[str]:
+def _told(sign: WarningRule, row: str, runs: Mapping[tuple[str, int], Ends]) -> Iterator[str]:
     mine = {seed: ends for (name, seed), ends in runs.items() if name == row}
     for curve in dict.fromkeys(name for ends in mine.values() for name in ends if name.startswith(sign.curve)):
         seeds = [seed for seed, ends in sorted(mine.items()) if curve in ends and sign.fails(*ends[curve])]
@@ -112,7 +115,7 @@ def _told(sign: Signature, row: str, runs: Mapping[tuple[str, int], Ends]) -> It
             yield _line(sign, row, curve, seeds, mine[seeds[0]][curve])
 
 
-def _line(sign: Signature, row: str, curve: str, seeds: Sequence[int], ends: tuple[float | None, float]) -> str:
+def _line(sign: WarningRule, row: str, curve: str, seeds: Sequence[int], ends: tuple[float | None, float]) -> str:
     start, last = ends
     values = {"start": sign.scale * (start or 0.0), "last": sign.scale * last}
     said = sign.text.format(name=curve.removeprefix(sign.curve), **values)

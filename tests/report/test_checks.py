@@ -16,7 +16,7 @@ from gckd.report.checks import CHECKS, Results
 from gckd.report.checks.picture import layout
 from gckd.report.checks.sensitivity import near_best, scores
 from gckd.report.checks.transfer import gains, rank_correlation
-from gckd.report.write import keep_asked, write_report
+from gckd.report.table_report import keep_asked, write_report
 from gckd.runs.records import Records
 from tests.report.records import failed, record
 

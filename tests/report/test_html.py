@@ -17,7 +17,7 @@ from playwright.sync_api import Browser
 from rich.console import Console
 
 from gckd.config import preset, to_yaml
-from gckd.report.write import keep_asked, report, write_report
+from gckd.report.table_report import keep_asked, make_report, write_report
 from gckd.runs.records import Records
 from tests.browser import CELLS, DESK, PHONE, check_layout, opened
 from tests.report.records import failed, record
@@ -243,7 +243,7 @@ def test_tables_of_two_datasets_stand_one_below_the_other(tmp_path: Path) -> Non
             records.add(record(row, 0, 60 - (row != "full") - 3 * place, **facts, **digests))
         (tmp_path / name / "config.yaml").write_text(to_yaml(preset("tiny")))
         figure(tmp_path / name, "edges", labels=False)
-    report([tmp_path / "one", tmp_path / "two"], Console(file=io.StringIO()), out=tmp_path)
+    make_report([tmp_path / "one", tmp_path / "two"], Console(file=io.StringIO()), out=tmp_path)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     found = cells_of(parts(text)["Results"])
     assert [line[0] for line in found] == ["row", "a/one → b/one", "full", "-gmp", "a/two → b/two", "full", "-gmp"]

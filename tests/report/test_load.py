@@ -13,7 +13,7 @@ from rich.console import Console
 from gckd.config import apply, preset, to_yaml
 from gckd.errors import InputError
 from gckd.report.load import join, read_block, unlike
-from gckd.report.write import keep_asked, report
+from gckd.report.table_report import keep_asked, make_report
 from gckd.runs.records import Records
 from tests.report.records import failed, record
 
@@ -32,7 +32,7 @@ def fill(folder: Path, runs: list[dict[str, Any]], **edits: Any) -> Path:
 
 def text_of(folders: list[Path], **options: Any) -> str:
     out = io.StringIO()
-    report(folders, Console(file=out, width=250), **{"out": None, **options})
+    make_report(folders, Console(file=out, width=250), **{"out": None, **options})
     return out.getvalue()
 
 

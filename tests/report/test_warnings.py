@@ -1,4 +1,4 @@
-"""Failure signatures of invented curves; those of real runs are in tests/training/test_failures.py."""
+"""Failure failure_warnings of invented curves; those of real runs are in tests/training/test_failures.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gckd.report import warnings as module
-from gckd.report.warnings import audited, reads_labels, signatures
+from gckd.report.warnings import audited, failure_warnings, reads_labels
 from gckd.validators.choose import GATE
 
 SOUND = {
@@ -30,8 +30,8 @@ def points(row: str = "full", seed: int = 0, **curves: list[float]) -> list[dict
 
 
 def test_a_sound_run_has_none() -> None:
-    assert signatures(points()) == []
-    assert signatures([]) == []
+    assert failure_warnings(points()) == []
+    assert failure_warnings([]) == []
 
 
 WRONG = {
@@ -46,7 +46,7 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_each_by_itself(name: str) -> None:
     values, said, change = WRONG[name]
-    (line,) = signatures(points() + points("-cmkd", 3, **{name: values}))
+    (line,) = failure_warnings(points() + points("-cmkd", 3, **{name: values}))
     assert line.startswith("WARNING, row -cmkd, seed 3: ")
     assert said in line
     assert change in line.partition("To change it: ")[2]
@@ -55,24 +55,24 @@ def test_each_by_itself(name: str) -> None:
 
 def test_seeds_of_a_row_share_a_line() -> None:
     low = {"accepted_share": [0.0, 0.001]}
-    (line,) = signatures(points(seed=2, **low) + points(seed=0) + points(seed=1, accepted_share=[0.0, 0.004]))
+    (line,) = failure_warnings(points(seed=2, **low) + points(seed=0) + points(seed=1, accepted_share=[0.0, 0.004]))
     assert "row full, seeds 1, 2 (values of the first): 0.40 % of the target pairs" in line
 
 
 def test_without_a_value_before_adaptation_nothing_is_said_to_fall() -> None:
     later = [p for p in points(target_val_rank_1=[50.0, 1.0], target_rank_me=[20.0, 1.0]) if p["step"] > 0]
-    assert signatures(later) == []
+    assert failure_warnings(later) == []
 
 
 def test_the_start_of_pretraining_is_no_start_of_adaptation() -> None:
     other = [p | {"stage": "pretrain"} for p in points(accepted_share=[0.0, 0.0])]
-    assert signatures(other) == []
+    assert failure_warnings(other) == []
 
 
 def test_collapse_is_where_the_search_says_so() -> None:
     """But above 1, the least rank there is: a model that begins at 1.4 could not fall to half of that."""
     assert module.COLLAPSE == GATE
-    assert "embeddings collapse" in signatures(points(target_rank_me=[1.4, 1.1]))[0]
+    assert "embeddings collapse" in failure_warnings(points(target_rank_me=[1.4, 1.1]))[0]
 
 
 def test_curves_that_need_labels() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gckd.config import Config, apply
-from gckd.report.warnings import signatures
+from gckd.report.warnings import failure_warnings
 
 Finished = Callable[[Config], dict[str, Any]]
 PROVOKED: dict[str, dict[str, Any]] = {
@@ -20,7 +20,7 @@ PROVOKED: dict[str, dict[str, Any]] = {
 
 
 def said(checkpoint: dict[str, Any]) -> str:
-    return "\n".join(signatures([{"row": "full", "seed": 3, **point} for point in checkpoint["curve"]]))
+    return "\n".join(failure_warnings([{"row": "full", "seed": 3, **point} for point in checkpoint["curve"]]))
 
 
 @pytest.mark.parametrize("sign", PROVOKED)

@@ -130,7 +130,7 @@ def test_the_best_trials_stand_in_the_order_of_the_choice(report: tuple[Cells, s
         ["2", "1", "0.4", "0.6"],
         ["3", "1", "0.3", "0.7"],
     ]
-    assert text.count("class=chosen") == 1
+    assert text.count("class=highlighted") == 1
 
 
 def test_the_page_needs_nothing_beside_it(report: tuple[Cells, str, str], folder: Path) -> None:

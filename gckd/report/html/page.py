@@ -1,4 +1,4 @@
-"""What a page consists of, and the page as text: no script, no address, the pictures inside."""
+"""HTML page of a report in one file: pictures are embedded, and there are no scripts and no links to other files."""
 
 from __future__ import annotations
 
@@ -19,18 +19,23 @@ _BREAKS = re.compile(r"(?<=[_.,/])(?=[A-Za-z])|(?<==)|(?<=\w)(?=-[A-Za-z])")
 
 @dataclass(frozen=True)
 class Table:
-    """Texts: a head, empty for a list of facts, and a body. The first `left` columns are texts, the others numbers."""
+    """A table of texts.
+
+    head: names of the columns; empty for a list of facts. text_columns: the first columns, which are aligned to the
+    left; the others are numbers. highlighted_row: the row with a coloured background. marks: (row, column) -> `best`
+    or `second`. groups: row -> heading above it.
+    """
 
     head: Sequence[str]
     body: Sequence[Sequence[str]]
-    left: int = 1
-    marked: int | None = None  # the row that is set off from the others
-    marks: Mapping[tuple[int, int], str] = field(default_factory=dict)  # (row, column) -> `best` or `second`
-    groups: Mapping[int, str] = field(default_factory=dict)  # row -> heading above it
+    text_columns: int = 1
+    highlighted_row: int | None = None
+    marks: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    groups: Mapping[int, str] = field(default_factory=dict)
 
     @property
-    def look(self) -> str:
-        """The class of its style."""
+    def css_class(self) -> str:
+        """Class of its style in page.css."""
         if not self.head:
             return "facts"
         return "dense" if len(self.head) > _MANY_COLUMNS else ""
@@ -38,24 +43,24 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """source: a data URI. says: what is to be seen, for who does not see it; the title of the section if empty."""
+    """source: data URI. alt: text for readers who do not see the picture; if empty, the title of the section."""
 
     source: str
-    says: str = ""
+    alt: str = ""
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The first images that one row of the table ranks for a query, each with whether it is a hit."""
+    """The first images that one row of the table ranks for a query."""
 
     row: str
     result: str
-    images: Sequence[tuple[str, bool]]  # data URI, hit
+    images: Sequence[tuple[str, bool]]  # data URI, whether it is a hit
 
 
 @dataclass(frozen=True)
 class Example:
-    """A query and what rows of the table answer to it."""
+    """A query and its rankings by several rows of the table."""
 
     query: str
     kind: str
@@ -64,32 +69,40 @@ class Example:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page. It shows what it has, in this order; `folded` parts are open on paper."""
+    """A part of the page; its contents are shown in the order of the fields.
+
+    notes: list below the table. legend: name -> colour in the pictures. warning: red box below the title. folded:
+    closed on the screen, open on paper.
+    """
 
     title: str
     lines: Sequence[str] = ()
     table: Table | None = None
-    notes: Sequence[str] = ()  # below the table
-    legend: Mapping[str, str] = field(default_factory=dict)  # name -> colour, of the pictures
+    notes: Sequence[str] = ()
+    legend: Mapping[str, str] = field(default_factory=dict)
     pictures: Sequence[Picture] = ()
     examples: Sequence[Example] = ()
     commands: Sequence[str] = ()
-    mark: str = ""  # a warning below the title
+    warning: str = ""
     folded: bool = False
 
 
 @dataclass(frozen=True)
 class Page:
-    """A whole report; `lead` is what must be read first, and `alert` sets it in red."""
+    """A whole report.
+
+    lead: box below the title; red with `alert`. question: above that box. warning: below every table.
+    """
 
     title: str
     lead: str
     sections: Sequence[Section]
     question: str = ""
     alert: bool = False
-    mark: str = ""  # a warning below every table
+    warning: str = ""
 
     def text(self) -> str:
+        """The page as HTML."""
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(Path(__file__).parent),
             autoescape=True,
@@ -102,17 +115,17 @@ class Page:
 
 
 def _breakable(text: str) -> Markup:
-    """Text that may be broken inside names: `graph.propagate.k=3`, `-gmp-cmkd`, `rank_1`."""
+    """Text with line breaks allowed inside names such as `graph.propagate.k=3`, `-gmp-cmkd` and `rank_1`."""
     return Markup(_BREAKS.sub("<wbr>", escape(text)))  # noqa: S704 (escaped)
 
 
 def data_uri(content: bytes, kind: str) -> str:
-    """The content of an image file of this kind (`png`, `jpeg`, `svg+xml`) as an address that holds it."""
+    """Data URI of an image file of this kind (`png`, `jpeg`, `svg+xml`)."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def duration(seconds: float) -> str:
-    """In the unit that is easiest to read."""
+    """`2.5 h`, `3.0 min` or `12.0 s`: hours and minutes from two of them on."""
     for unit, size in (("h", _HOUR), ("min", _MINUTE)):
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}"

@@ -27,7 +27,7 @@ def figures(folder: Path) -> list[Section]:
         said = json.loads(file.read_text(encoding="utf-8"))
         mark = WITH_LABELS if said["uses_target_labels"] else ""
         picture = Picture(_source(file), f"{said['title']}. {' '.join(said['words'])}")
-        found.append(Section(said["title"], said["words"], mark=mark, pictures=[picture]))
+        found.append(Section(said["title"], said["words"], warning=mark, pictures=[picture]))
     return found
 
 

@@ -47,7 +47,7 @@ def changes(block: Block) -> list[Section]:
         for path, new in edited.items()
         for path, old, new in _changed(block.config, path, new)
     ]
-    table = Table(["row", "field", "in full", "in this row"], body, left=4) if body else None
+    table = Table(["row", "field", "in full", "in this row"], body, text_columns=4) if body else None
     lines = [] if body else ["No row changes anything: the full method stands alone."]
     config = Section("Config of the full row", commands=to_yaml(block.config).splitlines(), folded=True)
     return [Section("What the rows change", lines, table=table), config]
@@ -74,7 +74,7 @@ def failures(block: Block) -> list[Section]:
     failed = [r for r in block.records if r["status"] != "done"]
     body = [[r["row"], str(r["seed"]), _text(r["error"]), duration(r["seconds"])] for r in failed]
     where = "The whole trace of each is in its folder, <row>/seed-<seed>/error.txt."
-    table = Table(["row", "seed", "error", "after"], body, left=3)
+    table = Table(["row", "seed", "error", "after"], body, text_columns=3)
     return [Section("Failed runs", [where], table=table)] if body else []
 
 
@@ -85,7 +85,7 @@ def runs(block: Block) -> Section:
         [r["row"], str(r["seed"]), r["status"], *(_number(r[name]) for name in METRICS), duration(r["seconds"])]
         for r in ordered
     ]
-    return Section("Runs", table=Table(["row", "seed", "status", *METRICS.values(), "time"], body, left=3))
+    return Section("Runs", table=Table(["row", "seed", "status", *METRICS.values(), "time"], body, text_columns=3))
 
 
 def time(block: Block) -> Section:
@@ -118,7 +118,7 @@ def origin(block: Block) -> list[Section]:
     commands = dict.fromkeys(launch["command"] for launch in told)
     return [
         Section("Command", commands=list(commands)),
-        Section("Code, versions and machine", table=Table(head, facts, left=1 + len(told))),
+        Section("Code, versions and machine", table=Table(head, facts, text_columns=1 + len(told))),
     ]
 
 

@@ -72,7 +72,7 @@ def resources(study: Study) -> Table:
         ["largest peak memory of a trial", f"{number(max(memory))} GiB" if memory else NONE],
         ["saved by sharing what trials have in common", NONE if saved is None else duration(saved)],
     ]
-    return Table([], lines, left=2)
+    return Table([], lines, text_columns=2)
 
 
 def _fate(trial: FrozenTrial) -> str:
@@ -102,7 +102,7 @@ def failures(study: Study) -> Table | None:
     """Failed trials with their reasons; None where there are none."""
     lost = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
     body = [[str(trial.number), _why(trial), _edits(trial)] for trial in lost]
-    return Table(["trial", "reason", "hyperparameters"], body, left=3) if body else None
+    return Table(["trial", "reason", "hyperparameters"], body, text_columns=3) if body else None
 
 
 def _why(trial: FrozenTrial) -> str:

@@ -60,7 +60,7 @@ def searched(study: Study) -> Table:
         "code": [str(attrs.get("revision", NONE))],
     }
     body = [[name if i == 0 else "", line] for name, lines in facts.items() for i, line in enumerate(lines)]
-    return Table([], body, left=2)
+    return Table([], body, text_columns=2)
 
 
 def _selecting(select: str) -> str:
@@ -99,7 +99,7 @@ def scores_of(study: Study, chosen: Candidate) -> Table:
     body = [
         [name, SCORES.get(name, ""), number(start.get(name)), number(value)] for name, value in chosen.scores.items()
     ]
-    return Table(["score", "what it is", "source model", f"trial {chosen.trial.number}"], body, left=2)
+    return Table(["score", "what it is", "source model", f"trial {chosen.trial.number}"], body, text_columns=2)
 
 
 def top(study: Study, most: int, *, scores: bool) -> Table:
@@ -116,7 +116,7 @@ def top(study: Study, most: int, *, scores: bool) -> Table:
         body.append([str(c.trial.number), str(c.epoch), *map(number, values)])
     told = [objective_label(study, place) for place in range(len(study.directions))]
     head = ["trial", "epoch", *told, *_short(paths), *names, *costs.values()]
-    return Table(head, body, left=0, marked=0 if found else None)
+    return Table(head, body, text_columns=0, highlighted_row=0 if found else None)
 
 
 def _short(paths: Sequence[str]) -> list[str]:

@@ -73,7 +73,7 @@ def _snapshot(study: Study) -> Study:
 
 def _page(study: Study, parts: Sequence[Section]) -> str:
     mark = WITH_LABELS if labels_used(study) == WITH_LABELS else ""
-    return Page(f"Search {study.study_name}", caption(study), parts, alert=bool(mark), mark=mark).text()
+    return Page(f"Search {study.study_name}", caption(study), parts, alert=bool(mark), warning=mark).text()
 
 
 def _print(study: Study, chosen: Candidate | None, console: Console) -> None:
@@ -85,7 +85,7 @@ def _print(study: Study, chosen: Candidate | None, console: Console) -> None:
     for name in found.head:
         table.add_column(name, justify="right")
     for place, line in enumerate(found.body):
-        table.add_row(*line, style="bold" if place == found.marked else None)
+        table.add_row(*line, style="bold" if place == found.highlighted_row else None)
     console.print(table)
     console.print(f"Chosen: trial {chosen.trial.number}, epoch {chosen.epoch}.", highlight=False)
     console.print(caption(study), style="dim", highlight=False, markup=False)

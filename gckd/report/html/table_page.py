@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gckd.report.summary import RowSummary
 
 
-def write_html(
+def write_table_page(
     out: Path, blocks: Sequence[Block], rows: Sequence[RowSummary], caption: Sequence[str], asides: Sequence[Aside]
 ) -> None:
     """Writes report.html into `out`: one file, without a script or an address, the pictures inside.

@@ -4,44 +4,38 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from typing import TYPE_CHECKING
-
-from rich.console import Console
 
 from gckd.errors import InputError
 from gckd.report.captions import captions
 from gckd.report.checks import CHECKS, Results
 from gckd.report.comparability import MIXED
 from gckd.report.curves import draw_curves, ends_of_curves
-from gckd.report.html.write import write_html
+from gckd.report.html.table_page import write_table_page
 from gckd.report.load import ASKED_FILE, Block, join, read_block, read_parquet, unlike
 from gckd.report.shapley import contributions
 from gckd.report.small_tables import asides
 from gckd.report.table import comma_separated, latex, markdown, screen
-from gckd.report.warnings import audited, signatures
+from gckd.report.warnings import audited, failure_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from rich.console import Console
+
     from gckd.report.small_tables import Aside
     from gckd.report.summary import RowSummary
 
-_FILE_WIDTH = 200
-
-
-def wide_console() -> Console:
-    """Standard output; in a file or pipe as wide as a table needs."""
-    return Console() if sys.stdout.isatty() else Console(width=_FILE_WIDTH)
-
 
 def write_report(folder: Path, console: Console, *, mixed: bool = False) -> list[RowSummary]:
-    """Prints the table of one output folder and writes it there: see `report`."""
-    return report([folder], console, out=folder, mixed=mixed)
+    """Prints the table of one output folder and writes it there: see `make_report`."""
+    return make_report([folder], console, out=folder, mixed=mixed)
 
 
-def report(folders: Sequence[Path], console: Console, *, out: Path | None, mixed: bool = False) -> list[RowSummary]:
+def make_report(
+    folders: Sequence[Path], console: Console, *, out: Path | None, mixed: bool = False
+) -> list[RowSummary]:
     """Prints one table of the runs of `folders`, and writes table.md, .csv, .tex, report.html and curves.png to `out`.
 
     Folders of one full config and the same datasets are joined; those of other datasets are blocks of the table.
@@ -75,7 +69,7 @@ def report(folders: Sequence[Path], console: Console, *, out: Path | None, mixed
         if len(blocks) == 1:
             draw_curves(blocks[0].curves, out / "curves.png")
             _draw_checks(blocks[0], out, console)
-        write_html(out, blocks, rows, lines, below)
+        write_table_page(out, blocks, rows, lines, below)
     return rows
 
 
@@ -84,7 +78,7 @@ def _warnings(blocks: Sequence[Block]) -> list[str]:
     return [
         f"{block.name}: {line}" if block.name else line
         for block in blocks
-        for line in (*audited(block.curves), *signatures(block.curves))
+        for line in (*audited(block.curves), *failure_warnings(block.curves))
     ]
 
 

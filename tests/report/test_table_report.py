@@ -13,7 +13,7 @@ from rich.console import Console
 from gckd.config import preset, to_yaml
 from gckd.errors import InputError
 from gckd.report.curves import draw_curves, mean_curve
-from gckd.report.write import keep_asked, write_report
+from gckd.report.table_report import keep_asked, write_report
 from gckd.runs.records import Records
 from tests.report.records import record
 
