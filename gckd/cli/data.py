@@ -1,10 +1,10 @@
-"""`gckd data`: make the generated benchmark, check or store a dataset. Heavy imports wait until a command runs."""
+"""`gckd data`: generate the benchmark, check a dataset, build a store. Heavy imports wait until a command runs."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,120 +18,124 @@ from gckd.storage.cache import CachePath
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from gckd.data.types import ProgressCallback
     from gckd.data.validate import CheckResult, SplitRow
 
 SECONDS_BETWEEN_LINES = 10.0
-_RAY_HELP = "Read and decode images by Ray Data: on all cores, or on the nodes of RAY_ADDRESS, which must see them."
-SHEET = "contact-sheet.png"
+CONTACT_SHEET = "contact-sheet.png"
+_RAY_HELP = "Read and decode images with Ray Data: on all cores, or on the nodes of RAY_ADDRESS, which must see them."
+_UNITS = ("images", "identities", "captions")
 
 
 @click.group()
 def data() -> None:
-    """Make, check and store datasets."""
+    """Generate, check and store datasets."""
 
 
 @data.group()
 def make() -> None:
-    """Make a generated dataset."""
+    """Generate a dataset."""
 
 
 @make.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--ids", default=1200, show_default=True, help="Train identities; RSTPReid gets a third.")
-@click.option("--shift", default=0.25, show_default=True, help="Gap between the datasets, from 0 (none) to 1 (severe).")
-@click.option("--seed", default=0, show_default=True, help="The same seed gives the same bytes.")
-@click.option("--domains", default="", metavar="A,B", help="Which datasets to write (default: all).")
-@click.option("--sheet", is_flag=True, help=f"Also draw DIR/{SHEET}, to look at.")
+@click.option("--ids", default=1200, show_default=True, help="Number of train identities; RSTPReid gets a third.")
+@click.option("--shift", default=0.25, show_default=True, help="Gap between the domains, from 0 (none) to 1 (severe).")
+@click.option("--seed", default=0, show_default=True, help="Random seed; the same seed gives the same bytes.")
+@click.option("--domains", default="", metavar="A,B", help="Datasets to write (default: all three).")
+@click.option("--sheet", is_flag=True, help=f"Also draw a contact sheet, DIR/{CONTACT_SHEET}.")
 def street(folder: Path, ids: int, shift: float, seed: int, domains: str, sheet: bool) -> None:
-    """Draw the benchmark "street" at DIR, in the formats of the three real datasets.
+    """Draw the benchmark "street" in DIR, in the formats of the three real datasets.
 
-    A DIR that already holds this very street is left as it is.
+    A street with the same arguments in DIR is kept as it is.
     """
     from gckd.data.street import contact_sheet, make_street
     from gckd.data.street.domains import DOMAINS
 
-    chosen = tuple(name.strip() for name in domains.split(",")) if domains else tuple(DOMAINS)
+    names = tuple(name.strip() for name in domains.split(",")) if domains else tuple(DOMAINS)
     try:
         with progress_bar("drawing") as progress:
-            info = make_street(folder, ids=ids, shift=shift, seed=seed, domains=chosen, progress=progress)
+            summary = make_street(folder, ids=ids, shift=shift, seed=seed, domains=names, progress=progress)
         if sheet:
-            contact_sheet(folder, folder / SHEET)
-    except ValueError as error:
-        raise InputError(str(error)) from error
+            contact_sheet(folder, folder / CONTACT_SHEET)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({reason_of(error)})") from error
-    for name, splits in info.counts.items():
-        parts = (f"{s} {n.images:,} images of {n.ids:,} ids, {n.captions:,} captions" for s, n in splits.items())
+    for name, splits in summary.counts.items():
+        parts = (
+            f"{split} {n.images:,} images of {n.identities:,} identities, {n.captions:,} captions"
+            for split, n in splits.items()
+        )
         click.echo(f"{folder / name}: {'; '.join(parts)}")
     if sheet:
-        click.echo(folder / SHEET)
+        click.echo(folder / CONTACT_SHEET)
 
 
 @data.command()
 @click.argument("first", metavar="PATH")
 @click.argument("second", metavar="[PATH2]", required=False)
 def check(first: str, second: str | None) -> None:
-    """Look for what would spoil an experiment on the dataset at PATH (or FORMAT:PATH), or on two datasets.
+    """Check the dataset at PATH (or FORMAT:PATH), or two datasets, for problems that would spoil an experiment.
 
-    Findings: images that cannot be read, empty captions, identities shared between splits, identical pictures in
-    several splits, of several identities or in both datasets. Counts are shown beside the published ones; a difference
-    is a finding only if the number of images is within 20 % of the published, so that this must be meant as that
-    dataset.
+    Problems are images that cannot be read, empty captions, identities shared between splits, and identical pictures
+    in several splits, of several identities or in both datasets. The table shows the published counts beside the
+    actual ones. A difference is a problem only if the number of images is within 20 % of the published number.
 
-    Exit status: 0, or 1 with findings, or 2 if a dataset cannot be read at all.
+    Exit status: 0 without problems, 1 with problems, 2 if a dataset cannot be read at all.
     """
     from rich.console import Console
 
-    from gckd.data.validate import check as run_check
+    from gckd.data.validate import check as check_datasets
 
     with progress_bar("reading images") as progress:
-        result = run_check(first, second, progress=progress)
+        result = check_datasets(first, second, progress=progress)
     console = Console()
     for table in _count_tables(result):
         console.print(table)
     for note in result.notes:
         click.echo(f"note: {note}")
-    for finding in result.findings:
-        click.echo(f"{finding.dataset}: {finding.kind}: {finding.text}")
-    click.echo(f"{len(result.findings)} findings" if result.findings else "no findings")
-    sys.exit(1 if result.findings else 0)
+    for problem in result.problems:
+        click.echo(f"{problem.dataset}: {problem.kind}: {problem.text}")
+    click.echo(f"problems: {len(result.problems) or 'none'}")
+    sys.exit(1 if result.problems else 0)
 
 
 @data.command()
 @click.argument("dataset")
-@click.argument("place")
+@click.argument("destination")
 @click.option("--skip-broken", is_flag=True, help="Leave out images that cannot be read, and count them.")
 @click.option("--ray", "on_ray", is_flag=True, help=_RAY_HELP)
 @cache_option
-def store(dataset: str, place: str, skip_broken: bool, on_ray: bool, cache: CachePath) -> None:
-    """Build the store of DATASET (a folder, or FORMAT:FOLDER) and put it at PLACE, for example s3://BUCKET/NAME.
+def store(dataset: str, destination: str, skip_broken: bool, on_ray: bool, cache: CachePath) -> None:
+    """Build the store of DATASET (a folder, or FORMAT:FOLDER) and upload it to DESTINATION.
 
-    PLACE (also gs://, abfs://, or a folder) is then what --source and --target take, on any machine; each fetches it
-    into its cache, once. Results are those of the folder, bit for bit.
+    DESTINATION is a URI such as s3://BUCKET/NAME (also gs://, abfs://) or a folder. On any machine, pass it to --source
+    or --target; each machine downloads the store into its cache once. Results are identical to those of the folder.
     """
     from gckd.cluster.image_decoding import ray_inspection
     from gckd.data.datasets import find_dataset
-    from gckd.data.remote_store import keep_store
+    from gckd.data.remote_store import upload_store
     from gckd.runs.preflight import usable_cache
     from gckd.storage.path import StoragePath
 
-    found, to = find_dataset(dataset), StoragePath.at(place)
-    with ray_inspection() if on_ray else nullcontext() as look, progress_bar("reading images") as progress:
-        built = found.stored(usable_cache(cache).local_path, skip_broken=skip_broken, progress=progress, look=look)
+    resolved, location = find_dataset(dataset), StoragePath.at(destination)
+    with ray_inspection() if on_ray else nullcontext() as inspector, progress_bar("reading images") as progress:
+        built = resolved.open_store(
+            usable_cache(cache).local_path, skip_broken=skip_broken, progress=progress, inspector=inspector
+        )
     try:
-        keep_store(built, to, found.published)
+        upload_store(built, location, resolved.published)
     except OSError as error:
-        raise InputError(f"{to}: cannot be written ({reason_of(error)})") from error
+        raise InputError(f"{location}: cannot be written ({reason_of(error)})") from error
     for note in built.notes:
         click.echo(f"note: {note}", err=True)
-    click.echo(f"{to}: {found.name}, {sum(split['images'] for split in built.counts.values()):,} images")
+    click.echo(f"{location}: {resolved.name}, {sum(split['images'] for split in built.counts.values()):,} images")
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, a line now and then elsewhere, both on standard error; yields `progress(done, total)`."""
+def progress_bar(title: str) -> Iterator[ProgressCallback]:
+    """Callback that shows progress on standard error: a bar on a terminal, a line every ten seconds elsewhere."""
     if not sys.stderr.isatty():
-        yield _plain_progress(title)
+        yield _progress_lines(title)
         return
     from rich.console import Console
     from rich.progress import Progress
@@ -141,27 +145,27 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _plain_progress(title: str) -> Callable[[int, int], None]:
-    said = time.monotonic()
+def _progress_lines(title: str) -> ProgressCallback:
+    last_line = time.monotonic()
 
     def progress(done: int, total: int) -> None:
-        nonlocal said
-        if time.monotonic() - said >= SECONDS_BETWEEN_LINES:
-            said = time.monotonic()
+        nonlocal last_line
+        if time.monotonic() - last_line >= SECONDS_BETWEEN_LINES:
+            last_line = time.monotonic()
             click.echo(f"{title}: {done:,} of {total:,}", err=True)
 
     return progress
 
 
 def _count_tables(result: CheckResult) -> Iterator[Table]:
-    """One table a dataset: what is there, and beside it what is published, where it is."""
+    """One table per dataset: actual and published counts of each split."""
     from rich.table import Table
 
     for dataset in dict.fromkeys(row.dataset for row in result.rows):
         table = Table(title=dataset, title_justify="left")
         table.add_column("split")
-        for what in ("images", "identities", "captions"):
-            table.add_column(what, justify="right")
+        for unit in _UNITS:
+            table.add_column(unit, justify="right")
             table.add_column("published", justify="right", style="dim")
         for row in result.rows:
             if row.dataset == dataset:
@@ -170,7 +174,7 @@ def _count_tables(result: CheckResult) -> Iterator[Table]:
 
 
 def _cells(row: SplitRow) -> Iterator[str]:
-    for what in ("images", "identities", "captions"):
-        published = getattr(row.published, what, None)
-        yield f"{getattr(row.counts, what):,}"
+    for unit in _UNITS:
+        published = getattr(row.published, unit, None)
+        yield f"{getattr(row.counts, unit):,}"
         yield "-" if published is None else f"{published:,}"

@@ -1,4 +1,4 @@
-"""A sheet of found images, to look at."""
+"""Image sheet: one row of retrieved images below each query text."""
 
 from __future__ import annotations
 
@@ -11,24 +11,30 @@ from PIL import Image, ImageDraw, ImageFont
 from gckd.data.images import thumbnail
 from gckd.errors import InputError, reason_of
 
-_WIDTH, _HEIGHT, _LINE = 128, 256, 22  # pixels of an image, at most, and of the text above a row of them
+_IMAGE_WIDTH, _IMAGE_HEIGHT = 128, 256  # largest size of an image, in pixels
+_TEXT_HEIGHT = 22  # of the text above a row of images, in pixels
+_MIN_COLUMNS = 6  # so that a text has room above few images
 
 
 def draw_sheet(file: Path, rows: Sequence[tuple[str, Sequence[bytes]]]) -> None:
-    """Writes a PNG: below each text its images (encoded), the best on the left.
+    """Write a PNG with one row per query.
+
+    Args:
+        file: path of the PNG.
+        rows: query text and its images (encoded), best match first.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: `file` cannot be written.
     """
-    widest = max(len(images) for _, images in rows)
-    sheet = Image.new("RGB", (max(6, widest) * _WIDTH, len(rows) * (_HEIGHT + _LINE)), "white")
+    columns = max(_MIN_COLUMNS, *(len(images) for _, images in rows))
+    sheet = Image.new("RGB", (columns * _IMAGE_WIDTH, len(rows) * (_IMAGE_HEIGHT + _TEXT_HEIGHT)), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
     for number, (text, images) in enumerate(rows):
-        top = number * (_HEIGHT + _LINE)
+        top = number * (_IMAGE_HEIGHT + _TEXT_HEIGHT)
         draw.text((4, top + 2), text, fill="black", font=font)
-        for place, encoded in enumerate(images):
-            with Image.open(io.BytesIO(thumbnail(encoded, _WIDTH, _HEIGHT))) as picture:
-                sheet.paste(picture, (place * _WIDTH, top + _LINE))
+        for column, encoded in enumerate(images):
+            with Image.open(io.BytesIO(thumbnail(encoded, _IMAGE_WIDTH, _IMAGE_HEIGHT))) as picture:
+                sheet.paste(picture, (column * _IMAGE_WIDTH, top + _TEXT_HEIGHT))
     try:
         sheet.save(file, "PNG")
     except OSError as error:

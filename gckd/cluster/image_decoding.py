@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gckd.cluster.connect import cluster
-from gckd.data.images import Inspected, Progress, inspect
+from gckd.data.images import ImageInspection, inspect
 from gckd.device import cores
 
 if TYPE_CHECKING:
-    from gckd.data.store import Look
+    from gckd.data.store import ImageInspector
+    from gckd.data.types import ProgressCallback
 
 _IMAGES = 256  # a task
 
 
 @contextlib.contextmanager
-def ray_inspection() -> Iterator[Look]:
+def ray_inspection() -> Iterator[ImageInspector]:
     """For `build_store`: on this machine's cores, or the nodes of RAY_ADDRESS, which must all see the images.
 
     Raises:
@@ -33,24 +34,24 @@ def ray_inspection() -> Iterator[Look]:
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         ray_data.DataContext.get_current().enable_progress_bars = False
 
-        def look(paths: Sequence[Path], progress: Progress | None) -> list[Inspected]:
+        def inspector(paths: Sequence[Path], progress: ProgressCallback | None) -> list[ImageInspection]:
             items = [{"row": row, "path": str(path)} for row, path in enumerate(paths)]
             tasks = ray_data.from_items(items, override_num_blocks=-(-len(items) // _IMAGES))
             found = {}
             for line in tasks.map_batches(_inspected, batch_size=_IMAGES).iter_rows():  # in whatever order they end
                 interruption.check()
                 row = line.pop("row")
-                found[row] = Inspected(**line)
+                found[row] = ImageInspection(**line)
                 if progress:
                     progress(len(found), len(paths))
             return [found[row] for row in range(len(paths))]
 
-        yield look
+        yield inspector
 
 
 def _inspected(images: Any) -> Any:
     """Columns of a task's images: `row` and `path` -> `row` and what was found."""
     found = [inspect(Path(path)) for path in images["path"]]
     return {"row": images["row"]} | {
-        name: np.array([getattr(one, name) for one in found], dtype=object) for name in Inspected._fields
+        name: np.array([getattr(one, name) for one in found], dtype=object) for name in ImageInspection._fields
     }

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gckd.data.datasets import find_dataset, is_kept
+from gckd.data.datasets import find_dataset, is_store
 from gckd.errors import InputError, reason_of
 from gckd.runs.preflight import usable_cache
 from gckd.storage.cache import CachePath
@@ -40,7 +40,7 @@ def node_problems(needs: NodeRequirements, token: str) -> list[str]:
 
 
 def _data_problem(spec: str) -> str:
-    if is_kept(spec):
+    if is_store(spec):
         try:
             find_dataset(spec)
         except InputError as error:

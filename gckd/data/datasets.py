@@ -1,4 +1,4 @@
-"""What a config's `data.source` and `data.target` name: a folder in one of the formats, or a store that is kept."""
+"""Datasets named by a config: an annotated image folder, or a finished store on another disk or in a bucket."""
 
 from __future__ import annotations
 
@@ -7,62 +7,73 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from gckd.data.images import Progress
-from gckd.data.readers import read_annotations
-from gckd.data.remote_store import KeptStore
-from gckd.data.store import META, Look, Store, build_store
-from gckd.data.types import Annotations
+from gckd.data.annotations import read_annotations
+from gckd.data.remote_store import RemoteStore
+from gckd.data.store import META, ImageInspector, Store, build_store
+from gckd.data.types import Annotations, ProgressCallback
 from gckd.data.validate import published_match
 from gckd.storage.path import StoragePath
 
 
 class Dataset(Protocol):
-    """A dataset that has been found; none of its images has been read."""
+    """Dataset whose annotations or metadata have been read. No image has been read."""
 
     @property
     def spec(self) -> str:
-        """Names it, whatever folder a process works in."""
+        """Spec with absolute paths, valid in any working directory."""
 
     @property
     def name(self) -> str:
-        """The last two parts of where it lies."""
+        """Last two parts of its path or URI."""
 
     @property
     def published(self) -> str:
-        """The format's name if its counts are exactly those published for it, else empty."""
+        """Format name if all counts equal those published for the format, else an empty string."""
 
-    def stored(
-        self, cache: Path, *, skip_broken: bool = False, progress: Progress | None = None, look: Look | None = None
+    def open_store(
+        self,
+        cache: Path,
+        *,
+        skip_broken: bool = False,
+        progress: ProgressCallback | None = None,
+        inspector: ImageInspector | None = None,
     ) -> Store:
-        """Its store under `cache`, made by the first process that asks, while others wait.
+        """Open its store under `cache`; the first process builds or downloads it while others wait.
+
+        Args:
+            cache: cache folder.
+            skip_broken: leave out unreadable images instead of raising an error.
+            progress: called with (images done, images in total).
+            inspector: reads and checks image files in place of local threads.
 
         Raises:
-            InputError: see `build_store` and `KeptStore.fetch`.
+            InputError: see `gckd.data.store.build_store` and `RemoteStore.download`.
         """
 
 
-def find_dataset(spec: str) -> Dataset:
+def find_dataset(spec: str | os.PathLike[str]) -> Dataset:
     """The dataset at `spec`.
 
     Args:
-        spec: `PATH` or `FORMAT:PATH`, as `read_annotations` takes it; or where `gckd data store` has put one: a URI
-            (s3://, gs://, abfs://) or a folder.
+        spec: PATH or FORMAT:PATH of an annotated image folder (see `read_annotations`); or the folder or URI (s3://,
+            gs://, abfs://) of a store that `gckd data store` wrote.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no dataset at `spec`.
     """
-    if is_kept(spec):
-        return _Kept(KeptStore.at(StoragePath.at(spec)))
-    return _Folder(read_annotations(spec))
+    spec = os.fspath(spec)
+    if is_store(spec):
+        return _StoredDataset(RemoteStore.open(StoragePath.at(spec)))
+    return _FolderDataset(read_annotations(spec))
 
 
-def is_kept(spec: str) -> bool:
-    """Whether a spec names a store, and no folder with images and annotations."""
+def is_store(spec: str) -> bool:
+    """Whether `spec` names a finished store; otherwise it names an annotated image folder."""
     return "://" in spec or os.path.isfile(os.path.join(os.path.expanduser(spec), META))
 
 
 @dataclass(frozen=True)
-class _Folder:
+class _FolderDataset:
     annotations: Annotations
 
     @property
@@ -78,21 +89,26 @@ class _Folder:
     def published(self) -> str:
         return published_match(self.annotations) or ""
 
-    def stored(
-        self, cache: Path, *, skip_broken: bool = False, progress: Progress | None = None, look: Look | None = None
+    def open_store(
+        self,
+        cache: Path,
+        *,
+        skip_broken: bool = False,
+        progress: ProgressCallback | None = None,
+        inspector: ImageInspector | None = None,
     ) -> Store:
-        return build_store(self.annotations, cache, skip_broken=skip_broken, progress=progress, look=look)
+        return build_store(self.annotations, cache, skip_broken=skip_broken, progress=progress, inspector=inspector)
 
 
 @dataclass(frozen=True)
-class _Kept:
-    """Which broken images it is without was decided when it was made, and its notes say so."""
+class _StoredDataset:
+    """Dataset that is already a store. Broken images were left out, or refused, when the store was built."""
 
-    kept: KeptStore
+    remote: RemoteStore
 
     @property
     def spec(self) -> str:
-        return str(self.kept.place)
+        return str(self.remote.location)
 
     @property
     def name(self) -> str:
@@ -100,9 +116,14 @@ class _Kept:
 
     @property
     def published(self) -> str:
-        return str(self.kept.meta.get("published", ""))
+        return str(self.remote.meta.get("published", ""))
 
-    def stored(
-        self, cache: Path, *, skip_broken: bool = False, progress: Progress | None = None, look: Look | None = None
+    def open_store(
+        self,
+        cache: Path,
+        *,
+        skip_broken: bool = False,
+        progress: ProgressCallback | None = None,
+        inspector: ImageInspector | None = None,
     ) -> Store:
-        return self.kept.fetch(cache, progress)
+        return self.remote.download(cache, progress)

@@ -121,7 +121,7 @@ def _stored(config: Config, dataset: Dataset, cache: Path | CachePath, progress:
         if progress is not None:
             progress(dataset.name, done, total)
 
-    return dataset.stored(CachePath.at(cache).local_path, skip_broken=config.data.skip_broken, progress=report)
+    return dataset.open_store(CachePath.at(cache).local_path, skip_broken=config.data.skip_broken, progress=report)
 
 
 def _tokenizer(config: Config, stores: Sequence[Store], cache: Path | CachePath) -> Tokenizer:

@@ -1,4 +1,4 @@
-"""Image files: confined to their folder, verified by a full decode, decoded to small RGB arrays."""
+"""Image files: confinement to their folder, verification by a full decode, decoding to small RGB arrays."""
 
 from __future__ import annotations
 
@@ -16,82 +16,85 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from gckd.data.types import ProgressCallback
 from gckd.errors import InputError, reason_of
 
-Progress = Callable[[int, int], None]  # (done, total)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Only these decoders run: others (EPS among them) start external programs.
+# No other decoder of Pillow may run: some of them (EPS for example) start external programs.
 DECODERS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF")
 _JPEG_QUALITY = 80
 
 
-class Inspected(NamedTuple):
-    """What a full read of an image file found. Hashes are SHA-256 in hex, empty where `problem` is not."""
+class ImageInspection(NamedTuple):
+    """Result of reading one image file in full. The hashes are empty where `problem` is not."""
 
-    content: str  # of the file's bytes
-    pixels: str  # of the decoded RGB pixels and their shape: equal for the same picture in another lossless file
-    problem: str  # why the image cannot be used, or ""
+    file_hash: str  # SHA-256 of the file's bytes, in hex
+    pixel_hash: str  # SHA-256 of size and RGB pixels, in hex: equal for the same picture in another lossless file
+    problem: str  # reason why the image is unusable, or ""
 
 
 def confine(folder: Path, names: Iterable[str]) -> list[os.stat_result | None]:
-    """Status of each image file (None where it is missing).
+    """Check that image files lie inside their folder, and return their status.
 
     Args:
-        folder: the image folder, symbolic links resolved.
-        names: paths relative to it.
+        folder: image folder, with symbolic links resolved.
+        names: image paths relative to `folder`.
+
+    Returns:
+        The status of each file, None for a missing file.
 
     Raises:
-        InputError: a path leads out of the folder through a symbolic link. Never skipped, unlike a broken image.
+        InputError: a path leaves the folder through a symbolic link. Such a path is never skipped as broken.
     """
     root = str(folder)
 
     @functools.cache
-    def resolved(parent: str) -> str:  # one look-up for each sub-folder, not for each of its files
-        return os.path.realpath(parent)
+    def real_folder(path: str) -> str:  # one look-up for each sub-folder instead of one for each file
+        return os.path.realpath(path)
 
-    def status(path: str) -> os.stat_result | None:
+    def confined_status(path: str) -> os.stat_result | None:
         try:
-            found = os.lstat(path)
+            status = os.lstat(path)
         except OSError:
-            found = None
-        linked = found is not None and stat.S_ISLNK(found.st_mode)
-        real = os.path.realpath(path) if linked else resolved(os.path.dirname(path))
+            status = None
+        is_link = status is not None and stat.S_ISLNK(status.st_mode)
+        real = os.path.realpath(path) if is_link else real_folder(os.path.dirname(path))
         if os.path.commonpath((root, real)) != root:
-            raise InputError(f"{path}: leads out of the image folder {root}, to {real}")
-        return os.stat(real) if linked and os.path.exists(real) else found
+            raise InputError(f"{path}: symbolic link to {real}, outside the image folder {root}")
+        return os.stat(real) if is_link and os.path.exists(real) else status
 
-    return [status(os.path.join(root, name)) for name in names]
+    return [confined_status(os.path.join(root, name)) for name in names]
 
 
-def inspect(path: Path) -> Inspected:
-    """Reads, hashes and fully decodes one image file; a problem is returned, not raised."""
+def inspect(path: Path) -> ImageInspection:
+    """Read, hash and fully decode one image file. A problem is returned, not raised."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            return Inspected("", "", "not a file")
+            return ImageInspection("", "", "not a file")
         encoded = path.read_bytes()
     except FileNotFoundError:
-        return Inspected("", "", "missing")
+        return ImageInspection("", "", "missing")
     except OSError as error:
-        return Inspected("", "", f"cannot be read ({reason_of(error)})")
+        return ImageInspection("", "", f"cannot be read ({reason_of(error)})")
     try:
         picture = _rgb(encoded)
-    except Exception as error:  # the decoders raise nearly every type there is on damaged input
-        why = "not an image" if isinstance(error, UnidentifiedImageError) else f"broken image ({error})"
-        return Inspected("", "", why)
-    pixels = hashlib.sha256(repr(picture.size).encode() + picture.tobytes()).hexdigest()
-    return Inspected(hashlib.sha256(encoded).hexdigest(), pixels, "")
+    except Exception as error:  # damaged files make the decoders raise almost every exception type
+        problem = "not an image" if isinstance(error, UnidentifiedImageError) else f"broken image ({error})"
+        return ImageInspection("", "", problem)
+    pixel_hash = hashlib.sha256(repr(picture.size).encode() + picture.tobytes()).hexdigest()
+    return ImageInspection(hashlib.sha256(encoded).hexdigest(), pixel_hash, "")
 
 
 def decode(encoded: bytes, height: int, width: int) -> NDArray[np.uint8]:
-    """Encoded image -> RGB pixels `[3, height, width]`, resized by antialiased bicubic interpolation."""
+    """RGB pixels `[3, height, width]` uint8 of an encoded image, resized by antialiased bicubic interpolation."""
     picture = _rgb(encoded).resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(picture, dtype=np.uint8).transpose(2, 0, 1)
 
 
 def thumbnail(encoded: bytes, width: int, height: int) -> bytes:
-    """Encoded image -> a JPEG that is no larger than this and keeps its shape."""
+    """JPEG of at most `width` x `height` pixels of an encoded image, with its aspect ratio."""
     picture = _rgb(encoded)
     picture.thumbnail((width, height))
     file = io.BytesIO()
@@ -100,17 +103,25 @@ def thumbnail(encoded: bytes, width: int, height: int) -> bytes:
 
 
 def _rgb(encoded: bytes) -> Image.Image:
+    """RGB picture; transparent pixels are blended with white."""
     with Image.open(io.BytesIO(encoded), formats=DECODERS) as picture:
         if not picture.has_transparency_data:
             return picture.convert("RGB")
-        drawn = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", drawn.size, "white"), drawn).convert("RGB")
+        layer = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
 
 
 def in_parallel(
-    task: Callable[[Item], Result], items: Sequence[Item], workers: int | None, progress: Progress | None = None
+    task: Callable[[Item], Result], items: Sequence[Item], workers: int | None, progress: ProgressCallback | None = None
 ) -> Iterator[Result]:
-    """`task` of each item, in order, by threads (the decoders and the hashes release the interpreter lock)."""
+    """Results of `task` for each item, in order, computed by threads.
+
+    Threads suffice because the image decoders and the hashes release the interpreter lock.
+
+    Args:
+        workers: number of threads; None for one per core.
+        progress: called with (items done, items in total) after each item.
+    """
     pool = ThreadPoolExecutor(workers or os.cpu_count())
     try:
         for done, result in enumerate(pool.map(task, items), start=1):

@@ -1,148 +1,150 @@
-"""Readers of the real datasets as they lie on disk. Images are not opened here: the store and the check do that."""
+"""Dataset readers: one class per format, registered by the name that users write in FORMAT:PATH.
+
+A reader of your own in a file of your own, loaded with `--plugin FILE`:
+
+    @register_reader("my-csv")
+    class CsvReader(DatasetReader):
+        annotation_files = ("annotations.csv",)
+
+        def read(self, file: Path) -> Iterator[Record]:
+            for row in csv.DictReader(file.open()):
+                yield Record(row["image"], (row["caption"],), int(row["identity"]), row["split"])
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from dataclasses import replace
-from pathlib import Path, PurePosixPath
-from typing import Any
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar, TypeVar
 
-from gckd.data.formats import FORMATS, Format
-from gckd.data.types import SPLITS, Annotations, Record
-from gckd.errors import InputError, reason_of
-
-IMAGE_FOLDER = "imgs"
-VAL_SHARE = 0.08  # share of the train identities that become val where a dataset has none
+from gckd.data.types import Record, SplitCounts
+from gckd.errors import InputError
 
 
-def read_annotations(spec: str) -> Annotations:
-    """The dataset at `spec`, with absolute paths.
+class DatasetReader(ABC):
+    """Reader of one dataset format: an annotation file beside a folder of images."""
+
+    annotation_files: ClassVar[tuple[str, ...]]  # names by which the format is recognised in a folder
+    image_folder: ClassVar[str] = "imgs"  # beside the annotation file; paths in records are relative to it
+    published: ClassVar[Mapping[str, SplitCounts]] = MappingProxyType({})  # split -> published size; may be empty
+    val_from_train: ClassVar[bool] = False  # whether train identities are held out as val where a file has no val split
+    field_names: ClassVar[Mapping[str, str]] = MappingProxyType({})  # field of Record -> its name in the file, if other
+
+    @abstractmethod
+    def read(self, file: Path) -> Iterable[Record]:
+        """Records in an annotation file, one per image.
+
+        `gckd.data.annotations.read_annotations` checks every record, so that a reader only has to parse.
+
+        Raises:
+            ValueError: `file` is not in this format.
+        """
+
+
+READERS: dict[str, DatasetReader] = {}  # format name -> its reader
+
+ReaderT = TypeVar("ReaderT", bound=DatasetReader)
+
+
+def register_reader(name: str) -> Callable[[type[ReaderT]], type[ReaderT]]:
+    """Class decorator that registers a reader under a format name, for automatic recognition and FORMAT:PATH.
 
     Args:
-        spec: `PATH` or `FORMAT:PATH`; PATH is the dataset's folder, or a folder that contains exactly one dataset.
+        name: lower-case letters, digits and hyphens, starting with a letter.
 
     Raises:
-        InputError: no such folder; no or several annotation files; broken JSON; an entry with a missing or unusable
-            field; an image path that leaves the image folder; an empty split.
+        InputError: `name` is malformed, or another class has it.
     """
-    try:
-        wanted, folder = _parse_spec(spec)
-        layout, file = _find(folder, wanted)
-    except OSError as error:  # no permission, a name that is too long
-        raise InputError(f"dataset {spec!r}: cannot be read ({reason_of(error)})") from error
-    images = file.parent / IMAGE_FOLDER
-    if not images.is_dir():
-        raise InputError(f"{file}: the image folder beside it is missing: {images}")
-    entries = _load(file)
-    records = tuple(_record(entry, f"{file}: entry {i} (from 0)", layout) for i, entry in enumerate(entries))
-    notes: tuple[str, ...] = ()
-    if not layout.has_val and not any(r.split == "val" for r in records):
-        records, note = _hold_out(records, layout)
-        notes = (note,)
-    require_splits(records, file)
-    return Annotations(layout.name, file, images.resolve(), records, notes)
+
+    def register(reader: type[ReaderT]) -> type[ReaderT]:
+        if not re.fullmatch(r"[a-z][a-z0-9-]*", name):
+            raise InputError(f"dataset format {name!r}: expected lower-case letters, digits and hyphens")
+        registered = type(READERS[name]) if name in READERS else reader
+        if (registered.__module__, registered.__qualname__) != (reader.__module__, reader.__qualname__):
+            owner = f"{registered.__module__}.{registered.__qualname__}"
+            raise InputError(f"dataset format {name!r}: registered already by {owner}; choose another name")
+        READERS[name] = reader()
+        return reader
+
+    return register
 
 
-def require_splits(records: tuple[Record, ...], file: Path) -> None:
-    """Refuses a dataset with a split that has no images or no captions.
+class JsonReader(DatasetReader):
+    """Reader of a JSON list of objects with the fields id, captions, split and one that holds the image path."""
 
-    Raises:
-        InputError: naming the file and the split.
-    """
-    for split in SPLITS:
-        members = [r for r in records if r.split == split]
-        if not members:
-            raise InputError(f"{file}: the split {split!r} is empty (at least 1 image is needed)")
-        if not any(caption.strip() for r in members for caption in r.captions):
-            raise InputError(f"{file}: the split {split!r} has {len(members)} images without one caption")
+    image_field: ClassVar[str]  # field that holds the image path
 
+    def read(self, file: Path) -> Iterator[Record]:
+        try:
+            entries = json.loads(file.read_bytes())
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{file}: broken JSON ({error})") from error
+        if not isinstance(entries, list) or not entries:
+            raise InputError(f"{file}: expected a JSON list of at least 1 entry, got {brief(entries)}")
+        for number, entry in enumerate(entries):
+            yield self._record(entry, f"{file}: entry {number} (from 0)")
 
-def _parse_spec(spec: str) -> tuple[Format | None, Path]:
-    head, colon, tail = spec.partition(":")
-    wanted = FORMATS.get(head.lower()) if colon else None
-    path = tail if wanted else spec
-    if not path.strip() or "\0" in path:
-        raise InputError(f"dataset {spec!r}: no path given; expected PATH or FORMAT:PATH")
-    folder = Path(path).expanduser().resolve()
-    if not folder.exists() and colon and not wanted and "/" not in head:
-        raise InputError(f"dataset {spec!r}: {head!r} is not one of {', '.join(FORMATS)}")
-    if not folder.is_dir():
-        raise InputError(f"dataset {spec!r}: there is no folder {folder}")
-    return wanted, folder
-
-
-def _find(folder: Path, wanted: Format | None) -> tuple[Format, Path]:
-    """The one annotation file in `folder`, or, where it has none, in its immediate sub-folders."""
-    layouts = (wanted,) if wanted else tuple(FORMATS.values())
-    places = [[folder], sorted(p for p in folder.iterdir() if p.is_dir() and p.name != IMAGE_FOLDER)]
-    for level in places:
-        found = [(f, p / name) for p in level for f in layouts for name in f.files if (p / name).is_file()]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            names = ", ".join(str(file.relative_to(folder)) for _, file in found)
-            raise InputError(f"{folder}: {len(found)} annotation files ({names}); name one dataset, or FORMAT:PATH")
-    names = ", ".join(name for f in layouts for name in f.files)
-    raise InputError(f"{folder}: no annotation file in it or in its sub-folders (expected one of {names})")
+    def _record(self, entry: Any, where: str) -> Record:
+        if not isinstance(entry, dict):
+            raise InputError(f"{where}: expected an object, got {brief(entry)}")
+        for field in ("id", self.image_field, "captions", "split"):
+            if field not in entry:
+                present = ", ".join(map(str, entry)) or "none"
+                raise InputError(f"{where}: missing field {field!r} (fields present: {present})")
+        captions = entry["captions"]
+        if not isinstance(captions, list):
+            raise InputError(f"{where}: 'captions' is {brief(captions)}; expected a list of texts")
+        return Record(entry[self.image_field], tuple(captions), entry["id"], entry["split"])
 
 
-def _load(file: Path) -> list[Any]:
-    try:
-        entries = json.loads(file.read_bytes())
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({reason_of(error)})") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{file}: broken JSON ({error})") from error
-    if not isinstance(entries, list) or not entries:
-        raise InputError(f"{file}: expected a JSON list of at least 1 entry, found {_brief(entries)}")
-    return entries
+@register_reader("cuhk-pedes")
+class CuhkPedesReader(JsonReader):
+    """CUHK-PEDES (Li et al., CVPR 2017); counts of its paper."""
+
+    annotation_files = ("reid_raw.json",)
+    image_field = "file_path"
+    field_names = MappingProxyType({"image": image_field, "identity": "id"})
+    published = MappingProxyType(
+        {
+            "train": SplitCounts(34_054, 11_003, 68_126),
+            "val": SplitCounts(3_078, 1_000, 6_158),
+            "test": SplitCounts(3_074, 1_000, 6_156),
+        }
+    )
 
 
-def _record(entry: Any, where: str, layout: Format) -> Record:
-    if not isinstance(entry, dict):
-        raise InputError(f"{where}: expected an object, found {_brief(entry)}")
-    for name in ("id", layout.path_field, "captions", "split"):
-        if name not in entry:
-            present = ", ".join(map(str, entry)) or "none"
-            raise InputError(f"{where}: the field {name!r} of {layout.name} is missing (fields: {present})")
-    identity, path, captions, split = (entry[k] for k in ("id", layout.path_field, "captions", "split"))
-    if not isinstance(identity, int) or isinstance(identity, bool) or abs(identity) >= 2**63:
-        raise InputError(f"{where}: 'id' is {_brief(identity)}, not a 64-bit whole number")
-    if not isinstance(captions, list) or not all(_is_text(c) for c in captions):
-        raise InputError(f"{where}: 'captions' is {_brief(captions)}, not a list of texts")
-    if split not in SPLITS:
-        raise InputError(f"{where}: 'split' is {_brief(split)}, not one of {', '.join(SPLITS)}")
-    if not _is_text(path) or not _is_inside(path):
-        raise InputError(f"{where}: {layout.path_field!r} is {_brief(path)}, not a path inside {IMAGE_FOLDER}/")
-    return Record(str(PurePosixPath(path)), tuple(captions), identity, split)
+@register_reader("icfg-pedes")
+class IcfgPedesReader(JsonReader):
+    """ICFG-PEDES (Ding et al., arXiv 2107.12666); counts of its paper. It has no val split."""
+
+    annotation_files = ("ICFG-PEDES.json", "ICFG_PEDES.json")
+    image_field = "file_path"
+    field_names = MappingProxyType({"image": image_field, "identity": "id"})
+    published = MappingProxyType({"train": SplitCounts(34_674, 3_102), "test": SplitCounts(19_848, 1_000, 19_848)})
+    val_from_train = True
 
 
-def _is_text(value: Any) -> bool:
-    if not isinstance(value, str):
-        return False
-    try:
-        value.encode()  # JSON can spell lone surrogates, which no file name and no Arrow column can hold
-    except UnicodeEncodeError:
-        return False
-    return True
+@register_reader("rstpreid")
+class RstpReidReader(JsonReader):
+    """RSTPReid (Zhu et al., ACM MM 2021); counts of its paper."""
+
+    annotation_files = ("data_captions.json",)
+    image_field = "img_path"
+    field_names = MappingProxyType({"image": image_field, "identity": "id"})
+    published = MappingProxyType(
+        {
+            "train": SplitCounts(18_505, 3_701),
+            "val": SplitCounts(1_000, 200),
+            "test": SplitCounts(1_000, 200, 2_000),
+        }
+    )
 
 
-def _is_inside(path: str) -> bool:
-    pure = PurePosixPath(path)
-    return bool(pure.parts) and not pure.is_absolute() and ".." not in pure.parts and "\0" not in path
-
-
-def _brief(value: Any) -> str:
+def brief(value: Any) -> str:
+    """`repr` of a value, cut to 80 characters, for error messages."""
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _hold_out(records: tuple[Record, ...], layout: Format) -> tuple[tuple[Record, ...], str]:
-    """Moves a share of the train identities to val; which ones depends on the identity numbers alone."""
-    identities = {r.identity for r in records if r.split == "train"}
-    ranked = sorted(identities, key=lambda i: hashlib.sha256(str(i).encode()).digest())
-    held = set(ranked[: max(1, round(VAL_SHARE * len(ranked)))]) if len(ranked) > 1 else set()
-    moved = tuple(replace(r, split="val") if r.split == "train" and r.identity in held else r for r in records)
-    note = f"{layout.name} has no val split: {len(held)} of {len(identities)} train identities were held out as val"
-    return moved, note

@@ -1,7 +1,7 @@
-"""Stores that lie elsewhere, in an object store as a rule: put there once, fetched once by each machine.
+"""Stores outside the cache, usually in an object store: uploaded once, downloaded once by each machine.
 
-A kept store is the same files as one in the cache, and in its meta.json beside them whether its counts are the
-published ones, which only the annotation file can tell.
+The files equal those of a store in the cache. Its meta.json also says whether the counts are the published ones, which
+only the annotation file can show.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from typing import Any
 import pyarrow as pa
 from filelock import FileLock
 
-from gckd.data.images import Progress
 from gckd.data.splits import read_arrow
-from gckd.data.store import INDEX, META, VERSION, Store, content_digest, stores, take_name
-from gckd.data.store_writer import Row
-from gckd.data.types import SPLITS
+from gckd.data.store import INDEX, META, VERSION, Store, content_digest, move_to_final_name, stores_folder
+from gckd.data.store_writer import ImageRow
+from gckd.data.types import SPLITS, ProgressCallback
 from gckd.errors import InputError, reason_of
 from gckd.storage.path import StoragePath
 
@@ -30,115 +29,125 @@ _FILES = ("images.arrow", "captions.arrow", "labels.arrow")
 
 
 @dataclass(frozen=True)
-class KeptStore:
-    """A store at a place, of which only the small meta.json has been read."""
+class RemoteStore:
+    """Store at a folder or URI, of which only the small meta.json has been read."""
 
-    place: StoragePath
+    location: StoragePath
     meta: dict[str, Any]
 
     @staticmethod
-    def at(place: StoragePath) -> KeptStore:
-        """The store that is there.
+    def open(location: StoragePath) -> RemoteStore:
+        """Read the metadata of the store at `location`.
 
         Raises:
-            InputError: its object store cannot be asked; there is none; or another version of gckd has made it.
+            InputError: no answer from the object store, no store at `location`, or a store of another layout version.
         """
         try:
-            with (place / META).reading() as file:
+            with (location / META).reading() as file:
                 meta = json.loads(file.read_bytes())
         except InputError:
             raise
         except (OSError, ValueError) as error:
-            raise InputError(f"{place}: not a dataset store (its {META} is missing or broken)") from error
+            raise InputError(f"{location}: not a dataset store (its {META} is missing or broken)") from error
         if not _is_meta(meta):
-            raise InputError(f"{place}: not a dataset store (its {META} is of something else)")
+            raise InputError(f"{location}: not a dataset store (its {META} lacks fields)")
         if meta["version"] != VERSION:
-            raise InputError(f"{place}: a store of version {meta['version']}, and this gckd reads version {VERSION}")
-        return KeptStore(place, meta)
+            raise InputError(
+                f"{location}: store of version {meta['version']}; this gckd reads version {VERSION}; store it again"
+            )
+        return RemoteStore(location, meta)
 
     @property
     def digest(self) -> str:
-        """That of the dataset it was made of."""
+        """Digest of the content, see `gckd.data.store.content_digest`."""
         return str(self.meta["digest"])
 
-    def fetch(self, cache: Path, progress: Progress | None = None) -> Store:
-        """The store under `cache`; fetched on the first call, by one process while others wait.
+    def download(self, cache: Path, progress: ProgressCallback | None = None) -> Store:
+        """Open the store under `cache`; the first process downloads it while others wait.
 
         Args:
-            progress: called with (images fetched, images in all).
+            cache: cache folder.
+            progress: called with (images downloaded, images in total).
 
         Raises:
-            InputError: a file is missing, or the content is not what meta.json says; a cache folder that cannot be
-                written.
+            InputError: a file is missing, the content does not match its digest, or the cache folder cannot be written.
         """
-        root = stores(cache)
+        root = stores_folder(cache)
         final = root / self.digest
         with FileLock(root / INDEX / f"{self.digest}.lock"):
             if not final.is_dir():
                 partial = root / f"partial-{self.digest}"
                 shutil.rmtree(partial, ignore_errors=True)  # left by a killed process
-                self._fetch_into(partial, progress or (lambda done, total: None))
-                take_name(partial, final)
-        return Store.of(final, self.meta)
+                self._download_into(partial, progress or (lambda done, total: None))
+                move_to_final_name(partial, final)
+        return Store.from_meta(final, self.meta)
 
-    def _fetch_into(self, folder: Path, progress: Progress) -> None:
+    def _download_into(self, folder: Path, progress: ProgressCallback) -> None:
         images = {split: self.meta["counts"][split]["images"] for split in SPLITS}
         done = 0
         for split in SPLITS:
             for name in _FILES:
                 try:
-                    (self.place / split / name).copy_to(StoragePath.at(folder / split / name))
+                    (self.location / split / name).copy_to(StoragePath.at(folder / split / name))
                 except FileNotFoundError as error:
-                    raise InputError(f"{self.place}: not a whole store ({split}/{name} is missing)") from error
+                    raise InputError(f"{self.location}: incomplete store ({split}/{name} is missing)") from error
             done += images[split]
             progress(done, sum(images.values()))
-        if _digest_of(folder) != self.digest:
-            raise InputError(f"{self.place}: its content is not that of {self.digest}, as its {META} says")
+        digest = _folder_digest(folder)
+        if digest != self.digest:
+            raise InputError(
+                f"{self.location}: damaged store: digest {digest}, expected {self.digest}; store the dataset again"
+            )
         (folder / META).write_text(json.dumps(self.meta))
 
 
-def keep_store(store: Store, place: StoragePath, published: str) -> None:
-    """Puts a store at `place`, unless it is there; meta.json last, so that a part of one is never taken for a store.
+def upload_store(store: Store, location: StoragePath, published: str) -> None:
+    """Copy a store to `location`, unless the same store is there already.
+
+    meta.json is written last, so that an interrupted upload is not taken for a store; the next call completes it.
 
     Args:
-        published: the format's name if its counts are exactly those published for it, else empty.
+        store: store in the cache.
+        location: folder or object store.
+        published: format name if all counts equal those published for the format, else "".
 
     Raises:
-        InputError: another dataset is there, or the place does not take it.
+        InputError: `location` holds another dataset, or its object store refuses the files.
+        OSError: the folder cannot be written.
     """
-    meta = place / META
+    meta = location / META
     if meta.exists():
-        held = KeptStore.at(place).digest
-        if held != store.digest:
-            raise InputError(f"{place}: holds another dataset ({held}, and this is {store.digest}); name another")
+        existing = RemoteStore.open(location).digest
+        if existing != store.digest:
+            raise InputError(f"{location}: holds another dataset ({existing}, not {store.digest}); choose another")
         return
     for split in SPLITS:
         for name in _FILES:
-            StoragePath.at(store.path / split / name).copy_to(place / split / name)
-    about = {"version": VERSION, "digest": store.digest, "format": store.format, "counts": store.counts}
+            StoragePath.at(store.path / split / name).copy_to(location / split / name)
+    fields = {"version": VERSION, "digest": store.digest, "format": store.format, "counts": store.counts}
     with meta.writing() as file:
-        file.write_text(json.dumps(about | {"notes": store.notes, "skipped": store.skipped, "published": published}))
+        file.write_text(json.dumps(fields | {"notes": store.notes, "skipped": store.skipped, "published": published}))
 
 
 def _is_meta(meta: Any) -> bool:
-    """Whether it says what this module relies on. The digest becomes the name of a folder."""
+    """Whether `meta` has every field that this module reads. The digest must be safe as a folder name."""
     try:
         counts = [meta["counts"][split]["images"] for split in SPLITS]
-        known = [meta[name] for name in ("version", "format", "notes", "skipped")]
-        return bool(counts and known and re.fullmatch("[0-9a-f]{16}", meta["digest"]))
+        fields = [meta[name] for name in ("version", "format", "notes", "skipped")]
+        return bool(counts and fields and re.fullmatch("[0-9a-f]{16}", meta["digest"]))
     except (KeyError, TypeError):
         return False
 
 
-def _digest_of(folder: Path) -> str:
-    """The digest of what lies in a store's folder, computed anew."""
+def _folder_digest(folder: Path) -> str:
+    """Digest of the files in a store's folder, computed from their content."""
     try:
         return content_digest({split: list(_rows(folder / split)) for split in SPLITS})
     except (pa.ArrowException, ValueError, KeyError, IndexError) as error:
-        raise InputError(f"{folder}: not the files of a dataset store ({reason_of(error)})") from error
+        raise InputError(f"{folder}: damaged store ({reason_of(error)})") from error
 
 
-def _rows(folder: Path) -> Iterator[Row]:
+def _rows(folder: Path) -> Iterator[ImageRow]:
     images, texts, labels = (read_arrow(folder / name) for name in _FILES)
     for table in (images, texts, labels):
         table.validate(full=True)
@@ -146,5 +155,6 @@ def _rows(folder: Path) -> Iterator[Row]:
     for text, image in zip(texts.column("caption").to_pylist(), labels.column("caption_image")[0].as_py(), strict=True):
         captions[image].append(text)
     identities = labels.column("image_identity")[0].as_py()
-    for image, identity, own in zip(images.column("image"), identities, captions, strict=True):
-        yield Row(hashlib.sha256(image.as_buffer()).hexdigest(), identity, tuple(sorted(own)), folder)
+    for image, identity, texts_of_image in zip(images.column("image"), identities, captions, strict=True):
+        file_hash = hashlib.sha256(image.as_buffer()).hexdigest()
+        yield ImageRow(file_hash, identity, tuple(sorted(texts_of_image)), folder)

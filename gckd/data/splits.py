@@ -1,4 +1,4 @@
-"""What a store hands out. A labelled split knows identities and pairing; an unlabelled one has no way to reach them."""
+"""Splits of a store: labelled ones have identities and pairing, unlabelled ones cannot reach them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ import pyarrow as pa
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from gckd.data.images import Progress, decode, in_parallel
+from gckd.data.images import decode, in_parallel
+from gckd.data.types import ProgressCallback
 
 
 def read_arrow(path: Path) -> pa.Table:
-    """A memory-mapped Arrow file: nothing is copied, and all processes share its pages."""
+    """Memory-mapped Arrow file. Nothing is copied, and all processes share its pages."""
     with pa.memory_map(str(path)) as mapped:
         return pa.ipc.open_file(mapped).read_all()
 
 
 class Images:
-    """The encoded images of a split, and their decoded pixels, both memory-mapped.
+    """Encoded images of a split and their decoded pixels, both memory-mapped.
 
-    Rows are ordered by content hash: a row's place tells nothing but its own content.
+    Rows are ordered by file hash, so the position of a row depends on its own content alone.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,33 +38,39 @@ class Images:
         return Images, (self._path,)
 
     def encoded(self, row: int) -> bytes:
-        """The image file's own bytes."""
+        """Bytes of the image file in row `row`."""
         return bytes(self._column[row].as_buffer())
 
     def decoded(
-        self, height: int, width: int, *, workers: int | None = None, progress: Progress | None = None
+        self, height: int, width: int, *, workers: int | None = None, progress: ProgressCallback | None = None
     ) -> NDArray[np.uint8]:
-        """RGB pixels `[N, 3, height, width]`; decoded by the first process that asks, once for all runs.
+        """RGB pixels `[N, 3, height, width]` uint8, decoded once for all runs while other processes wait.
 
-        The map is copy-on-write: pages are shared by all processes, and no write reaches the file.
+        The memory map is copy-on-write: processes share its pages, and a write to the array changes no file.
+
+        Args:
+            workers: threads that decode; None for one per core.
+            progress: called with (images done, images in total).
         """
         final = self._path.with_name(f"{self._path.stem}-{height}x{width}.npy")
         if not final.exists():
             with FileLock(f"{final}.lock"):
-                if not final.exists():  # another process may have made it meanwhile
+                if not final.exists():  # another process may have decoded them during the wait
                     self._decode_all(final, height, width, workers, progress)
         pixels: NDArray[np.uint8] = np.load(final, mmap_mode="c")
         return pixels
 
-    def _decode_all(self, final: Path, height: int, width: int, workers: int | None, progress: Progress | None) -> None:
+    def _decode_all(
+        self, final: Path, height: int, width: int, workers: int | None, progress: ProgressCallback | None
+    ) -> None:
         partial = final.with_suffix(".partial")
         shape = (len(self), 3, height, width)
         pixels = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
 
-        def fill(row: int) -> None:
+        def decode_row(row: int) -> None:
             pixels[row] = decode(self.encoded(row), height, width)
 
-        for _ in in_parallel(fill, range(len(self)), workers, progress):
+        for _ in in_parallel(decode_row, range(len(self)), workers, progress):
             pass
         pixels.flush()
         os.replace(partial, final)
@@ -71,7 +78,7 @@ class Images:
 
 @dataclass(frozen=True)
 class LabelledSplit:
-    """Images and captions with their identities and pairing: the source, and any split under evaluation."""
+    """N images and M captions with identities and pairing: of the source, or for evaluation."""
 
     images: Images  # N of them
     captions: list[str]  # M of them
@@ -80,12 +87,12 @@ class LabelledSplit:
 
     @property
     def caption_identities(self) -> NDArray[np.int64]:
-        """[M]"""
+        """Identity of each caption, [M] int64."""
         return self.image_identities[self.caption_image]
 
     @staticmethod
     def open(images: Path, captions: Path, labels: Path) -> LabelledSplit:
-        """The split in these three Arrow files."""
+        """Open a split from its three Arrow files."""
         table = read_arrow(labels)
         identities, pairing = (table.column(name)[0].values.to_numpy() for name in ("image_identity", "caption_image"))
         return LabelledSplit(Images(images), _captions(captions), identities, pairing)
@@ -93,14 +100,14 @@ class LabelledSplit:
 
 @dataclass(frozen=True, slots=True)
 class UnlabelledSplit:
-    """Images and captions of the target: two heaps in unrelated orders, without identities, without pairing."""
+    """N images and M captions of the target in unrelated orders, without identities and pairing."""
 
     images: Images  # N of them
     captions: list[str]  # M of them
 
     @staticmethod
     def open(images: Path, captions: Path) -> UnlabelledSplit:
-        """The split in these two Arrow files; there is no third it could reach."""
+        """Open a split from two Arrow files; the path of the label file is never passed."""
         return UnlabelledSplit(Images(images), _captions(captions))
 
 

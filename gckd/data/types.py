@@ -1,68 +1,82 @@
-"""What datasets, stores and batches are made of. Target types have no field for identities or pairing."""
+"""Records, batches and evaluation sets. The target's types have no field for identities or for the pairing."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 SPLITS = ("train", "val", "test")
+
+ProgressCallback = Callable[[int, int], None]  # (items done, items in total)
 
 
 @dataclass(frozen=True)
 class Record:
-    """One image as a dataset's annotation file describes it."""
+    """One image of a dataset, as its annotation file describes it."""
 
-    image: str  # path relative to the image folder, forward slashes
+    image: str  # path relative to the image folder, with forward slashes
     captions: tuple[str, ...]
-    identity: int
-    split: str
+    identity: int  # 64-bit
+    split: str  # one of SPLITS
+
+
+@dataclass(frozen=True)
+class SplitCounts:
+    """Size of one split; `captions` is None where no publication states it."""
+
+    images: int
+    identities: int
+    captions: int | None = None
 
 
 @dataclass(frozen=True)
 class Annotations:
-    """One dataset on disk, read but not yet checked image by image."""
+    """All records of one dataset on disk. No image has been opened yet."""
 
-    format: str  # "cuhk-pedes", "icfg-pedes" or "rstpreid"
+    format: str  # a name in `gckd.data.readers.READERS`, for example "cuhk-pedes"
     file: Path  # the annotation file
     images: Path  # the image folder
     records: tuple[Record, ...]
-    notes: tuple[str, ...] = ()  # what a table must say, for example that val was held out of train
+    notes: tuple[str, ...] = ()  # printed below result tables, for example that val was held out of train
 
 
 class Vocabulary(NamedTuple):
-    """What a backbone must know of a tokenizer: how many ids there are, and which one ends a caption."""
+    """Properties of a tokenizer that a backbone needs."""
 
-    size: int
-    end: int
+    size: int  # number of token ids
+    end: int  # id of the token that ends a caption
 
 
 class SourceBatch(NamedTuple):
-    """A labelled batch: row i of `images` and `tokens` belongs to `identities[i]`."""
+    """Labelled batch: row i of `images` and of `tokens` belongs to `identities[i]`."""
 
     images: torch.Tensor  # [B, 3, H, W] uint8
     tokens: torch.Tensor  # [B, L] int64, 0 = padding
     identities: torch.Tensor  # [B] int64
-    image_rows: torch.Tensor  # [B] int64, position of the image in its split
-    caption_rows: torch.Tensor  # [B] int64, position of the caption in its split
+    image_rows: torch.Tensor  # [B] int64, row of the image in its split
+    caption_rows: torch.Tensor  # [B] int64, row of the caption in its split
 
 
 class TargetBatch(NamedTuple):
-    """An unlabelled batch: images and captions are drawn independently, so rows do not correspond."""
+    """Unlabelled batch: images and captions are drawn independently, so row i of one does not describe row i of the
+    other."""
 
     images: torch.Tensor  # [B, 3, H, W] uint8
     tokens: torch.Tensor  # [B, L] int64, 0 = padding
-    image_rows: torch.Tensor  # [B] int64, position of the image in its split
-    caption_rows: torch.Tensor  # [B] int64, position of the caption in its split
+    image_rows: torch.Tensor  # [B] int64, row of the image in its split
+    caption_rows: torch.Tensor  # [B] int64, row of the caption in its split
 
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """A labelled split for evaluation: every caption is a query, every image is in the gallery."""
+    """Labelled split for evaluation: every caption is a query, every image is in the gallery."""
 
-    images: torch.Tensor  # [N, 3, H, W] uint8 (may be memory-mapped)
-    tokens: torch.Tensor  # [M, L] int64
+    images: torch.Tensor  # [N, 3, H, W] uint8, memory-mapped where it comes from a store
+    tokens: torch.Tensor  # [M, L] int64, 0 = padding
     image_identities: torch.Tensor  # [N] int64
     caption_identities: torch.Tensor  # [M] int64

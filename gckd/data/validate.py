@@ -1,177 +1,200 @@
-"""`gckd data check`: what is wrong with a dataset, or with a pair of them, before anybody trains on it."""
+"""Checks of one or two datasets before training, for `gckd data check`."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+import os
+from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
-from gckd.data.formats import FORMATS, Counts
-from gckd.data.images import Progress, confine, in_parallel, inspect
-from gckd.data.readers import read_annotations
-from gckd.data.types import SPLITS, Annotations, Record
+from gckd.data.annotations import read_annotations
+from gckd.data.images import confine, in_parallel, inspect
+from gckd.data.readers import READERS
+from gckd.data.types import SPLITS, Annotations, ProgressCallback, Record, SplitCounts
 
-NEAR = 0.2  # a dataset within this share of the published size is taken for a copy of the published one
-EXAMPLES = 5  # findings of one kind name at most so many cases
+NEAR = 0.2  # a dataset within this share of the published number of images counts as a copy of the published one
+EXAMPLES = 5  # a problem names at most this many cases
+
+RecordsByPixels = dict[str, list[Record]]  # hash of the decoded pixels -> records
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing to look into, in one line."""
+class DatasetProblem:
+    """One problem of a dataset, in one line."""
 
-    dataset: str  # its annotation file, or both
+    dataset: str  # annotation file, or both files
     kind: str  # "counts", "image", "caption", "identity" or "duplicate"
     text: str
 
 
 @dataclass(frozen=True)
 class SplitRow:
-    """One line of the counts table."""
+    """One row of the table of counts."""
 
-    dataset: str
+    dataset: str  # annotation file
     split: str
-    counts: Counts
-    published: Counts | None
+    counts: SplitCounts
+    published: SplitCounts | None  # None where no size is published
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """All that `check` has to say."""
+    """Counts, problems and notes of the checked datasets."""
 
     rows: list[SplitRow]
-    findings: list[Finding]
+    problems: list[DatasetProblem]
     notes: list[str]
 
 
-def check(spec_a: str, spec_b: str | None = None, *, progress: Progress | None = None) -> CheckResult:
-    """Reads every image of one or two datasets and reports what would spoil an experiment.
+def check(
+    first: str | os.PathLike[str],
+    second: str | os.PathLike[str] | None = None,
+    *,
+    progress: ProgressCallback | None = None,
+) -> CheckResult:
+    """Read every image of one or two datasets and report problems that would spoil an experiment.
+
+    Args:
+        first: PATH or FORMAT:PATH.
+        second: PATH or FORMAT:PATH of a dataset to compare with the first.
+        progress: called with (images done, images in total), per dataset.
 
     Raises:
         InputError: a dataset cannot be read at all, or an image lies outside its folder.
     """
-    datasets = [read_annotations(spec) for spec in (spec_a, spec_b) if spec is not None]
-    result = CheckResult([], [], [f"{ann.file}: {note}" for ann in datasets for note in ann.notes])
+    datasets = [read_annotations(spec) for spec in (first, second) if spec is not None]
+    result = CheckResult([], [], [f"{dataset.file}: {note}" for dataset in datasets for note in dataset.notes])
     pictures = []
-    for ann in datasets:
-        result.rows.extend(_rows(ann))
-        seen, problems = _pictures(ann, progress)
-        pictures.append(seen)
-        name = str(ann.file)
-        found = {"counts": _count_problems(ann), "image": problems, "caption": _empty_captions(ann)}
-        found |= {"identity": _shared_identities(ann), "duplicate": _shared_pictures(seen)}
-        result.findings.extend(Finding(name, kind, text) for kind, texts in found.items() for text in texts)
+    for dataset in datasets:
+        result.rows.extend(_rows(dataset))
+        readable, unreadable = _inspect_pictures(dataset, progress)
+        pictures.append(readable)
+        problems = {
+            "counts": _count_problems(dataset),
+            "image": unreadable,
+            "caption": _empty_captions(dataset),
+            "identity": _shared_identities(dataset),
+            "duplicate": _shared_pictures(readable),
+        }
+        file = str(dataset.file)
+        result.problems.extend(DatasetProblem(file, kind, text) for kind, texts in problems.items() for text in texts)
     if len(datasets) == 2:
-        pair = " and ".join(str(ann.file) for ann in datasets)
-        texts = _across(pictures[0], pictures[1])
-        result.findings.extend(Finding(pair, "duplicate", text) for text in texts)
+        files = " and ".join(str(dataset.file) for dataset in datasets)
+        texts = _pictures_in_both(pictures[0], pictures[1])
+        result.problems.extend(DatasetProblem(files, "duplicate", text) for text in texts)
     return result
 
 
-def split_counts(ann: Annotations) -> dict[str, Counts]:
-    """Images, identities and captions of each split."""
+def split_counts(annotations: Annotations) -> dict[str, SplitCounts]:
+    """Number of images, identities and captions of each split."""
     counts = {}
     for split in SPLITS:
-        records = [r for r in ann.records if r.split == split]
-        captions = sum(len(r.captions) for r in records)
-        counts[split] = Counts(len(records), len({r.identity for r in records}), captions)
+        records = [record for record in annotations.records if record.split == split]
+        captions = sum(len(record.captions) for record in records)
+        counts[split] = SplitCounts(len(records), len({record.identity for record in records}), captions)
     return counts
 
 
-def published_match(ann: Annotations) -> str | None:
-    """The format's name if every split counts exactly what is published for it, else None.
+def published_match(annotations: Annotations) -> str | None:
+    """Format name if every published count is met exactly; None otherwise, or if none is published.
 
-    Where the published dataset has no val split, val counts as the part of train that it was held out of.
+    Where the published dataset has no val split, val is counted as train, from which it was held out.
     """
-    return ann.format if not _differences(ann) else None
+    published = READERS[annotations.format].published
+    return annotations.format if published and not _differences(annotations) else None
 
 
-def _compared(ann: Annotations) -> dict[str, Counts]:
-    """The splits as published: val joined to train where no val split was published."""
-    if FORMATS[ann.format].has_val:
-        return split_counts(ann)
-    joined = [Record(r.image, r.captions, r.identity, "test" if r.split == "test" else "train") for r in ann.records]
-    return split_counts(Annotations(ann.format, ann.file, ann.images, tuple(joined)))
+def _counts_as_published(annotations: Annotations) -> dict[str, SplitCounts]:
+    """Counts per split; val is counted as train where it was held out of train."""
+    if not READERS[annotations.format].val_from_train:
+        return split_counts(annotations)
+    records = tuple(
+        replace(record, split="train") if record.split == "val" else record for record in annotations.records
+    )
+    return split_counts(replace(annotations, records=records))
 
 
-def _differences(ann: Annotations) -> list[str]:
-    ours, texts = _compared(ann), []
-    for split, published in FORMATS[ann.format].published.items():
-        for what in ("images", "identities", "captions"):
-            expected, found = getattr(published, what), getattr(ours[split], what)
-            if expected is not None and expected != found:
-                texts.append(f"{split} has {found:,} {what}, the published {ann.format} {expected:,}")
+def _differences(annotations: Annotations) -> list[str]:
+    counts, texts = _counts_as_published(annotations), []
+    for split, published in READERS[annotations.format].published.items():
+        for unit in ("images", "identities", "captions"):
+            expected, actual = getattr(published, unit), getattr(counts[split], unit)
+            if expected is not None and expected != actual:
+                texts.append(f"{split} has {actual:,} {unit}, the published {annotations.format} {expected:,}")
     return texts
 
 
-def _count_problems(ann: Annotations) -> list[str]:
-    """Differences count as findings only where the size says that this is meant to be the published dataset."""
-    size = sum(counts.images for counts in FORMATS[ann.format].published.values())
-    return _differences(ann) if abs(len(ann.records) - size) <= NEAR * size else []
+def _count_problems(annotations: Annotations) -> list[str]:
+    """Differences from the published counts, if the size suggests that this is meant to be the published dataset."""
+    size = sum(counts.images for counts in READERS[annotations.format].published.values())
+    return _differences(annotations) if abs(len(annotations.records) - size) <= NEAR * size else []
 
 
-def _rows(ann: Annotations) -> Iterable[SplitRow]:
-    published = FORMATS[ann.format].published
-    return (SplitRow(str(ann.file), split, counts, published.get(split)) for split, counts in split_counts(ann).items())
+def _rows(annotations: Annotations) -> Iterable[SplitRow]:
+    file, published = str(annotations.file), READERS[annotations.format].published
+    return (SplitRow(file, split, counts, published.get(split)) for split, counts in split_counts(annotations).items())
 
 
-def _pictures(ann: Annotations, progress: Progress | None) -> tuple[dict[str, list[Record]], list[str]]:
+def _inspect_pictures(annotations: Annotations, progress: ProgressCallback | None) -> tuple[RecordsByPixels, list[str]]:
     """Records by the hash of their pixels, and one line for each image that cannot be read."""
-    confine(ann.images, [r.image for r in ann.records])
-    paths = [ann.images / r.image for r in ann.records]
-    seen: dict[str, list[Record]] = defaultdict(list)
+    confine(annotations.images, [record.image for record in annotations.records])
+    paths = [annotations.images / record.image for record in annotations.records]
+    readable: RecordsByPixels = defaultdict(list)
     problems = []
-    for record, path, found in zip(ann.records, paths, in_parallel(inspect, paths, None, progress), strict=True):
-        if found.problem:
-            problems.append(f"{path}: {found.problem}")
+    inspections = in_parallel(inspect, paths, None, progress)
+    for record, path, inspection in zip(annotations.records, paths, inspections, strict=True):
+        if inspection.problem:
+            problems.append(f"{path}: {inspection.problem}")
         else:
-            seen[found.pixels].append(record)
-    return seen, problems
+            readable[inspection.pixel_hash].append(record)
+    return readable, problems
 
 
-def _empty_captions(ann: Annotations) -> list[str]:
-    without = [r.image for r in ann.records if not r.captions]
-    blank = [r.image for r in ann.records if any(not c.strip() for c in r.captions)]
-    texts = [f"{len(without):,} images have no caption: {_some(without)}"] if without else []
-    return [*texts, f"{len(blank):,} images have an empty caption: {_some(blank)}"] if blank else texts
+def _empty_captions(annotations: Annotations) -> list[str]:
+    without = [record.image for record in annotations.records if not record.captions]
+    blank = [record.image for record in annotations.records if any(not caption.strip() for caption in record.captions)]
+    texts = [f"{len(without):,} images have no caption: {_examples(without)}"] if without else []
+    return [*texts, f"{len(blank):,} images have an empty caption: {_examples(blank)}"] if blank else texts
 
 
-def _shared_identities(ann: Annotations) -> list[str]:
-    members = {split: {r.identity for r in ann.records if r.split == split} for split in SPLITS}
+def _shared_identities(annotations: Annotations) -> list[str]:
+    identities = {
+        split: {record.identity for record in annotations.records if record.split == split} for split in SPLITS
+    }
     texts = []
-    for one, other in combinations(SPLITS, 2):
-        shared = sorted(members[one] & members[other])
+    for a, b in combinations(SPLITS, 2):
+        shared = sorted(identities[a] & identities[b])
         if shared:
-            texts.append(f"{len(shared):,} identities are in {one} and in {other}: {_some(map(str, shared))}")
+            texts.append(f"{len(shared):,} identities are in {a} and in {b}: {_examples(map(str, shared))}")
     return texts
 
 
-def _shared_pictures(seen: dict[str, list[Record]]) -> list[str]:
-    """Identical pictures in two splits leak; identical pictures of two identities are labelling errors."""
-    across = [same for same in seen.values() if len({r.split for r in same}) > 1]
-    confused = [same for same in seen.values() if len({r.identity for r in same}) > 1]
+def _shared_pictures(pictures: RecordsByPixels) -> list[str]:
+    """Identical pictures in two splits leak labels; identical pictures of two identities are labelling errors."""
+    in_splits = [records for records in pictures.values() if len({record.split for record in records}) > 1]
+    of_identities = [records for records in pictures.values() if len({record.identity for record in records}) > 1]
     texts = []
-    for groups, what in ((across, "in several splits"), (confused, "of several identities")):
+    for groups, where in ((in_splits, "in several splits"), (of_identities, "of several identities")):
         if groups:
-            named = _some(" = ".join(r.image for r in same) for same in groups)
-            texts.append(f"{len(groups):,} pictures are {what}: {named}")
+            examples = _examples(" = ".join(record.image for record in records) for records in groups)
+            texts.append(f"{len(groups):,} pictures are {where}: {examples}")
     return texts
 
 
-def _across(one: dict[str, list[Record]], other: dict[str, list[Record]]) -> list[str]:
+def _pictures_in_both(first: RecordsByPixels, second: RecordsByPixels) -> list[str]:
     """Identical pictures in two datasets, one line for each pair of splits."""
-    places: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for pixels in one.keys() & other.keys():
-        a, b = one[pixels][0], other[pixels][0]
-        places[a.split, b.split].append(f"{a.image} = {b.image}")
-    sizes = Counter({where: len(named) for where, named in places.items()})
+    names: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for pixel_hash in first.keys() & second.keys():
+        a, b = first[pixel_hash][0], second[pixel_hash][0]
+        names[a.split, b.split].append(f"{a.image} = {b.image}")
     return [
-        f"{size:,} pictures of the first dataset's {a} are in the second's {b}: {_some(sorted(places[a, b]))}"
-        for (a, b), size in sorted(sizes.items())
+        f"{len(same):,} pictures of the first dataset's {a} are in the second's {b}: {_examples(sorted(same))}"
+        for (a, b), same in sorted(names.items())
     ]
 
 
-def _some(names: Iterable[str]) -> str:
+def _examples(names: Iterable[str]) -> str:
     listed = list(names)
     more = f" and {len(listed) - EXAMPLES:,} more" if len(listed) > EXAMPLES else ""
     return ", ".join(listed[:EXAMPLES]) + more

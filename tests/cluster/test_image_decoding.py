@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gckd.data.readers import read_annotations
-from gckd.data.remote_store import KeptStore
+from gckd.data.annotations import read_annotations
+from gckd.data.remote_store import RemoteStore
 from gckd.data.store import build_store
 from gckd.storage.path import StoragePath
 from tests.toy import make_toy
@@ -36,4 +36,4 @@ def test_ray_data_builds_the_same_store(tmp_path: Path) -> None:
     assert process.returncode == 0, process.stderr
     assert process.stderr.splitlines()[-1] == "note: 1 broken images were left out"
     assert process.stdout == f"{tmp_path / 'kept'}: {tmp_path.name}/toy, 19 images\n"
-    assert KeptStore.at(StoragePath.at(tmp_path / "kept")).digest == alone.digest
+    assert RemoteStore.open(StoragePath.at(tmp_path / "kept")).digest == alone.digest

@@ -1,4 +1,4 @@
-"""What the store does with images and captions that cannot be used."""
+"""Unusable images and captions: refused with the file's name, or left out and counted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gckd.data.readers import read_annotations
+from gckd.data.annotations import read_annotations
 from gckd.data.store import Store, build_store
 from gckd.errors import InputError
 
@@ -43,7 +43,7 @@ def _truncate_jpeg(path: Path) -> None:
 
 
 def _replace_by_text(path: Path) -> None:
-    path.write_text("no picture")
+    path.write_text("text")
 
 
 def _replace_by_folder(path: Path) -> None:
@@ -56,7 +56,7 @@ def _replace_by_pipe(path: Path) -> None:
     os.mkfifo(path)
 
 
-BREAKS = [
+BROKEN_IMAGES = [
     (_remove, "missing"),
     (_truncate_png, "broken image"),
     (_truncate_jpeg, "broken image"),
@@ -66,19 +66,19 @@ BREAKS = [
 ]
 
 
-@pytest.mark.parametrize(("spoil_image", "message"), BREAKS)
+@pytest.mark.parametrize(("spoil_image", "message"), BROKEN_IMAGES)
 class TestBrokenImages:
-    def test_stop_and_are_named(
+    def test_are_refused_by_name(
         self, make_dataset: Any, tmp_path: Path, spoil_image: Callable[[Path], None], message: str
     ) -> None:
         folder = make_dataset()
         path = folder / "imgs" / "train" / "0001_0.png"
         spoil_image(path)
-        with pytest.raises(InputError) as caught:
+        with pytest.raises(InputError) as refusal:
             build(folder, tmp_path / "cache")
-        assert str(caught.value).startswith(f"{path}: {message}") and "\n" not in str(caught.value)
+        assert str(refusal.value).startswith(f"{path}: {message}") and "\n" not in str(refusal.value)
 
-    def test_are_skipped_and_counted(
+    def test_are_left_out_and_counted_with_skip_broken(
         self, make_dataset: Any, tmp_path: Path, spoil_image: Callable[[Path], None], message: str
     ) -> None:
         folder = make_dataset()
@@ -86,7 +86,7 @@ class TestBrokenImages:
         built = build(folder, tmp_path / "cache", skip_broken=True)
         assert (built.skipped, built.notes) == (1, ("1 broken images were left out",))
         assert built.counts["train"] == {"images": 11, "identities": 6, "captions": 22}
-        # What one caller skipped still stops another that does not.
+        # The store exists now; a call without skip_broken is refused all the same.
         with pytest.raises(InputError, match=message):
             build(folder, tmp_path / "cache")
 
@@ -100,13 +100,13 @@ def test_a_split_emptied_by_skipping_is_refused(make_dataset: Any, tmp_path: Pat
 
 
 @pytest.mark.parametrize("linked", ["file", "folder"])
-def test_a_link_out_of_the_image_folder_is_refused(make_dataset: Any, tmp_path: Path, linked: str) -> None:
+def test_a_link_to_outside_the_image_folder_is_refused(make_dataset: Any, tmp_path: Path, linked: str) -> None:
     folder = make_dataset()
     inner = folder / "imgs" / "train" if linked == "folder" else folder / "imgs" / "train" / "0000_0.png"
     outside = tmp_path / "outside"
     inner.rename(outside)
     inner.symlink_to(outside)
-    with pytest.raises(InputError, match="0000_0.png: leads out of the image folder"):
+    with pytest.raises(InputError, match="0000_0.png: symbolic link to .*, outside the image folder"):
         build(folder, tmp_path / "cache", skip_broken=True)
 
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from gckd.data import splits
-from gckd.data.readers import read_annotations
+from gckd.data.annotations import read_annotations
 from gckd.data.splits import UnlabelledSplit
 from gckd.data.store import Store, build_store
 

@@ -1,4 +1,4 @@
-"""The store: what goes in comes out, it is named by its content, and built once."""
+"""Store: its content equals the dataset, its digest follows the content, and it is built once."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from gckd.data import store
+from gckd.data.annotations import read_annotations
 from gckd.data.images import inspect
-from gckd.data.readers import read_annotations
 from gckd.data.splits import LabelledSplit
 from gckd.data.store import Store, build_store
 from gckd.data.store_writer import write_split
@@ -26,24 +26,28 @@ def build(folder: Path, cache: Path, **options: Any) -> Store:
     return build_store(read_annotations(str(folder)), cache, **options)
 
 
-def facts(split: LabelledSplit) -> set[tuple[bytes, int, tuple[str, ...]]]:
+def contents(split: LabelledSplit) -> set[tuple[bytes, int, tuple[str, ...]]]:
     """Each image's bytes with its identity and captions, read through the store's pairing."""
-    found = set()
+    rows = set()
     for row, identity in enumerate(split.image_identities):
         captions = (c for c, image in zip(split.captions, split.caption_image, strict=True) if image == row)
-        found.add((split.images.encoded(row), int(identity), tuple(sorted(captions))))
-    return found
+        rows.add((split.images.encoded(row), int(identity), tuple(sorted(captions))))
+    return rows
 
 
 @pytest.mark.parametrize("layout", ["cuhk-pedes", "icfg-pedes", "rstpreid"])
-def test_what_goes_in_comes_out(make_dataset: Any, tmp_path: Path, layout: str) -> None:
-    ann = read_annotations(str(make_dataset(layout)))
-    built = build_store(ann, tmp_path / "cache")
+def test_a_store_holds_the_images_captions_and_labels_of_the_dataset(
+    make_dataset: Any, tmp_path: Path, layout: str
+) -> None:
+    annotations = read_annotations(str(make_dataset(layout)))
+    built = build_store(annotations, tmp_path / "cache")
     for name in SPLITS:
-        records = [r for r in ann.records if r.split == name]
-        expected = {((ann.images / r.image).read_bytes(), r.identity, tuple(sorted(r.captions))) for r in records}
+        records = [r for r in annotations.records if r.split == name]
+        expected = {
+            ((annotations.images / r.image).read_bytes(), r.identity, tuple(sorted(r.captions))) for r in records
+        }
         split = built.labelled(name)
-        assert facts(split) == expected
+        assert contents(split) == expected
         identities = [split.image_identities[i] for i in split.caption_image]
         assert split.caption_identities.tolist() == identities
         captions = sum(len(r.captions) for r in records)
@@ -54,7 +58,9 @@ def test_what_goes_in_comes_out(make_dataset: Any, tmp_path: Path, layout: str) 
 
 
 class TestDigest:
-    def test_forgets_place_names_and_entry_order(self, make_dataset: Any, spoil: Any, tmp_path: Path) -> None:
+    def test_does_not_depend_on_folder_file_names_and_entry_order(
+        self, make_dataset: Any, spoil: Any, tmp_path: Path
+    ) -> None:
         one, two = make_dataset(folder="one"), make_dataset(folder="elsewhere/two")
 
         def shuffle(entries: list[dict[str, Any]]) -> None:
@@ -67,7 +73,7 @@ class TestDigest:
         spoil(two, shuffle)
         assert build(one, tmp_path / "a").digest == build(two, tmp_path / "b").digest
 
-    def test_one_content_is_stored_once(self, make_dataset: Any, tmp_path: Path) -> None:
+    def test_equal_content_is_stored_once(self, make_dataset: Any, tmp_path: Path) -> None:
         stores = [build(make_dataset(folder=name), tmp_path / "cache") for name in ("one", "two")]
         assert stores[0] == stores[1]
         assert [p.name for p in (tmp_path / "cache" / "stores").iterdir() if p.name != "index"] == [stores[0].digest]
@@ -82,13 +88,13 @@ class TestDigest:
         ],
         ids=["identity", "split", "caption", "entry"],
     )
-    def test_follows_annotations(self, make_dataset: Any, spoil: Any, tmp_path: Path, change: Any) -> None:
+    def test_changes_with_the_annotations(self, make_dataset: Any, spoil: Any, tmp_path: Path, change: Any) -> None:
         folder = make_dataset()
         before = build(folder, tmp_path / "cache").digest
         spoil(folder, change)
         assert build(folder, tmp_path / "cache").digest != before
 
-    def test_follows_image_bytes(self, make_dataset: Any, tmp_path: Path) -> None:
+    def test_changes_with_the_bytes_of_an_image(self, make_dataset: Any, tmp_path: Path) -> None:
         folder = make_dataset()
         before = build(folder, tmp_path / "cache").digest
         Image.new("RGB", (8, 16)).save(folder / "imgs" / "train" / "0000_0.png")
@@ -108,7 +114,7 @@ class TestBuiltOnce:
         monkeypatch.setattr(store, "inspect", refuse)
         assert build(folder, tmp_path / "cache") == first
 
-    def test_others_wait_for_the_builder(
+    def test_other_callers_wait_for_the_first(
         self, make_dataset: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         folder, read = make_dataset(), []
@@ -144,17 +150,17 @@ class TestBuiltOnce:
         names = {p.name for p in (tmp_path / "cache" / "stores").iterdir()}
         assert names == {"index", built.digest} and len(built.labelled("test").captions) == 12
 
-    def test_two_folders_of_one_content_at_the_same_time(
+    def test_two_folders_of_equal_content_can_be_stored_at_the_same_time(
         self, make_dataset: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         one, two = make_dataset(folder="one"), make_dataset(folder="two")
 
-        def overtaken(rows: Any, to: Path, workers: Any) -> Any:
+        def write_after_another(rows: Any, to: Path, workers: Any) -> Any:
             monkeypatch.setattr(store, "write_split", write_split)
             build(two, tmp_path / "cache")
             return write_split(rows, to, workers)
 
-        monkeypatch.setattr(store, "write_split", overtaken)
+        monkeypatch.setattr(store, "write_split", write_after_another)
         built = build(one, tmp_path / "cache")
         assert {p.name for p in (tmp_path / "cache" / "stores").iterdir()} == {"index", built.digest}
 
@@ -165,25 +171,25 @@ class TestBuiltOnce:
         assert build(folder, tmp_path / "cache") == first and first.path.is_dir()
 
     def test_progress_counts_images(self, make_dataset: Any, tmp_path: Path) -> None:
-        said: list[tuple[int, int]] = []
-        build(make_dataset(), tmp_path / "cache", progress=lambda done, total: said.append((done, total)))
-        assert said == [(n, 22) for n in range(1, 23)]
+        calls: list[tuple[int, int]] = []
+        build(make_dataset(), tmp_path / "cache", progress=lambda done, total: calls.append((done, total)))
+        assert calls == [(n, 22) for n in range(1, 23)]
 
 
 def test_an_unusable_cache_folder_is_refused(make_dataset: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cache folder .*/file: cannot be used"):
+    with pytest.raises(InputError, match="cache folder .*/file: cannot be written"):
         build(make_dataset(), tmp_path / "file")
 
 
-def test_no_store_and_no_split_are_refused(make_dataset: Any, tmp_path: Path) -> None:
+def test_a_folder_without_a_store_and_an_unknown_split_are_refused(make_dataset: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a dataset store"):
         Store.open(tmp_path)
-    with pytest.raises(InputError, match="split: 'dev' is not one of train, val, test"):
+    with pytest.raises(InputError, match="split: unknown split 'dev'; choose from train, val, test"):
         build(make_dataset(), tmp_path / "cache").unlabelled("dev")
 
 
-def test_index_survives_as_json(make_dataset: Any, tmp_path: Path) -> None:
+def test_the_index_is_json(make_dataset: Any, tmp_path: Path) -> None:
     built = build(make_dataset(), tmp_path / "cache")
     (entry,) = (tmp_path / "cache" / "stores" / "index").glob("*.json")
     assert json.loads(entry.read_text()) == {"digest": built.digest, "broken": [], "blank": 0}

@@ -87,12 +87,12 @@ def test_entries_have_the_real_fields(street: Path, name: str, fields: set[str])
 )
 def test_counts_per_split(street: Path, name: str, ids: dict[str, int]) -> None:
     counts = make_street(street, ids=IDS).counts[name]
-    assert {split: count.ids for split, count in counts.items()} == ids
+    assert {split: count.identities for split, count in counts.items()} == ids
     rows = entries(street, name)
     for split, count in counts.items():
         here = [row for row in rows if row["split"] == split]
-        assert len({row["id"] for row in here}) == count.ids
-        assert len(here) == count.images == count.ids * DOMAINS[name].images
+        assert len({row["id"] for row in here}) == count.identities
+        assert len(here) == count.images == count.identities * DOMAINS[name].images
         assert count.captions == count.images * DOMAINS[name].captions
     in_splits = [{row["id"] for row in rows if row["split"] == split} for split in ids]
     assert sum(map(len, in_splits)) == len(set.union(*in_splits))

@@ -1,4 +1,4 @@
-"""`gckd data check` and `gckd data make street`: findings, counts, exit status."""
+"""`gckd data check` and `gckd data make street`: problems, counts and exit status."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from gckd.cli.data import data
-from gckd.data import validate as check_module
-from gckd.data.formats import Counts
-from gckd.data.readers import read_annotations
-from gckd.data.types import Annotations, Record
+from gckd.data import validate
+from gckd.data.annotations import read_annotations
+from gckd.data.types import Annotations, Record, SplitCounts
 from gckd.data.validate import CheckResult, check, published_match, split_counts
 from gckd.errors import InputError
 
@@ -25,12 +24,12 @@ PUBLISHED = {
 }
 
 
-def findings(result: CheckResult) -> list[tuple[str, str]]:
-    return [(f.kind, f.text) for f in result.findings]
+def problems(result: CheckResult) -> list[tuple[str, str]]:
+    return [(f.kind, f.text) for f in result.problems]
 
 
 def as_published(layout: str) -> Annotations:
-    """Records that count as published."""
+    """Records with the published counts."""
     records, first = [], 0
     for split, (images, ids, captions) in PUBLISHED[layout].items():
         each, extra = divmod(captions, images)
@@ -40,31 +39,31 @@ def as_published(layout: str) -> Annotations:
     return Annotations(layout, Path("/x/a.json"), Path("/x/imgs"), tuple(records))
 
 
-def test_a_sound_dataset(make_dataset: Any) -> None:
+def test_a_dataset_without_problems(make_dataset: Any) -> None:
     folder = make_dataset()
     result = check(str(folder))
-    assert result.findings == [] and result.notes == []
+    assert result.problems == [] and result.notes == []
     rows = [(row.split, row.counts, row.published) for row in result.rows]
-    assert rows[0] == ("train", Counts(12, 6, 24), Counts(18_505, 3_701))
-    assert rows[2] == ("test", Counts(6, 3, 12), Counts(1_000, 200, 2_000))
+    assert rows[0] == ("train", SplitCounts(12, 6, 24), SplitCounts(18_505, 3_701))
+    assert rows[2] == ("test", SplitCounts(6, 3, 12), SplitCounts(1_000, 200, 2_000))
 
 
 def test_unreadable_images(make_dataset: Any) -> None:
     folder = make_dataset()
-    (folder / "imgs/train/0000_0.png").write_text("no picture")
+    (folder / "imgs/train/0000_0.png").write_text("text")
     (folder / "imgs/test/0008_1.png").unlink()
     expected = [
         ("image", f"{folder}/imgs/train/0000_0.png: not an image"),
         ("image", f"{folder}/imgs/test/0008_1.png: missing"),
     ]
-    assert findings(check(str(folder))) == expected
+    assert problems(check(str(folder))) == expected
 
 
 def test_empty_captions(make_dataset: Any, spoil: Any) -> None:
     folder = make_dataset()
     spoil(folder, lambda entries: entries[0].update(captions=["a coat", " \n"]))
     spoil(folder, lambda entries: entries[3].update(captions=[]))
-    assert findings(check(str(folder))) == [
+    assert problems(check(str(folder))) == [
         ("caption", "1 images have no caption: train/0001_1.png"),
         ("caption", "1 images have an empty caption: train/0000_0.png"),
     ]
@@ -73,38 +72,38 @@ def test_empty_captions(make_dataset: Any, spoil: Any) -> None:
 def test_identities_in_two_splits(make_dataset: Any, spoil: Any) -> None:
     folder = make_dataset()
     spoil(folder, lambda entries: entries[-1].update(id=2))
-    assert findings(check(str(folder))) == [("identity", "1 identities are in train and in test: 2")]
+    assert problems(check(str(folder))) == [("identity", "1 identities are in train and in test: 2")]
 
 
 def test_the_same_picture_twice_in_a_dataset(make_dataset: Any) -> None:
     folder = make_dataset()
     shutil.copy(folder / "imgs/train/0000_0.png", folder / "imgs/test/0008_0.png")
     named = "train/0000_0.png = test/0008_0.png"
-    assert findings(check(str(folder))) == [
+    assert problems(check(str(folder))) == [
         ("duplicate", f"1 pictures are in several splits: {named}"),
         ("duplicate", f"1 pictures are of several identities: {named}"),
     ]
 
 
 def test_the_same_picture_in_two_datasets(make_dataset: Any) -> None:
-    """Found by its pixels: the copy is another file, in another encoding."""
-    one, two = make_dataset(folder="one"), make_dataset("icfg-pedes", "two", first=100)
-    with Image.open(one / "imgs/train/0003_1.png") as picture:
-        picture.save(two / "imgs/test/0109_0.png", "BMP")
-    result = check(str(one), str(two))
+    """The copy has the same pixels in another encoding."""
+    first, second = make_dataset(folder="one"), make_dataset("icfg-pedes", "two", first=100)
+    with Image.open(first / "imgs/train/0003_1.png") as picture:
+        picture.save(second / "imgs/test/0109_0.png", "BMP")
+    result = check(str(first), str(second))
     text = "1 pictures of the first dataset's train are in the second's test: train/0003_1.png = test/0109_0.png"
-    assert findings(result) == [("duplicate", text)]
+    assert problems(result) == [("duplicate", text)]
     assert len(result.rows) == 6
 
 
-def test_two_sound_datasets(make_dataset: Any) -> None:
-    one, two = make_dataset(folder="one"), make_dataset("icfg-pedes", "two", first=100)
-    assert check(str(one), str(two)).findings == []
+def test_two_datasets_without_problems(make_dataset: Any) -> None:
+    first, second = make_dataset(folder="one"), make_dataset("icfg-pedes", "two", first=100)
+    assert check(str(first), str(second)).problems == []
 
 
-def test_long_lists_are_cut(make_dataset: Any) -> None:
-    one, two = make_dataset(folder="one"), make_dataset(folder="two")
-    texts = [text for _, text in findings(check(str(one), str(two)))]
+def test_a_problem_names_at_most_five_examples(make_dataset: Any) -> None:
+    first, second = make_dataset(folder="one"), make_dataset(folder="two")
+    texts = [text for _, text in problems(check(str(first), str(second)))]
     assert len(texts) == 3  # one for each split
     assert texts[1].startswith("12 pictures of the first dataset's train are in the second's train: train/0000_0.png")
     assert texts[1].endswith("train/0002_0.png = train/0002_0.png and 7 more")
@@ -113,29 +112,31 @@ def test_long_lists_are_cut(make_dataset: Any) -> None:
 class TestPublishedCounts:
     @pytest.mark.parametrize("layout", sorted(PUBLISHED))
     def test_match(self, layout: str) -> None:
-        ann = as_published(layout)
-        assert published_match(ann) == layout
-        assert published_match(Annotations(layout, ann.file, ann.images, ann.records[1:])) is None
+        annotations = as_published(layout)
+        assert published_match(annotations) == layout
+        assert (
+            published_match(Annotations(layout, annotations.file, annotations.images, annotations.records[1:])) is None
+        )
 
     def test_a_held_out_val_counts_as_train(self) -> None:
-        ann = as_published("icfg-pedes")
+        annotations = as_published("icfg-pedes")
         records = tuple(
             Record(r.image, r.captions, r.identity, "val" if r.split == "train" and r.identity < 248 else r.split)
-            for r in ann.records
+            for r in annotations.records
         )
-        moved = Annotations(ann.format, ann.file, ann.images, records)
+        moved = Annotations(annotations.format, annotations.file, annotations.images, records)
         assert split_counts(moved)["val"].identities == 248
         assert published_match(moved) == "icfg-pedes"
 
-    def test_a_difference_is_a_finding_only_near_the_published_size(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        ann = as_published("rstpreid")
-        monkeypatch.setattr(check_module, "confine", lambda folder, names: [])
-        monkeypatch.setattr(check_module, "_pictures", lambda ann, progress: ({}, []))
+    def test_a_difference_is_a_problem_only_near_the_published_size(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        annotations = as_published("rstpreid")
+        monkeypatch.setattr(validate, "confine", lambda folder, names: [])
+        monkeypatch.setattr(validate, "_inspect_pictures", lambda annotations, progress: ({}, []))
         results = []
-        for size in (len(ann.records), 17_000, 16_000):
-            short = Annotations(ann.format, ann.file, ann.images, ann.records[-size:])
-            monkeypatch.setattr(check_module, "read_annotations", lambda spec, short=short: short)
-            results.append(findings(check("any")))
+        for size in (len(annotations.records), 17_000, 16_000):
+            short = Annotations(annotations.format, annotations.file, annotations.images, annotations.records[-size:])
+            monkeypatch.setattr(validate, "read_annotations", lambda spec, short=short: short)
+            results.append(problems(check("any")))
         assert results[0] == [] and results[2] == []
         assert results[1] == [("counts", "train has 15,000 images, the published rstpreid 18,505")]
 
@@ -153,20 +154,20 @@ class TestCommands:
     def test_check_exits_with_0_or_1(self, make_dataset: Any) -> None:
         folder = make_dataset("icfg-pedes", ids={"train": 12, "test": 3})
         status, output = self.run("check", folder)
-        assert status == 0 and "no findings" in output and "34,674" in output
+        assert status == 0 and "problems: none" in output and "34,674" in output
         assert "note: " in output and "1 of 12 train identities were held out as val" in output
         (folder / "imgs/test/0012_0.png").unlink()
         status, output = self.run("check", folder)
-        assert status == 1 and f"image: {folder}/imgs/test/0012_0.png: missing\n1 findings\n" in output
+        assert status == 1 and f"image: {folder}/imgs/test/0012_0.png: missing\nproblems: 1\n" in output
 
-    def test_check_refuses_what_it_cannot_read(self, tmp_path: Path) -> None:
+    def test_check_refuses_a_folder_without_annotations(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="no annotation file"):
             self.run("check", tmp_path)
 
-    def test_street_is_a_dataset(self, tmp_path: Path) -> None:
+    def test_street_makes_a_dataset_without_problems(self, tmp_path: Path) -> None:
         folder = tmp_path / "street"
         status, output = self.run("make", "street", folder, "--ids", 9, "--domains", "RSTPReid", "--sheet")
-        assert status == 0 and f"{folder / 'RSTPReid'}: train 15 images of 3 ids" in output
+        assert status == 0 and f"{folder / 'RSTPReid'}: train 15 images of 3 identities" in output
         assert (folder / "contact-sheet.png").is_file()
         assert self.run("check", folder)[0] == 0
 
@@ -178,7 +179,7 @@ class TestCommands:
         with pytest.raises(InputError, match=message):
             self.run("make", "street", tmp_path / "street", option, value)
 
-    def test_street_needs_a_place(self, tmp_path: Path) -> None:
+    def test_street_refuses_an_unwritable_folder(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
         with pytest.raises(InputError, match="file/street: cannot be written"):
             self.run("make", "street", tmp_path / "file" / "street", "--ids", 8)

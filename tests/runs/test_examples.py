@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from gckd.config import preset
-from gckd.data.readers import read_annotations
+from gckd.data.annotations import read_annotations
 from gckd.data.store import build_store
 from gckd.runs.examples import EACH, RANDOM, draw, write_examples
 from gckd.runs.plan import plan

@@ -12,7 +12,7 @@ import pytest
 from gckd.config import Config, apply
 from gckd.data.datasets import find_dataset
 from gckd.data.domains import DatasetPair, open_datasets
-from gckd.data.remote_store import keep_store
+from gckd.data.remote_store import upload_store
 from gckd.progress import Report
 from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import load_checkpoint
@@ -27,7 +27,7 @@ OF_THE_MACHINE = {"/digest", "/seconds"}  # of a checkpoint: the config names wh
 def kept(config: Config, cache: Path, bucket: str) -> Config:
     """The config with its datasets in an object store."""
     for side, spec in (("source", config.data.source), ("target", config.data.target)):
-        keep_store(find_dataset(spec).stored(cache), StoragePath.at(bucket) / side, "")
+        upload_store(find_dataset(spec).open_store(cache), StoragePath.at(bucket) / side, "")
     return apply(config, {f"data.{side}": f"{bucket}/{side}" for side in ("source", "target")})
 
 

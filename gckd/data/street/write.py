@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from gckd.data.street.check import check_arguments, holds_same_street
 from gckd.data.street.domains import DOMAINS, Domain
 from gckd.data.street.people import population
 from gckd.data.street.render import render
+from gckd.data.types import SplitCounts
 
 GENERATOR = 6  # raise it with every change that alters a byte of what is written
 SHIFT = 0.25  # gap between the domains if none is asked for
@@ -24,16 +25,7 @@ JPEG_QUALITY = 92
 _CHUNK = 32  # identities a job
 
 Entry = dict[str, Any]
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class SplitCount:
-    """How much of a split there is."""
-
-    ids: int
-    images: int
-    captions: int
+ProgressCallback = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +33,7 @@ class StreetInfo:
     """What `make_street` left at `root`: domain -> split -> counts."""
 
     root: Path
-    counts: dict[str, dict[str, SplitCount]]
+    counts: dict[str, dict[str, SplitCounts]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +110,17 @@ def _jobs(folder: Path, ids: int, shift: float, seed: int, domains: Iterable[str
     return jobs
 
 
-def _count(entries: Sequence[Entry]) -> dict[str, SplitCount]:
+def _count(entries: Sequence[Entry]) -> dict[str, SplitCounts]:
     found = {}
     for split in ("train", "val", "test"):
         rows = [entry for entry in entries if entry["split"] == split]
         if rows:
             ids = {row["id"] for row in rows}
-            found[split] = SplitCount(len(ids), len(rows), sum(len(row["captions"]) for row in rows))
+            found[split] = SplitCounts(len(rows), len(ids), sum(len(row["captions"]) for row in rows))
     return found
 
 
-def _build(folder: Path, arguments: dict[str, Any], workers: int, progress: Progress | None) -> dict[str, Any]:
+def _build(folder: Path, arguments: dict[str, Any], workers: int, progress: ProgressCallback | None) -> dict[str, Any]:
     """Draws everything into `folder`; returns the counts as JSON-ready dicts."""
     jobs = _jobs(folder, arguments["ids"], arguments["shift"], arguments["seed"], arguments["domains"])
     total = sum(len(job.people) * DOMAINS[job.domain].images for job in jobs)
@@ -143,13 +135,20 @@ def _build(folder: Path, arguments: dict[str, Any], workers: int, progress: Prog
     for name in arguments["domains"]:
         entries = [entry for i, job in enumerate(jobs) if job.domain == name for entry in drawn[i]]
         (folder / name / DOMAINS[name].json_name).write_text(json.dumps(entries) + "\n", encoding="utf-8")
-        counts[name] = {split: asdict(count) for split, count in _count(entries).items()}
+        counts[name] = {
+            split: {"ids": count.identities, "images": count.images, "captions": count.captions or 0}
+            for split, count in _count(entries).items()
+        }
     return counts
 
 
 def _info(root: Path, counts: dict[str, dict[str, dict[str, int]]]) -> StreetInfo:
     return StreetInfo(
-        root, {name: {split: SplitCount(**n) for split, n in splits.items()} for name, splits in counts.items()}
+        root,
+        {
+            name: {split: SplitCounts(n["images"], n["ids"], n["captions"]) for split, n in splits.items()}
+            for name, splits in counts.items()
+        },
     )
 
 
@@ -161,7 +160,7 @@ def make_street(
     seed: int = 0,
     domains: Sequence[str] = tuple(DOMAINS),
     workers: int = os.cpu_count() or 1,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> StreetInfo:
     """Draws the street benchmark at `root`; `root` appears only once it is complete.
 

@@ -1,0 +1,195 @@
+"""Annotations of the built-in formats, and every kind of input that is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gckd.data.annotations import read_annotations
+from gckd.errors import InputError
+
+EMOJI = Path(__file__).parents[3] / "shared" / "data" / "people-emoji"
+LAYOUTS = ("cuhk-pedes", "icfg-pedes", "rstpreid")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_records_equal_the_entries_of_the_file(make_dataset: Any, layout: str) -> None:
+    folder = make_dataset(layout)
+    annotations = read_annotations(str(folder))
+    (file,) = folder.glob("*.json")
+    entries = json.loads(file.read_text())
+    path_field = "img_path" if layout == "rstpreid" else "file_path"
+    expected = [(e[path_field], tuple(e["captions"]), e["id"], e["split"]) for e in entries]
+    assert [(r.image, r.captions, r.identity, r.split) for r in annotations.records] == expected
+    assert (annotations.format, annotations.file, annotations.images, annotations.notes) == (
+        layout,
+        file,
+        folder / "imgs",
+        (),
+    )
+
+
+def test_a_dataset_in_a_sub_folder_is_found(make_dataset: Any, tmp_path: Path) -> None:
+    folder = make_dataset(folder="around/RSTPReid")
+    assert read_annotations(str(tmp_path / "around")) == read_annotations(str(folder))
+
+
+def test_the_format_selects_one_of_several_datasets(make_dataset: Any, tmp_path: Path) -> None:
+    make_dataset("rstpreid", "both/one")
+    icfg = make_dataset("icfg-pedes", "both/two")
+    assert read_annotations(f"ICFG-PEDES:{tmp_path / 'both'}") == read_annotations(str(icfg))
+    with pytest.raises(
+        InputError, match=r"2 annotation files \(rstpreid:one/data_captions.json, icfg-pedes:two/ICFG-PEDES.json\)"
+    ):
+        read_annotations(str(tmp_path / "both"))
+
+
+def test_both_file_names_of_icfg_pedes_are_recognised(make_dataset: Any) -> None:
+    folder = make_dataset("icfg-pedes")
+    (folder / "ICFG-PEDES.json").rename(folder / "ICFG_PEDES.json")
+    assert read_annotations(str(folder)).format == "icfg-pedes"
+
+
+def test_relative_paths_become_absolute(make_dataset: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_dataset()
+    monkeypatch.chdir(folder.parent)
+    annotations = read_annotations("set")
+    assert annotations.images == folder / "imgs" and annotations.file.is_absolute()
+
+
+class TestHeldOutVal:
+    """ICFG-PEDES is published without a val split."""
+
+    def test_val_is_a_share_of_the_train_identities(self, make_dataset: Any) -> None:
+        annotations = read_annotations(str(make_dataset("icfg-pedes", ids={"train": 50, "test": 3})))
+        ids = {s: {r.identity for r in annotations.records if r.split == s} for s in ("train", "val", "test")}
+        assert len(ids["val"]) == 4  # 8 % of 50
+        assert ids["train"] | ids["val"] == set(range(50)) and not ids["train"] & ids["val"]
+        assert ids["test"] == {50, 51, 52}
+        assert sum(r.split == "val" for r in annotations.records) == 8  # two images of each identity
+        assert annotations.notes == ("icfg-pedes has no val split: 4 of 50 train identities were held out as val",)
+
+    def test_the_choice_does_not_depend_on_the_order_of_entries(self, make_dataset: Any, spoil: Any) -> None:
+        folder = make_dataset("icfg-pedes", ids={"train": 30, "test": 3})
+        before = {r.image: r.split for r in read_annotations(str(folder)).records}
+        spoil(folder, lambda entries: entries.reverse())
+        assert {r.image: r.split for r in read_annotations(str(folder)).records} == before
+
+    def test_a_single_train_identity_is_refused(self, make_dataset: Any) -> None:
+        with pytest.raises(InputError, match="the split 'val' is empty"):
+            read_annotations(str(make_dataset("icfg-pedes", ids={"train": 1, "test": 3})))
+
+    def test_other_formats_without_val_are_refused(self, make_dataset: Any) -> None:
+        with pytest.raises(InputError, match=r"reid_raw.json: the split 'val' is empty"):
+            read_annotations(str(make_dataset("cuhk-pedes", ids={"train": 9, "test": 3})))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("id", "7", r"entry 3 \(from 0\): 'id' is '7'; expected a 64-bit integer"),
+        ("id", True, "'id' is True"),
+        ("id", 2**63, "'id' is 9223372036854775808"),
+        ("captions", "one text", "'captions' is 'one text'; expected a list of texts"),
+        ("captions", ["a", None], r"'captions' is \('a', None\); expected a list of texts"),
+        ("captions", ["\ud800"], "'captions' is"),
+        ("split", "dev", "'split' is 'dev'; expected one of train, val, test"),
+        ("split", [], r"'split' is \[\]"),
+        ("img_path", "../secret.png", r"'img_path' is '../secret.png'; expected a path inside imgs/"),
+        ("img_path", "train/../../x.png", "expected a path inside imgs/"),
+        ("img_path", "/etc/passwd", "'img_path' is '/etc/passwd'; expected a path inside imgs/"),
+        ("img_path", "", "expected a path inside imgs/"),
+        ("img_path", "a\0b", "expected a path inside imgs/"),
+        ("img_path", 5, "'img_path' is 5"),
+    ],
+)
+def test_an_unusable_value_is_refused(make_dataset: Any, spoil: Any, field: str, value: object, message: str) -> None:
+    folder = make_dataset()
+    file = spoil(folder, lambda entries: entries[3].update({field: value}))
+    with pytest.raises(InputError, match=message) as refusal:
+        read_annotations(str(folder))
+    assert str(file) in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("field", ["id", "img_path", "captions", "split"])
+def test_a_missing_field_is_refused(make_dataset: Any, spoil: Any, field: str) -> None:
+    folder = make_dataset()
+    spoil(folder, lambda entries: entries[5].pop(field))
+    with pytest.raises(InputError, match=rf"entry 5 \(from 0\): missing field '{field}'"):
+        read_annotations(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[{]", "broken JSON"),
+        ("", "broken JSON"),
+        ("[" * 100_000, "broken JSON"),
+        ("\xff", "broken JSON"),
+        ("{}", r"expected a JSON list of at least 1 entry, got \{\}"),
+        ("[]", r"got \[\]"),
+        ("[3]", r"entry 0 \(from 0\): expected an object, got 3"),
+    ],
+)
+def test_a_broken_file_is_refused(make_dataset: Any, text: str, message: str) -> None:
+    folder = make_dataset()
+    (folder / "data_captions.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=f"data_captions.json: .*{message}|data_captions.json: {message}"):
+        read_annotations(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("{tmp}/nowhere", "the folder .*/nowhere does not exist"),
+        ("rstpreid:{tmp}/nowhere", "the folder .*/nowhere does not exist"),
+        ("market:{tmp}", "unknown format 'market'; choose from cuhk-pedes, icfg-pedes, rstpreid"),
+        ("{tmp}", r"no annotation file in it or in its sub-folders \(expected one of reid_raw.json"),
+        ("rstpreid:{tmp}", r"\(expected one of data_captions.json\)"),
+        ("", "no path is given"),
+        ("rstpreid:", "no path is given"),
+        ("a" * 5000, "cannot be read"),
+    ],
+)
+def test_a_wrong_spec_is_refused(tmp_path: Path, spec: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_annotations(spec.format(tmp=tmp_path))
+
+
+def _without_captions(entries: list[dict[str, Any]]) -> None:
+    for entry in entries:
+        if entry["split"] == "test":
+            entry["captions"] = [" "]
+
+
+def _without_test(entries: list[dict[str, Any]]) -> None:
+    entries[:] = [e for e in entries if e["split"] != "test"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(_without_test, "the split 'test' is empty"), (_without_captions, "'test' has 6 images and no caption")],
+)
+def test_an_empty_split_is_refused(make_dataset: Any, spoil: Any, change: Callable[..., None], message: str) -> None:
+    folder = make_dataset()
+    spoil(folder, change)
+    with pytest.raises(InputError, match=message):
+        read_annotations(str(folder))
+
+
+def test_a_missing_image_folder_is_refused(make_dataset: Any) -> None:
+    folder = make_dataset()
+    (folder / "imgs").rename(folder / "images")
+    with pytest.raises(InputError, match="the image folder .*/imgs is missing"):
+        read_annotations(str(folder))
+
+
+@pytest.mark.skipif(not EMOJI.is_dir(), reason=f"optional dataset people-emoji (25 MB) not found at {EMOJI}")
+def test_the_people_emoji_dataset_has_its_counts() -> None:
+    annotations = read_annotations(f"icfg-pedes:{EMOJI}")
+    counts = {s: sum(r.split == s for r in annotations.records) for s in ("train", "val", "test")}
+    assert counts == {"train": 1249, "val": 178, "test": 351} and annotations.notes == ()
