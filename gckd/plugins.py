@@ -11,7 +11,6 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
-import inspect
 import sys
 import traceback
 import types
@@ -29,7 +28,8 @@ PACKAGE = "gckd_plugins"  # the modules of plugin files are in it, in memory onl
 class Plugin:
     """A loaded plugin, as it is sent to workers and recorded beside runs.
 
-    name: file name (`my_losses.py`), or the module of an entry point. text: source text of that file.
+    name: file name (`my_losses.py`), or the module of an entry point. text: source text of the file; of a package, that
+    of all its files.
     """
 
     name: str
@@ -54,6 +54,11 @@ _LOADED: dict[str, Plugin] = {}  # by module
 def loaded_plugins() -> tuple[Plugin, ...]:
     """Plugins of this process, in the order in which they were loaded."""
     return tuple(_LOADED.values())
+
+
+def plugin_of(module: str) -> Plugin | None:
+    """The plugin that a module belongs to; None for one of gckd or of a user's own program."""
+    return _LOADED.get(module) or _LOADED.get(module.partition(".")[0])
 
 
 def load_plugin(path: str | Path) -> Plugin:
@@ -137,8 +142,10 @@ def _import_text(plugin: Plugin) -> None:
 
 def _import_entry_point(entry: EntryPoint) -> None:
     module = _import_module(entry.module, f"plugin {entry.name} ({entry.value})")
-    text = inspect.getsource(module)
-    _LOADED[entry.module] = Plugin(entry.module, entry.module, str(module.__file__), text)
+    file = Path(str(module.__file__))
+    files = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
+    text = "".join(part.read_text(encoding="utf-8") for part in files)
+    _LOADED[entry.module] = Plugin(entry.module, entry.module, str(file), text)
 
 
 def _import_module(name: str, label: str) -> types.ModuleType:

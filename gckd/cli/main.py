@@ -11,7 +11,7 @@ import click
 import gckd
 from gckd.cli.guard import run_command
 from gckd.cli.options import config_options
-from gckd.config import to_yaml
+from gckd.config import config_text
 from gckd.config.tree import walk
 from gckd.errors import InputError
 from gckd.report.console import wide_console
@@ -91,7 +91,7 @@ def report(folders: tuple[Path, ...], out: Path | None, curves: bool, mixed: boo
 @click.option("--yaml", "as_yaml", is_flag=True, help="Print it as YAML, as --config takes it.")
 def show_config(config: Config, as_yaml: bool) -> None:
     """Print every field of the config with its unit and limit."""
-    click.echo(to_yaml(config) if as_yaml else describe(config), nl=not as_yaml)
+    click.echo(config_text(config) if as_yaml else describe(config), nl=not as_yaml)
 
 
 def describe(config: Config) -> str:

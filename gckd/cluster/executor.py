@@ -10,7 +10,7 @@ from gckd.cluster import tasks
 from gckd.cluster.connect import cluster, reachable_resources
 from gckd.cluster.shared_board import shared_board
 from gckd.cluster.tasks import Failure, RunFunctions, TaskContext, TaskResult
-from gckd.config import to_yaml
+from gckd.config import config_text
 from gckd.errors import reason_of
 from gckd.runs.plan import FULL, Run, preparations
 from gckd.runs.provenance import Provenance
@@ -57,7 +57,7 @@ def execute(runs: Sequence[Run], execution: Execution) -> None:
         return
     for run in todo:
         run.folder.mkdir(parents=True, exist_ok=True)
-        (run.folder / "config.yaml").write_text(to_yaml(run.config), encoding="utf-8")
+        (run.folder / "config.yaml").write_text(config_text(run.config), encoding="utf-8")
         for of_an_earlier_try in ("error.txt", QUERIES_FILE):
             (run.folder / of_an_earlier_try).unlink(missing_ok=True)
     with cluster(execution.workers, execution.threads) as (ray, interruption), execution.display:

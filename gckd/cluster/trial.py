@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gckd.config import Config, to_yaml
+from gckd.config import Config, config_text
 from gckd.config.edit import configure
 from gckd.runs.progress_board import Throttle
 from gckd.storage.cache import CachePath
@@ -71,7 +71,7 @@ def results(search: Search, given: Mapping[str, Any]) -> Iterator[dict[str, Any]
     config, folder = configure(search.base, given["edits"]), StoragePath.at(given["folder"])
     if not rank():
         with (folder / _CONFIG).writing() as file:
-            file.write_text(to_yaml(config), encoding="utf-8")
+            file.write_text(config_text(config), encoding="utf-8")
     seeds = {seed: folder / f"seed-{seed}" for seed in given["seeds"]}
     best = -math.inf
     with on_device(config.device):

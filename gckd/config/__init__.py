@@ -1,6 +1,6 @@
 """One typed config plus `{path: value}` edits: what a run, a search trial and an ablation row are."""
 
-from gckd.config.config_file import read_config
+from gckd.config.config_file import config_text, read_config
 from gckd.config.edit import apply, check, parse_edits, value_at
 from gckd.config.fields import ConfigError
 from gckd.config.presets import PRESETS, preset
@@ -13,6 +13,7 @@ __all__ = [
     "ConfigError",
     "apply",
     "check",
+    "config_text",
     "decode",
     "digest",
     "encode",

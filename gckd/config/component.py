@@ -23,9 +23,6 @@ from typing import Any, ClassVar, Self
 from gckd.config.banks import GraphNodes
 from gckd.config.fields import ConfigError, option
 
-# Module name -> text of a plugin's file. A changed plugin is a different run: the text is part of the digest.
-PLUGIN_SOURCES: dict[str, str] = {}
-
 
 @dataclass(frozen=True)
 class Component:

@@ -1,12 +1,23 @@
-"""Config files: YAML or JSON."""
+"""Config files: YAML or JSON, with the plugins that were loaded when the file was written as comments at the top."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+from gckd.config.fields import ConfigError
 from gckd.config.schema import Config
-from gckd.config.serialization import from_yaml
+from gckd.config.serialization import from_yaml, to_yaml
 from gckd.errors import InputError, reason_of
+from gckd.plugins import loaded_plugins
+
+_PLUGIN_LINE = re.compile(r"^# plugin (?P<name>\S+) (?P<digest>[0-9a-f]{16})$", re.MULTILINE)
+
+
+def config_text(config: Config) -> str:
+    """Content of a config file; a line such as `# plugin my_losses.py 3b1f...` for each loaded plugin comes first."""
+    head = [f"# plugin {plugin.name} {plugin.digest}\n" for plugin in loaded_plugins()]
+    return "".join(head) + to_yaml(config)
 
 
 def read_config(path: Path) -> Config:
@@ -14,11 +25,31 @@ def read_config(path: Path) -> Config:
 
     Raises:
         InputError: the file cannot be read.
-        ConfigError: its content is not a config.
+        ConfigError: its content is not a config. If it was written with plugins that are not loaded, they are named.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({reason_of(error)})") from error
-    config: Config = from_yaml(Config, text)
+    try:
+        config: Config = from_yaml(Config, text)
+    except ConfigError as error:
+        raise ConfigError([*error.problems, *_missing_plugins(path, text)]) from error
     return config
+
+
+def changed_plugins(path: Path) -> list[str]:
+    """Names of loaded plugins whose text is not the one that a config file was written with."""
+    written = _plugins_in(path.read_text(encoding="utf-8"))
+    return [p.name for p in loaded_plugins() if written.get(p.name, p.digest) != p.digest]
+
+
+def _missing_plugins(path: Path, text: str) -> list[str]:
+    loaded = {plugin.name for plugin in loaded_plugins()}
+    names = [name for name in _plugins_in(text) if name not in loaded]
+    files = " ".join(f"--plugin {name}" if name.endswith(".py") else f"(installed package {name})" for name in names)
+    return [f"{path}: written with plugins that are not loaded; add {files}"] if names else []
+
+
+def _plugins_in(text: str) -> dict[str, str]:
+    return {match["name"]: match["digest"] for match in _PLUGIN_LINE.finditer(text)}

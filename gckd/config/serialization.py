@@ -11,10 +11,11 @@ from typing import Any
 
 import yaml
 
-from gckd.config.component import PLUGIN_SOURCES, Component
+from gckd.config.component import Component
 from gckd.config.fields import ConfigError
 from gckd.config.tree import hints, variants
 from gckd.errors import reason_of
+from gckd.plugins import plugin_of
 
 
 class _Loader(yaml.SafeLoader):
@@ -121,8 +122,8 @@ def digest(*values: Any) -> str:
 def _plugin_texts(value: Any) -> Iterator[str]:
     if not dataclasses.is_dataclass(value):
         return
-    if isinstance(value, Component) and type(value).__module__ in PLUGIN_SOURCES:
-        yield PLUGIN_SOURCES[type(value).__module__]
+    if isinstance(value, Component) and (plugin := plugin_of(type(value).__module__)):
+        yield plugin.text
     for field in dataclasses.fields(value):
         yield from _plugin_texts(getattr(value, field.name))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gckd.config import Config, to_yaml
+from gckd.config import Config, config_text
 from gckd.runs.output import CONFIG_FILE, RUN_FILES, default_output, output_folder
 from gckd.runs.plan import plan
 from gckd.runs.preflight import check_sizes, prepare_datasets, usable_cache, usable_folder
@@ -68,7 +68,7 @@ def train_single(
             mirror.download(item.folder / name for name in RUN_FILES)
         else:
             item.folder.mkdir(parents=True, exist_ok=True)
-            (item.folder / CONFIG_FILE).write_text(to_yaml(config), encoding="utf-8")
+            (item.folder / CONFIG_FILE).write_text(config_text(config), encoding="utf-8")
             with display:
                 mirror.upload()
                 report = report_to_display(display, item.row, item.seed)

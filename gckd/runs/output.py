@@ -8,7 +8,7 @@ from pathlib import Path
 
 import filelock
 
-from gckd.config import Config, ConfigError, digest, encode, from_yaml, to_yaml
+from gckd.config import Config, ConfigError, config_text, digest, encode, read_config
 from gckd.config.serialization import differences
 from gckd.data.domains import DatasetPair
 from gckd.errors import InputError
@@ -57,9 +57,9 @@ def output_folder(path: Path, config: Config, *, resume: bool) -> Iterator[Path]
 def _keep_config(file: Path, config: Config) -> None:
     if not file.exists():
         with StoragePath.at(file).writing() as scratch:
-            scratch.write_text(to_yaml(config), encoding="utf-8")
+            scratch.write_text(config_text(config), encoding="utf-8")
         return
-    held = from_yaml(Config, file.read_text(encoding="utf-8"))
+    held = read_config(file)
     if held != config:
         lines = [f"  {line}" for line in differences(encode(held), encode(config))]
         head = f"--out: {file.parent} was made with another config; use that one, or another --out:"

@@ -9,7 +9,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from gckd.cluster.trial import ORACLE
-from gckd.config import Config, to_yaml
+from gckd.config import Config, config_text
 from gckd.tune.study import EDITS, EPOCH, FOLDER, SEEDS
 from gckd.tune.trial_table import Scores, config_of, objectives, scores_at, write_whole
 from gckd.validators.choose import merits
@@ -120,7 +120,7 @@ def write_best(study: Study, folder: Path) -> Path | None:
         return None
     head = "".join(f"# {' '.join(line.split())}\n" for line in _head(study, chosen))
     path = folder / "best.yaml"
-    write_whole(path, (head + to_yaml(best_config(study, chosen))).encode())
+    write_whole(path, (head + config_text(best_config(study, chosen))).encode())
     return path
 
 

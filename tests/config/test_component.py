@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 
 import pytest
 
+from gckd import plugins
 from gckd.cli.main import describe
 from gckd.config import Config, ConfigError, apply, decode, digest, encode, from_yaml, preset, to_yaml
 from gckd.config.backbone import Clip
 from gckd.config.component import (
-    PLUGIN_SOURCES,
     AlignmentConfig,
     AugmentationConfig,
     BackboneConfig,
@@ -32,6 +32,7 @@ from gckd.config.distill import NoTargets, SoftTargets
 from gckd.config.edit import value_problems
 from gckd.config.fields import option
 from gckd.config.tree import variants, walk
+from gckd.plugins import Plugin
 
 SLOTS = {
     "tokenizer": TokenizerConfig,
@@ -124,9 +125,9 @@ def test_the_digest_covers_the_text_of_a_plugin(monkeypatch: pytest.MonkeyPatch)
     compact = json.dumps([encode(config)], sort_keys=True, separators=(",", ":"))
     assert plain == hashlib.sha256(compact.encode()).hexdigest()[:16]
     built_in = digest(preset("tiny"))
-    monkeypatch.setitem(PLUGIN_SOURCES, __name__, "first text")
+    monkeypatch.setitem(plugins._LOADED, __name__, Plugin("huber.py", __name__, "huber.py", "first text"))
     first = digest(config)
-    monkeypatch.setitem(PLUGIN_SOURCES, __name__, "second text")
+    monkeypatch.setitem(plugins._LOADED, __name__, Plugin("huber.py", __name__, "huber.py", "second text"))
     assert len({plain, first, digest(config)}) == 3
     assert digest(preset("tiny")) == built_in
 
