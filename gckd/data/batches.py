@@ -1,4 +1,7 @@
-"""What a step is fed: batches and the student's views of them, each a pure function of (seed, step)."""
+"""Input of a training step: batches of both domains, and the student's views of them.
+
+Every batch and every view is a function of the seed and the step alone.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +21,14 @@ from gckd.seeding import generator
 
 @dataclass(frozen=True)
 class Views:
-    """This worker's rows of a batch as the student sees them."""
+    """The student's views of this worker's b of the B rows of a batch."""
 
     images: Tensor  # [b, 3, H, W] float32
     tokens: Tensor  # [b, L] int64
 
 
 class Source(Protocol):
-    """What training may ask of the labelled source; `gckd.data.loaders.SourceLoader` says what each is."""
+    """Labelled source data for training. `gckd.data.loaders.SourceLoader` documents each member."""
 
     @property
     def words(self) -> Tensor: ...
@@ -47,7 +50,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Feed:
-    """Both domains and the vocabulary; target labels are not in reach."""
+    """Training data of both domains and the tokenizer. It has no path to the target's labels."""
 
     source: Source
     target: TargetLoader
@@ -56,7 +59,19 @@ class Feed:
     seed: int
 
     def views(self, images: Tensor, tokens: Tensor, stream: str, step: int) -> Views:
-        """The strong view of uint8 images [B, 3, H, W] and token ids [B, L], drawn for the whole batch."""
+        """The student's views of a batch.
+
+        Views are drawn for the whole batch, so that they do not depend on the number of workers.
+
+        Args:
+            images: [B, 3, H, W] uint8.
+            tokens: [B, L] int64.
+            stream: name of the random stream; different streams give different views of the same batch.
+            step: optimiser step, from 0.
+
+        Returns:
+            This worker's rows of the strong view of the images, and of the tokens with words masked.
+        """
         random = generator(self.seed, stream, step)
         strong = strong_view(images, self.augment, random)
         words = drop_words(tokens, self.augment.word_dropout, self.tokenizer.mask, self.tokenizer.first_word, random)

@@ -1,6 +1,12 @@
-"""Views of a batch: clean for the teacher, strong (domain-randomising) for the student. Whole batches at a time."""
+"""Views of a batch of images: clean for the teacher, strong for the student. Built-in augmentations of the strong view.
+
+A strong view is made by the class that `AUGMENTATIONS` holds for the config node. Every view works on a whole batch and
+is a function of its arguments: the same generator state gives the same view.
+"""
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import torch
 from kornia.augmentation.auto import RandAugment as KorniaRandAugment
@@ -9,87 +15,76 @@ from torch.nn import functional as F
 
 from gckd.config.component import AugmentationConfig
 from gckd.config.data import Augment, RandAugment
+from gckd.config.registry import Registry
+
+
+class Augmentation(Protocol):
+    """Strong view of a batch of images."""
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Augment a batch.
+
+        Args:
+            images: [B, 3, H, W] uint8; must not be changed in place.
+            generator: the only source of random numbers.
+
+        Returns:
+            [B, 3, H, W] float32, on the scale of `clean_view`: about [-1, 1].
+        """
+
+
+AUGMENTATIONS: Registry[AugmentationConfig, Augmentation] = Registry(AugmentationConfig)
 
 
 def clean_view(images: Tensor) -> Tensor:
-    """uint8 [B, 3, H, W] -> float32 in [-1, 1]."""
+    """Images [B, 3, H, W] uint8 as float32 in [-1, 1]."""
     return images.float().div_(127.5).sub_(1.0)
 
 
 def strong_view(images: Tensor, config: AugmentationConfig, generator: torch.Generator) -> Tensor:
-    """The student's view of a uint8 batch [B, 3, H, W].
+    """The student's view of images [B, 3, H, W] uint8, by the augmentation that `config` describes.
 
     Returns:
-        float32 [B, 3, H, W], around [-1, 1]. The same generator state gives the same view.
+        [B, 3, H, W] float32, about [-1, 1].
+
+    Raises:
+        ConfigError: no augmentation is registered for the class of `config`.
     """
-    if isinstance(config, Augment):
-        return _randomised(images, config, generator)
-    assert isinstance(config, RandAugment)
-    return rand_augmented(images, config, generator)
+    return AUGMENTATIONS.build(config)(images, generator)
 
 
-def _randomised(images: Tensor, config: Augment, generator: torch.Generator) -> Tensor:
-    """Random mirror, translation, contrast, colour, brightness, blur, noise and erasing of uint8 [B, 3, H, W]."""
+@AUGMENTATIONS.register(Augment)
+class DomainRandomisation:
+    """Random mirror, translation, contrast, colour, brightness, blur, noise and erasing."""
 
-    def uniform(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator)
+    def __init__(self, config: Augment) -> None:
+        self.config = config
 
-    def signed(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator) * 2 - 1
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        config, batch = self.config, len(images)
 
-    batch = len(images)
-    x = _move(clean_view(images), signed(batch, 2) * config.shift, uniform(batch) < 0.5 if config.flip else None)
-    mean = x.mean((1, 2, 3), keepdim=True)
-    gain = torch.exp(signed(batch, 1, 1, 1) * config.contrast)
-    x = (x - mean) * gain + mean
-    # Gains act on light, so on [0, 2], where black stays black.
-    x = (x + 1) * torch.exp(signed(batch, 3, 1, 1) * config.channel_gain) - 1
-    x = x + signed(batch, 1, 1, 1) * config.brightness * 2
-    blurred = uniform(batch) < config.blur
-    x[blurred] = _blur(x[blurred])
-    x = x + torch.randn(x.shape, generator=generator) * (uniform(batch, 1, 1, 1) * config.noise * 2)
-    return erased(x.clamp_(-1.2, 1.2), uniform(batch) < config.erase, uniform(batch, 5))
+        def uniform(*shape: int) -> Tensor:
+            return torch.rand(*shape, generator=generator)
 
+        def signed(*shape: int) -> Tensor:
+            return torch.rand(*shape, generator=generator) * 2 - 1
 
-def drop_words(tokens: Tensor, rate: float, mask_id: int, first_word: int, generator: torch.Generator) -> Tensor:
-    """Replace a share `rate` of the words of tokens [B, L] by [MASK]; special tokens (ids below `first_word`) stay."""
-    chosen = (torch.rand(tokens.shape, generator=generator) < rate) & (tokens >= first_word)
-    return torch.where(chosen, mask_id, tokens)
-
-
-def _move(x: Tensor, shift: Tensor, mirror: Tensor | None) -> Tensor:
-    batch, _, height, width = x.shape
-    rows = torch.arange(height)[None] + (shift[:, :1] * height).round().long()
-    columns = torch.arange(width)[None] + (shift[:, 1:] * width).round().long()
-    if mirror is not None:
-        columns = torch.where(mirror[:, None], width - 1 - columns, columns)
-    rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
-    pixels = (rows[:, :, None] * width + columns[:, None, :]).view(batch, 1, -1)
-    return x.flatten(2).gather(2, pixels.expand(-1, 3, -1)).view_as(x)
+        x = _move(clean_view(images), signed(batch, 2) * config.shift, uniform(batch) < 0.5 if config.flip else None)
+        mean = x.mean((1, 2, 3), keepdim=True)
+        gain = torch.exp(signed(batch, 1, 1, 1) * config.contrast)
+        x = (x - mean) * gain + mean
+        # Channel gains are factors on light, so they act on [0, 2], where black stays black.
+        x = (x + 1) * torch.exp(signed(batch, 3, 1, 1) * config.channel_gain) - 1
+        x = x + signed(batch, 1, 1, 1) * config.brightness * 2
+        blurred = uniform(batch) < config.blur
+        x[blurred] = _blur(x[blurred])
+        x = x + torch.randn(x.shape, generator=generator) * (uniform(batch, 1, 1, 1) * config.noise * 2)
+        return _erase(x.clamp_(-1.2, 1.2), uniform(batch) < config.erase, uniform(batch, 5))
 
 
-def _blur(x: Tensor) -> Tensor:
-    x = F.pad(x, (1, 1, 1, 1), mode="replicate")
-    x = (x[:, :, :-2] + 2 * x[:, :, 1:-1] + x[:, :, 2:]) / 4
-    return (x[..., :-2] + 2 * x[..., 1:-1] + x[..., 2:]) / 4
+GROUP = 4  # consecutive images that get the same operations; kornia draws operations once per call
 
-
-def erased(x: Tensor, chosen: Tensor, draw: Tensor) -> Tensor:
-    """Fill one rectangle of 10 to 45 % of each side with a grey level (Zhong et al., random erasing, AAAI 2020)."""
-    _, _, height, width = x.shape
-    size = 0.1 + 0.35 * draw[:, :2]
-    start = draw[:, 2:4] * (1 - size)
-    rows = torch.arange(height, device=x.device)[None] / height
-    columns = torch.arange(width, device=x.device)[None] / width
-    inside_rows = (rows >= start[:, :1]) & (rows < start[:, :1] + size[:, :1])
-    inside_columns = (columns >= start[:, 1:]) & (columns < start[:, 1:] + size[:, 1:])
-    hole = inside_rows[:, :, None] & inside_columns[:, None, :] & chosen[:, None, None]
-    return torch.where(hole[:, None], draw[:, 4, None, None, None] * 2 - 1, x)
-
-
-GROUP = 4  # images that share their operations, as kornia draws them for a whole call
-
-# The operations of ALBEF's fine-tuning (`dataset/__init__.py` of salesforce/ALBEF at b9727e4), in kornia's ranges.
+# Operations of ALBEF's fine-tuning (`dataset/__init__.py` of salesforce/ALBEF at b9727e4), in kornia's ranges.
 _OPERATIONS: list[list[tuple[str, float, float | None]]] = [
     [("auto_contrast", 0, 1)],
     [("equalize", 0, 1)],
@@ -101,36 +96,84 @@ _OPERATIONS: list[list[tuple[str, float, float | None]]] = [
     [("translate_x", -0.1, 0.1)],
     [("translate_y", -0.1, 0.1)],
 ]
-_LEVELS = 30  # of kornia's magnitudes
+_LEVELS = 30  # number of kornia's magnitudes
 
 
-def rand_augmented(images: Tensor, config: RandAugment, generator: torch.Generator) -> Tensor:
-    """Random mirror, operations and erasing of a uint8 batch [B, 3, H, W].
+@AUGMENTATIONS.register(RandAugment)
+class AlbefRandAugment:
+    """Random mirror, operations of ALBEF's fine-tuning, and erasing."""
 
-    Returns:
-        float32 [B, 3, H, W], around [-1, 1]. The same generator state gives the same view.
-    """
+    def __init__(self, config: RandAugment) -> None:
+        self.config = config
 
-    def uniform(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator, device=generator.device)
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        def uniform(*shape: int) -> Tensor:
+            return torch.rand(*shape, generator=generator, device=generator.device)
 
-    x = images.float() / 255
-    if config.flip:
-        x = torch.where(uniform(len(x), 1, 1, 1) < 0.5, x.flip(3), x)
-    level = min(_LEVELS - 1, round(config.magnitude * _LEVELS))
-    if level:  # kornia refuses zero, where pre-training's ramp begins
-        seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
-        x = _transformed(x, config.operations, level, seed)
-    return erased(x * 2 - 1, uniform(len(x)) < config.erase, uniform(len(x), 5))
+        x = images.float() / 255
+        if self.config.flip:
+            x = torch.where(uniform(len(x), 1, 1, 1) < 0.5, x.flip(3), x)
+        level = min(_LEVELS - 1, round(self.config.magnitude * _LEVELS))
+        if level:  # the ramp of pre-training starts at 0, which kornia refuses
+            seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
+            x = _apply_operations(x, self.config.operations, level, seed)
+        return _erase(x * 2 - 1, uniform(len(x)) < self.config.erase, uniform(len(x), 5))
 
 
-def _transformed(x: Tensor, operations: int, level: int, seed: int) -> Tensor:
-    """Random operations on images [B, 3, H, W] in [0, 1], the same ones for GROUP images in a row.
+def _apply_operations(x: Tensor, operations: int, level: int, seed: int) -> Tensor:
+    """Random operations on images [B, 3, H, W] in [0, 1], the same ones for GROUP consecutive images.
 
     kornia draws some parameters on the CPU and others on the default device, and adds them. So the CPU is the default
-    device here; kornia moves the parameters to the images. It draws from the global streams.
+    device here; kornia moves the parameters to the images. It draws from the global random streams.
     """
     with torch.device("cpu"), torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
         torch.manual_seed(seed)
         policy = KorniaRandAugment(operations, level, _OPERATIONS)
         return torch.cat([policy(part) for part in x.split(GROUP)])
+
+
+def drop_words(tokens: Tensor, rate: float, mask_id: int, first_word: int, generator: torch.Generator) -> Tensor:
+    """Replace a share `rate` of the words of tokens [B, L] int64 by `mask_id`.
+
+    Special tokens, whose ids are below `first_word`, stay.
+    """
+    chosen = (torch.rand(tokens.shape, generator=generator) < rate) & (tokens >= first_word)
+    return torch.where(chosen, mask_id, tokens)
+
+
+def _move(x: Tensor, shift: Tensor, mirror: Tensor | None) -> Tensor:
+    """Images [B, 3, H, W] moved by `shift` [B, 2] (shares of H and W); those with `mirror` [B] are mirrored."""
+    batch, _, height, width = x.shape
+    rows = torch.arange(height)[None] + (shift[:, :1] * height).round().long()
+    columns = torch.arange(width)[None] + (shift[:, 1:] * width).round().long()
+    if mirror is not None:
+        columns = torch.where(mirror[:, None], width - 1 - columns, columns)
+    rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
+    pixels = (rows[:, :, None] * width + columns[:, None, :]).view(batch, 1, -1)
+    return x.flatten(2).gather(2, pixels.expand(-1, 3, -1)).view_as(x)
+
+
+def _blur(x: Tensor) -> Tensor:
+    """Images [B, 3, H, W] under a 3 x 3 binomial filter."""
+    x = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    x = (x[:, :, :-2] + 2 * x[:, :, 1:-1] + x[:, :, 2:]) / 4
+    return (x[..., :-2] + 2 * x[..., 1:-1] + x[..., 2:]) / 4
+
+
+def _erase(x: Tensor, chosen: Tensor, draw: Tensor) -> Tensor:
+    """Fill one rectangle of the `chosen` images with a grey level (Zhong et al., random erasing, AAAI 2020).
+
+    Args:
+        x: images [B, 3, H, W].
+        chosen: [B] bool.
+        draw: [B, 5] in [0, 1]: size (10 to 45 % of each side), position, grey level.
+    """
+    _, _, height, width = x.shape
+    size = 0.1 + 0.35 * draw[:, :2]
+    start = draw[:, 2:4] * (1 - size)
+    rows = torch.arange(height, device=x.device)[None] / height
+    columns = torch.arange(width, device=x.device)[None] / width
+    inside_rows = (rows >= start[:, :1]) & (rows < start[:, :1] + size[:, :1])
+    inside_columns = (columns >= start[:, 1:]) & (columns < start[:, 1:] + size[:, 1:])
+    hole = inside_rows[:, :, None] & inside_columns[:, None, :] & chosen[:, None, None]
+    return torch.where(hole[:, None], draw[:, 4, None, None, None] * 2 - 1, x)

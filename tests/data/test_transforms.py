@@ -1,14 +1,18 @@
-"""The two views of a batch: clean for the teacher, strong for the student."""
+"""Clean and strong views of a batch of images, and word dropout."""
 
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 import torch
 
+from gckd.config.component import AugmentationConfig
 from gckd.config.data import Augment, RandAugment
-from gckd.data.transforms import clean_view, drop_words, strong_view
+from gckd.config.fields import ConfigError
+from gckd.data.transforms import AUGMENTATIONS, clean_view, drop_words, strong_view
 
 OFF = Augment(
     channel_gain=0, brightness=0, contrast=0, noise=0, blur=0, shift=0, flip=False, erase=0, word_dropout=0
@@ -32,12 +36,12 @@ def test_clean_view_is_minus_one_to_one() -> None:
     torch.testing.assert_close(clean_view(pixels).flatten(), torch.tensor([-1.0, -0.6, 1.0]))
 
 
-def test_without_strength_the_strong_view_is_the_clean_one() -> None:
+def test_without_strength_the_strong_view_equals_the_clean_view() -> None:
     torch.testing.assert_close(strong_view(photos(), OFF, random()), clean_view(photos()))
 
 
 @pytest.mark.parametrize("name", STRENGTHS)
-def test_each_part_changes_the_view(name: str) -> None:
+def test_each_part_alone_changes_the_view(name: str) -> None:
     config = dataclasses.replace(OFF, **{name: STRENGTHS[name]})
     assert not torch.allclose(strong_view(photos(), config, random()), clean_view(photos()), atol=1e-3)
 
@@ -45,10 +49,10 @@ def test_each_part_changes_the_view(name: str) -> None:
 def test_a_view_is_a_function_of_the_generator() -> None:
     config = Augment(**STRENGTHS)
     before = photos()
-    one, two, other = (strong_view(before, config, random(seed)) for seed in (1, 1, 2))
-    assert torch.equal(one, two)
-    assert not torch.equal(one, other)
-    assert torch.equal(before, photos())  # the loader's pixels are shared
+    first, again, of_another_seed = (strong_view(before, config, random(seed)) for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, of_another_seed)
+    assert torch.equal(before, photos())  # the input is shared and must not change
 
 
 def test_images_of_a_batch_are_augmented_differently() -> None:
@@ -58,7 +62,7 @@ def test_images_of_a_batch_are_augmented_differently() -> None:
         assert len({tuple(view.flatten().tolist()) for view in seen}) > 1, name
 
 
-def test_erasing_takes_one_rectangle_of_10_to_45_percent_of_each_side() -> None:
+def test_erasing_fills_one_rectangle_of_10_to_45_percent_of_each_side() -> None:
     height, width = 100, 60
     black = torch.zeros(200, 3, height, width, dtype=torch.uint8)
     seen = strong_view(black, dataclasses.replace(OFF, erase=1.0), random())
@@ -72,13 +76,13 @@ def test_erasing_takes_one_rectangle_of_10_to_45_percent_of_each_side() -> None:
 
 
 @pytest.mark.parametrize("share", [0.3, 0.7])
-def test_erase_is_the_share_of_images(share: float) -> None:
+def test_erase_is_the_share_of_erased_images(share: float) -> None:
     black = torch.zeros(2000, 3, 12, 8, dtype=torch.uint8)
     seen = strong_view(black, dataclasses.replace(OFF, erase=share), random())
     assert float((seen != -1.0).flatten(1).any(1).float().mean()) == pytest.approx(share, abs=0.05)
 
 
-def test_flip_mirrors_half() -> None:
+def test_flip_mirrors_half_of_the_images() -> None:
     images = photos(400)
     seen, clean = strong_view(images, dataclasses.replace(OFF, flip=True), random()), clean_view(images)
     mirrored = (seen == clean.flip(3)).flatten(1).all(1)
@@ -104,8 +108,8 @@ def test_channel_gains_keep_black_black() -> None:
     )
 
 
-def test_shift_moves_by_at_most_its_share() -> None:
-    """A ramp from left to right tells by how many columns an image was moved."""
+def test_shift_moves_an_image_by_at_most_its_share_of_the_width() -> None:
+    """In a ramp from left to right, the grey level shows the column that a pixel came from."""
     ramp = torch.arange(0, 200, 10, dtype=torch.uint8).expand(64, 3, 8, 20)
     seen = strong_view(ramp, dataclasses.replace(OFF, shift=0.2), random())
     moved = (((seen + 1) * 127.5 / 10).round() - torch.arange(20))[:, 0, 0, 8:12]
@@ -116,13 +120,13 @@ def test_shift_moves_by_at_most_its_share() -> None:
 @pytest.mark.parametrize("strength", [0.0, 0.25, 1.0])
 def test_scaled_scales_every_number(strength: float) -> None:
     config = Augment(**STRENGTHS, word_dropout=0.4)
-    found = config.scaled(strength)
+    weaker = config.scaled(strength)
     for field in dataclasses.fields(Augment):
         if field.name != "flip":
-            assert getattr(found, field.name) == pytest.approx(strength * getattr(config, field.name))
+            assert getattr(weaker, field.name) == pytest.approx(strength * getattr(config, field.name))
 
 
-def test_word_dropout_masks_words_only() -> None:
+def test_word_dropout_masks_no_special_token() -> None:
     tokens = torch.randint(5, 100, (300, 50), generator=random(3))
     tokens[:, 0], tokens[:, -1] = 2, 0
     seen = drop_words(tokens, 0.2, 4, 5, random())
@@ -143,14 +147,14 @@ class TestRandAugment:
 
     def test_is_a_function_of_the_generator_alone(self) -> None:
         config, images = RandAugment(), photos()
-        one = strong_view(images, config, random(1))
+        view = strong_view(images, config, random(1))
         torch.manual_seed(5)
         state = torch.get_rng_state()
-        assert torch.equal(one, strong_view(images, config, random(1)))
+        assert torch.equal(view, strong_view(images, config, random(1)))
         assert torch.equal(torch.get_rng_state(), state)
-        assert not torch.equal(one, strong_view(images, config, random(2)))
+        assert not torch.equal(view, strong_view(images, config, random(2)))
 
-    def test_at_no_strength_is_the_clean_view(self) -> None:
+    def test_without_strength_equals_the_clean_view(self) -> None:
         config = RandAugment(flip=False, erase=1.0).scaled(0.0)
         torch.testing.assert_close(strong_view(photos(), config, random()), clean_view(photos()))
 
@@ -171,3 +175,33 @@ class TestRandAugment:
         with torch.device("meta"):
             view = strong_view(images, config, random())
         torch.testing.assert_close(view, expected, rtol=0.0, atol=0.0)
+
+
+class TestSlot:
+    """An augmentation that is defined outside the package."""
+
+    def test_a_registered_class_makes_the_strong_view(self) -> None:
+        @dataclass(frozen=True)
+        class Darken(AugmentationConfig):
+            kind: ClassVar[str] = "test-darken"
+            factor: float = 0.5
+
+        @AUGMENTATIONS.register(Darken)
+        class DarkenView:
+            def __init__(self, config: Darken) -> None:
+                self.config = config
+
+            def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+                return clean_view(images) * self.config.factor
+
+        torch.testing.assert_close(strong_view(photos(), Darken(factor=0.25), random()), clean_view(photos()) / 4)
+        del AugmentationConfig._choices["test-darken"]
+
+    def test_a_config_without_a_class_is_refused(self) -> None:
+        @dataclass(frozen=True)
+        class Nothing(AugmentationConfig):
+            kind: ClassVar[str] = "test-nothing"
+
+        with pytest.raises(ConfigError, match="kind 'test-nothing' has no registered class; .* domain, randaugment"):
+            strong_view(photos(), Nothing(), random())
+        del AugmentationConfig._choices["test-nothing"]
