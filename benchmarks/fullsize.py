@@ -1,4 +1,4 @@
-"""What a step of adaptation at full size takes, and what of it: images/s, memory, model FLOPs utilisation, shares."""
+"""Time of a full-size adaptation step: images/s, memory, model FLOPs utilisation, share of each part."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-if __name__ == "__main__":  # run as a script: the checkout it lies in, before any installed copy
+if __name__ == "__main__":  # as a script: this checkout before an installed copy
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import click
@@ -37,7 +37,7 @@ NEVER = 1000  # fusion_every, so that none of the timed steps has matching or ML
 
 
 def adaptation(config: Config, datasets: DatasetPair, without_mlm: bool = False) -> tuple[Stage, Parts, SourceOnly]:
-    """Adaptation of a fresh backbone, with banks of C random unit vectors however few examples there are."""
+    """Adaptation of a fresh backbone, with banks of C random unit vectors even if the dataset has fewer examples."""
     model = build_model(config, datasets.tokenizer.vocabulary)
     model.predicts = model.predicts and not without_mlm
     parts = build_parts(config, datasets.feed(config, config.adapt.batch), model)
@@ -55,7 +55,7 @@ def adaptation(config: Config, datasets: DatasetPair, without_mlm: bool = False)
 
 
 def flops_a_step(parts: Parts, step: SourceOnly, weights: dict[str, float]) -> int:
-    """Floating-point operations of matrix products and attention in one step, its backward pass included."""
+    """Floating-point operations of matrix products and attention in one step, including its backward pass."""
     with FlopCounterMode(display=False) as counter:
         torch.stack([weights[name] * term for name, term in step.terms(0).items()]).sum().backward()
     parts.student.zero_grad()
@@ -63,7 +63,7 @@ def flops_a_step(parts: Parts, step: SourceOnly, weights: dict[str, float]) -> i
 
 
 def synchronised(work: Callable[[], object]) -> Callable[[], None]:
-    """The work, waited for on a GPU too."""
+    """The work, followed by a wait for the GPU."""
 
     def wait() -> None:
         work()
@@ -74,7 +74,7 @@ def synchronised(work: Callable[[], object]) -> Callable[[], None]:
 
 
 def variants(config: Config) -> dict[str, Config]:
-    """The step without one part each."""
+    """Configs that each leave out one part of the step."""
     return {
         "graph": apply(config, {"graph.propagate": "none"}),
         "cross-domain matching": apply(config, {"distill.matching": "none"}),
@@ -83,16 +83,23 @@ def variants(config: Config) -> dict[str, Config]:
 
 
 @click.command()
-@click.option("--preset", "name", default="base", show_default=True, type=click.Choice(list(PRESETS)), help="Config.")
+@click.option(
+    "--preset",
+    "name",
+    default="base",
+    show_default=True,
+    type=click.Choice(list(PRESETS)),
+    help="Preset of the config.",
+)
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Edit of the config: adapt.batch=64.")
-@click.option("--steps", default=10, show_default=True, type=AT_LEAST_ONE, help="Steps a round.")
+@click.option("--steps", default=10, show_default=True, type=AT_LEAST_ONE, help="Steps per round.")
 @click.option("--rounds", default=3, show_default=True, type=AT_LEAST_ONE, help="Rounds behind each median.")
 @click.option("--peak", default=989.0, show_default=True, help="Peak of the device in TFLOP/s: H100, bf16, dense.")
 def main(name: str, assignments: tuple[str, ...], steps: int, rounds: int, peak: float) -> None:
-    """Seconds, images/s, memory and model FLOPs utilisation of a full-size adaptation step, and the share of its parts.
+    """Measure seconds, images/s, memory and model FLOPs utilisation of a full-size adaptation step, and of its parts.
 
-    A part's share is the difference to the step without it (of the teacher: its forward pass alone). The vocabulary
-    is trained on a small street, whose pictures are enlarged; banks hold C random unit vectors. Nothing is kept.
+    The share of a part is the difference to the step without it; for the teacher, the time of its forward pass. The
+    vocabulary is trained on a small street, whose images are enlarged; banks hold C random unit vectors.
 
     \b
     python benchmarks/fullsize.py                                    # one GPU
@@ -104,20 +111,20 @@ def main(name: str, assignments: tuple[str, ...], steps: int, rounds: int, peak:
         folder = Path(temporary)
         Console(stderr=True).print("drawing a street and building the models ...")
         make_street(folder / "street", ids=48, domains=(SOURCE, TARGET))
-        sides = {"data.source": str(folder / "street" / SOURCE), "data.target": str(folder / "street" / TARGET)}
-        config = apply(config, sides)
+        paths = {"data.source": str(folder / "street" / SOURCE), "data.target": str(folder / "street" / TARGET)}
+        config = apply(config, paths)
         datasets = open_datasets(config, folder / "cache")
         seconds, flops, memory = measure(config, datasets, steps, rounds, folder)
-    console.print(table(config, seconds, flops, memory, peak))
+    console.print(as_table(config, seconds, flops, memory, peak))
 
 
 def measure(
     config: Config, datasets: DatasetPair, steps: int, rounds: int, folder: Path
 ) -> tuple[dict[str, float], int, int]:
-    """Median seconds of the step and of the step without each part, its FLOPs, and the most GPU memory it held."""
+    """Median seconds of the step and of the step without each part, its FLOPs, and its peak GPU memory."""
     built = {"full step": adaptation(config, datasets)}
     stage, parts, step = built["full step"]
-    memory = most_memory(functools.partial(seconds_a_step, stage, steps, folder))  # before there are other models
+    memory = peak_memory(functools.partial(seconds_a_step, stage, steps, folder))  # before other models exist
     built |= {name: adaptation(variant, datasets) for name, variant in variants(config).items()}
     built["MLM"] = adaptation(config, datasets, without_mlm=True)
     work = {name: functools.partial(seconds_a_step, stage, steps, folder) for name, (stage, _, _) in built.items()}
@@ -127,28 +134,28 @@ def measure(
     return interleaved({**work, "teacher": teacher}, rounds), flops, memory
 
 
-def most_memory(work: Callable[[], object]) -> int:
-    """The most bytes of GPU memory that tensors took during `work`; 0 without a GPU."""
+def peak_memory(work: Callable[[], object]) -> int:
+    """Peak bytes of GPU memory that tensors used during `work`; 0 without a GPU."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     work()
     return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
 
 
-def table(config: Config, seconds: dict[str, float], flops: int, memory: int, peak: float) -> Table:
-    """What was measured, in the units that it is compared in."""
+def as_table(config: Config, seconds: dict[str, float], flops: int, memory: int, peak: float) -> Table:
+    """Table of the measurements."""
     whole, images = seconds["full step"], 2 * config.adapt.batch
-    found = Table("full-size adaptation", "value", caption=f"{config.adapt.batch} images of each domain a step")
-    found.add_row("seconds a step", f"{whole:.4f}")
-    found.add_row("images/s", f"{images / whole:.1f}")
-    found.add_row("GPU memory", f"{memory / 2**30:.2f} GiB" if memory else "no GPU")
-    found.add_row("TFLOP a step", f"{flops / 1e12:.3f}")
-    found.add_row("model FLOPs utilisation", f"{100 * flops / whole / peak / 1e12:.2f} % of {peak:g} TFLOP/s")
+    table = Table("full-size adaptation", "value", caption=f"{config.adapt.batch} images per domain and step")
+    table.add_row("seconds per step", f"{whole:.4f}")
+    table.add_row("images/s", f"{images / whole:.1f}")
+    table.add_row("GPU memory", f"{memory / 2**30:.2f} GiB" if memory else "no GPU")
+    table.add_row("TFLOP per step", f"{flops / 1e12:.3f}")
+    table.add_row("model FLOPs utilisation", f"{100 * flops / whole / peak / 1e12:.2f} % of {peak:g} TFLOP/s")
     for name, value in seconds.items():
         if name != "full step":
             part = value if name == "teacher" else whole - value
-            found.add_row(f"share of {name}", f"{100 * part / whole:.1f} %")
-    return found
+            table.add_row(f"share of {name}", f"{100 * part / whole:.1f} %")
+    return table
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a driver spends on one trial as its study grows, Ray apart: the searcher, the study, its storage, the report."""
+"""Driver time per trial as a study grows, without Ray: searcher, study, storage and report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-if __name__ == "__main__":  # run as a script: the checkout it lies in, before any installed copy
+if __name__ == "__main__":  # as a script: this checkout before an installed copy
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import click
@@ -34,14 +34,14 @@ from gckd.tune.space.space import load_space
 from gckd.tune.storage import FILE, open_storage
 from gckd.tune.study import SAMPLERS
 
-_LAST = 20  # trials that a median is of
+_LAST = 20  # trials behind each median
 _MIB = 2**20
 OWNER = "growth"
 
 
 @dataclass
 class Spent:
-    """CPU seconds of one trial: drawing it, its results, its end."""
+    """CPU seconds that the driver spends on one trial: its proposal, its results, its end."""
 
     suggest: float
     results: float
@@ -50,16 +50,16 @@ class Spent:
 
 @click.command()
 @click.option("--trials", default=(50, 200, 500, 1000), show_default=True, multiple=True, type=click.IntRange(min=1))
-@click.option("--concurrent", default=64, show_default=True, type=click.IntRange(min=1), help="Running at a time.")
+@click.option("--concurrent", default=64, show_default=True, type=click.IntRange(min=1), help="Concurrent trials.")
 @click.option("--sampler", default="tpe", show_default=True, type=click.Choice([n for n in SAMPLERS if n != "nsga2"]))
-@click.option("--storage", help="As of tune/search.py; a journal by default, beside which copies are timed too.")
-@click.option("--report/--no-report", default=True, show_default=True, help="Time the report at each size too.")
+@click.option("--storage", help="Storage URI, as for tune/search.py.  [default: a journal, whose copies are timed too]")
+@click.option("--report/--no-report", default=True, show_default=True, help="Also time the report at each size.")
 def main(trials: tuple[int, ...], concurrent: int, sampler: str, storage: str | None, report: bool) -> None:
-    """Grow a study through the search's own searcher, and time one trial's share of it at each number of trials.
+    """Measure the driver's CPU time per trial while a study grows.
 
-    A driver does this for all trials one after the other. What a trial says is random; nothing is trained and no Ray is
-    started. Times are CPU times, medians of the last 20 trials before each size; beside them a driver waits for the
-    disk at each write to the journal, and for the object store at each copy.
+    The study grows through the search's own searcher. Trials report random scores; nothing is trained and Ray is not
+    started. Times are CPU times, medians of the last 20 trials before each size. A real driver also waits for the disk
+    at each write to the journal, and for the object store at each copy.
 
     \b
     python benchmarks/growth.py
@@ -68,11 +68,11 @@ def main(trials: tuple[int, ...], concurrent: int, sampler: str, storage: str | 
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     table = Table("trials", "suggest, ms", "results, ms", "end, ms", "copied, MiB")
-    for name in ("journal, MiB", "writes", "opened again, s", "snapshot, MiB", "snapshot, s", "report, s"):
+    for name in ("journal, MiB", "writes", "reopened, s", "snapshot, MiB", "snapshot, s", "report, s"):
         table.add_column(name)
     table.caption = (
-        f"Sampler {sampler}, {concurrent} trials at a time, storage {storage or 'journal'}. Copied: to an object store "
-        "so far; here a local folder. Writes: to the journal, a trial. Snapshot: the searcher's part of Tune's."
+        f"Sampler {sampler}, {concurrent} trials at a time, storage {storage or 'journal'}. Copied: in total to an "
+        "object store, here a local folder. Writes: journal entries per trial. Snapshot: the searcher's part of Tune's."
     )
     with tempfile.TemporaryDirectory() as temporary:
         grown = Growth(Path(temporary), max(trials), concurrent, sampler, storage)
@@ -83,7 +83,7 @@ def main(trials: tuple[int, ...], concurrent: int, sampler: str, storage: str | 
 
 
 class Counted(Mirror):
-    """Counts the bytes that it copies."""
+    """Mirror that counts the bytes it copies."""
 
     copied = 0
 
@@ -94,7 +94,7 @@ class Counted(Mirror):
 
 
 class Growth:
-    """A study that grows, and what its trials took."""
+    """Growing study, with the CPU seconds of each of its trials."""
 
     def __init__(self, folder: Path, budget: int, concurrent: int, sampler: str, storage: str | None) -> None:
         self.folder, self.concurrent, self.storage = folder / "driver", concurrent, storage
@@ -110,36 +110,36 @@ class Growth:
         store.mkdir()
         self.mirror = Counted(self.folder, StoragePath.at(store.as_uri()))
         self.spent: list[Spent] = []
-        self._running: deque[tuple[str, int, float]] = deque()  # Tune's id, number, seconds that drawing it took
+        self._running: deque[tuple[str, int, float]] = deque()  # Tune's id, trial number, seconds of the proposal
         self._drawn = 0
 
     def grow(self, wanted: int) -> None:
-        """Draws trials and ends the oldest of those that run, until `wanted` have ended."""
+        """Propose trials and end the oldest running ones until `wanted` trials have ended."""
         while len(self.spent) < wanted:
             while len(self._running) < self.concurrent and self._draw():
                 continue
             self.spent.append(self._end(*self._running.popleft()))
 
     def _draw(self) -> bool:
-        """Whether there was one left."""
+        """Propose a trial; False once the budget is used up."""
         name = f"trial-{self._drawn}"
         begun = time.process_time()
-        found: Any = self.bridge.suggest(name)
-        if found == Searcher.FINISHED:
+        suggestion: Any = self.bridge.suggest(name)
+        if suggestion == Searcher.FINISHED:
             return False
-        self._running.append((name, found["number"], time.process_time() - begun))
+        self._running.append((name, suggestion["number"], time.process_time() - begun))
         self._drawn += 1
         return True
 
     def _end(self, name: str, number: int, suggest: float) -> Spent:
         *firsts, last = [_flat(result) for result in results(number, 0.0)]
-        told = sum(cpu_of(functools.partial(self.bridge.on_trial_result, name, result)) for result in firsts)
+        reported = sum(cpu_of(functools.partial(self.bridge.on_trial_result, name, result)) for result in firsts)
         end = cpu_of(lambda: self.bridge.on_trial_complete(name, last))
         self.mirror.upload_if_due()
-        return Spent(suggest, told, end)
+        return Spent(suggest, reported, end)
 
     def row(self, report: bool) -> list[str]:
-        """The cells of the table: of the latest trials, and of the study as it is."""
+        """Cells of the table, from the latest trials and the current study."""
         latest = [astuple(spent) for spent in self.spent[-_LAST:]]
         snapshot = self.folder.parent / "searcher"
         saved = cpu_of(lambda: self.bridge.save(str(snapshot)))
@@ -154,7 +154,7 @@ class Growth:
         ]
 
     def _journal(self) -> tuple[str, str]:
-        """MiB of it, and writes to it a trial."""
+        """Size in MiB, and entries per trial."""
         file = self.folder / FILE
         if not file.exists():
             return "", ""
@@ -177,7 +177,7 @@ def cpu_of(work: Callable[[], object]) -> float:
 
 
 def _flat(result: dict[str, Any]) -> dict[str, Any]:
-    """As Tune hands it to a searcher."""
+    """Result as Tune passes it to a searcher: nested keys joined by slashes."""
     scores = {f"scores/{name}": value for name, value in result["scores"].items()}
     return {**{key: value for key, value in result.items() if key != "scores"}, **scores}
 

@@ -1,7 +1,7 @@
-"""The driver of a search whose trials train nothing: `python hollow.py FOLDER TRIALS CONCURRENT SECONDS`.
+"""Driver of a search whose trials train nothing: `python hollow.py FOLDER TRIALS CONCURRENT SECONDS`.
 
-Tune, the searcher, the scheduler, the study and its storage are the search's own. It runs on the Ray that RAY_ADDRESS
-names, leaves its study in FOLDER, and prints what it used as one line of JSON (`Used`).
+Tune, searcher, scheduler, study and storage are those of a real search. It runs on the Ray that RAY_ADDRESS names,
+writes its study to FOLDER, and prints the resources it used as one line of JSON (`Used`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if __name__ == "__main__":  # run as a script: the checkout it lies in, before any installed copy
+if __name__ == "__main__":  # as a script: this checkout before an installed copy
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import optuna
@@ -39,15 +39,15 @@ if TYPE_CHECKING:
 
 NAME = "hollow"
 EPOCHS = 4
-# Beside the scores, where the study keeps them: when a trial began and when it said this, in s since 1970, and its pid.
-BEGAN, SAID, WORKER = "began", "said", "worker"
+# Stored with the scores of each epoch: start of the trial and time of the report (s since 1970), and the worker's pid.
+STARTED, REPORTED, WORKER = "started", "reported", "worker"
 
 
 @dataclasses.dataclass(frozen=True)
 class Used:
-    """What a driver had used whenever a trial ended: wall-clock and CPU seconds, and the memory it held (MiB).
+    """Resources of a driver at the end of each trial: wall-clock and CPU seconds, and memory (MiB).
 
-    closing: seconds from the last trial's end until Tune let go. files: open then, sockets too.
+    closing: seconds from the last trial's end until Tune returned. files: open files and sockets at that moment.
     """
 
     seconds: list[float]
@@ -58,14 +58,14 @@ class Used:
 
 
 def results(number: int, seconds: float) -> Iterator[dict[str, Any]]:
-    """As `gckd.cluster.trial.results`: what trial `number` says after each epoch; an epoch takes `seconds`."""
-    began, luck = time.time(), random.Random(number)
+    """Random results of trial `number`, one per epoch of `seconds`, in the form of `gckd.cluster.trial.results`."""
+    started, random_number = time.time(), random.Random(number).random
     for epoch in range(1, EPOCHS + 1):
         time.sleep(seconds)
-        scores = {name: luck.random() for name in score_names()}
-        scores |= {BEGAN: began, SAID: time.time(), WORKER: os.getpid()}
+        scores = {name: random_number() for name in score_names()}
+        scores |= {STARTED: started, REPORTED: time.time(), WORKER: os.getpid()}
         used = {"seconds": seconds * epoch, "memory_gib": 0.1}
-        yield {"epoch": epoch, "score": luck.random(), "scores": scores, **used, "done_all": epoch == EPOCHS}
+        yield {"epoch": epoch, "score": random_number(), "scores": scores, **used, "done_all": epoch == EPOCHS}
 
 
 def config() -> Config:
@@ -73,23 +73,23 @@ def config() -> Config:
 
 
 def hollow_study(folder: Path, trials: Config, sampler: str = "tpe", storage: str | None = None) -> Study:
-    """An empty study of the default space around `trials`."""
+    """Empty study of the default space around the config `trials`."""
     space, _ = load_space().check(trials, 65536)
     attrs = {"base": encode(trials), "space": space.encode(), "select": "default", "objectives": ["score"]}
     return open_study(open_storage(storage, folder), NAME, make_sampler(sampler, 0), ["maximize"], attrs)
 
 
 class HollowEngine(Engine):
-    """The engine of a search, with trials of `results`."""
+    """Engine of a search whose trials yield `results`."""
 
-    seconds: float  # of an epoch
+    seconds: float  # length of an epoch
 
     def _trainable(self, tune: Any) -> Any:
         from gckd.cluster.trainable import SingleWorkerTrial
 
         seconds = self.seconds
 
-        class Hollow(SingleWorkerTrial):  # here, for ray cannot be imported before it is kept to loopback
+        class Hollow(SingleWorkerTrial):  # defined here: importing ray earlier would bind it beyond loopback
             def setup(self, config: dict[str, Any], search: Search | None = None) -> None:
                 self._results = results(config["number"], seconds)
 
@@ -101,7 +101,7 @@ class HollowEngine(Engine):
 
 
 def run(folder: Path, plan: Plan, seconds: float) -> Used:
-    """Runs a search of `plan` with epochs of `seconds`; its study is in `folder`."""
+    """Run a search of `plan` with epochs of `seconds`, with its study in `folder`."""
     base = config()
     space, _ = load_space().check(base, 65536)
     study = hollow_study(folder, base)
@@ -128,6 +128,6 @@ def plan_of(trials: int, concurrent: int) -> Plan:
 
 if __name__ == "__main__":
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    where, trials, concurrent, seconds = sys.argv[1:]
-    found = run(Path(where), plan_of(int(trials), int(concurrent)), float(seconds))
-    sys.stdout.write(json.dumps(dataclasses.asdict(found)) + "\n")
+    folder, trials, concurrent, seconds = sys.argv[1:]
+    used = run(Path(folder), plan_of(int(trials), int(concurrent)), float(seconds))
+    sys.stdout.write(json.dumps(dataclasses.asdict(used)) + "\n")

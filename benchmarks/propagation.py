@@ -1,4 +1,4 @@
-"""Propagation over the two-hop neighbourhood against the same layers on the whole graph."""
+"""Time of propagation over the two-hop neighbourhood, and over the whole graph."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-if __name__ == "__main__":  # run as a script: the checkout it lies in, before any installed copy
+if __name__ == "__main__":  # as a script: this checkout before an installed copy
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import click
@@ -26,7 +26,7 @@ from gckd.report.console import wide_console
 AT_LEAST_ONE = click.IntRange(min=1)
 TOLERANCE = 1e-5
 T = 0.05  # temperature of the similarities
-PER_IDENTITY = 5  # nodes that lie about a common centre, as images of one person do
+PER_IDENTITY = 5  # nodes around a common centre, like images of one person
 
 
 def clustered(count: int, width: int, random: torch.Generator) -> Tensor:
@@ -47,7 +47,7 @@ def dense_graph(nodes: Tensor, config: Gnn | Diffusion) -> Tensor:
 
 
 def of_embeddings(capacity: int, batch: int, width: int, k: int, layers: int) -> tuple[Routes, int]:
-    """2 B inputs in one graph of 2 C nodes; and how many nodes they depend on."""
+    """Routes for 2 B inputs in one graph of 2 C nodes, and the number of nodes they depend on."""
     random = torch.Generator().manual_seed(0)
     nodes = clustered(2 * capacity, width, random)
     inputs = torch.randperm(2 * capacity, generator=random)[: 2 * batch]
@@ -69,7 +69,7 @@ def of_embeddings(capacity: int, batch: int, width: int, k: int, layers: int) ->
 
 
 def of_similarities(capacity: int, batch: int, width: int, k: int, layers: int) -> tuple[Routes, int]:
-    """B queries of a bank of C and the C keys of another; and how many of the bank's rows are computed."""
+    """Routes for B queries of a bank of C entries and C keys, and the number of rows that are computed."""
     random = torch.Generator().manual_seed(0)
     own = clustered(capacity, width, random)
     keys = F.normalize(own + 0.1 * torch.randn(own.shape, generator=random), dim=1)
@@ -98,7 +98,7 @@ def of_similarities(capacity: int, batch: int, width: int, k: int, layers: int) 
 
 
 def compare(capacity: int, routes: Routes, touched: int, rounds: int) -> list[str]:
-    """One row of the table."""
+    """Row of the table."""
     results = {name: work() for name, work in routes.items()}
     for name, result in results.items():
         gap = float((result - results["two-hop"]).abs().max())
@@ -107,8 +107,8 @@ def compare(capacity: int, routes: Routes, touched: int, rounds: int) -> list[st
     seconds = interleaved({name: timed(work) for name, work in routes.items()}, rounds)
     cells = [f"{capacity:,}", f"{touched:,}", f"{seconds['two-hop']:.4f}"]
     for name in ("lists", "matrices"):
-        known = name in seconds
-        cells += [f"{seconds[name]:.3f}", f"{seconds[name] / seconds['two-hop']:.1f} x"] if known else ["-", "-"]
+        measured = name in seconds
+        cells += [f"{seconds[name]:.3f}", f"{seconds[name] / seconds['two-hop']:.1f} x"] if measured else ["-", "-"]
     return cells
 
 
@@ -118,16 +118,26 @@ def compare(capacity: int, routes: Routes, touched: int, rounds: int) -> list[st
     type=click.Choice(["embedding", "similarity"]),
     default="embedding",
     show_default=True,
-    help="What is propagated: graph.propagate gnn or diffusion.",
+    help="Propagated signal: graph.propagate gnn or diffusion.",
 )
-@click.option("--capacity", "capacities", multiple=True, type=AT_LEAST_ONE, help="C.  [default: 256 ... 16384]")
-@click.option("--batch", default=32, show_default=True, type=AT_LEAST_ONE, help="B of each domain: 2 B input nodes.")
-@click.option("--width", default=96, show_default=True, type=AT_LEAST_ONE, help="d, the embedding width.")
-@click.option("--k", default=10, show_default=True, type=AT_LEAST_ONE, help="K, neighbours per node.")
-@click.option("--layers", default=2, show_default=True, type=click.IntRange(1, 3), help="L, layers.")
-@click.option("--dense-limit", default=4096, show_default=True, help="Largest C for N x N matrices (3 x 16 C^2 bytes).")
+@click.option(
+    "--capacity",
+    "capacities",
+    multiple=True,
+    type=AT_LEAST_ONE,
+    help="Bank capacity C; repeatable.  [default: 256 ... 16384]",
+)
+@click.option(
+    "--batch", default=32, show_default=True, type=AT_LEAST_ONE, help="Batch size B per domain: 2 B input nodes."
+)
+@click.option("--width", default=96, show_default=True, type=AT_LEAST_ONE, help="Embedding width d.")
+@click.option("--k", default=10, show_default=True, type=AT_LEAST_ONE, help="Neighbours per node K.")
+@click.option("--layers", default=2, show_default=True, type=click.IntRange(1, 3), help="Layers L.")
+@click.option(
+    "--dense-limit", default=4096, show_default=True, help="Largest C with N x N matrices (3 x 16 C^2 bytes)."
+)
 @click.option("--rounds", default=5, show_default=True, type=AT_LEAST_ONE, help="Rounds behind each median.")
-@click.option("--threads", default=1, show_default=True, type=AT_LEAST_ONE, help="Threads of torch.")
+@click.option("--threads", default=1, show_default=True, type=AT_LEAST_ONE, help="Threads of PyTorch.")
 def main(
     signal: str,
     capacities: tuple[int, ...],
@@ -139,18 +149,18 @@ def main(
     rounds: int,
     threads: int,
 ) -> None:
-    """Seconds of propagating a batch's input nodes, by three routes to the same numbers.
+    """Measure the seconds of propagating a batch's input nodes by three equivalent implementations.
 
-    Embeddings: 2 B inputs in a graph of 2 C nodes. Similarities: B queries of a bank of C and the C keys of another.
+    Embeddings: 2 B inputs in a graph of 2 C nodes. Similarities: B queries of one bank and the C keys of another.
 
     \b
-    two-hop   what training does: neighbours and layers for the inputs' neighbourhood only
-    lists     whole graph, neighbour lists: KNN of all N nodes, all layers on all of them, same code
+    two-hop   as in training: neighbours and layers for the neighbourhood of the inputs only
+    lists     whole graph as neighbour lists: KNN of all N nodes, all layers on all nodes, same code
     matrices  whole graph, naive: N x N similarities and weights, all layers on all nodes
 
-    The three are compared first and have to agree within 1e-5. Nodes are unit vectors in groups of five, inputs are
-    drawn at random, the convolution is the parameter-free smoothing. With --signal similarity keys share what lies on
-    them over their whole bank in every route.
+    The results must agree within 1e-5 before anything is timed. Nodes are unit vectors in groups of five, inputs are
+    random nodes, and the convolution is parameter-free smoothing. With --signal similarity, every implementation
+    propagates over all keys.
 
     \b
     python benchmarks/propagation.py --capacity 4096

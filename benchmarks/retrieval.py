@@ -1,4 +1,4 @@
-"""One full-size step of ALBEF's retrieval objective on the CPU: the work that the public implementation does a step."""
+"""Time of one full-size step of ALBEF's retrieval objective on the CPU, as in the public implementation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-if __name__ == "__main__":  # run as a script: the checkout it lies in, before any installed copy
+if __name__ == "__main__":  # as a script: this checkout before an installed copy
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import click
@@ -30,24 +30,24 @@ BERT = Vocabulary(size=30_522, end=102)
 
 
 class Step:
-    """Forward passes of model and momentum model, contrast and matching, backward pass, AdamW."""
+    """Optimiser step: forward passes of model and momentum model, both losses, backward pass, AdamW."""
 
     def __init__(self, config: Config, batch: int) -> None:
         data, self.random = config.data, torch.Generator().manual_seed(0)
         model = build_model(config, BERT)
         node = MomentumDistillation(queue=QUEUE)
-        self.objective = Momentum(node, config, None, model, model)  # type: ignore[arg-type]  # fed by hand
+        self.objective = Momentum(node, config, None, model, model)  # type: ignore[arg-type]  # batches are passed directly
         for bank in (self.objective.images, self.objective.texts):
             bank.push(F.normalize(torch.randn(QUEUE, model.embed_dim), dim=1), torch.arange(QUEUE), torch.arange(QUEUE))
         self.optimiser = make_optimiser(model, config.pretrain.lr, config.pretrain.weight_decay)
         images = torch.randn(batch, 3, data.height, data.width)
         tokens = torch.randint(1000, BERT.size, (batch, WORDS))
-        # Rows and identities that no queue entry has.
+        # Rows and identities that differ from every queue entry.
         new = torch.arange(QUEUE, QUEUE + batch)
         self.pairs = Pairs(images, tokens, new, new, new)
 
     def __call__(self) -> tuple[float, float]:
-        """Does it; returns (wall-clock seconds, CPU seconds)."""
+        """Run the step; returns (wall-clock seconds, CPU seconds)."""
         begun, spent = time.perf_counter(), time.process_time()
         self.optimiser.zero_grad()
         online, momentum, contrastive = self.objective.contrastive(self.pairs, ALPHA)
@@ -57,22 +57,22 @@ class Step:
 
 
 def product_share(step: Step) -> float:
-    """Share of a step's operator time that matrix products take, by torch's profiler."""
+    """Share of matrix products in a step's operator time, by PyTorch's profiler."""
     with torch.profiler.profile() as profiler:
         step()
-    spent: dict[str, float] = {found.key: found.self_cpu_time_total for found in profiler.key_averages()}
+    spent: dict[str, float] = {event.key: event.self_cpu_time_total for event in profiler.key_averages()}
     return sum(spent.get(f"aten::{name}", 0.0) for name in ("mm", "addmm", "bmm")) / sum(spent.values())
 
 
 @click.command()
-@click.option("--preset", "name", default="base", show_default=True, help="Config.")
+@click.option("--preset", "name", default="base", show_default=True, help="Preset of the config.")
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Edit of the config: data.width=128.")
-@click.option("--batch", default=4, show_default=True, type=click.IntRange(min=2), help="Pairs.")
+@click.option("--batch", default=4, show_default=True, type=click.IntRange(min=2), help="Image-caption pairs per step.")
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
-@click.option("--threads", default=2, show_default=True, type=AT_LEAST_ONE, help="Of torch.")
-@click.option("--rounds", default=5, show_default=True, type=AT_LEAST_ONE, help="Steps behind the medians.")
+@click.option("--threads", default=2, show_default=True, type=AT_LEAST_ONE, help="Threads of PyTorch.")
+@click.option("--rounds", default=5, show_default=True, type=AT_LEAST_ONE, help="Steps behind each median.")
 def main(name: str, assignments: tuple[str, ...], batch: int, precision: str, threads: int, rounds: int) -> None:
-    """Seconds, CPU seconds and memory of one step at 224 x 224, 30 words, queues of 4,096; random weights and inputs.
+    """Measure seconds, CPU seconds and memory of one step at 224 x 224, 30 words, queues of 4,096, random weights.
 
     \b
     python benchmarks/retrieval.py

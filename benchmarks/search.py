@@ -1,4 +1,4 @@
-"""What the search costs beside the training of its trials: seconds between two trials that nobody trained in."""
+"""Overhead of a search: seconds per trial outside training and evaluation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-if __name__ == "__main__":  # run as a script: the checkout it lies in, before any installed copy
+if __name__ == "__main__":  # as a script: this checkout before an installed copy
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import click
@@ -32,14 +32,16 @@ SHORT = (
 
 
 @click.command()
-@click.option("--trials", default=8, show_default=True, type=click.IntRange(min=3), help="One after the other.")
-@click.option("--workers", default=1, show_default=True, type=click.IntRange(min=1), help="Of each trial.")
-@click.option("--ids", default=48, show_default=True, type=click.IntRange(min=24), help="Of the street it runs on.")
+@click.option("--trials", default=8, show_default=True, type=click.IntRange(min=3), help="Trials, one at a time.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(min=1), help="Workers per trial.")
+@click.option(
+    "--ids", default=48, show_default=True, type=click.IntRange(min=24), help="Train identities of the street."
+)
 def main(trials: int, workers: int, ids: int) -> None:
-    """A search of trials of two steps: what each takes beside its own training and evaluation.
+    """Run a search of two-step trials, and measure the time of each trial outside training and evaluation.
 
-    Everything counts: Tune, Optuna, opening the data, building the model, saving. The first trial, which starts an
-    actor, stands by itself. With several workers a trial is a nested Ray Train run.
+    The overhead covers Tune, Optuna, opening the data, building the model and saving. The first trial also
+    starts an actor and has its own row. With several workers, each trial is a nested Ray Train run.
 
     \b
     python benchmarks/search.py
@@ -57,24 +59,26 @@ def main(trials: int, workers: int, ids: int) -> None:
         command += [word for edit in SHORT for word in ("--set", edit)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         study = optuna.load_study(storage=open_storage(None, folder / "out"), study_name="out")
-        beside = overheads(study)
-    table = Table("overhead of a trial", "seconds", caption=f"{len(beside)} trials of {workers} workers, one at a time")
-    table.add_row("the first", f"{beside[0]:.2f}")
-    table.add_row("the others, median", f"{statistics.median(beside[1:]):.2f}")
-    table.add_row("the others, most", f"{max(beside[1:]):.2f}")
+        seconds = overheads(study)
+    table = Table(
+        "overhead of a trial", "seconds", caption=f"{len(seconds)} trials of {workers} workers, one at a time"
+    )
+    table.add_row("first trial", f"{seconds[0]:.2f}")
+    table.add_row("other trials, median", f"{statistics.median(seconds[1:]):.2f}")
+    table.add_row("other trials, maximum", f"{max(seconds[1:]):.2f}")
     wide_console().print(table)
 
 
 def overheads(study: optuna.Study) -> list[float]:
-    """Of each trial, seconds from the end of the one before to its own, less those it trained and evaluated."""
+    """Seconds between the ends of successive trials, minus the later one's training and evaluation."""
     done = [t for t in study.get_trials(deepcopy=False) if t.state == TrialState.COMPLETE and "seconds" in t.user_attrs]
-    found = []
+    seconds = []
     for before, trial in zip([None, *done], done, strict=False):
         begun = trial.datetime_start if before is None else before.datetime_complete
         assert begun is not None
         assert trial.datetime_complete is not None
-        found.append((trial.datetime_complete - begun).total_seconds() - trial.user_attrs["seconds"])
-    return found
+        seconds.append((trial.datetime_complete - begun).total_seconds() - trial.user_attrs["seconds"])
+    return seconds
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Seconds of a training step, row by row of the component table."""
+"""Time of a training step for each row of the component table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-if __name__ == "__main__":  # run as a script: the checkout it lies in, before any installed copy
+if __name__ == "__main__":  # as a script: this checkout before an installed copy
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import click
@@ -45,7 +45,7 @@ ROWS = {
 
 
 def seconds_a_step(stage: Stage, period: int, folder: Path) -> float:
-    """Mean seconds of a step over whole periods of the schedule; the first and last step are left out."""
+    """Mean seconds of a step over whole periods of the schedule, without the first and last step."""
     schedule: Pretrain | Adapt = stage.schedule  # type: ignore[assignment]
     moments: list[float] = []
 
@@ -74,7 +74,7 @@ def pretraining(config: Config, datasets: DatasetPair) -> Stage:
 
 
 def adaptation(config: Config, datasets: DatasetPair) -> Stage:
-    """Adaptation with warm banks; a step costs the same whatever the weights are, so they are fresh ones."""
+    """Adaptation of a fresh backbone with filled banks; the cost of a step does not depend on the weights."""
     feed = datasets.feed(config, config.adapt.batch)
     parts = build_parts(config, feed, build_model(config, datasets.tokenizer.vocabulary))
     step = step_of(parts)
@@ -83,7 +83,7 @@ def adaptation(config: Config, datasets: DatasetPair) -> Stage:
 
 
 def stage_of(parts: Parts, step: SourceOnly) -> Stage:
-    """Adaptation by these parts, from their present state."""
+    """Adaptation stage of these parts, from their current state."""
     config = parts.config
     return Stage(
         name="adapt",
@@ -99,7 +99,7 @@ def stage_of(parts: Parts, step: SourceOnly) -> Stage:
 
 
 def measurements(config: Config, datasets: DatasetPair, periods: int, folder: Path) -> dict[str, Callable[[], float]]:
-    """What is timed, by name."""
+    """Measurements by name."""
     stages = {"pre-training": pretraining(config, datasets)}
     for name, dropped in ROWS.items():
         edits = drop_edits(frozenset(dropped), config) if dropped else {}
@@ -112,18 +112,24 @@ def measurements(config: Config, datasets: DatasetPair, periods: int, folder: Pa
 
 
 @click.command()
-@click.option("--preset", "name", default="tiny", show_default=True, type=click.Choice(list(PRESETS)), help="Config.")
+@click.option(
+    "--preset",
+    "name",
+    default="tiny",
+    show_default=True,
+    type=click.Choice(list(PRESETS)),
+    help="Preset of the config.",
+)
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Edit of the config: adapt.batch=32.")
-@click.option("--ids", default=240, show_default=True, help="Train identities of the street: they bound the banks.")
-@click.option("--periods", default=2, show_default=True, type=AT_LEAST_ONE, help="Periods of fusion_every a round.")
+@click.option("--ids", default=240, show_default=True, help="Train identities of the street; they limit the banks.")
+@click.option("--periods", default=2, show_default=True, type=AT_LEAST_ONE, help="Periods of fusion_every per round.")
 @click.option("--rounds", default=5, show_default=True, type=AT_LEAST_ONE, help="Rounds behind each median.")
-@click.option("--threads", default=1, show_default=True, type=AT_LEAST_ONE, help="Threads of torch.")
+@click.option("--threads", default=1, show_default=True, type=AT_LEAST_ONE, help="Threads of PyTorch.")
 def main(name: str, assignments: tuple[str, ...], ids: int, periods: int, rounds: int, threads: int) -> None:
-    """Seconds of one optimiser step: of pre-training, and of adaptation with and without the graph and the teacher.
+    """Measure seconds per optimiser step: pre-training, and adaptation with and without the graph and the teacher.
 
-    A small street is drawn in a temporary folder. Matching and MLM are computed at every fusion_every-th step only, so
-    a round is a whole number of such periods and its value the mean over their steps; rows take turns, and the table
-    shows medians over rounds. Nothing is kept.
+    Draws a small street in a temporary folder. Matching and MLM run at every fusion_every-th step only, so a round
+    covers whole periods and reports the mean over their steps. Rows are interleaved; the table shows medians.
 
     \b
     python benchmarks/step.py --ids 1200            # banks as large as in the component table
@@ -136,8 +142,8 @@ def main(name: str, assignments: tuple[str, ...], ids: int, periods: int, rounds
         folder = Path(temporary)
         Console(stderr=True).print("drawing a street and filling the banks ...")
         make_street(folder / "street", ids=ids, domains=(SOURCE, TARGET))
-        sides = {"data.source": str(folder / "street" / SOURCE), "data.target": str(folder / "street" / TARGET)}
-        config = apply(config, sides)
+        paths = {"data.source": str(folder / "street" / SOURCE), "data.target": str(folder / "street" / TARGET)}
+        config = apply(config, paths)
         datasets = open_datasets(config, folder / "cache")
         seconds = interleaved(measurements(config, datasets, periods, folder), rounds)
     table = Table("step", "seconds", "x source only", caption=f"{name}, {threads} thread(s), {ids} train identities")

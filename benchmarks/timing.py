@@ -1,4 +1,4 @@
-"""Alternatives measured in turn, so that whatever else the machine does falls on all of them alike."""
+"""Interleaved measurements, so that other load on the machine affects all alternatives equally."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Callable, Mapping
 
 
 def interleaved(measured: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """Median of what each alternative returns (seconds) over `rounds` rounds, after one round to warm up."""
+    """Median seconds of each alternative over `rounds` rounds, after one warm-up round."""
     values: dict[str, list[float]] = {name: [] for name in measured}
     for number in range(rounds + 1):
         for name, measure in measured.items():
             seconds = measure()
             if number:
                 values[name].append(seconds)
-    return {name: statistics.median(found) for name, found in values.items()}
+    return {name: statistics.median(seconds) for name, seconds in values.items()}
 
 
 def timed(work: Callable[[], object]) -> Callable[[], float]:
-    """A measurement of the wall-clock seconds of `work`."""
+    """Function that measures the wall-clock seconds of `work`."""
 
     def measure() -> float:
         begun = time.perf_counter()

@@ -1,4 +1,4 @@
-"""How far a run of several workers is from that of one: the same training, in another order of rounding."""
+"""Difference between runs of several workers and of one, which comes from rounding alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-if __name__ == "__main__":  # run as a script: the checkout it lies in, before any installed copy
+if __name__ == "__main__":  # as a script: this checkout before an installed copy
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import click
@@ -29,54 +29,64 @@ SOURCE, TARGET = "ICFG-PEDES", "RSTPReid"
 
 
 def adapted(config: Config, folder: Path, workers: int) -> dict[str, Any]:
-    """The last checkpoint of a run by so many workers; all runs of `folder` share the source model."""
+    """Last checkpoint of a run with this number of workers; all runs of `folder` share the source model."""
     file, out = folder / "config.yaml", folder / f"by-{workers}"
     file.write_text(to_yaml(config), encoding="utf-8")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        where = ["--master-addr", "127.0.0.1", "--master-port", str(free.getsockname()[1])]
-    launcher = [sys.executable, "-m", "torch.distributed.run", *where, "--nproc-per-node", str(workers)]
+        rendezvous = ["--master-addr", "127.0.0.1", "--master-port", str(free.getsockname()[1])]
+    launcher = [sys.executable, "-m", "torch.distributed.run", *rendezvous, "--nproc-per-node", str(workers)]
     options = ["--config", str(file), "--cache", str(folder / "cache"), "--out", str(out)]
     subprocess.run([*launcher, "-m", "gckd", "train", *options], check=True, capture_output=True)
-    found: dict[str, Any] = load_checkpoint(out / "full" / f"seed-{config.seed}" / "checkpoint.pt")
-    return found
+    checkpoint: dict[str, Any] = load_checkpoint(out / "full" / f"seed-{config.seed}" / "checkpoint.pt")
+    return checkpoint
 
 
-def losses(saved: Mapping[str, Any], config: Config) -> dict[tuple[int, str], float]:
-    """Every term of every step of the adaptation."""
+def losses(checkpoint: Mapping[str, Any], config: Config) -> dict[tuple[int, str], float]:
+    """Loss terms of the adaptation, by step and name."""
     terms = {field.name for field in dataclasses.fields(config.weights)}
-    points = [point for point in saved["curve"] if point["stage"] == "adapt" and point["name"] in terms]
+    points = [point for point in checkpoint["curve"] if point["stage"] == "adapt" and point["name"] in terms]
     return {(point["step"], point["name"]): point["value"] for point in points}
 
 
-def furthest(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> tuple[float, str]:
-    """The largest difference of a weight, and whose it is."""
-    return max((float((one[name] - other[name]).abs().max()), name) for name in one if one[name].is_floating_point())
+def largest_difference(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> tuple[float, str]:
+    """Largest difference of a weight, and the name of its tensor."""
+    return max((float((a[name] - b[name]).abs().max()), name) for name in a if a[name].is_floating_point())
 
 
 def without_key_biases(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """They have no gradient but rounding: softmax does not see what is added to the products with all keys."""
-    found = dict(weights)
+    """Weights without the biases of attention keys.
+
+    Their gradient is zero except for rounding: softmax ignores a constant added to the products with all keys.
+    """
+    rest = dict(weights)
     for name, weight in weights.items():
         if name.endswith("attn.qkv.bias"):
             query, _, value = weight.chunk(3)
-            found[name] = torch.cat((query, value))
+            rest[name] = torch.cat((query, value))
         elif name.endswith("self.key.bias"):
-            del found[name]
-    return found
+            del rest[name]
+    return rest
 
 
 @click.command()
-@click.option("--preset", "name", default="tiny", show_default=True, type=click.Choice(list(PRESETS)), help="Config.")
+@click.option(
+    "--preset",
+    "name",
+    default="tiny",
+    show_default=True,
+    type=click.Choice(list(PRESETS)),
+    help="Preset of the config.",
+)
 @click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Edit of the config: adapt.batch=33.")
 @click.option("--ids", default=120, show_default=True, help="Train identities of the street.")
-@click.option("--steps", default=20, show_default=True, type=click.IntRange(min=1, max=1000), help="Of the adaptation.")
-@click.option("--workers", default=2, show_default=True, type=click.IntRange(min=2), help="Beside one.")
+@click.option("--steps", default=20, show_default=True, type=click.IntRange(min=1, max=1000), help="Adaptation steps.")
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(min=2), help="Workers of the second run.")
 def main(name: str, assignments: tuple[str, ...], ids: int, steps: int, workers: int) -> None:
-    """Differences of losses and weights between one worker and several, in float32, from one source model.
+    """Compare losses and weights of one worker and of several in float32, from one source model.
 
-    Both are runs of `gckd train`, without dropout, whose masks workers draw for themselves. In float64 they agree to
-    1e-9 (tests/training/test_parity.py): what is printed here is rounding, and what training makes of it.
+    Both are runs of `gckd train` without dropout, whose masks differ between workers. In float64 they agree to 1e-9
+    (tests/training/test_parity.py), so the printed differences come from rounding and its growth during training.
 
     \b
     python benchmarks/workers.py
@@ -89,20 +99,23 @@ def main(name: str, assignments: tuple[str, ...], ids: int, steps: int, workers:
         folder = Path(temporary)
         Console(stderr=True).print("drawing a street, training a source model and adapting it twice ...")
         make_street(folder / "street", ids=ids, domains=(SOURCE, TARGET))
-        sides = {"data.source": str(folder / "street" / SOURCE), "data.target": str(folder / "street" / TARGET)}
-        config = apply(config, edits | sides | parse_edits(assignments))
-        one, several = adapted(config, folder, 1), adapted(config, folder, workers)
-    by_one, by_several = losses(one, config), losses(several, config)
-    table = Table("step", "largest difference of a term", "whose", "its value")
-    for step in sorted({1, 2, 5, 10, steps} & {step for step, _ in by_one}):
-        apart = {term: abs(value - by_several[at, term]) for (at, term), value in by_one.items() if at == step}
-        term = max(apart, key=apart.__getitem__)
-        table.add_row(str(step), f"{apart[term]:.1e}", term, f"{by_one[step, term]:.2f}")
-    students = one["modules"]["student"], several["modules"]["student"]
-    every, others = furthest(*students), furthest(*map(without_key_biases, students))
+        paths = {"data.source": str(folder / "street" / SOURCE), "data.target": str(folder / "street" / TARGET)}
+        config = apply(config, edits | paths | parse_edits(assignments))
+        single, several = adapted(config, folder, 1), adapted(config, folder, workers)
+    single_losses, several_losses = losses(single, config), losses(several, config)
+    table = Table("step", "largest difference of a loss term", "term", "value of the term")
+    for step in sorted({1, 2, 5, 10, steps} & {step for step, _ in single_losses}):
+        differences = {
+            term: abs(value - several_losses[at, term]) for (at, term), value in single_losses.items() if at == step
+        }
+        term = max(differences, key=differences.__getitem__)
+        table.add_row(str(step), f"{differences[term]:.1e}", term, f"{single_losses[step, term]:.2f}")
+    students = single["modules"]["student"], several["modules"]["student"]
+    all_weights, other_weights = largest_difference(*students), largest_difference(*map(without_key_biases, students))
     table.caption = (
-        f"{name}, float32, 1 worker and {workers}. Largest difference of a weight after {steps} steps: {every[0]:.1e} "
-        f"in {every[1]}; key biases of attention left out: {others[0]:.1e} in {others[1]}"
+        f"{name}, float32, 1 worker and {workers}. Largest difference of a weight after {steps} steps: "
+        f"{all_weights[0]:.1e} in {all_weights[1]}; without key biases of attention: "
+        f"{other_weights[0]:.1e} in {other_weights[1]}"
     )
     wide_console().print(table)
 

@@ -1,4 +1,4 @@
-"""Makes cluster.yaml and its variants from their parts: what they share is written once, in clusters/parts.
+"""Generate cluster.yaml and its variants from the templates and shared values in clusters/parts.
 
 python clusters/make.py
 """
@@ -15,8 +15,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ROOT / "clusters" / "parts"
-# Variant: (file, what is added to the command that starts Ray on the head, and to what is installed there).
-# Autoscaler v2 starts one of several hosts that are there already; v1 starts all of them.
+# Variant: (file, variables before `ray start` on the head, packages added to its installation).
+# Of several given hosts, autoscaler v2 starts only one; v1 starts all.
 VARIANTS = {
     "aws": (ROOT / "cluster.yaml", "", " boto3"),
     "gcp": (ROOT / "clusters" / "gcp.yaml", "", " google-api-python-client google-cloud-storage"),
@@ -26,20 +26,20 @@ VARIANTS = {
 
 
 def rendered() -> Iterator[tuple[Path, str]]:
-    """(file, what it is to hold) of every variant."""
+    """(file, content) of every variant."""
     shared = yaml.safe_load((PARTS / "shared.yaml").read_text(encoding="utf-8"))
     loader = jinja2.FileSystemLoader(PARTS)
     templates = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)  # noqa: S701  # YAML
     templates.filters["flow"] = _flow
-    given = {
+    values = {
         "shared": shared,
         "exports": " ".join(f"{name}={value}" for name, value in shared["env"].items()),
         "ray": _pinned("ray"),
         "made": "Made by `python clusters/make.py`, with its variants, from clusters/parts.",
     }
     for name, (file, head_env, head_extra) in VARIANTS.items():
-        launcher = templates.get_template("launcher.yaml.j2").render(**given, head_env=head_env, head_extra=head_extra)
-        yield file, templates.get_template(f"{name}.yaml.j2").render(**given, launcher=launcher).rstrip() + "\n"
+        launcher = templates.get_template("launcher.yaml.j2").render(**values, head_env=head_env, head_extra=head_extra)
+        yield file, templates.get_template(f"{name}.yaml.j2").render(**values, launcher=launcher).rstrip() + "\n"
 
 
 def _flow(value: Any) -> str:
@@ -47,10 +47,10 @@ def _flow(value: Any) -> str:
 
 
 def _pinned(package: str) -> str:
-    """The version that the README's command installs."""
-    found = re.search(rf"^{package}==(\S+)", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
-    assert found is not None
-    return found.group(1)
+    """Version that constraints.txt pins."""
+    pin = re.search(rf"^{package}==(\S+)", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    assert pin is not None
+    return pin.group(1)
 
 
 if __name__ == "__main__":

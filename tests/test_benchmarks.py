@@ -1,4 +1,4 @@
-"""Every benchmark runs, at a size where it says nothing; of those that start whole searches, the arithmetic."""
+"""Every benchmark runs at a tiny size; for those that start whole searches, their arithmetic is tested."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from benchmarks import (
     step,
     workers,
 )
-from benchmarks.hollow import BEGAN, SAID
+from benchmarks.hollow import REPORTED, STARTED
 from gckd.config import preset
 from gckd.training.trainer import Stage
 
@@ -52,7 +52,7 @@ COMMANDS: dict[str, tuple[click.Command, list[str], list[str]]] = {
     "workers": (
         workers.main,
         ["--ids", "24", "--steps", "2", *BATCHES[:2], "--set", "pretrain.batch=9", "--set", "pretrain.steps=2"],
-        ["largest difference of a term", "1 worker and 2"],
+        ["largest difference of a loss term", "1 worker and 2"],
     ),
     "peak": (peak.main, ["--", "true"], ["true: exit status 0", "GiB"]),
 }
@@ -61,18 +61,18 @@ COMMANDS: dict[str, tuple[click.Command, list[str], list[str]]] = {
 @pytest.mark.parametrize("name", COMMANDS)
 def test_runs(name: str) -> None:
     command, arguments, expected = COMMANDS[name]
-    found = CliRunner().invoke(command, arguments, catch_exceptions=False)
-    assert found.exit_code == 0, found.output
-    assert all(part in found.output for part in expected)
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert all(part in result.output for part in expected)
 
 
 @pytest.mark.slow
 @pytest.mark.cluster
 def test_runs_on_nodes_and_leaves_none() -> None:
     before = set(psutil.Process().children(recursive=True))
-    found = CliRunner().invoke(scale.main, ["--nodes", "2", "--trials", "5"], catch_exceptions=False)
-    assert found.exit_code == 0, found.output
-    assert all(part in found.output for part in ("CPU, ms", "GCS MiB"))
+    result = CliRunner().invoke(scale.main, ["--nodes", "2", "--trials", "5"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert all(part in result.output for part in ("CPU, ms", "GCS MiB"))
     assert set(psutil.Process().children(recursive=True)) <= before
 
 
@@ -93,18 +93,19 @@ def test_timed_steps_leave_no_checkpoint(tmp_path: Path) -> None:
 
 
 def test_delays_of_a_trial_by_hand() -> None:
-    """Drawn at 100 s, begun at 103; the last of its two results said at 110, its end noted at 110.5."""
-    drawn, ended = (datetime.fromtimestamp(seconds) for seconds in (100, 110.5))
-    said = {
-        f"epoch/{n}": {BEGAN: 103.0, SAID: now, "seconds": 1.0, "value": 0.5} for n, now in ((1, 105.0), (2, 110.0))
+    """Proposed at 100 s, started at 103 s; last of two reports at 110 s, end recorded at 110.5 s."""
+    proposed, ended = (datetime.fromtimestamp(seconds) for seconds in (100, 110.5))
+    stored = {
+        f"epoch/{n}": {STARTED: 103.0, REPORTED: now, "seconds": 1.0, "value": 0.5}
+        for n, now in ((1, 105.0), (2, 110.0))
     }
-    trial = optuna.trial.create_trial(value=0.5, user_attrs=said)
-    trial.datetime_start, trial.datetime_complete = drawn, ended
+    trial = optuna.trial.create_trial(value=0.5, user_attrs=stored)
+    trial.datetime_start, trial.datetime_complete = proposed, ended
     assert scale.delays(trial) == (3.0, 0.5)
 
 
-def test_overhead_is_what_nobody_trained_in() -> None:
-    """By hand: the first trial from its own begin, the next from the end of the one before; a pruned one is no end."""
+def test_overhead_excludes_training() -> None:
+    """By hand: the first trial counts from its own start, later ones from the end before; failed ones are left out."""
     begun = datetime(2026, 1, 1)
     study = optuna.create_study()
     for number, (start, end, seconds, state) in enumerate(
@@ -128,20 +129,20 @@ def test_overhead_is_what_nobody_trained_in() -> None:
 
 
 def test_replayed_rungs_by_hand() -> None:
-    """Two epochs, best half at the first: whether the best of four goes on is its place among those before it."""
+    """Two epochs, better half at the first rung: a trial survives if it is in the better half of those before it."""
     values = np.array([[0.1, 0.1], [0.4, 0.9], [0.5, 0.2], [0.3, 0.3]])
     for seed in range(10):
         order = np.random.default_rng(seed).permutation(4)
-        first, kept = values[order, 0], []
+        first, survivors = values[order, 0], []
         for place, trial in enumerate(order):
             if not place or first[place] >= np.median(first[:place]):
-                kept.append(trial)
-        share = (4 + len(kept)) / 8
-        assert rungs.replay(values, 1, 2, seed) == (1 in kept, 0.9 - values[kept].max(), share)
+                survivors.append(trial)
+        share = (4 + len(survivors)) / 8
+        assert rungs.replay(values, 1, 2, seed) == (1 in survivors, 0.9 - values[survivors].max(), share)
 
 
-def test_what_selection_costs_by_hand() -> None:
-    oracle, own = {0: 50.0, 1: 60.0}, {0: 49.0, 1: 57.0}
+def test_cost_of_selection_by_hand() -> None:
+    oracle, row = {0: 50.0, 1: 60.0}, {0: 49.0, 1: 57.0}
     assert selection.against(oracle, oracle) == ("55.0 ± 63.5", "")  # t(0.975, 1) = 12.706, times 7.07 / sqrt 2
-    assert selection.against(oracle, own) == ("53.0 ± 50.8", "2.0 ± 12.7")
+    assert selection.against(oracle, row) == ("53.0 ± 50.8", "2.0 ± 12.7")
     assert selection.against({0: 50.0}, {0: 49.0}) == ("49.0", "1.0")
