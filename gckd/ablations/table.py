@@ -23,11 +23,12 @@ from gckd.report.console import wide_console
 from gckd.report.load import ASKED_FILE
 from gckd.report.summary import RowSummary
 from gckd.report.table_report import keep_asked, write_report
+from gckd.runs.dataset_progress import dataset_progress
 from gckd.runs.examples import write_examples
 from gckd.runs.output import CONFIG_FILE, RUN_FILES, default_output, output_folder
 from gckd.runs.plan import Run, plan
 from gckd.runs.preflight import check_sizes, prepare_datasets
-from gckd.runs.progress_display import display, store_progress
+from gckd.runs.progress_display import display
 from gckd.runs.provenance import Provenance, git_revision
 from gckd.runs.records import CURVES_FILE, DONE, RUNS_FILE, Records
 from gckd.storage.cache import CachePath
@@ -85,7 +86,7 @@ class Table:
         Raises:
             InputError: a row or a dataset cannot be used.
         """
-        config, datasets = prepare_datasets(config, asked.cache, store_progress())
+        config, datasets = prepare_datasets(config, asked.cache, dataset_progress())
         mirror = mirror or Mirror.for_output(StoragePath.at(default_output(config, datasets)))
         table = Table(config, datasets, mirror, block, asked)
         check_sizes({run.digest: run.config for run in table.plan()}.values(), datasets)

@@ -25,9 +25,10 @@ from gckd.data.street.default_pair import with_datasets
 from gckd.device import cores
 from gckd.errors import InputError
 from gckd.report.console import wide_console
+from gckd.runs.dataset_progress import dataset_progress
 from gckd.runs.output import CONFIG_FILE, output_folder
 from gckd.runs.preflight import check_sizes, prepare_datasets, usable_cache, usable_folder
-from gckd.runs.progress_display import display, store_progress
+from gckd.runs.progress_display import display
 from gckd.runs.provenance import git_revision
 from gckd.storage.cache import CachePath
 from gckd.storage.mirror import Mirror
@@ -77,8 +78,8 @@ def search(config: Config, cache: CachePath, **given: Any) -> int:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     cache = usable_cache(cache)
     space = load_space(options.space)
-    config = with_datasets(config, cache.local_path, store_progress())
-    config, datasets = prepare_datasets(config, cache, store_progress())
+    config = with_datasets(config, cache.local_path, dataset_progress())
+    config, datasets = prepare_datasets(config, cache, dataset_progress())
     if config.adapt.evaluations != options.epochs:
         config = apply(config, {"adapt.evaluations": options.epochs})
     check_sizes([config], datasets)

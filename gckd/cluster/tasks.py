@@ -10,7 +10,7 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gckd.runs.progress_board import Throttle
+from gckd.runs.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable

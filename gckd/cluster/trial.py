@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gckd.config import Config, config_text
 from gckd.config.edit import configure
-from gckd.runs.progress_board import Throttle
+from gckd.runs.throttle import Throttle
 from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
 

@@ -1,1 +1,1 @@
-"""Many runs at once on Ray, and the records they leave. Nothing imports ray before a cluster is asked for."""
+"""Planning, execution and records of runs. Nothing here imports Ray."""

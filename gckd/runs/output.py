@@ -1,4 +1,4 @@
-"""The folder that a launch writes to: never mixed up with another launch's."""
+"""Output folder of a command: locked while in use, and bound to one config."""
 
 from __future__ import annotations
 
@@ -17,27 +17,31 @@ from gckd.runs.records import QUERIES_FILE
 from gckd.storage.path import StoragePath
 
 CONFIG_FILE = "config.yaml"
-RUN_FILES = (CONFIG_FILE, QUERIES_FILE)  # in its folder, beside the checkpoint
+RUN_FILES = (CONFIG_FILE, QUERIES_FILE)  # files of one run, beside its checkpoint
 _LOCK_FILE = ".lock"
 
 
 def default_output(config: Config, datasets: DatasetPair) -> Path:
-    """`runs/<source>-<target>-<digest>`: the same command comes to the same folder."""
+    """`runs/<source>-<target>-<digest>`, so that the same command has the same folder."""
     names = (Path(name).name for name in (datasets.source_name, datasets.target_name))
     return Path("runs") / "-".join([*(name.lower() for name in names), digest(config)[:8]])
 
 
 @contextlib.contextmanager
 def output_folder(path: Path, config: Config, *, resume: bool) -> Iterator[Path]:
-    """`path`, absolute, ours alone until it is left, with `config` in it as config.yaml.
+    """Context with the output folder, locked against other processes, and `config` in it as config.yaml.
 
     Args:
-        config: of the full row.
-        resume: go on with what is there.
+        path: folder; created if it is missing.
+        config: config of the full row.
+        resume: allow a folder that is not empty.
+
+    Yields:
+        The absolute path.
 
     Raises:
-        InputError: it cannot be made; another process works in it; it is not empty and `resume` is off; or what it
-            holds was made with another config (the message lists the differing fields).
+        InputError: the folder cannot be created, or is in use by another process; it is not empty and `resume` is off;
+            or its config.yaml is another config (the message lists the fields that differ).
     """
     path = usable_folder(path, "--out")
     lock = filelock.FileLock(path / _LOCK_FILE, timeout=0)
@@ -48,19 +52,20 @@ def output_folder(path: Path, config: Config, *, resume: bool) -> Iterator[Path]
     try:
         if any(item.name != _LOCK_FILE for item in path.iterdir()) and not resume:
             raise InputError(f"--out: {path} is not empty; add --resume to continue it, or choose another")
-        _keep_config(path / CONFIG_FILE, config)
+        _bind_config(path / CONFIG_FILE, config)
         yield path
     finally:
         lock.release()
 
 
-def _keep_config(file: Path, config: Config) -> None:
+def _bind_config(file: Path, config: Config) -> None:
+    """Writes the config file, or refuses a config that differs from the one in it."""
     if not file.exists():
         with StoragePath.at(file).writing() as scratch:
             scratch.write_text(config_text(config), encoding="utf-8")
         return
-    held = read_config(file)
-    if held != config:
-        lines = [f"  {line}" for line in differences(encode(held), encode(config))]
-        head = f"--out: {file.parent} was made with another config; use that one, or another --out:"
+    written = read_config(file)
+    if written != config:
+        lines = [f"  {line}" for line in differences(encode(written), encode(config))]
+        head = f"--out: {file.parent} belongs to another config; use that config or another --out. They differ in:"
         raise ConfigError([head, *lines])

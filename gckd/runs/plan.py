@@ -1,4 +1,4 @@
-"""What is to be run: rows (named edits of one full config) times seeds."""
+"""Plan of the runs of a table: rows (named edits of one full config) times seeds."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from gckd.storage.path import StoragePath
 
 FULL = "full"
-_ADAPTATION = ("graph", "distill", "adapt", "evaluate")  # what source pre-training does not depend on
+_ADAPTATION = ("graph", "distill", "adapt", "evaluate")  # sections that do not affect source pre-training
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of one row with one seed."""
+    """Run of a row with one seed."""
 
     row: str
     config: Config
     edits: Mapping[str, Any]  # relative to the full config; empty for the full row
-    folder: Path  # of the driver: config.yaml, queries.parquet and error.txt
+    folder: Path  # on the driver, for config.yaml, queries.parquet and error.txt
 
     @property
     def seed(self) -> int:
@@ -38,7 +38,7 @@ class Run:
         return f"{self.row} seed {self.seed}"
 
     def checkpoint_folder(self, out: StoragePath) -> StoragePath:
-        """Where its checkpoint is, in the output `out`; `folder` in that of the driver."""
+        """Folder of the checkpoint, in the output `out`."""
         return out / self.row / f"seed-{self.seed}"
 
     @property
@@ -47,29 +47,29 @@ class Run:
 
     @property
     def edits_text(self) -> str:
-        """The edits as JSON, components in full."""
+        """The edits as JSON. A component is written with all its fields."""
         return json.dumps({path: encode(value_at(self.config, path)) for path in self.edits}, sort_keys=True)
 
     @property
     def preparation(self) -> str:
-        """Runs with equal values share data, vocabulary and source pre-training.
+        """Digest of everything that data, vocabulary and source pre-training depend on: equal values share them.
 
-        It may tell apart what `gckd.training` would share, never the reverse: that only costs a look into the cache.
+        Runs that could share may have different values. Then the second one finds everything in the cache.
         """
         return digest({name: node for name, node in encode(self.config).items() if name not in _ADAPTATION})
 
 
 def plan(full: Config, rows: Mapping[str, Mapping[str, Any]], seeds: int, out: Path) -> list[Run]:
-    """Every run, row by row, the full row first.
+    """All runs, row by row. The full row comes first.
 
     Args:
         full: config of the full row; its seed is the first of the seeds.
         rows: row name -> edits of `full`, without the full row.
-        seeds: how many consecutive seeds.
-        out: folder of the whole table.
+        seeds: number of consecutive seeds.
+        out: folder of the table.
 
     Raises:
-        ConfigError: an edit is refused, names weights that are not there, or two rows come to the same config.
+        ConfigError: an edit is refused or names missing weights, or two rows have the same config.
     """
     problems: list[str] = []
     configs: dict[str, Config] = {FULL: check(full)}
@@ -78,7 +78,7 @@ def plan(full: Config, rows: Mapping[str, Mapping[str, Any]], seeds: int, out: P
             configs[row] = with_files(apply(full, edits))
         except ConfigError as error:
             problems += [f"row {row}: {problem}" for problem in error.problems]
-    problems += _same(configs)
+    problems += _duplicates(configs)
     if problems:
         raise ConfigError(problems)
     return [
@@ -89,18 +89,18 @@ def plan(full: Config, rows: Mapping[str, Mapping[str, Any]], seeds: int, out: P
 
 
 def preparations(runs: Sequence[Run]) -> dict[str, Run]:
-    """For each distinct preparation, the run whose config prepares it; in the order they are first needed."""
+    """First run of each distinct preparation, by its digest, in the order of the runs."""
     first: dict[str, Run] = {}
     for run in runs:
         first.setdefault(run.preparation, run)
     return first
 
 
-def _same(configs: Mapping[str, Config]) -> list[str]:
-    seen: dict[str, str] = {}
+def _duplicates(configs: Mapping[str, Config]) -> list[str]:
+    row_of: dict[str, str] = {}
     problems = []
     for row, config in configs.items():
-        twin = seen.setdefault(digest(config), row)
+        twin = row_of.setdefault(digest(config), row)
         if twin != row:
-            problems.append(f"row {row}: it is the same config as row {twin}")
+            problems.append(f"row {row}: has the same config as row {twin}; remove one")
     return problems

@@ -1,4 +1,4 @@
-"""Progress on the screen: a live table on a terminal, sparse plain lines anywhere else."""
+"""Display of all runs: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from gckd.runs.progress_board import ENDED, FAILED, WAITING, RunState
+from gckd.runs.run_state import ENDED, FAILED, WAITING, RunState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
 _SECONDS_BETWEEN_LINES = 30.0
-_SECONDS_BETWEEN_COUNTS = 0.1
 
 
 class Display(Protocol):
-    """Shows the state of every run, again and again, until it is left."""
+    """Shows the state of all runs. A context: entered before the first `show`, left after the last."""
 
     def __enter__(self) -> Display: ...
 
@@ -33,13 +32,13 @@ class Display(Protocol):
 
 
 def display(stream: TextIO | None = None) -> Display:
-    """The right one for `stream` (standard error by default)."""
+    """Display for `stream` (standard error by default)."""
     stream = stream or sys.stderr
     return LiveDisplay(Console(file=stream)) if stream.isatty() else PlainDisplay(stream)
 
 
 class LiveDisplay:
-    """One line a run, redrawn in place."""
+    """Table with one line per run, redrawn in place."""
 
     def __init__(self, console: Console) -> None:
         self._live = Live(console=console, auto_refresh=False)
@@ -59,24 +58,24 @@ class LiveDisplay:
 
 
 def progress_table(states: Sequence[RunState], elapsed: float) -> Table:
-    """The live table: row, seed, stage, step, losses, Rank-1 so far, time left in the stage."""
-    ended = sum(s.stage in ENDED for s in states)
-    table = Table(title=f"{ended} of {len(states)} finished, {clock_text(elapsed)} elapsed", title_justify="left")
+    """Table of row, seed, stage, step, losses, latest Rank-1 and time left in the stage."""
+    finished = sum(s.stage in ENDED for s in states)
+    table = Table(title=f"{finished} of {len(states)} finished, {clock_text(elapsed)} elapsed", title_justify="left")
     for name in ("row", "seed", "stage", "step", "losses", "Rank-1", "left"):
         table.add_column(name, justify="right" if name in ("seed", "step", "Rank-1", "left") else "left")
     for s in states:
         style = {FAILED: "red", "done": "green", WAITING: "dim"}.get(s.stage, "")
-        last = s.message or _losses(s)
-        table.add_row(s.row, str(s.seed), s.stage, _step(s), last, _rank(s), clock_text(s.left), style=style)
+        details = s.message or _losses(s)
+        table.add_row(s.row, str(s.seed), s.stage, _step(s), details, _rank(s), clock_text(s.left), style=style)
     return table
 
 
 class PlainDisplay:
-    """One line at each change of stage and each half a minute within one."""
+    """One line per run when its stage changes, and every 30 seconds within a stage."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream, self._clock = stream, clock
-        self._said: dict[tuple[str, int], tuple[str, float]] = {}
+        self._written: dict[tuple[str, int], tuple[str, float]] = {}
 
     def __enter__(self) -> PlainDisplay:
         return self
@@ -89,9 +88,9 @@ class PlainDisplay:
     def show(self, states: Sequence[RunState]) -> None:
         now = self._clock()
         for s in states:
-            stage, when = self._said.get((s.row, s.seed), (WAITING, now))
+            stage, when = self._written.get((s.row, s.seed), (WAITING, now))
             if s.stage != stage or (s.stage not in (*ENDED, WAITING) and now - when >= _SECONDS_BETWEEN_LINES):
-                self._said[s.row, s.seed] = (s.stage, now)
+                self._written[s.row, s.seed] = (s.stage, now)
                 self._stream.write(plain_line(s) + "\n")
         self._stream.flush()
 
@@ -105,7 +104,7 @@ def plain_line(s: RunState) -> str:
 
 
 def clock_text(seconds: float | None) -> str:
-    """`4:05`, or `1:02:03` from an hour on; nothing for None."""
+    """`4:05`, or `1:02:03` for an hour or more; empty for None."""
     if seconds is None:
         return ""
     minutes, rest = divmod(round(seconds), 60)
@@ -122,21 +121,3 @@ def _losses(s: RunState) -> str:
 
 def _rank(s: RunState) -> str:
     return f"{s.rank_1:.1f}" if s.rank_1 is not None else ""
-
-
-def store_progress(stream: TextIO | None = None) -> Callable[[str, int, int], None]:
-    """Shows how far a dataset is: rewritten in place on a terminal, elsewhere one line when it is complete."""
-    stream = stream or sys.stderr
-    last = time.monotonic()
-
-    def tell(dataset: str, done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if done < total and (not stream.isatty() or now - last < _SECONDS_BETWEEN_COUNTS):
-            return
-        last = now
-        start, end = ("\r", "" if done < total else "\n") if stream.isatty() else ("", "\n")
-        stream.write(f"{start}{dataset}: {done}/{total} images{end}")
-        stream.flush()
-
-    return tell

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, taken where they can be cleaned up after."""
+"""Ctrl-C and SIGTERM handlers that let a command clean up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def stop_on_sigterm() -> None:
-    """SIGTERM ends this process the way Ctrl-C does: by KeyboardInterrupt, so that everything is cleaned up."""
+    """Let SIGTERM raise KeyboardInterrupt, as Ctrl-C does, so that the same clean-up runs."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
@@ -24,43 +24,43 @@ def stop_on_sigterm() -> None:
 
 
 class Interruption:
-    """Notes a signal inside its block instead of raising in the middle of it.
+    """Deferred interruption: inside its block, a signal raises KeyboardInterrupt at the next `check`, not at once.
 
-    An exception that a signal raises inside Ray's C++ callbacks gets lost there; one that it raises inside a half-done
-    import cannot be cleaned up after. So the block asks, where it is safe. A second signal does not wait: it raises.
+    An exception that a signal handler raises inside Ray's C++ callbacks is lost, and one inside an import leaves a half
+    imported module. A second signal raises at once.
     """
 
     def __init__(self) -> None:
-        self._came = False
-        self._before: dict[signal.Signals, Callable[[int, FrameType | None], Any] | int | None] = {}
+        self._received = False
+        self._former: dict[signal.Signals, Callable[[int, FrameType | None], Any] | int | None] = {}
 
     def __enter__(self) -> Interruption:
-        self._before = {number: signal.getsignal(number) for number in _SIGNALS}
+        self._former = {number: signal.getsignal(number) for number in _SIGNALS}
         self.listen()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, former in self._before.items():
+        for number, former in self._former.items():
             signal.signal(number, former)
 
     def listen(self) -> None:
-        """Takes the signals (back): a library may have put in its own handlers since."""
+        """Install the handlers, also after a library has replaced them."""
         for number in _SIGNALS:
-            signal.signal(number, self._note)
+            signal.signal(number, self._handle)
 
     def ignore(self) -> None:
-        """From here on nothing interrupts the block: it is cleaning up."""
+        """Ignore signals from here on, during clean-up."""
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
 
     def check(self) -> None:
-        """Raises KeyboardInterrupt if a signal came."""
-        if self._came:
+        """Raise KeyboardInterrupt if a signal was received."""
+        if self._received:
             raise KeyboardInterrupt
 
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
         self.check()
-        self._came = True
-        os.write(_STDERR, b"stopping; once more to stop at once\n")  # print could be inside a print
+        self._received = True
+        os.write(_STDERR, b"stopping; press Ctrl-C again to stop at once\n")  # print is not reentrant

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
-from gckd.runs.progress_board import ENDED
+from gckd.runs.run_state import ENDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -117,7 +117,7 @@ def test_a_folder_of_another_config_is_refused_with_what_differs(tmp_path: Path)
     with pytest.raises(ConfigError) as caught, output_folder(tmp_path / "out", other, resume=True):
         pass
     head, *lines = caught.value.problems
-    assert "was made with another config" in head
+    assert "belongs to another config" in head
     assert f"  adapt.steps: {preset('tiny').adapt.steps} -> 7" in lines
     assert "  graph.propagate.kind: 'diffusion' -> 'none'" in lines
 

@@ -45,7 +45,7 @@ def test_bad_rows_are_refused_together() -> None:
     with pytest.raises(ConfigError) as caught:
         plan(preset("tiny"), rows, 1, OUT)
     assert [p[:6] for p in caught.value.problems] == ["row a:", "row b:", "row d:"]
-    assert caught.value.problems[2] == "row d: it is the same config as row c"
+    assert caught.value.problems[2] == "row d: has the same config as row c; remove one"
 
 
 def test_rows_share_the_preparation_of_their_seed() -> None:

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from gckd.progress import Progress
-from gckd.runs.progress_board import Board, RunState, Throttle
+from gckd.runs.dataset_progress import dataset_progress
+from gckd.runs.progress_board import Board
 from gckd.runs.progress_display import (
     LiveDisplay,
     PlainDisplay,
@@ -16,8 +17,9 @@ from gckd.runs.progress_display import (
     display,
     plain_line,
     progress_table,
-    store_progress,
 )
+from gckd.runs.run_state import RunState
+from gckd.runs.throttle import Throttle
 
 KEY = ("full", 0)
 
@@ -152,9 +154,9 @@ def test_a_terminal_gets_the_live_display() -> None:
     assert isinstance(display(io.StringIO()), PlainDisplay)
 
 
-def test_store_progress_is_one_line_outside_a_terminal() -> None:
+def test_dataset_progress_is_one_line_outside_a_terminal() -> None:
     out = io.StringIO()
-    tell = store_progress(out)
+    show = dataset_progress(out)
     for done in range(1, 5):
-        tell("a/B", done, 4)
+        show("a/B", done, 4)
     assert out.getvalue() == "a/B: 4/4 images\n"
