@@ -9,16 +9,15 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from gckd.cli.options import cache_option, checkpoint_config, plugin_option, set_option, threads_for_torch
+from gckd.cli.options import cache_option, plugin_option, set_option, threads_for_torch
 from gckd.config import parse_edits
 from gckd.errors import InputError
 from gckd.report.console import wide_console
 from gckd.storage.path import StoragePath
 
 if TYPE_CHECKING:
-    from gckd.evaluation.faiss_index import SearchResult
+    from gckd.evaluation.faiss_index import SearchResult, Vectors
     from gckd.storage.cache import CachePath
-    from gckd.training.load import Searchable
 
 _NOTE = "image: row in the split, whose images lie in the order of their content's hash"
 
@@ -58,16 +57,14 @@ def find(
     """
     import torch
 
-    from gckd.training.load import searchable
+    from gckd.training.model import load_model
 
-    for text in texts:
-        if not text.strip():
-            raise InputError("TEXT: it is empty")
+    if not all(text.strip() for text in texts):
+        raise InputError("TEXT: it is empty")
     torch.set_num_threads(threads_for_torch())
-    there = StoragePath.at(checkpoint)
-    config = checkpoint_config(there, parse_edits(assignments))
-    among = searchable(config, there, cache, split, texts)
-    found, note = _searched(among, count, index)
+    model = load_model(StoragePath.at(checkpoint), cache, parse_edits(assignments))
+    gallery, captions = model.embed_split(split), model.embed_texts(texts)
+    found, note = _searched(gallery.embeddings.numpy(), captions.numpy(), count, index)
     table = Table("text", "rank", "image", "cosine", caption=note)
     for text, cosines, rows in zip(texts, *found, strict=True):
         for place, (cosine, row) in enumerate(zip(cosines, rows, strict=True), 1):
@@ -76,16 +73,15 @@ def find(
     if sheet is not None:
         from gckd.cli.sheet import draw_sheet
 
-        images = ([among.files.encoded(row) for row in rows if row >= 0] for rows in found.rows.tolist())
+        images = ([gallery.files.encoded(row) for row in rows if row >= 0] for rows in found.rows.tolist())
         draw_sheet(sheet, list(zip(texts, images, strict=True)))
         click.echo(sheet)
 
 
-def _searched(among: Searchable, count: int, index: str) -> tuple[SearchResult, str]:
+def _searched(images: Vectors, captions: Vectors, count: int, index: str) -> tuple[SearchResult, str]:
     """What is found, and what the table must say about it."""
     from gckd.evaluation.faiss_index import Exact, FaissGallery, ivf_pq, recall
 
-    images, captions = among.images.numpy(), among.captions.numpy()
     exact = FaissGallery(images, Exact()).search(captions, count)
     if index == "exact":
         return exact, f"{len(images)} images. {_NOTE}"

@@ -12,10 +12,8 @@ import click
 
 from gckd.config import PRESETS, Config, ConfigError, apply, check, parse_edits, preset, read_config
 from gckd.config.presets import tiny
-from gckd.errors import InputError
 from gckd.plugins import load_entry_points, load_plugin
 from gckd.storage.cache import USER_CACHE, CachePath
-from gckd.storage.path import StoragePath
 
 Command = Callable[..., Any]
 
@@ -106,23 +104,6 @@ def resolve(
             edits[f"data.{domain}"] = spec
     config = read_config(config_file) if config_file else preset(preset_name) if preset_name else tiny()
     return apply(config, edits) if edits else check(config)
-
-
-def checkpoint_config(checkpoint: StoragePath, edits: dict[str, Any]) -> Config:
-    """The config.yaml beside a checkpoint, edited.
-
-    Raises:
-        InputError: there is no such checkpoint, or no config beside it.
-        ConfigError: an edit is refused.
-    """
-    if not checkpoint.exists():
-        raise InputError(f"{checkpoint}: there is no such checkpoint file")
-    beside = checkpoint.parent / "config.yaml"
-    if not beside.exists():
-        raise InputError(f"{beside}: there is none, and it says what {checkpoint.name} is of")
-    with beside.reading() as file:
-        config = read_config(file)
-    return apply(config, edits) if edits else config
 
 
 def threads_for_torch() -> int:

@@ -9,7 +9,6 @@ from rich.table import Table
 
 from gckd.cli.options import (
     cache_option,
-    checkpoint_config,
     config_options,
     plugin_option,
     set_option,
@@ -23,7 +22,7 @@ from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
 
 if TYPE_CHECKING:
-    from gckd.training.run import RunResult
+    from gckd.training.target_evaluation import Evaluation
 
 
 @click.command()
@@ -70,10 +69,12 @@ def evaluate(checkpoints: tuple[str, ...], split: str, assignments: tuple[str, .
     """
     edits = parse_edits(assignments)
     places = [StoragePath.at(checkpoint) for checkpoint in checkpoints]
+    from gckd.training.load import checkpoint_config
+
     configs = [checkpoint_config(place, edits) for place in places]
     from gckd.data.domains import shared_datasets
     from gckd.distributed import process_group, rank
-    from gckd.training.run import evaluate_checkpoint
+    from gckd.training.target_evaluation import evaluate_checkpoint
 
     table = Table(*("checkpoint", "queries", "gallery", *METRICS.values()))
     with process_group(*(config.device for config in configs)):
@@ -84,5 +85,5 @@ def evaluate(checkpoints: tuple[str, ...], split: str, assignments: tuple[str, .
             wide_console().print(table)
 
 
-def _numbers(result: RunResult) -> list[str]:
+def _numbers(result: Evaluation) -> list[str]:
     return [str(result.queries), str(result.gallery), *(f"{result.metrics[name]:.1f}" for name in METRICS)]

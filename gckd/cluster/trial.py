@@ -65,7 +65,8 @@ def results(search: Search, given: Mapping[str, Any]) -> Iterator[dict[str, Any]
 
     from gckd.device import on_device
     from gckd.distributed import rank
-    from gckd.training.search_trial import CHECKPOINT, epochs
+    from gckd.training.load import CHECKPOINT
+    from gckd.training.search_trial import epochs
 
     torch.set_num_threads(search.threads)
     config, folder = configure(search.base, given["edits"]), StoragePath.at(given["folder"])
@@ -170,8 +171,8 @@ def _oracle(search: Search, config: Config, out: StoragePath, number: int, epoch
     """Rank-1 on target val, by its labels. Kept in a file, because the checkpoints of earlier epochs are gone."""
     from gckd.data.domains import shared_datasets
     from gckd.distributed import barrier, rank
-    from gckd.training.run import evaluate_checkpoint
-    from gckd.training.search_trial import CHECKPOINT
+    from gckd.training.load import CHECKPOINT
+    from gckd.training.target_evaluation import evaluate_checkpoint
 
     file = out / _ORACLE_FILE
     known = {}

@@ -21,7 +21,7 @@ def true_metrics(search: Search, given: Mapping[str, Any], split: str) -> dict[s
     import torch
 
     from gckd.data.domains import shared_datasets
-    from gckd.training.run import evaluate_checkpoint
+    from gckd.training.target_evaluation import evaluate_checkpoint
 
     torch.set_num_threads(search.threads)
     config, found = configure(search.base, given["edits"]), []

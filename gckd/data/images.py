@@ -89,8 +89,12 @@ def inspect(path: Path) -> ImageInspection:
 
 def decode(encoded: bytes, height: int, width: int) -> NDArray[np.uint8]:
     """RGB pixels `[3, height, width]` uint8 of an encoded image, resized by antialiased bicubic interpolation."""
-    picture = _rgb(encoded).resize((width, height), Image.Resampling.BICUBIC)
-    return np.asarray(picture, dtype=np.uint8).transpose(2, 0, 1)
+    return _resized(_rgb(encoded), height, width)
+
+
+def resized(picture: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
+    """RGB pixels `[3, height, width]` of a picture, as `decode` makes them of its file."""
+    return _resized(_flattened(picture), height, width)
 
 
 def thumbnail(encoded: bytes, width: int, height: int) -> bytes:
@@ -102,12 +106,20 @@ def thumbnail(encoded: bytes, width: int, height: int) -> bytes:
     return file.getvalue()
 
 
+def _resized(picture: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
+    return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC), dtype=np.uint8).transpose(2, 0, 1)
+
+
 def _rgb(encoded: bytes) -> Image.Image:
-    """RGB picture; transparent pixels are blended with white."""
     with Image.open(io.BytesIO(encoded), formats=DECODERS) as picture:
-        if not picture.has_transparency_data:
-            return picture.convert("RGB")
-        layer = picture.convert("RGBA")
+        return _flattened(picture)
+
+
+def _flattened(picture: Image.Image) -> Image.Image:
+    """RGB picture; transparent pixels are blended with white."""
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    layer = picture.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
 
 

@@ -69,7 +69,7 @@ class Adaptation:
 
 
 def begin(config: Config, cache: Path | CachePath, report: Report, datasets: DatasetPair | None = None) -> Adaptation:
-    """DatasetPair, source pre-training (or its cached result), and everything that the config names.
+    """Datasets, source pre-training (or its cached result), and everything that the config names.
 
     Args:
         datasets: of the config; opened now if None.

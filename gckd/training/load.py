@@ -1,112 +1,101 @@
-"""A run's checkpoint, opened: its student as it is evaluated, and what that makes of images and captions."""
+"""Loading of a checkpoint: its config and its student, ready for evaluation."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from gckd.config import check, digest
+from gckd.config import apply, check, read_config
 from gckd.config.schema import Config
 from gckd.data.batches import Feed
 from gckd.data.domains import DatasetPair, open_datasets
-from gckd.data.splits import Images
-from gckd.device import on_its_device
 from gckd.errors import InputError
 from gckd.evaluation.retrieval import EmbeddingTransform, Retriever, unchanged
 from gckd.method.banks import train_means
 from gckd.method.build import build_parts
 from gckd.method.parts import Parts
 from gckd.models.base import Backbone
-from gckd.models.build import build_model, file_digest
+from gckd.models.build import build_model
 from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.storage.path import StoragePath
-from gckd.storage.shared_file import create_once
+
+CHECKPOINT = "checkpoint.pt"
+CONFIG_FILE = "config.yaml"
 
 
-class Restored(NamedTuple):
-    """The datasets of a run, its student, and what test embeddings go through."""
+@dataclass(frozen=True)
+class Student:
+    """A trained backbone with all that its evaluation reads: datasets, centring data and test-time propagation."""
 
+    config: Config
     datasets: DatasetPair
-    student: Backbone
+    backbone: Backbone
     feed: Feed
     transform: EmbeddingTransform
 
-
-class Searchable(NamedTuple):
-    """A split's images and some captions as a run's student compares them: unit embeddings [N, d] and [M, d]."""
-
-    images: Tensor
-    captions: Tensor
-    files: Images  # of the N images
+    def retriever(self) -> Retriever:
+        """Retriever that centres embeddings by the means of the target's train split."""
+        means = train_means(self.backbone, self.feed.target, self.config.centre)
+        return Retriever(self.backbone, self.config.evaluate, means, self.transform)
 
 
-def restored(
+def checkpoint_config(checkpoint: StoragePath, edits: Mapping[str, Any] | None = None) -> Config:
+    """Config of a checkpoint: the config.yaml in its folder, with edits.
+
+    Raises:
+        InputError: the checkpoint or its config.yaml does not exist.
+        ConfigError: an edit is refused.
+    """
+    if not checkpoint.exists():
+        raise InputError(f"{checkpoint}: there is no such checkpoint file")
+    config_path = checkpoint.parent / CONFIG_FILE
+    if not config_path.exists():
+        raise InputError(f"{config_path}: not found; the config of {checkpoint.name} is expected there")
+    with config_path.reading() as file:
+        config = read_config(file)
+    return apply(config, dict(edits)) if edits else config
+
+
+def load_student(
     config: Config, checkpoint: Path | StoragePath, cache: Path | CachePath, datasets: DatasetPair | None = None
-) -> Restored:
-    """The student of a checkpoint of a run of this config.
+) -> Student:
+    """Student of a checkpoint, on the default device.
 
     Args:
+        config: of the run that wrote the checkpoint.
         datasets: of the config; opened now if None.
 
     Raises:
-        InputError: the checkpoint is not one, or does not fit the config.
+        InputError: the file is not a checkpoint of this config.
     """
     datasets = datasets or open_datasets(check(config), cache)
     feed = datasets.feed(config, config.adapt.batch)
-    student = build_model(config, datasets.tokenizer.vocabulary)
+    backbone = build_model(config, datasets.tokenizer.vocabulary)
     modules = load_checkpoint(checkpoint)["modules"]
+    transform: EmbeddingTransform = unchanged
     try:
-        student.load_state_dict(modules["student"])
-        transform = _graph(build_parts(config, feed, student), modules) if config.evaluate.propagate else unchanged
+        backbone.load_state_dict(modules["student"])
+        if config.evaluate.propagate:
+            parts = build_parts(config, feed, backbone)
+            parts.banks.load_state_dict(modules["banks"])
+            parts.propagate.load_state_dict(modules["propagate"])
+            transform = evaluation_transform(parts)
     except (KeyError, RuntimeError) as error:
         raise InputError(f"{checkpoint}: does not hold the student of this config ({error})") from error
-    return Restored(datasets, student, feed, transform)
-
-
-def _graph(parts: Parts, modules: Mapping[str, Any]) -> EmbeddingTransform:
-    """The graph of a checkpoint, over its banks."""
-    parts.banks.load_state_dict(modules["banks"])
-    parts.propagate.load_state_dict(modules["propagate"])
-    return evaluation_transform(parts)
-
-
-@on_its_device
-def searchable(
-    config: Config, checkpoint: Path | StoragePath, cache: Path | CachePath, split: str, captions: Sequence[str]
-) -> Searchable:
-    """Embeds the images of a split of the target, once for all calls, and captions that anyone may have written.
-
-    No label is opened.
-
-    Raises:
-        InputError: the checkpoint is not one, or does not fit the config; there is no such split.
-    """
-    datasets, student, feed, transform = restored(config, checkpoint, cache)
-    files, student = datasets.target.unlabelled(split).images, student.eval()
-    retriever = Retriever(student, config.evaluate, train_means(student, feed.target, config.centre), transform)
-    tokens = datasets.tokenizer.encode(list(captions)).to(torch.get_default_device())
-    with StoragePath.at(checkpoint).reading() as file:
-        content = file_digest(file)
-    name = digest(config, content, split, datasets.target.digest, datasets.tokenizer.digest)
-
-    def embed() -> dict[str, Tensor]:
-        pixels = files.decoded(config.data.height, config.data.width)
-        return {"images": retriever.embed_images(torch.from_numpy(pixels)).cpu()}
-
-    kept = create_once(CachePath.at(cache) / "galleries" / f"{name}.pt", embed)
-    return Searchable(load_checkpoint(kept)["images"], retriever.embed_captions(tokens).cpu(), files)
+    return Student(config, datasets, backbone, feed, transform)
 
 
 def evaluation_transform(parts: Parts) -> EmbeddingTransform:
-    """`evaluate.propagate`: each test item is joined, by itself, to the graph over the banks as the run left them.
+    """Propagation at test time, if `evaluate.propagate` is on: each test item joins the graph over the banks alone.
 
-    Inductive, as in GraphSAGE (Hamilton et al., NIPS 2017): the item receives from its K nearest bank entries, and from
-    their neighbours through them. It sends nothing, so that no test item has a part in another one's embedding. Ours.
+    Inductive, as in GraphSAGE (Hamilton et al., NIPS 2017): a test item receives messages from its K nearest bank
+    entries, and through them from their neighbours. It sends none, so that test items do not affect each other. Ours.
     """
     if not parts.config.evaluate.propagate:
         return unchanged

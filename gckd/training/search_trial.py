@@ -19,10 +19,10 @@ from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
 from gckd.training.adapt import Adaptation, begin
 from gckd.training.curves import inspect
+from gckd.training.load import CHECKPOINT
 from gckd.training.trainer import Values
 
 SAMPLE = 2048  # images and captions of target val that are looked at; rows lie in an order that says nothing
-CHECKPOINT = "checkpoint.pt"
 
 
 class Look(NamedTuple):

@@ -14,8 +14,8 @@ from gckd.cluster.trial_audit import true_metrics
 from gckd.config import Config, apply
 from gckd.errors import InputError
 from gckd.storage.checkpoint import load_checkpoint
-from gckd.training.run import evaluate_checkpoint
-from gckd.training.search_trial import CHECKPOINT
+from gckd.training.load import CHECKPOINT
+from gckd.training.target_evaluation import evaluate_checkpoint
 from gckd.validators.choose import value
 from tests.toy import make_toy, shuffle_labels
 from tests.training.micro import differences, micro

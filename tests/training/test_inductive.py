@@ -21,7 +21,8 @@ from gckd.method.parts import Parts
 from gckd.models.build import build_model
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.training.load import evaluation_transform
-from gckd.training.run import evaluate_checkpoint, train_run
+from gckd.training.run import train_run
+from gckd.training.target_evaluation import evaluate_checkpoint
 from tests.dense import smoothed
 
 

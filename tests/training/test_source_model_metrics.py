@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,11 @@ from gckd.graph.statistics import effective_rank
 from gckd.method.banks import train_means, train_sample
 from gckd.method.unseen_words import mask_unseen_words
 from gckd.models.build import build_model
+from gckd.training.monitor import Monitor
 from gckd.training.pretrain import pretrained
 from tests.training.micro import Interruption, differences, row, stop_at, trained
 
 Finished = Callable[[Config], dict[str, Any]]
-
-
-module = importlib.import_module("gckd.training.run")
 
 
 def start(checkpoint: dict[str, Any]) -> dict[str, float]:
@@ -48,13 +45,13 @@ def test_it_is_measured_once_for_all_rows(
     config: Config, cache: Path, tmp_path: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, steps = start(finished(config)), []
-    original = module._Monitor._on_target
+    original = Monitor._on_target
 
     def spy(self: Any, whose: str, model: Any) -> dict[str, float]:
         steps.append(whose)
         return original(self, whose, model)
 
-    monkeypatch.setattr(module._Monitor, "_on_target", spy)
+    monkeypatch.setattr(Monitor, "_on_target", spy)
     assert start(trained(row(config, "gmp"), cache, tmp_path)) == first
     assert steps == ["", "teacher_"] * config.adapt.evaluations
 

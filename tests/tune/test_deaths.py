@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from gckd.cluster.trial import Search, results, source_model
 from gckd.config import apply
 from gckd.storage.checkpoint import load_checkpoint
-from gckd.training.search_trial import CHECKPOINT
+from gckd.training.load import CHECKPOINT
 from tests.tune.search_process import EPOCHS, TRIAL, Place, descendants, ended, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

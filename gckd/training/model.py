@@ -1,0 +1,164 @@
+"""A trained text-to-image retriever: embeddings of sentences and images, and search by a sentence."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gckd.config import digest
+from gckd.config.schema import Config
+from gckd.data.domains import DatasetPair
+from gckd.data.images import decode, resized
+from gckd.data.splits import Images
+from gckd.device import on_device
+from gckd.errors import InputError, reason_of
+from gckd.evaluation.retrieval import Retriever
+from gckd.models.build import file_digest
+from gckd.storage.cache import CachePath
+from gckd.storage.checkpoint import load_checkpoint
+from gckd.storage.path import StoragePath
+from gckd.storage.shared_file import create_once
+from gckd.training.load import Student, checkpoint_config, load_student
+from gckd.training.target_evaluation import Evaluation, evaluate_student
+
+ImageInput: TypeAlias = str | Path | Image.Image
+
+
+class Match(NamedTuple):
+    """One image that a search returns."""
+
+    row: int  # of the gallery
+    cosine: float  # similarity to the sentence, in [-1, 1]
+
+
+class Gallery(NamedTuple):
+    """Images of a split and their unit embeddings [N, d], in the same order."""
+
+    embeddings: Tensor
+    files: Images
+
+
+class Model:
+    """A trained student in evaluation mode. Embeddings are unit vectors [N, d] on the CPU; their cosine ranks images.
+
+    No method but `evaluate` opens a label. Use `load_model`, or `gckd.load`, to make one.
+    """
+
+    def __init__(self, student: Student, checkpoint: StoragePath, cache: CachePath) -> None:
+        self.student, self.checkpoint, self.cache = student, checkpoint, cache
+        student.backbone.eval()
+
+    @property
+    def config(self) -> Config:
+        """Config of the run that trained the model."""
+        return self.student.config
+
+    def embed_texts(self, texts: str | Sequence[str]) -> Tensor:
+        """Embeddings [M, d] of a sentence or of M sentences.
+
+        Raises:
+            InputError: a sentence is empty.
+        """
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        if blank := [row for row, text in enumerate(texts) if not text.strip()]:
+            raise InputError(f"texts[{blank[0]}]: the sentence is empty")
+        with on_device(self.config.device):
+            tokens = self.student.datasets.tokenizer.encode(texts).to(torch.get_default_device())
+            return self._retriever.embed_captions(tokens).cpu()
+
+    def embed_images(self, images: ImageInput | Sequence[ImageInput]) -> Tensor:
+        """Embeddings [N, d] of an image or of N images: paths or PIL images of any size.
+
+        Raises:
+            InputError: an image cannot be read.
+        """
+        images = [images] if isinstance(images, ImageInput) else list(images)
+        size, batch = self.config.evaluate.batch, []
+        with on_device(self.config.device):
+            for first in range(0, len(images), size):
+                pixels = np.stack([self._pixels(image) for image in images[first : first + size]])
+                batch.append(self._retriever.embed_images(torch.from_numpy(pixels)).cpu())
+        return torch.cat(batch) if batch else torch.zeros(0, self.student.backbone.embed_dim)
+
+    def embed_split(self, split: str) -> Gallery:
+        """Images of a split of the target. Their embeddings are cached, under the digest of the checkpoint.
+
+        Raises:
+            InputError: the target has no such split.
+        """
+        datasets, data = self.student.datasets, self.config.data
+        files = datasets.target.unlabelled(split).images
+        with self.checkpoint.reading() as file:
+            content = file_digest(file)
+        name = digest(self.config, content, split, datasets.target.digest, datasets.tokenizer.digest)
+
+        def embed() -> dict[str, Tensor]:
+            pixels = torch.from_numpy(files.decoded(data.height, data.width))
+            return {"images": self._retriever.embed_images(pixels).cpu()}
+
+        with on_device(self.config.device):
+            file = create_once(self.cache / "galleries" / f"{name}.pt", embed)
+            return Gallery(load_checkpoint(file)["images"], files)
+
+    def search(self, text: str, gallery: Tensor | Sequence[ImageInput], top: int = 5) -> list[Match]:
+        """The `top` images of a gallery that are most similar to a sentence, best first; ties keep the gallery's order.
+
+        Args:
+            gallery: embeddings [N, d] of `embed_images`, or N images.
+
+        Raises:
+            InputError: the sentence is empty, or an image cannot be read.
+        """
+        embeddings = gallery if isinstance(gallery, Tensor) else self.embed_images(gallery)
+        cosines = embeddings @ self.embed_texts(text)[0]
+        order = cosines.argsort(descending=True, stable=True)[:top].tolist()
+        return [Match(row, float(cosines[row])) for row in order]
+
+    def evaluate(self, split: str = "test") -> Evaluation:
+        """Retrieval metrics on a labelled split of the target.
+
+        Raises:
+            InputError: the target has no such split.
+        """
+        with on_device(self.config.device):
+            return evaluate_student(self.student, split)
+
+    @functools.cached_property
+    def _retriever(self) -> Retriever:
+        return self.student.retriever()
+
+    def _pixels(self, image: ImageInput) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        data = self.config.data
+        if isinstance(image, Image.Image):
+            return resized(image, data.height, data.width)
+        try:
+            return decode(Path(image).expanduser().read_bytes(), data.height, data.width)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{image}: cannot be read as an image ({reason_of(error)})") from error
+
+
+def load_model(
+    checkpoint: StoragePath,
+    cache: Path | CachePath,
+    edits: Mapping[str, Any] | None = None,
+    datasets: DatasetPair | None = None,
+) -> Model:
+    """Model of a checkpoint with its config.yaml, which edits may change.
+
+    Args:
+        datasets: of the config; opened now if None.
+
+    Raises:
+        InputError: there is no checkpoint or no config beside it, or the two do not fit.
+        ConfigError: an edit is refused.
+    """
+    config = checkpoint_config(checkpoint, edits)
+    with on_device(config.device):
+        return Model(load_student(config, checkpoint, cache, datasets), checkpoint, CachePath.at(cache))
