@@ -121,7 +121,7 @@ def test_config_as_yaml_can_be_given_back(tmp_path: Path, capsys: pytest.Capture
         (["config", "--config", "no.yaml"], "error: no.yaml: cannot be read (No such file or directory)"),
         (["config", "--config", "x", "--preset", "tiny"], "error: --preset: conflicts with --config"),
         (["train"], "error: data.source: no dataset is given"),
-        (["train", "--source", "nowhere", "--target", "x"], "error: dataset 'nowhere': there is no folder"),
+        (["train", "--source", "nowhere", "--target", "x"], "error: dataset 'nowhere': the folder"),
         (["evaluate", "no.pt"], "no.pt: there is no such checkpoint file"),
         (["find", "no.pt", "a red coat"], "no.pt: there is no such checkpoint file"),
         (["find", "no.pt", " "], "error: TEXT: it is empty"),
