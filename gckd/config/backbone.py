@@ -15,16 +15,16 @@ from gckd.config.fields import option, section
 class Vision:
     """Vision transformer (pre-norm, class token)."""
 
-    patch: int = option(8, "side of a square patch", unit="pixels", ge=2, le=64)
+    patch: int = option(16, "side of a square patch", unit="pixels", ge=2, le=64)
     stem: str = option(
-        "conv", "how a patch becomes a token: one linear map, or stride-2 convolutions", choices=("linear", "conv")
+        "linear", "how a patch becomes a token: one linear map, or stride-2 convolutions", choices=("linear", "conv")
     )
-    width: int = option(64, "token width", ge=8, le=4096)
-    depth: int = option(3, "blocks", ge=1, le=64)
-    heads: int = option(2, "attention heads", ge=1, le=64)
+    width: int = option(768, "token width", ge=8, le=4096)
+    depth: int = option(12, "blocks", ge=1, le=64)
+    heads: int = option(12, "attention heads", ge=1, le=64)
     mlp_ratio: float = option(4.0, "hidden width of the MLP / token width", gt=0, le=16)
     pixels: str = option(
-        "half",
+        "clip",
         "mean and deviation that pixels are normalised by: 0.5 and 0.5, or those of CLIP, which ALBEF's weights expect",
         choices=("half", "clip"),
     )
@@ -34,12 +34,12 @@ class Vision:
 class Text:
     """BERT-style text transformer; its last `fusion_depth` layers also attend to the image tokens."""
 
-    width: int = option(64, "token width", ge=8, le=4096)
-    depth: int = option(2, "text-only layers", ge=1, le=64)
-    fusion_depth: int = option(1, "layers with cross-attention to the image", ge=1, le=64)
-    heads: int = option(2, "attention heads", ge=1, le=64)
+    width: int = option(768, "token width", ge=8, le=4096)
+    depth: int = option(6, "text-only layers", ge=1, le=64)
+    fusion_depth: int = option(6, "layers with cross-attention to the image", ge=1, le=64)
+    heads: int = option(12, "attention heads", ge=1, le=64)
     mlp_ratio: float = option(4.0, "hidden width of the MLP / token width", gt=0, le=16)
-    dropout: float = option(0.0, "dropout in the text layers", ge=0, lt=1)
+    dropout: float = option(0.1, "dropout in the text layers", ge=0, lt=1)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Albef(BackboneConfig):
     weights_are_a_file: ClassVar[bool] = True
     vision: Vision = section(Vision, "image encoder")
     text: Text = section(Text, "text and fusion encoder")
-    embed_dim: int = option(96, "d: width of the joint embedding", ge=4, le=4096)
+    embed_dim: int = option(256, "d: width of the joint embedding", ge=4, le=4096)
     compute: Compute = section(Compute, "how it is computed")
     tau: float = option(0.07, "initial temperature, learned", gt=0, le=1)
     weights: str = option("", "an ALBEF checkpoint (.pth or .safetensors) to start from; empty: random weights")

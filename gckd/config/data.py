@@ -15,8 +15,8 @@ class Data:
 
     source: str = option("", "labelled source dataset: a folder, FORMAT:FOLDER, or a store (s3://BUCKET/NAME)")
     target: str = option("", "unlabelled target dataset: a folder, FORMAT:FOLDER, or a store (s3://BUCKET/NAME)")
-    height: int = option(64, "image height after resizing", unit="pixels", ge=8, le=1024)
-    width: int = option(32, "image width after resizing", unit="pixels", ge=8, le=1024)
+    height: int = option(384, "image height after resizing", unit="pixels", ge=8, le=1024)
+    width: int = option(384, "image width after resizing", unit="pixels", ge=8, le=1024)
     max_words: int = option(50, "captions are cut after this many words", unit="words", ge=1, le=512)
     max_tokens: int = option(64, "and after this many tokens, [CLS] and [SEP] included", unit="tokens", ge=4, le=512)
     skip_broken: bool = option(False, "leave out images that cannot be read (and count them) instead of stopping")

@@ -41,9 +41,9 @@ class SoftTargets(TargetsConfig):
 
     kind: ClassVar[str] = "soft"
     needs_teacher: ClassVar[bool] = True
-    sharpen: float = option(0.5, "targets use temperature sharpen x tau", gt=0, le=4)
-    agree: bool = option(True, "multiply p(key | query) by p(query | key): both directions must agree")
-    confidence: float = option(0.5, "a row weighs exp(-confidence x its entropy in nats); 0 = all alike", ge=0, le=10)
+    sharpen: float = option(1.0, "targets use temperature sharpen x tau", gt=0, le=4)
+    agree: bool = option(False, "multiply p(key | query) by p(query | key): both directions must agree")
+    confidence: float = option(0.0, "a row weighs exp(-confidence x its entropy in nats); 0 = all alike", ge=0, le=10)
     hard: bool = option(False, "all of a row on its most similar key; its entropy is 0 then")
 
     @property

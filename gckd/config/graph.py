@@ -18,7 +18,7 @@ class Memory:
     """The four FIFO banks of teacher embeddings (eq. 1-2)."""
 
     capacity: int = option(
-        4096, "C: entries of each bank; never more than the dataset has", unit="entries", ge=1, le=2**22
+        65_536, "C: entries of each bank; never more than the dataset has", unit="entries", ge=1, le=2**22
     )
     warm_start: bool = option(True, "fill the banks with teacher embeddings before the first step")
     source: bool = option(True, "remember the source beyond the batch; off: its two banks hold the newest batch alone")

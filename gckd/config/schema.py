@@ -15,7 +15,7 @@ from gckd.config.component import (
     MetricLossConfig,
     TokenizerConfig,
 )
-from gckd.config.data import Augment, Data, TrainedTokenizer
+from gckd.config.data import Data, FolderTokenizer, RandAugment
 from gckd.config.distill import Distill
 from gckd.config.fields import option, section
 from gckd.config.graph import Graph
@@ -30,11 +30,13 @@ class Config:
     seed: int = option(0, "seed of weights, batches and augmentation", ge=0, le=2**31 - 1)
     device: str = option("auto", "where to compute; auto: the GPU where there is one", choices=("auto", "cpu", "cuda"))
     centre: bool = option(
-        True, "compare embeddings without the mean of their domain and modality, in training and evaluation"
+        False, "compare embeddings without the mean of their domain and modality, in training and evaluation"
     )
     data: Data = section(Data, "datasets")
-    tokenizer: TokenizerConfig = section(TrainedTokenizer, "vocabulary")
-    augment: AugmentationConfig = section(Augment, "strong view, seen by the student; the teacher sees the clean one")
+    tokenizer: TokenizerConfig = section(FolderTokenizer, "vocabulary")
+    augment: AugmentationConfig = section(
+        RandAugment, "strong view, seen by the student; the teacher sees the clean one"
+    )
     backbone: BackboneConfig = section(Albef, "retriever")
     graph: Graph = section(Graph, "memory and propagation (GMP)")
     distill: Distill = section(Distill, "teacher and targets (CMKD)")

@@ -15,15 +15,15 @@ class Weights:
     """Weights of the loss terms (eq. 10)."""
 
     source_contrastive: float = option(1.0, "image-text contrastive loss on the source", ge=0, le=100)
-    source_intra: float = option(1.0, "image-image and text-text contrastive loss of pre-training", ge=0, le=100)
-    source_matching: float = option(0.5, "image-text matching on the source", ge=0, le=100)
-    source_mlm: float = option(0.1, "masked language modelling on the source", ge=0, le=100)
+    source_intra: float = option(0.0, "image-image and text-text contrastive loss of pre-training", ge=0, le=100)
+    source_matching: float = option(1.0, "image-text matching on the source", ge=0, le=100)
+    source_mlm: float = option(1.0, "masked language modelling on the source", ge=0, le=100)
     source_metric: float = option(1.0, "metric learning on the source, in adaptation alone", ge=0, le=100)
-    target_contrastive: float = option(2.0, "pseudo similarity targets, or what is in their place", ge=0, le=100)
+    target_contrastive: float = option(1.0, "pseudo similarity targets, or what is in their place", ge=0, le=100)
     graph: float = option(
         1.0, "source identities told by propagated embeddings: what a learned convolution learns from", ge=0, le=100
     )
-    target_matching: float = option(0.2, "cross-domain matching", ge=0, le=100)
+    target_matching: float = option(1.0, "cross-domain matching", ge=0, le=100)
     align: float = option(1.0, "alignment of the domains", ge=0, le=100)
 
 
@@ -63,20 +63,20 @@ class Pretrain:
     """Stage 1: source pre-training, shared by every row and trial under its digest."""
 
     steps: int = option(
-        800, "optimiser steps; 0: backbone.weights are the source model", unit="steps", ge=0, le=10_000_000
+        30_000, "optimiser steps; 0: backbone.weights are the source model", unit="steps", ge=0, le=10_000_000
     )
-    batch: int = option(64, "pairs that are compared with each other", unit="pairs", ge=2, le=65_536)
+    batch: int = option(32, "pairs that are compared with each other", unit="pairs", ge=2, le=65_536)
     accumulate: int = option(1, "batches whose gradients are averaged in a step", unit="batches", ge=1, le=4096)
-    lr: float = option(3e-3, "peak learning rate", gt=0, le=1)
+    lr: float = option(1e-5, "peak learning rate", gt=0, le=1)
     warmup: float = option(0.1, "share of the steps with rising learning rate", ge=0, lt=1)
     weight_decay: float = option(0.02, "AdamW weight decay, not on 1-D parameters", ge=0, le=10)
     clip: float = option(1.0, "gradients are clipped to this norm", gt=0, le=1e6)
-    ramp: float = option(0.4, "share of the steps over which the augmentation grows to full strength", ge=0, le=1)
-    objective: ObjectiveConfig = section(CrossBatchMemory, "what the contrastive terms compare")
-    per_identity: int = option(2, "images of one identity that stand together in a batch", unit="images", ge=1, le=64)
+    ramp: float = option(0.0, "share of the steps over which the augmentation grows to full strength", ge=0, le=1)
+    objective: ObjectiveConfig = section(MomentumDistillation, "what the contrastive terms compare")
+    per_identity: int = option(1, "images of one identity that stand together in a batch", unit="images", ge=1, le=64)
     evaluations: int = option(5, "evaluations on source val, evenly spread", ge=1, le=1000)
     fusion_every: int = option(
-        8, "matching and MLM are computed at every n-th step, weighted n-fold", unit="steps", ge=1, le=1000
+        1, "matching and MLM are computed at every n-th step, weighted n-fold", unit="steps", ge=1, le=1000
     )
 
 
@@ -84,10 +84,10 @@ class Pretrain:
 class Adapt:
     """Stage 3: adaptation; equal for every row."""
 
-    steps: int = option(120, "optimiser steps; 0: the source model as it is", unit="steps", ge=0, le=10_000_000)
-    batch: int = option(64, "B: examples per domain and batch", unit="pairs", ge=2, le=65_536)
+    steps: int = option(10_000, "optimiser steps; 0: the source model as it is", unit="steps", ge=0, le=10_000_000)
+    batch: int = option(32, "B: examples per domain and batch", unit="pairs", ge=2, le=65_536)
     accumulate: int = option(1, "batches whose gradients are averaged in a step", unit="batches", ge=1, le=4096)
-    lr: float = option(3e-3, "peak learning rate", gt=0, le=1)
+    lr: float = option(1e-5, "peak learning rate", gt=0, le=1)
     warmup: float = option(0.1, "share of the steps with rising learning rate", ge=0, lt=1)
     weight_decay: float = option(0.02, "AdamW weight decay, not on 1-D parameters", ge=0, le=10)
     clip: float = option(1.0, "gradients are clipped to this norm", gt=0, le=1e6)
@@ -104,7 +104,7 @@ class Adapt:
         choices=("samples", "banks", "prototypes", "none"),
     )
     fusion_every: int = option(
-        8, "matching and MLM are computed at every n-th step, weighted n-fold", unit="steps", ge=1, le=1000
+        1, "matching and MLM are computed at every n-th step, weighted n-fold", unit="steps", ge=1, le=1000
     )
 
 

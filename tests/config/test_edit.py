@@ -63,7 +63,7 @@ def test_conflicting_edits_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value"), [("adapt.steps", 7), ("adapt.lr", 0.25), ("graph.propagate", "gnn"), ("weights", {})]
+    ("path", "value"), [("adapt.steps", 7), ("adapt.lr", 0.25), ("graph.propagate", "gnn"), ("evaluate", {})]
 )
 def test_edits_that_change_nothing_are_refused(path: str, value: Any) -> None:
     config = apply(preset("tiny"), {"adapt.steps": 7, "adapt.lr": 0.25, "graph.propagate": Gnn()})

@@ -26,8 +26,8 @@ VOCABULARY = Vocabulary(60, end=3)
 TOWER = {"width": 32, "depth": 2, "heads": 2, "mlp_ratio": 2.0}
 BACKBONES: dict[str, Any] = {
     "albef": Albef(
-        vision=Vision(patch=8, stem="linear", **TOWER),  # type: ignore[arg-type]
-        text=Text(width=32, depth=1, fusion_depth=1, heads=2, mlp_ratio=2.0),
+        vision=Vision(patch=8, stem="linear", pixels="half", **TOWER),  # type: ignore[arg-type]
+        text=Text(width=32, depth=1, fusion_depth=1, heads=2, mlp_ratio=2.0, dropout=0.0),
         embed_dim=16,
     ),
     "clip": Clip(vision=Tower(**TOWER), text=Tower(**TOWER), embed_dim=16),  # type: ignore[arg-type]

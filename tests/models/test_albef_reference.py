@@ -62,6 +62,7 @@ def config(height: int = 0, width: int = 0, positions: str = "bicubic") -> Confi
         "backbone.vision.width": vision["embed_dim"],
         "backbone.vision.depth": vision["depth"],
         "backbone.vision.heads": vision["num_heads"],
+        "backbone.vision.pixels": "half",  # the reference reads pixels as they are given
         "backbone.vision.mlp_ratio": float(vision["mlp_ratio"]),
         "backbone.text.width": text["hidden_size"],
         "backbone.text.depth": text["fusion_layer"],

@@ -25,7 +25,7 @@ GRID = (4, 2)
 def model(seed: int = 0, height: int = 32, width: int = 16, max_tokens: int = 12) -> AlbefModel:
     torch.manual_seed(seed)
     vision = Vision(patch=8, stem="linear", width=16, depth=1, heads=2, mlp_ratio=2.0)
-    text = Text(width=16, depth=1, fusion_depth=1, heads=2, mlp_ratio=2.0)
+    text = Text(width=16, depth=1, fusion_depth=1, heads=2, mlp_ratio=2.0, dropout=0.0)
     config = Albef(vision=vision, text=text, embed_dim=8)
     return AlbefModel(config, vocabulary=Vocabulary(20, 3), height=height, width=width, max_tokens=max_tokens)
 

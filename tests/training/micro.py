@@ -39,7 +39,7 @@ def micro(source: Path, target: Path) -> Config:
             tokenizer=TrainedTokenizer(vocab_size=90),
             augment=Augment(channel_gain=0.2, noise=0.05, erase=0.3, shift=0.05, word_dropout=0.1),
             backbone=Albef(
-                vision=Vision(patch=8, stem="linear", width=16, depth=1, heads=2, mlp_ratio=2.0),
+                vision=Vision(patch=8, stem="linear", width=16, depth=1, heads=2, mlp_ratio=2.0, pixels="half"),
                 text=Text(width=16, depth=1, fusion_depth=1, heads=2, mlp_ratio=2.0, dropout=0.1),
                 embed_dim=8,
             ),
@@ -49,7 +49,7 @@ def micro(source: Path, target: Path) -> Config:
             ),
             distill=Distill(
                 teacher=Ema(m=0.9),
-                targets=SoftTargets(sharpen=0.5),
+                targets=SoftTargets(sharpen=0.5, agree=True, confidence=0.5),
                 matching=CrossDomainMatching(delta=-1.0),
                 alpha=0.4,
             ),

@@ -106,8 +106,8 @@ def test_its_curves_are_of_the_target_alone(config: Config, finished: Train) -> 
 
 
 REFUSED = [
-    ({"adapt.source": "banks"}, "distill.matching: 'cross' has negatives of adapt.source = samples"),
-    ({"adapt.source": "banks", "graph.propagate": Diffusion(k=3)}, "needs graph.propagate = gnn, which alone reads it"),
+    ({"adapt.source": "banks"}, "distill.matching: 'cross' needs adapt.source = samples"),
+    ({"adapt.source": "banks", "graph.propagate": Diffusion(k=3)}, "needs a graph over the source banks"),
     ({"adapt.source": "none", "distill.targets": NoTargets()}, "leaves nothing to learn from"),
     ({"adapt.source": "banks", "graph.propagate.conv": "sage"}, "needs adapt.source = samples to learn from"),
     (
