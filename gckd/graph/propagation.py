@@ -136,11 +136,6 @@ class Graphs(nn.Module):
                 out[bank] = embeddings
         return out
 
-    def of(self, banks: Four, bank: int, places: Tensor) -> Tensor:
-        """`forward` for places [B] of one bank alone: [B, d]."""
-        found: list[Tensor] = self(banks, [places if number == bank else places[:0] for number in range(len(banks))])
-        return found[bank]
-
     def join(self, banks: Four, bank: int, items: Tensor) -> Tensor:
         """Unit embeddings [n, d] of the kind that `bank` holds, each joined to the bank's graph by itself: [n, d].
 

@@ -1,4 +1,4 @@
-"""What makes source and target embeddings look alike: the protocol, and the object that stands for its absence."""
+"""Alignment of the source and target embeddings: MMD and domain-adversarial losses."""
 
 from __future__ import annotations
 
@@ -9,51 +9,82 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gckd.config.losses import Adversarial, Mmd
+from gckd.config.component import AlignmentConfig
+from gckd.config.losses import Adversarial, Mmd, NoAlignment
+from gckd.config.registry import Registry
 
 
 class StudentEmbeddings(NamedTuple):
-    """The student's embeddings of one domain's batch, [B, d] each: unit vectors in the space they are compared in."""
+    """The student's unit embeddings [B, d] of one domain's batch, without the mean of their bank."""
 
     image: Tensor
     text: Tensor
 
 
 class AlignmentLoss(Protocol):
-    """Loss terms of the domains' difference; `progress` in [0, 1) is the share of adaptation that is done."""
+    """Loss on the difference between the domains (slot `align`)."""
 
-    def __call__(self, source: StudentEmbeddings, target: StudentEmbeddings, progress: float) -> dict[str, Tensor]: ...
+    def __call__(self, source: StudentEmbeddings, target: StudentEmbeddings, progress: float) -> dict[str, Tensor]:
+        """Named loss terms of a source batch and a target batch.
+
+        Args:
+            progress: share of the adaptation that is done, in [0, 1).
+        """
+        ...
 
 
+# The argument is the embedding width d.
+ALIGNMENTS: Registry[AlignmentConfig, AlignmentLoss, int] = Registry(AlignmentConfig)
+
+
+@ALIGNMENTS.register(NoAlignment)
 class NoAlignmentLoss:
-    """The domains are not aligned."""
+    """No alignment."""
+
+    def __init__(self, node: NoAlignment, width: int) -> None:
+        pass
 
     def __call__(self, source: StudentEmbeddings, target: StudentEmbeddings, progress: float) -> dict[str, Tensor]:
         return {}
 
 
+@ALIGNMENTS.register(Mmd)
 class MmdLoss:
-    """MMD^2 of source and target embeddings: the mean of both modalities' (`mmd2`).
+    """Maximum mean discrepancy between source and target: mean of MMD^2 (`mmd2`) over the two modalities.
 
-    Source: Gretton et al., "A kernel two-sample test", JMLR 2012, eq. 3; several kernels after Long et al., "Learning
-    transferable features with deep adaptation networks", ICML 2015. Ours: the kernels weigh alike instead of by
-    learned weights, and the embeddings are those that retrieval compares (two modalities, without their domain's mean
-    if so configured) instead of a classifier's last layers.
+    Args:
+        node: the number of kernels.
+        width: d, not used.
+
+    Shapes:
+        source [n, d], target [m, d] per modality -> {"align": scalar}.
+
+    Source: Gretton et al., "A kernel two-sample test", JMLR 2012, eq. 3; with several kernels as in Long et al.,
+    "Learning transferable features with deep adaptation networks", ICML 2015.
+
+    Differences from the papers: all kernels have the same weight instead of a learned one, and the loss is on the
+    embeddings that retrieval compares (two modalities, centred if `centre` is set), not on the last layers of a
+    classifier.
     """
 
-    def __init__(self, config: Mmd) -> None:
-        self.config = config
+    def __init__(self, node: Mmd, width: int) -> None:
+        self.kernels = node.kernels
 
     def __call__(self, source: StudentEmbeddings, target: StudentEmbeddings, progress: float) -> dict[str, Tensor]:
-        losses = [mmd2(x, y, self.config.kernels) for x, y in zip(source, target, strict=True)]
+        losses = [mmd2(x, y, self.kernels) for x, y in zip(source, target, strict=True)]
         return {"align": torch.stack(losses).mean()}
 
 
 def mmd2(x: Tensor, y: Tensor, kernels: int) -> Tensor:
-    """The unbiased estimate of MMD^2 of samples [n, d] and [m, d]; below 0 at times, 0 on average if they are alike.
+    """Unbiased estimate of MMD^2; it can be negative, and is 0 on average for samples of one distribution.
 
-    k(a, b) is the mean over i < `kernels` of exp(-|a - b|^2 / (2^(i - kernels // 2) s)), where s is the median of the
-    squared distances in the pooled sample, a constant to the gradient.
+        MMD^2 = mean_{i != j} k(x_i, x_j) + mean_{i != j} k(y_i, y_j) - 2 mean_{i, j} k(x_i, y_j)
+        k(a, b) = mean_{i < kernels} exp(-|a - b|^2 / (2^(i - kernels // 2) s))
+
+    s is the median squared distance in the pooled sample, without a gradient.
+
+    Shapes:
+        x [n, d], y [m, d], n and m at least 2 -> scalar.
     """
     pooled = torch.cat((x, y))
     length = pooled.square().sum(1)
@@ -71,44 +102,56 @@ def mmd2(x: Tensor, y: Tensor, kernels: int) -> Tensor:
 MODALITIES = {"both": ("image", "text"), "image": ("image",), "text": ("text",)}
 
 
+@ALIGNMENTS.register(Adversarial)
 class AdversarialLoss(nn.Module):
-    """Binary cross-entropy of domain discriminators, which the encoders learn to raise: the mean of the modalities'.
+    """Domain-adversarial loss: binary cross-entropy of a domain discriminator per modality, the mean over modalities.
 
-    Source: Ganin et al., "Domain-adversarial training of neural networks", JMLR 2016. What reaches the encoders is
-    -lambda times the gradient, lambda = 2 / (1 + exp(-gamma progress)) - 1 (section 5.2.2). Ours: one discriminator
-    for each modality, on the unit embeddings that retrieval compares; without dropout, and trained by the optimiser
-    and at the learning rate of everything else.
+    The discriminators minimise it. A gradient reversal layer makes the encoders maximise it:
+
+        dL/dx <- -lambda dL/dx,  lambda = 2 / (1 + exp(-gamma progress)) - 1
+
+    Args:
+        node: gamma, the modalities, and the width of the discriminators' hidden layers.
+        width: d.
+
+    Shapes:
+        source [n, d], target [m, d] per modality -> {"align": scalar}.
+
+    Source: Ganin et al., "Domain-adversarial training of neural networks", JMLR 2016, section 5.2.2.
+
+    Differences from the paper: one discriminator per modality, on the unit embeddings that retrieval compares; no
+    dropout; the optimiser and the learning rate are those of all other weights.
     """
 
-    def __init__(self, config: Adversarial, width: int) -> None:
+    def __init__(self, node: Adversarial, width: int) -> None:
         super().__init__()
-        self.gamma = config.gamma
-        names = MODALITIES[config.modality]
-        self.discriminators = nn.ModuleDict({name: _discriminator(width, config.hidden) for name in names})
+        self.gamma = node.gamma
+        modalities = MODALITIES[node.modality]
+        self.discriminators = nn.ModuleDict({name: _discriminator(width, node.hidden) for name in modalities})
 
     def forward(self, source: StudentEmbeddings, target: StudentEmbeddings, progress: float) -> dict[str, Tensor]:
-        weight = reversal(self.gamma, progress)
+        weight = reversal_weight(self.gamma, progress)
         losses = []
-        for name, discriminator in self.discriminators.items():
-            x, y = getattr(source, name), getattr(target, name)
-            logits = discriminator(reverse(torch.cat((x, y)), weight)).squeeze(1)
+        for modality, discriminator in self.discriminators.items():
+            x, y = getattr(source, modality), getattr(target, modality)
+            logits = discriminator(reverse_gradient(torch.cat((x, y)), weight)).squeeze(1)
             domain = torch.cat((torch.zeros(len(x)), torch.ones(len(y))))
             losses.append(F.binary_cross_entropy_with_logits(logits, domain))
         return {"align": torch.stack(losses).mean()}
 
 
-def reversal(gamma: float, progress: float) -> float:
-    """lambda: 0 at the start, near 1 at the end."""
+def reversal_weight(gamma: float, progress: float) -> float:
+    """lambda of gradient reversal: 0 at progress 0, near 1 at progress 1."""
     return 2 / (1 + math.exp(-gamma * progress)) - 1
 
 
-def reverse(x: Tensor, weight: float) -> Tensor:
-    """`x` itself; its gradient is multiplied by -weight."""
-    found: Tensor = _Reverse.apply(x, weight)  # type: ignore[no-untyped-call]
-    return found
+def reverse_gradient(x: Tensor, weight: float) -> Tensor:
+    """`x` unchanged; its gradient is multiplied by -weight."""
+    out: Tensor = _GradientReversal.apply(x, weight)  # type: ignore[no-untyped-call]
+    return out
 
 
-class _Reverse(torch.autograd.Function):
+class _GradientReversal(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: float) -> Tensor:
         ctx.weight = weight
@@ -121,6 +164,6 @@ class _Reverse(torch.autograd.Function):
 
 
 def _discriminator(width: int, hidden: int) -> nn.Module:
-    """Embeddings [B, width] -> logits [B, 1] of being from the target."""
+    """Embeddings [B, width] -> logits [B, 1]; positive means target."""
     layers = nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1)
     return nn.Sequential(*layers)

@@ -1,4 +1,4 @@
-"""Cross-domain matching (eq. 9), and the object that stands for its absence."""
+"""Cross-domain matching on the fusion encoder (eq. 9)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from gckd.config.distill import CrossDomainMatching
+from gckd.config.component import MatchingConfig
+from gckd.config.distill import CrossDomainMatching, NoMatching
+from gckd.config.registry import Registry
 from gckd.data.batches import Feed
 from gckd.data.transforms import clean_view
 from gckd.distributed import weighted_local_mean
@@ -17,95 +19,132 @@ from gckd.models.base import Backbone, Encoded
 
 
 class TargetQueries(NamedTuple):
-    """This worker's rows of a target batch: the student's encodings, and the teacher's propagated embeddings [b, d].
+    """This worker's rows of a target batch, as the queries of cross-domain matching."""
 
-    The latter choose the pairs.
-    """
-
-    image: Encoded
-    text: Encoded
+    image: Encoded  # by the student
+    text: Encoded  # by the student
     tokens: Tensor  # [b, L]
-    image_key: Tensor
+    image_key: Tensor  # [b, d] propagated teacher embeddings, which choose the pairs
     text_key: Tensor
 
 
 class MatchingLoss(Protocol):
-    """Loss terms of the matching of one step."""
+    """Matching loss on the target (slot `distill.matching`)."""
 
-    def __call__(self, queries: TargetQueries, views: PerBank) -> dict[str, Tensor]: ...
+    def __call__(self, queries: TargetQueries, banks: PerBank) -> dict[str, Tensor]:
+        """Named loss terms of one target batch.
+
+        Args:
+            banks: unit embeddings [N, d] of the four banks, in the space of the queries.
+        """
+        ...
 
 
-class NoMatchingLoss:
-    """Nothing is matched across the domains."""
-
-    def __call__(self, queries: TargetQueries, views: PerBank) -> dict[str, Tensor]:
-        return {}
+MATCHINGS: Registry[MatchingConfig, MatchingLoss, Feed, Backbone, Banks] = Registry(MatchingConfig)
 
 
 class CrossDomainPairs(NamedTuple):
-    """The accepted queries (indices [P] into the batch), and the rows of their positive and negative partners."""
+    """The P accepted queries of a batch, with a positive and a negative partner each: indices [P]."""
 
-    chosen: Tensor
-    positive: Tensor  # rows of the target split
-    negative: Tensor  # rows of the source split
+    accepted: Tensor  # into the queries
+    positive: Tensor  # into the target bank
+    negative: Tensor  # into the source bank
 
 
 def cross_domain_pairs(
-    queries: Tensor, target: tuple[Tensor, Tensor], source: tuple[Tensor, Tensor], config: CrossDomainMatching
+    queries: Tensor, target: Tensor, source: Tensor, *, delta: float = 0.8, negatives: str = "hard"
 ) -> CrossDomainPairs:
-    """Eq. 9's pairs: accepted where the best target partner's cosine exceeds delta.
+    """Positive and negative pairs of cross-domain matching (eq. 9).
+
+        positive(z) = argmax_j z . Q_T[j],  accepted if z . Q_T[positive(z)] > delta
+        negative(z) = argmax_j z . Q_S[j]
+
+    A source entry is a safe negative: no source identity occurs in the target.
 
     Args:
-        queries: [B, d] unit embeddings. target, source: (unit embeddings [N, d], dataset rows [N]) of the banks of the
-            other modality. The negative is the most similar *source* entry, or any: another identity by construction.
+        queries: z, propagated embeddings of a target batch in one modality.
+        target: Q_T, the target bank of the other modality.
+        source: Q_S, the source bank of the other modality.
+        delta: cosine threshold of a positive pair.
+        negatives: "hard" as above, or "random" for any source entry.
+
+    Shapes:
+        queries [B, d], target [N, d], source [M, d], all unit vectors -> indices [P], P <= B.
+
+    Differences from the paper: "random" negatives are an ablation of ours.
     """
-    cosine, best = (queries @ target[0].T).max(1)
-    chosen = (cosine > config.delta).nonzero().squeeze(1)
-    if config.negatives == "hard":
-        negative = (queries[chosen] @ source[0].T).argmax(1)
+    cosine, nearest = (queries @ target.T).max(1)
+    accepted = (cosine > delta).nonzero().squeeze(1)
+    if negatives == "hard":
+        negative = (queries[accepted] @ source.T).argmax(1)
     else:
-        negative = torch.randint(len(source[0]), chosen.shape)
-    return CrossDomainPairs(chosen, target[1][best[chosen]], source[1][negative])
+        negative = torch.randint(len(source), accepted.shape)
+    return CrossDomainPairs(accepted, nearest[accepted], negative)
 
 
+@MATCHINGS.register(CrossDomainMatching)
 class CrossDomainMatchingLoss:
-    """Binary matching loss on the multimodal encoder over `cross_domain_pairs`, in both directions (eq. 9).
+    """Binary cross-entropy of the matching head on `cross_domain_pairs`, in both retrieval directions (eq. 9).
 
-    The banks give each partner's dataset row; the student encodes its clean view.
+    Each pair weighs the same. The student encodes the partners from their clean views, since a bank holds no token
+    states; the bank's dataset rows say which image or caption to load.
+
+    Shapes:
+        queries [b, ...], banks [N, d] -> {"target_matching": scalar}; 0 if delta accepts no pair.
     """
 
-    def __init__(self, config: CrossDomainMatching, feed: Feed, student: Backbone, banks: Banks) -> None:
-        self.config, self.feed, self.student, self.banks = config, feed, student, banks
+    def __init__(self, node: CrossDomainMatching, feed: Feed, student: Backbone, banks: Banks) -> None:
+        self.node, self.feed, self.student, self.memory = node, feed, student, banks
 
-    def __call__(self, queries: TargetQueries, views: PerBank) -> dict[str, Tensor]:
-        banks = self.banks
-        texts = cross_domain_pairs(
-            queries.image_key,
-            (views.target_text, banks.target_text.rows),
-            (views.source_text, banks.source_text.rows),
-            self.config,
+    def __call__(self, queries: TargetQueries, banks: PerBank) -> dict[str, Tensor]:
+        texts = self._pairs(queries.image_key, banks.target_text, banks.source_text)
+        images = self._pairs(queries.text_key, banks.target_image, banks.source_image)
+        positive, negative = [torch.zeros(0, 2)], [torch.zeros(0, 2)]
+        for match, pairs in ((self._match_texts, texts), (self._match_images, images)):
+            if len(pairs.accepted):
+                logits = match(queries, pairs)
+                positive.append(logits[0])
+                negative.append(logits[1])
+        count = 2 * (len(texts.accepted) + len(images.accepted))
+        loss = matching_loss(torch.cat(positive), torch.cat(negative)) if count else torch.zeros(())
+        return {"target_matching": weighted_local_mean(loss, count)}
+
+    def _pairs(self, queries: Tensor, target: Tensor, source: Tensor) -> CrossDomainPairs:
+        return cross_domain_pairs(queries, target, source, delta=self.node.delta, negatives=self.node.negatives)
+
+    def _match_texts(self, queries: TargetQueries, pairs: CrossDomainPairs) -> tuple[Tensor, Tensor]:
+        """Logits [P, 2] of image queries with their positive and with their negative captions."""
+        image_states = queries.image.states[pairs.accepted]
+
+        def match(tokens: Tensor) -> Tensor:
+            return self.student.match(image_states, self.student.encode_text(tokens).states, tokens)
+
+        target, source = self.memory.target_text, self.memory.source_text
+        return (
+            match(self.feed.target.tokens_at(target.rows[pairs.positive])),
+            match(self.feed.source.tokens_at(source.rows[pairs.negative])),
         )
-        images = cross_domain_pairs(
-            queries.text_key,
-            (views.target_image, banks.target_image.rows),
-            (views.source_image, banks.source_image.rows),
-            self.config,
+
+    def _match_images(self, queries: TargetQueries, pairs: CrossDomainPairs) -> tuple[Tensor, Tensor]:
+        """Logits [P, 2] of caption queries with their positive and with their negative images."""
+        text_states, tokens = queries.text.states[pairs.accepted], queries.tokens[pairs.accepted]
+
+        def match(images: Tensor) -> Tensor:
+            return self.student.match(self.student.encode_image(clean_view(images)).states, text_states, tokens)
+
+        target, source = self.memory.target_image, self.memory.source_image
+        return (
+            match(self.feed.target.images_at(target.rows[pairs.positive])),
+            match(self.feed.source.images_at(source.rows[pairs.negative])),
         )
-        feed, logits = self.feed, {True: [torch.zeros(0, 2)], False: [torch.zeros(0, 2)]}
-        if len(texts.chosen):
-            states = queries.image.states[texts.chosen]
-            logits[True].append(self._against_texts(states, feed.target.tokens_at(texts.positive)))
-            logits[False].append(self._against_texts(states, feed.source.tokens_at(texts.negative)))
-        if len(images.chosen):
-            text = queries.text.states[images.chosen], queries.tokens[images.chosen]
-            logits[True].append(self._against_images(*text, feed.target.images_at(images.positive)))
-            logits[False].append(self._against_images(*text, feed.source.images_at(images.negative)))
-        pairs = 2 * (len(texts.chosen) + len(images.chosen))
-        loss = matching_loss(torch.cat(logits[True]), torch.cat(logits[False])) if pairs else torch.zeros(())
-        return {"target_matching": weighted_local_mean(loss, pairs)}
 
-    def _against_texts(self, image_states: Tensor, tokens: Tensor) -> Tensor:
-        return self.student.match(image_states, self.student.encode_text(tokens).states, tokens)
 
-    def _against_images(self, text_states: Tensor, tokens: Tensor, images: Tensor) -> Tensor:
-        return self.student.match(self.student.encode_image(clean_view(images)).states, text_states, tokens)
+@MATCHINGS.register(NoMatching)
+class NoMatchingLoss:
+    """No matching on the target."""
+
+    def __init__(self, node: NoMatching, feed: Feed, student: Backbone, banks: Banks) -> None:
+        pass
+
+    def __call__(self, queries: TargetQueries, banks: PerBank) -> dict[str, Tensor]:
+        return {}

@@ -8,44 +8,46 @@ from torch import nn
 
 from gckd.config.schema import Config
 from gckd.data.batches import Feed
-from gckd.graph.propagation import Graphs
+from gckd.graph.similarity import Similarity
 from gckd.method.alignment import AlignmentLoss
 from gckd.method.banks import Banks
 from gckd.method.matching import MatchingLoss
 from gckd.method.metric_loss import MetricLoss
-from gckd.method.pseudo_labels import TargetDistribution, TargetLoss
+from gckd.method.propagation import EmbeddingPropagation
+from gckd.method.pseudo_labels import PseudoLabeller, TargetLoss
 from gckd.method.teacher import Teacher
 from gckd.models.base import Backbone
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The objects a config names, ready for a step."""
+    """One object per component slot of the method, the data feed, the student and the banks."""
 
     config: Config
     feed: Feed
     student: Backbone
     teacher: Teacher[Backbone]
     banks: Banks
-    propagate: Graphs
+    propagate: EmbeddingPropagation
+    similarity: Similarity
     target_loss: TargetLoss
     matching: MatchingLoss
     align: AlignmentLoss
     metric: MetricLoss
 
     @property
-    def targets(self) -> TargetDistribution:
-        """The pseudo targets that the target loss pulls to; rows of zeros where it has none."""
-        return self.target_loss.targets
+    def labeller(self) -> PseudoLabeller:
+        """Source of the pseudo labels; `NoPseudoLabels` if the target loss uses none."""
+        return self.target_loss.labeller
 
     @property
     def opens_target(self) -> bool:
-        """Whether any term reads the target."""
+        """Whether any loss term reads target batches."""
         distill = self.config.distill
         return not (distill.targets.off and distill.matching.off and self.config.align.off)
 
     def stateful(self) -> dict[str, nn.Module]:
-        """What is trained, and what a checkpoint must hold."""
-        names = "student", "teacher", "banks", "propagate", "align"
+        """Modules that are trained and saved in a checkpoint, by name."""
+        names = "student", "teacher", "banks", "propagate", "target_loss", "matching", "align", "metric"
         modules = {name: getattr(self, name) for name in names}
         return {name: module for name, module in modules.items() if isinstance(module, nn.Module)}

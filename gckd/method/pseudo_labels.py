@@ -1,4 +1,4 @@
-"""What is learned from the target: the protocol, and what the student's distributions are pulled to (eq. 6-8)."""
+"""Pseudo labels of the target (eq. 6-7), and the loss that pulls the student to them (eq. 8)."""
 
 from __future__ import annotations
 
@@ -8,103 +8,187 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gckd.config.distill import SoftTargets
-from gckd.graph.similarity import RetrievalDirection, Similarity
+from gckd.config.component import TargetsConfig
+from gckd.config.distill import MutualNeighbours, NoTargets, SoftTargets
+from gckd.config.registry import Registry
+from gckd.graph.similarity import BankPair, DirectSimilarity, RetrievalDirection, Similarity
 from gckd.method.losses import soft_cross_entropy
 
 
-class TargetDistribution(Protocol):
-    """Target distributions [B, N] of a side's B queries over its N keys; a row's sum is its weight."""
+class PseudoLabeller(Protocol):
+    """Pseudo labels of unlabelled queries."""
 
-    def __call__(self, side: RetrievalDirection, tau: float) -> Tensor: ...
+    def labels(self, direction: RetrievalDirection, tau: float) -> Tensor:
+        """Pseudo labels [B, N] of B queries over N keys, >= 0.
+
+        A row is a distribution over the keys, times the weight of its query; a row of zeros teaches nothing.
+        """
+        ...
 
 
 class StudentQueries(NamedTuple):
-    """One direction of a step: the queries of `side` as the student sees them, unit vectors [B, d] with gradient."""
+    """The student's queries of one retrieval direction: unit embeddings [B, d] with a gradient."""
 
-    student: Tensor
-    side: RetrievalDirection
+    embeddings: Tensor
+    direction: RetrievalDirection  # the teacher's embeddings of the same queries, and the banks
 
 
 class TargetLoss(Protocol):
-    """Loss terms of the student's embeddings of a target batch; tau is the student's.
-
-    targets: what it pulls the student to; rows of zeros if it is a loss of another kind.
-    """
+    """Loss on the target (slot `distill.targets`)."""
 
     @property
-    def targets(self) -> TargetDistribution: ...
+    def labeller(self) -> PseudoLabeller:
+        """Source of the pseudo labels that the loss pulls the student to; `NoPseudoLabels` for any other loss."""
+        ...
 
-    def __call__(self, image: StudentQueries, text: StudentQueries, tau: Tensor) -> dict[str, Tensor]: ...
+    def __call__(self, image: StudentQueries, text: StudentQueries, tau: Tensor) -> dict[str, Tensor]:
+        """Named loss terms of one target batch.
+
+        Args:
+            image, text: the image queries and the caption queries.
+            tau: the student's temperature, a scalar with a gradient.
+        """
+        ...
+
+
+TARGETS: Registry[TargetsConfig, TargetLoss, Similarity] = Registry(TargetsConfig)
 
 
 class PseudoLabels:
-    """s = p(key | query), times p(query | key) if both directions must agree, at temperature sharpen tau (eq. 6-7).
+    """Pseudo labels of the teacher (eq. 6-7).
 
-    Rows weigh exp(-confidence x entropy), 1 on average: what the teacher is sure of teaches more. Hard targets are
-    one-hot at the largest similarity, and weigh all alike.
+        s_i2t = softmax(z_I . Q_TT / tau)
+        s_t2i = softmax(z_T . Q_TI / tau)
+
+    Called on tensors, it computes exactly this. The arguments are the options of this project; each default is the
+    paper's equation.
+
+    Args:
+        sharpen: the labels use the temperature sharpen x tau.
+        agree: multiply p(key | query) by p(query | key), so that both retrieval directions must agree.
+        confidence: a row weighs exp(-confidence x its entropy in nats), scaled to a mean weight of 1.
+        hard: one-hot labels at the largest similarity, all with weight 1.
+        similarity: pseudo similarities of queries and keys; None: the softmax above.
+
+    Shapes:
+        queries z [B, d] and keys Q [N, d], unit vectors -> labels s [B, N].
+
+    Differences from the paper: none with the defaults. `sharpen`, `agree`, `confidence` and `hard` are ours.
     """
 
-    def __init__(self, config: SoftTargets, similarity: Similarity) -> None:
-        self.config, self.similarity = config, similarity
+    def __init__(
+        self,
+        *,
+        sharpen: float = 1.0,
+        agree: bool = False,
+        confidence: float = 0.0,
+        hard: bool = False,
+        similarity: Similarity | None = None,
+    ) -> None:
+        self.sharpen, self.agree, self.confidence, self.hard = sharpen, agree, confidence, hard
+        self.similarity = similarity or DirectSimilarity()
 
-    def __call__(self, side: RetrievalDirection, tau: float) -> Tensor:
-        found = self.similarity(side, self.config.sharpen * tau, self.config.agree)
-        if self.config.hard:
-            return F.one_hot(found.argmax(1), found.shape[1]).to(found.dtype)
-        # A row whose directions have nothing in common cannot be normalised and teaches nothing.
-        wanted = found / found.sum(1, keepdim=True).clamp(min=torch.finfo(found.dtype).tiny)
-        weight = torch.exp(-self.config.confidence * entropies(wanted))
-        return wanted * (weight / weight.mean())[:, None]
+    def __call__(self, queries: Tensor, keys: Tensor, tau: float = 0.07) -> Tensor:
+        """Pseudo labels [B, N] of the queries [B, d] over the keys [N, d].
+
+        Args:
+            queries: z, usually the propagated embeddings of a batch. keys: Q, the bank of the other modality.
+        """
+        positions = torch.arange(len(queries), device=queries.device)
+        return self.labels(RetrievalDirection(queries, positions, BankPair(queries, keys)), tau)
+
+    def labels(self, direction: RetrievalDirection, tau: float) -> Tensor:
+        """Pseudo labels [B, N] of one retrieval direction of a step."""
+        similarity = self.similarity(direction, self.sharpen * tau, self.agree)
+        if self.hard:
+            return F.one_hot(similarity.argmax(1), similarity.shape[1]).to(similarity.dtype)
+        # If the two directions share no key, the row is zero: it cannot be normalised and teaches nothing.
+        labels = similarity / similarity.sum(1, keepdim=True).clamp(min=torch.finfo(similarity.dtype).tiny)
+        weight = torch.exp(-self.confidence * entropies(labels))
+        return labels * (weight / weight.mean())[:, None]
 
 
 class MutualNearestNeighbours:
-    """One-hot at the nearest key, where the query is the nearest of its own bank to that key too.
+    """One-hot labels at each query's nearest key, if the query is in turn the nearest of its bank to that key.
 
-    `-cmkd` of the method notes: GMP alone.
+    Rows of all other queries are zero. This labeller needs no teacher: it is what remains of the method without CMKD.
+
+    Shapes:
+        queries [B, d], keys [N, d] -> labels [B, N].
+
+    Differences from the paper: ours; the paper does not say what its ablation without CMKD learns from.
     """
 
     def __init__(self, similarity: Similarity) -> None:
         self.similarity = similarity
 
-    def __call__(self, side: RetrievalDirection, tau: float) -> Tensor:
-        best = self.similarity(side, tau, agree=False).argmax(1)
-        back = RetrievalDirection(side.banks.keys.embeddings[best], best, side.banks.turned())
-        mutual = self.similarity(back, tau, agree=False).argmax(1) == side.place
-        return F.one_hot(best, len(side.banks.keys)).to(side.queries.dtype) * mutual[:, None]
+    def labels(self, direction: RetrievalDirection, tau: float) -> Tensor:
+        nearest_key = self.similarity(direction, tau, agree=False).argmax(1)
+        key_embeddings = direction.banks.keys.embeddings[nearest_key]
+        reverse = RetrievalDirection(key_embeddings, nearest_key, direction.banks.turned())
+        mutual = self.similarity(reverse, tau, agree=False).argmax(1) == direction.place
+        return F.one_hot(nearest_key, len(direction.banks.keys)).to(direction.queries.dtype) * mutual[:, None]
 
 
 class NoPseudoLabels:
-    """Rows of zeros: there are no targets."""
+    """Labels of zeros [B, N]: no query has a pseudo label."""
 
-    def __call__(self, side: RetrievalDirection, tau: float) -> Tensor:
-        return torch.zeros(len(side.queries), len(side.banks.keys))
+    def labels(self, direction: RetrievalDirection, tau: float) -> Tensor:
+        return torch.zeros(len(direction.queries), len(direction.banks.keys))
 
 
+class PseudoLabelLoss:
+    """Cross-entropy of the student's retrieval distributions to pseudo labels (eq. 8, target side).
+
+        L = (H(s_i2t, softmax(x_I . Q_TT / tau)) + H(s_t2i, softmax(x_T . Q_TI / tau))) / 2
+
+    x_I and x_T are the student's embeddings, and H(s, p) = -sum s log p. The labels s are constants.
+
+    Args:
+        labeller: computes s.
+
+    Shapes:
+        student embeddings [B, d], banks [N, d] -> {"target_contrastive": scalar}.
+    """
+
+    def __init__(self, labeller: PseudoLabeller) -> None:
+        self.labeller = labeller
+
+    def __call__(self, image: StudentQueries, text: StudentQueries, tau: Tensor) -> dict[str, Tensor]:
+        loss = tau.new_zeros(())
+        for queries, direction in (image, text):
+            with torch.no_grad():
+                labels = self.labeller.labels(direction, float(tau))
+            loss = loss + soft_cross_entropy(queries @ direction.banks.keys.embeddings.T / tau, labels) / 2
+        return {"target_contrastive": loss}
+
+
+@TARGETS.register(SoftTargets)
+def _soft_targets(node: SoftTargets, similarity: Similarity) -> PseudoLabelLoss:
+    labeller = PseudoLabels(
+        sharpen=node.sharpen, agree=node.agree, confidence=node.confidence, hard=node.hard, similarity=similarity
+    )
+    return PseudoLabelLoss(labeller)
+
+
+@TARGETS.register(MutualNeighbours)
+def _mutual_neighbours(node: MutualNeighbours, similarity: Similarity) -> PseudoLabelLoss:
+    return PseudoLabelLoss(MutualNearestNeighbours(similarity))
+
+
+@TARGETS.register(NoTargets)
 class NoTargetLoss:
-    """Nothing is learned from the target."""
+    """No loss on the target."""
 
-    targets: TargetDistribution = NoPseudoLabels()
+    labeller: PseudoLabeller = NoPseudoLabels()
+
+    def __init__(self, node: NoTargets, similarity: Similarity) -> None:
+        pass
 
     def __call__(self, image: StudentQueries, text: StudentQueries, tau: Tensor) -> dict[str, Tensor]:
         return {}
 
 
-def entropies(distribution: Tensor) -> Tensor:
+def entropies(distributions: Tensor) -> Tensor:
     """Entropy in nats of each row of [B, N] -> [B]; a row of zeros has 0."""
-    return -torch.xlogy(distribution, distribution).sum(1)
-
-
-class PseudoLabelLoss:
-    """Cross-entropy of the student's distributions over Q_TT and Q_TI to targets, the mean of both."""
-
-    def __init__(self, targets: TargetDistribution) -> None:
-        self.targets = targets
-
-    def __call__(self, image: StudentQueries, text: StudentQueries, tau: Tensor) -> dict[str, Tensor]:
-        loss = tau.new_zeros(())
-        for student, side in (image, text):
-            with torch.no_grad():
-                wanted = self.targets(side, float(tau))
-            loss = loss + soft_cross_entropy(student @ side.banks.keys.embeddings.T / tau, wanted) / 2
-        return {"target_contrastive": loss}
+    return -torch.xlogy(distributions, distributions).sum(1)

@@ -1,4 +1,4 @@
-"""What a source-trained model hands on where the source's samples stay behind: embeddings, identities, known words."""
+"""Adaptation without source samples: the source model's embeddings in the place of the source dataset."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from gckd.data.loaders import SourceLoader
 from gckd.distributed import map_batches
 from gckd.method.banks import LabelledEmbeddings, PerBank, embed_clean
-from gckd.method.step import CrossDomain, batch_embeddings
+from gckd.method.step import CrossDomain, target_embeddings
 from gckd.method.warm_start import BATCH, WarmStart
 from gckd.models.base import Backbone
 from gckd.storage.cache import CachePath
@@ -23,10 +23,11 @@ from gckd.storage.shared_file import create_once
 
 @dataclass(frozen=True)
 class SourceSummary:
-    """In the place of the source loader during adaptation; there is no way from here to an image or a caption.
+    """Stands in for the source loader during adaptation: embeddings, but no images or captions.
 
     Args:
-        words: token ids that occur in the source's captions.
+        images, texts: embeddings by the source model, which stay in the source banks throughout adaptation.
+        words: token ids that occur in source captions.
     """
 
     images: LabelledEmbeddings
@@ -43,65 +44,64 @@ class SourceSummary:
 
     @property
     def steps_per_epoch(self) -> NoReturn:
-        self._closed()
+        self._unavailable()
 
-    def _closed(self, *_: object) -> NoReturn:
-        raise RuntimeError("the source's samples are not there during adaptation (adapt.source)")
+    def _unavailable(self, *_: object) -> NoReturn:
+        raise RuntimeError("source samples are not available during adaptation unless adapt.source = samples")
 
-    batch = images_at = tokens_at = identities_at = _closed
+    batch = images_at = tokens_at = identities_at = _unavailable
 
 
-def summarise_source(kind: str, model: Backbone, source: Callable[[], SourceLoader], kept: CachePath) -> SourceSummary:
-    """What adaptation has of the source under `adapt.source` = `kind`.
+def summarise_source(kind: str, model: Backbone, source: Callable[[], SourceLoader], entry: CachePath) -> SourceSummary:
+    """Summary of the source under `adapt.source` = `kind`: "banks", "prototypes" or "none".
 
     Args:
-        model: with the source-trained weights. source: opens the source, only if `kept` does not hold its embeddings
-            yet: they belong to the end of pre-training.
+        model: with the source-trained weights.
+        source: opens the source. Called only if the cache entry is missing: the embeddings belong to pre-training.
     """
-    held = load_checkpoint(create_once(kept, lambda: _embedded(model, source())))
-    here = {name: tensor.to(torch.get_default_device()) for name, tensor in held.items()}
+    content = load_checkpoint(create_once(entry, lambda: _embed_source(model, source())))
+    tensors = {name: tensor.to(torch.get_default_device()) for name, tensor in content.items()}
     reduce = _REDUCTIONS[kind]
     return SourceSummary(
-        reduce(LabelledEmbeddings(here["image"], here["image_identities"])),
-        reduce(LabelledEmbeddings(here["text"], here["text_identities"])),
-        here["words"],
+        reduce(LabelledEmbeddings(tensors["image"], tensors["image_identities"])),
+        reduce(LabelledEmbeddings(tensors["text"], tensors["text_identities"])),
+        tensors["words"],
     )
 
 
 def prototypes(entries: LabelledEmbeddings) -> LabelledEmbeddings:
-    """One entry an identity: the mean direction of its embeddings; identities in ascending order."""
+    """One entry per identity: the unit mean of its embeddings; identities in ascending order."""
     identities, which = entries.identities.unique(return_inverse=True)
     sums = entries.embeddings.new_zeros(len(identities), entries.embeddings.shape[1])
     return LabelledEmbeddings(F.normalize(sums.index_add(0, which, entries.embeddings), dim=-1), identities)
 
 
-def _nothing(entries: LabelledEmbeddings) -> LabelledEmbeddings:
-    return LabelledEmbeddings(entries.embeddings[:0], entries.identities[:0])
-
-
 _REDUCTIONS: dict[str, Callable[[LabelledEmbeddings], LabelledEmbeddings]] = {
     "banks": lambda entries: entries,
     "prototypes": prototypes,
-    "none": _nothing,
+    "none": lambda entries: LabelledEmbeddings(entries.embeddings[:0], entries.identities[:0]),
 }
 
 
-def _embedded(model: Backbone, source: SourceLoader) -> dict[str, Tensor]:
+def _embed_source(model: Backbone, source: SourceLoader) -> dict[str, Tensor]:
+    """Embeddings and identities of all source examples, and the words of the captions."""
     images, texts = torch.arange(source.image_count), torch.arange(source.caption_count)
-    found = {
+    content = {
         "image": map_batches(lambda rows: embed_clean(model, images=source.images_at(rows))[0], images.split(BATCH)),
         "text": map_batches(lambda rows: embed_clean(model, tokens=source.tokens_at(rows))[1], texts.split(BATCH)),
         "image_identities": source.identities_at(images, "image"),
         "text_identities": source.identities_at(texts, "caption"),
         "words": source.words,
     }
-    return {name: tensor.cpu() for name, tensor in found.items()}
+    return {name: tensor.cpu() for name, tensor in content.items()}
 
 
 class SourceFree(CrossDomain):
-    """Target terms alone: the source is what its model handed on, frozen in the source banks (`adapt.source`).
+    """Step of source-free adaptation (`adapt.source`): the target terms alone.
 
-    Ours: the paper leaves open what remains of the method where the source's samples are not there.
+    The source banks hold the embeddings of the source model and never change.
+
+    Differences from the paper: ours; the paper always has the source samples.
     """
 
     def warm_start(self, warm: WarmStart) -> None:
@@ -111,11 +111,11 @@ class SourceFree(CrossDomain):
         parts.banks.warm_start_target(parts.teacher.model(), parts.feed.target, self.config.seed, warm)
 
     def terms(self, step: int) -> dict[str, Tensor]:
-        parts, nothing = self.parts, torch.zeros(0, dtype=torch.long)
+        parts, none = self.parts, torch.zeros(0, dtype=torch.long)
         target = parts.feed.target.batch(step)
-        entries = PerBank(nothing, nothing, *parts.banks.push_target(parts.teacher.model(), target))
+        positions = PerBank(none, none, *parts.banks.push_target(parts.teacher.model(), target))
         space = parts.banks.space(self.config.centre)
-        known = self.propagate(space.views, entries, with_source=False)
-        student = self.encode(target, "target", step)
-        new = batch_embeddings(student, len(target.images), space.means.target_image, space.means.target_text)
-        return self.target_terms(student, new, known, space.views, entries, step)
+        propagated = self.propagate(space.banks, positions, with_source=False)
+        encoded = self.encode(target, "target", step)
+        student = target_embeddings(encoded, len(target.images), space)
+        return self.target_terms(encoded, student, propagated, space.banks, positions, step)

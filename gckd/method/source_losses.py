@@ -1,9 +1,12 @@
-"""Loss terms on the labelled source: matching and masked language modelling, shared by both training stages."""
+"""Matching and masked language modelling on the labelled source, in both training stages."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from gckd.data.tokenizer import Tokenizer
 from gckd.data.types import SourceBatch
@@ -14,67 +17,90 @@ from gckd.models.base import Backbone, Encoded
 MLM_RATE = 0.15  # share of masked words, as in ALBEF and BERT
 
 
+class EncodedBatch(NamedTuple):
+    """This worker's rows of a batch, encoded by the student: b of B images and captions."""
+
+    image: Encoded
+    text: Encoded
+    tokens: Tensor  # [b, L] of the augmented captions that `text` encodes
+
+
 def source_fusion_terms(
     model: Backbone,
-    image: Encoded,
-    text: Encoded,
-    tokens: Tensor,
+    encoded: EncodedBatch,
     batch: SourceBatch,
     tokenizer: Tokenizer,
     every: int,
     random: torch.Generator,
 ) -> dict[str, Tensor]:
-    """Matching and MLM on the source, each weighted `every`-fold, where the backbone has a head for it.
+    """Matching and MLM terms on the source, as far as the backbone has heads for them.
 
     Args:
-        image, text: this worker's rows. tokens: [b, L] as the model saw them; the batch holds all as they are.
+        encoded: the student's encodings of the augmented batch.
+        batch: the whole batch, not augmented.
+        every: weight of the terms, which are computed at every `every`-th step only.
     """
     terms = {}
     if model.matches:
-        terms["source_matching"] = every * source_matching(model, image, text, tokens, batch.identities, random)
+        terms["source_matching"] = every * source_matching(model, encoded, batch.identities, random)
     if model.predicts:
-        terms["source_mlm"] = every * source_mlm(model, image, batch.tokens, tokenizer, random)
+        terms["source_mlm"] = every * source_mlm(model, encoded.image, batch.tokens, tokenizer, random)
     return terms
 
 
 def source_matching(
     model: Backbone,
-    image: Encoded,
-    text: Encoded,
-    tokens: Tensor,
+    encoded: EncodedBatch,
     identities: Tensor,
     random: torch.Generator,
     keys: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
-    """Matching loss: the B true pairs against one hard image a text and one hard text an image (another identity).
+    """Matching loss on the B pairs of a batch, and on a hard negative caption and image for each.
+
+    Negatives have another identity and are drawn by their similarity (`hard_negatives`).
 
     Args:
-        image, text: this worker's rows; tokens: [b, L]; identities: [B].
-        keys: image and text embeddings [b, d] that hardness is measured by; the model's own if not given.
+        identities: [B] of the whole batch.
+        keys: image and text embeddings [b, d] that negatives are compared by; None: the model's own.
+
+    Source: Li et al., "Align before fuse" (ALBEF), NeurIPS 2021, section 3.2.
     """
     size = len(identities)
-    with torch.no_grad():
-        seen = gather(image.embedding, size), gather(text.embedding, size)
-        image_keys, text_keys = (gather(own, size) for own in keys) if keys else seen
-        to_texts = seen[0] @ text_keys.T / model.tau
-        to_images = seen[1] @ image_keys.T / model.tau
-    same = identities[:, None] == identities[None, :]
-    texts = hard_negatives(to_texts, same, random)
-    images = hard_negatives(to_images, same, random)
-    # A batch of one identity has no negatives; its forbidden draws are dropped.
-    every = torch.arange(size)
-    usable = torch.cat((local_rows(~same[every, texts]), local_rows(~same[every, images])))
-    own, texts, images = local_rows(every), local_rows(texts), local_rows(images)
-    # Each image once, however many pairs it is in.
-    needed, which = torch.cat((own, own, images)).unique(return_inverse=True)
+    texts, images = _negatives(model, encoded, identities, random, keys)
+    indices = torch.arange(size)
+    # A batch with one identity has no negatives; the forbidden draws are dropped.
+    other_text, other_image = identities != identities[texts], identities != identities[images]
+    usable = torch.cat((local_rows(other_text), local_rows(other_image)))
+    own, texts, images = local_rows(indices), local_rows(texts), local_rows(images)
+    # The states of an image are passed once, however many pairs use it.
+    distinct, which = torch.cat((own, own, images)).unique(return_inverse=True)
+    text, tokens = encoded.text.states, encoded.tokens
     logits = model.match(
-        gather(image.states, size)[needed],
-        torch.cat((text.states, gather(text.states, size)[texts], text.states)),
+        gather(encoded.image.states, size)[distinct],
+        torch.cat((text, gather(text, size)[texts], text)),
         torch.cat((tokens, gather(tokens, size)[texts], tokens)),
         which,
     )
     loss = matching_loss(logits[: len(tokens)], logits[len(tokens) :][usable])
     return weighted_local_mean(loss, len(tokens) + int(usable.sum()))
+
+
+@torch.no_grad()
+def _negatives(
+    model: Backbone,
+    encoded: EncodedBatch,
+    identities: Tensor,
+    random: torch.Generator,
+    keys: tuple[Tensor, Tensor] | None,
+) -> tuple[Tensor, Tensor]:
+    """A hard negative caption for each image and a hard negative image for each caption: indices [B], [B]."""
+    size = len(identities)
+    queries = gather(encoded.image.embedding, size), gather(encoded.text.embedding, size)
+    image_keys, text_keys = (gather(key, size) for key in keys) if keys else queries
+    image_to_text = queries[0] @ text_keys.T / model.tau
+    text_to_image = queries[1] @ image_keys.T / model.tau
+    same = identities[:, None] == identities[None, :]
+    return hard_negatives(image_to_text, same, random), hard_negatives(text_to_image, same, random)
 
 
 def source_mlm(
@@ -83,13 +109,14 @@ def source_mlm(
     """Masked language modelling with the image: cross-entropy over the vocabulary at the masked words.
 
     Args:
-        image: this worker's rows. tokens: [B, L], of the whole batch.
+        image: this worker's rows.
+        tokens: [B, L] of the whole batch.
+
+    Source: Li et al., "Align before fuse" (ALBEF), NeurIPS 2021, section 3.2.
     """
-    first_word = tokenizer.first_word
-    masked, chosen = map(
-        local_rows, mask_tokens(tokens, MLM_RATE, tokenizer.mask, first_word, tokenizer.vocab_size, random)
-    )
-    words, loss = local_rows(tokens)[chosen], torch.zeros(())
-    if len(words):
-        loss = torch.nn.functional.cross_entropy(model.predict_tokens(masked, image.states, chosen), words)
-    return weighted_local_mean(loss, len(words))
+    words = tokenizer.first_word, tokenizer.vocab_size
+    masked, chosen = map(local_rows, mask_tokens(tokens, MLM_RATE, tokenizer.mask, *words, random))
+    targets, loss = local_rows(tokens)[chosen], torch.zeros(())
+    if len(targets):
+        loss = F.cross_entropy(model.predict_tokens(masked, image.states, chosen), targets)
+    return weighted_local_mean(loss, len(targets))

@@ -1,8 +1,6 @@
-"""Stage 3, one adaptation step: batches -> banks -> graph -> pseudo targets -> named loss terms (eq. 10)."""
+"""Adaptation step: batches -> banks -> graph -> pseudo labels -> named loss terms, which eq. 10 adds up."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,22 +16,16 @@ from gckd.method.losses import identity_targets, soft_cross_entropy
 from gckd.method.matching import TargetQueries
 from gckd.method.parts import Parts
 from gckd.method.pseudo_labels import StudentQueries
-from gckd.method.source_losses import source_fusion_terms
+from gckd.method.source_losses import EncodedBatch, source_fusion_terms
 from gckd.method.warm_start import WarmStart
-from gckd.models.base import Encoded
 from gckd.seeding import generator
 
 
-class StudentEncodings(NamedTuple):
-    """The student's encodings of the strong views of one domain's batch, this worker's rows; tokens [b, L] it saw."""
-
-    image: Encoded
-    text: Encoded
-    tokens: Tensor
-
-
 class SourceOnly:
-    """The baseline `-gmp-cmkd`: the labelled source alone; nothing of the target is opened."""
+    """Step of the baseline without GMP and CMKD: the loss terms of the labelled source.
+
+    No target batch is loaded.
+    """
 
     def __init__(self, parts: Parts) -> None:
         self.parts, self.config = parts, parts.config
@@ -44,53 +36,72 @@ class SourceOnly:
         parts.banks.warm_start_source(parts.teacher.model(), parts.feed.source, self.config.seed, warm)
 
     def terms(self, step: int) -> dict[str, Tensor]:
-        """Loss terms of batch `step` (from 0), each a scalar."""
-        banks, batch = self.parts.banks, self.parts.feed.source.batch(step)
-        banks.push_source(self.parts.teacher.model(), batch)
-        student, space = self.encode(batch, "source", step), banks.space(self.config.centre)
-        seen = batch_embeddings(student, len(batch.images), space.means.source_image, space.means.source_text)
-        terms = {"source_contrastive": self.contrastive(seen, batch, space)}
-        return terms | self.parts.metric(seen, batch.identities) | self.fusion_terms(student, batch, step)
+        """Loss terms of batch `step` (from 0) by name, each a scalar."""
+        parts, batch = self.parts, self.parts.feed.source.batch(step)
+        parts.banks.push_source(parts.teacher.model(), batch)
+        encoded, space = self.encode(batch, "source", step), parts.banks.space(self.config.centre)
+        embeddings = source_embeddings(encoded, len(batch.images), space)
+        terms = {"source_contrastive": self.contrastive(embeddings, batch, space)}
+        return terms | parts.metric(embeddings, batch.identities) | self.fusion_terms(encoded, batch, step)
 
-    def encode(self, batch: SourceBatch | TargetBatch, domain: str, step: int) -> StudentEncodings:
-        """The student's view of a batch: strong augmentation, dropout on."""
+    def encode(self, batch: SourceBatch | TargetBatch, domain: str, step: int) -> EncodedBatch:
+        """The student's encodings of the strong view of a batch, with dropout."""
         view = self.parts.feed.views(batch.images, batch.tokens, f"adapt/{domain}", step)
-        model = self.parts.student
-        return StudentEncodings(model.encode_image(view.images), model.encode_text(view.tokens), view.tokens)
+        student = self.parts.student
+        return EncodedBatch(student.encode_image(view.images), student.encode_text(view.tokens), view.tokens)
 
     def contrastive(
         self,
-        seen: StudentEmbeddings,
+        embeddings: StudentEmbeddings,
         batch: SourceBatch,
         space: EmbeddingSpace,
         soft: tuple[Tensor, Tensor] | None = None,
         alpha: float = 0.0,
     ) -> Tensor:
-        """Eq. 8, source side: student against the source banks; `soft` targets are mixed in with weight alpha."""
-        views, tau = space.views, self.parts.student.tau
-        losses = []
-        sides = (
-            (seen.image, views.source_text, self.parts.banks.source_text),
-            (seen.text, views.source_image, self.parts.banks.source_image),
-        )
-        for side, (query, keys, bank) in enumerate(sides):
-            wanted = identity_targets(batch.identities, bank.identities[: len(bank)])
-            if soft is not None:
-                wanted = torch.lerp(wanted, soft[side], alpha)
-            losses.append(soft_cross_entropy(query @ keys.T / tau, wanted))
-        return (losses[0] + losses[1]) / 2
+        """Contrastive loss of the student against the source banks (eq. 8, source side).
 
-    def fusion_terms(self, student: StudentEncodings, batch: SourceBatch, step: int) -> dict[str, Tensor]:
-        """Matching and MLM on the source, at every `fusion_every`-th step and weighted by it."""
+            L = (H(y_i2t, softmax(x_I . Q_ST / tau)) + H(y_t2i, softmax(x_T . Q_SI / tau))) / 2
+            y = (1 - alpha) identity targets + alpha soft targets
+
+        Args:
+            embeddings: x_I and x_T [B, d].
+            soft: soft targets [B, N] over Q_ST and Q_SI; None: alpha is not used.
+        """
+        targets = self.bank_identity_targets(batch)
+        if soft is not None:
+            targets = torch.lerp(targets[0], soft[0], alpha), torch.lerp(targets[1], soft[1], alpha)
+        tau = self.parts.student.tau
+        image_to_text = soft_cross_entropy(embeddings.image @ space.banks.source_text.T / tau, targets[0])
+        text_to_image = soft_cross_entropy(embeddings.text @ space.banks.source_image.T / tau, targets[1])
+        return (image_to_text + text_to_image) / 2
+
+    def bank_identity_targets(self, batch: SourceBatch) -> tuple[Tensor, Tensor]:
+        """Identity targets [B, N] of a source batch over Q_ST and Q_SI."""
+        texts, images = self.parts.banks.source_text, self.parts.banks.source_image
+        return (
+            identity_targets(batch.identities, texts.identities[: len(texts)]),
+            identity_targets(batch.identities, images.identities[: len(images)]),
+        )
+
+    def fusion_terms(self, encoded: EncodedBatch, batch: SourceBatch, step: int) -> dict[str, Tensor]:
+        """Matching and MLM terms of the source at every `fusion_every`-th step, with that weight."""
         every = self.config.adapt.fusion_every
         if step % every:
             return {}
-        random, model = generator(self.config.seed, "adapt/fusion", step), self.parts.student
-        return source_fusion_terms(model, *student, batch, self.parts.feed.tokenizer, every, random)
+        random = generator(self.config.seed, "adapt/fusion", step)
+        return source_fusion_terms(self.parts.student, encoded, batch, self.parts.feed.tokenizer, every, random)
 
 
 class CrossDomain(SourceOnly):
-    """GCKD: the source terms, and the terms of the target that banks, graph and teacher make possible."""
+    """Step of GCKD: the source terms, and target terms from the banks, the graph and the teacher.
+
+    1. The teacher embeds both batches, and the banks store the embeddings (eq. 1-2).
+    2. Message passing over the banks gives propagated embeddings (eq. 3-4).
+    3. Pseudo labels from the propagated embeddings teach the student's target distributions (eq. 6-8).
+    4. Accepted cross-domain pairs train the fusion encoder (eq. 9).
+
+    The teacher is updated after the optimiser step (eq. 5).
+    """
 
     def warm_start(self, warm: WarmStart) -> None:
         super().warm_start(warm)
@@ -98,91 +109,103 @@ class CrossDomain(SourceOnly):
         parts.banks.warm_start_target(parts.teacher.model(), parts.feed.target, self.config.seed, warm)
 
     def terms(self, step: int) -> dict[str, Tensor]:
-        parts = self.parts
+        parts, alpha, learns = self.parts, self.alpha(step), self.config.graph.propagate.learns
         source, target = parts.feed.source.batch(step), parts.feed.target.batch(step)
-        entries = parts.banks.push(parts.teacher.model(), source, target)
+        positions = parts.banks.push(parts.teacher.model(), source, target)
         space = parts.banks.space(self.config.centre)
-        alpha = self.alpha(step)
-        known = self.propagate(space.views, entries, with_source=alpha > 0 or self.learned)
-        student = self.encode(source, "source", step)
-        seen = batch_embeddings(student, len(source.images), space.means.source_image, space.means.source_text)
-        soft = self.source_soft_targets(known, space.views) if alpha > 0 else None
-        terms = {"source_contrastive": self.contrastive(seen, source, space, soft, alpha)}
-        terms |= parts.metric(seen, source.identities) | self.fusion_terms(student, source, step)
-        if self.learned:
-            terms["graph"] = self.graph_term(known, space.views, source)
-        student = self.encode(target, "target", step)
-        new = batch_embeddings(student, len(target.images), space.means.target_image, space.means.target_text)
-        terms |= parts.align(seen, new, self.progress(step))
-        return terms | self.target_terms(student, new, known, space.views, entries, step)
-
-    @property
-    def learned(self) -> bool:
-        """Whether the propagation has weights; only then has the graph term anything to teach."""
-        return any(True for _ in self.parts.propagate.parameters())
+        propagated = self.propagate(space.banks, positions, with_source=alpha > 0 or learns)
+        encoded = self.encode(source, "source", step)
+        source_student = source_embeddings(encoded, len(source.images), space)
+        soft = self.source_soft_targets(propagated, space.banks) if alpha > 0 else None
+        terms = {"source_contrastive": self.contrastive(source_student, source, space, soft, alpha)}
+        terms |= parts.metric(source_student, source.identities) | self.fusion_terms(encoded, source, step)
+        if learns:
+            terms["graph"] = self.graph_term(propagated, space.banks, source)
+        encoded = self.encode(target, "target", step)
+        target_student = target_embeddings(encoded, len(target.images), space)
+        terms |= parts.align(source_student, target_student, self.progress(step))
+        return terms | self.target_terms(encoded, target_student, propagated, space.banks, positions, step)
 
     def progress(self, step: int) -> float:
-        """Share of the adaptation that is done before batch `step`."""
+        """Share of the adaptation that is done before batch `step`, in [0, 1)."""
         return step / (self.config.adapt.steps * self.config.adapt.accumulate)
 
     def alpha(self, step: int) -> float:
-        """Weight of soft source targets, ramped over the first epoch (ALBEF); nothing is soft without a teacher."""
+        """Weight of the soft targets on the source, ramped up over the first epoch as in ALBEF; 0 without a teacher."""
         if self.config.distill.teacher.off:
             return 0.0
         return self.config.distill.alpha * min(1.0, step / self.parts.feed.source.steps_per_epoch)
 
-    def source_soft_targets(self, known: PerBank, views: PerBank) -> tuple[Tensor, Tensor]:
-        """softmax(z . Q / tau) of the source batch over Q_ST and Q_SI (eq. 6-7 on the source)."""
-        tau = self.parts.student.tau.detach()
-        return (
-            F.softmax(known.source_image.detach() @ views.source_text.T / tau, 1),
-            F.softmax(known.source_text.detach() @ views.source_image.T / tau, 1),
-        )
+    def propagate(self, banks: PerBank, positions: PerBank, with_source: bool) -> PerBank:
+        """Propagated embeddings [B, d] of the newest entries of the banks (eq. 3-4).
 
-    def graph_term(self, known: PerBank, views: PerBank, batch: SourceBatch) -> Tensor:
-        """Identity-aware contrastive loss of the propagated source batch: the labels that a learned GNN can have.
-
-        Banks and teacher are constants here, so its gradient reaches the convolutions' weights and nothing else.
-        """
-        banks, tau = self.parts.banks, self.parts.student.tau.detach()
-        by_text = identity_targets(batch.identities, banks.source_text.identities[: len(banks.source_text)])
-        by_image = identity_targets(batch.identities, banks.source_image.identities[: len(banks.source_image)])
-        return (
-            soft_cross_entropy(known.source_image @ views.source_text.T / tau, by_text)
-            + soft_cross_entropy(known.source_text @ views.source_image.T / tau, by_image)
-        ) / 2
-
-    def propagate(self, views: PerBank, entries: PerBank, with_source: bool) -> PerBank:
-        """Eq. 3-4: the newest entries of the banks are the inputs of the graphs over them.
-
-        The source batch is a node like any other, and an input only where something reads it (else [0, d]).
+        Args:
+            positions: [B] of the newest entries.
+            with_source: whether the source batch is an input too; otherwise its outputs are empty, [0, d].
         """
         if not with_source:
-            entries = entries._replace(source_image=entries.source_image[:0], source_text=entries.source_text[:0])
-        return PerBank(*self.parts.propagate(views, entries))
+            positions = positions._replace(
+                source_image=positions.source_image[:0], source_text=positions.source_text[:0]
+            )
+        return PerBank(*self.parts.propagate(banks, positions))
+
+    def source_soft_targets(self, propagated: PerBank, banks: PerBank) -> tuple[Tensor, Tensor]:
+        """softmax(z . Q / tau) [B, N] of the source batch over Q_ST and Q_SI (eq. 6-7 on the source)."""
+        tau = self.parts.student.tau.detach()
+        return (
+            F.softmax(propagated.source_image.detach() @ banks.source_text.T / tau, 1),
+            F.softmax(propagated.source_text.detach() @ banks.source_image.T / tau, 1),
+        )
+
+    def graph_term(self, propagated: PerBank, banks: PerBank, batch: SourceBatch) -> Tensor:
+        """Identity-aware contrastive loss of the propagated source batch, which trains a learned convolution.
+
+        Banks and teacher are constants, so the weights of the convolution alone get a gradient.
+        """
+        tau, targets = self.parts.student.tau.detach(), self.bank_identity_targets(batch)
+        return (
+            soft_cross_entropy(propagated.source_image @ banks.source_text.T / tau, targets[0])
+            + soft_cross_entropy(propagated.source_text @ banks.source_image.T / tau, targets[1])
+        ) / 2
 
     def target_terms(
         self,
-        student: StudentEncodings,
-        new: StudentEmbeddings,
-        known: PerBank,
-        views: PerBank,
-        entries: PerBank,
+        encoded: EncodedBatch,
+        student: StudentEmbeddings,
+        propagated: PerBank,
+        banks: PerBank,
+        positions: PerBank,
         step: int,
     ) -> dict[str, Tensor]:
-        """Eq. 8, target side: the student's distributions over Q_TT and Q_TI follow the targets; and eq. 9."""
-        banks = BankPair(views.target_image, views.target_text)
-        image = StudentQueries(new.image, RetrievalDirection(known.target_image, entries.target_image, banks))
-        text = StudentQueries(new.text, RetrievalDirection(known.target_text, entries.target_text, banks.turned()))
-        terms = self.parts.target_loss(image, text, self.parts.student.tau)
-        if step % self.config.adapt.fusion_every == 0:
-            queries = TargetQueries(*student, local_rows(known.target_image), local_rows(known.target_text))
-            matching = self.parts.matching(queries, views)
-            terms |= {name: self.config.adapt.fusion_every * term for name, term in matching.items()}
+        """Terms of the unlabelled target: pseudo labels (eq. 6-8) and cross-domain matching (eq. 9).
+
+        Args:
+            encoded: this worker's rows. student, propagated, positions: the whole batch.
+        """
+        parts, pair = self.parts, BankPair(banks.target_image, banks.target_text)
+        to_texts = RetrievalDirection(propagated.target_image, positions.target_image, pair)
+        to_images = RetrievalDirection(propagated.target_text, positions.target_text, pair.turned())
+        image, text = StudentQueries(student.image, to_texts), StudentQueries(student.text, to_images)
+        terms = parts.target_loss(image, text, parts.student.tau)
+        every = self.config.adapt.fusion_every
+        if step % every == 0:
+            keys = local_rows(propagated.target_image), local_rows(propagated.target_text)
+            matching = parts.matching(TargetQueries(*encoded, *keys), banks)
+            terms |= {name: every * term for name, term in matching.items()}
         return terms
 
 
-def batch_embeddings(student: StudentEncodings, size: int, image_mean: Tensor, text_mean: Tensor) -> StudentEmbeddings:
-    """The whole batch's embeddings [B, d], B = `size`, in the space of the bank views: without their mean [d]."""
-    image, text = gather(student.image.embedding, size), gather(student.text.embedding, size)
+def source_embeddings(encoded: EncodedBatch, size: int, space: EmbeddingSpace) -> StudentEmbeddings:
+    """The student's embeddings of a whole source batch of `size`, in the space of the source banks."""
+    return _batch_embeddings(encoded, size, space.means.source_image, space.means.source_text)
+
+
+def target_embeddings(encoded: EncodedBatch, size: int, space: EmbeddingSpace) -> StudentEmbeddings:
+    """The student's embeddings of a whole target batch of `size`, in the space of the target banks."""
+    return _batch_embeddings(encoded, size, space.means.target_image, space.means.target_text)
+
+
+def _batch_embeddings(encoded: EncodedBatch, size: int, image_mean: Tensor, text_mean: Tensor) -> StudentEmbeddings:
+    """Embeddings [B, d] gathered from all workers, without the means [d]."""
+    image, text = gather(encoded.image.embedding, size), gather(encoded.text.embedding, size)
     return StudentEmbeddings(centred(image, image_mean), centred(text, text_mean))

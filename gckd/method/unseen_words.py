@@ -1,4 +1,4 @@
-"""Words that only the target uses: in the vocabulary, but never in front of the source model."""
+"""Initial embeddings of words that occur in target captions only."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from gckd.models.base import Backbone
 
 
 def mask_unseen_words(config: TokenizerConfig, model: Backbone, feed: Feed) -> None:
-    """Give every word that no source caption holds the embedding of [MASK], which pre-training by word dropout taught.
+    """Set the embedding of every word that no source caption holds to that of [MASK], unless the config keeps them.
 
-    With its random initial embedding an unseen word says something wrong, the teacher's targets are wrong in the same
-    way wherever it stands, and the student has nothing to correct it by. As [MASK] it says nothing, the rest of the
-    caption chooses the target, and the target gives the word its meaning. Nothing of the target is read; a pretrained
-    vocabulary is left alone.
+    Source pre-training never updates these words. With their random embeddings the teacher's pseudo labels are wrong in
+    the same way wherever such a word occurs, and nothing corrects the student. As [MASK], which word dropout has
+    trained, the word is neutral: the rest of the caption determines the pseudo label, from which the word then learns.
+    No target data is read.
     """
     if not config.masks_unseen:
         return

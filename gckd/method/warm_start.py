@@ -1,7 +1,7 @@
-"""Bank warm starts: teacher embeddings of train examples before the first step, computed once for all runs.
+"""Teacher embeddings that fill the banks before the first step, computed once for all runs.
 
-They depend on the source model, the datasets and the seed, and on nothing that a trial or a row changes: a larger C
-takes more of the same order.
+They depend on the source model, the datasets and the seed, but on nothing that a trial or an ablation row changes: a
+larger bank takes more examples of the same random order.
 """
 
 from __future__ import annotations
@@ -26,53 +26,58 @@ Batches = list[tuple[Tensor, Tensor]]  # rows [b] of a split, embeddings [b, d]
 Embed = Callable[[Tensor], Tensor]  # rows [b] of a split -> their embeddings [b, d]
 
 
+def warm_start_order(name: str, seed: int, rows: int) -> Tensor:
+    """Random order [rows] in which the examples of a split enter a bank."""
+    return torch.randperm(rows, generator=generator(seed, "warm-start/" + name))
+
+
 @dataclass
 class WarmStart:
-    """The embeddings of one model.
+    """Embeddings of one model for the warm start of the banks.
 
     Args:
-        folder: where they are kept for other runs of this model and these datasets; None keeps nothing.
+        folder: cache shared by all runs with this model and these datasets; None computes without a cache.
     """
 
     folder: Path | CachePath | None = None
-    worth: float = 0.0  # seconds that computing them takes, whoever did it
+    seconds: float = 0.0  # to compute the embeddings used so far, whether or not they came from the cache
 
-    def first(self, name: str, seed: int, rows: int, wanted: int, embed: Embed) -> Batches:
-        """The first `wanted` of `rows` examples in the seeded random order `name`.
+    def first(self, name: str, seed: int, rows: int, count: int, embed: Embed) -> Batches:
+        """Embeddings of the first `count` of `rows` examples in the random order `name`, in batches.
 
-        Returns:
-            Rows and embeddings, in batches. They are computed in whole batches, so that an embedding does not depend
-            on how many are wanted (a batch's captions are padded to its longest).
+        Whole batches are computed, so that an embedding does not depend on `count` (the captions of a batch are padded
+        to the longest).
         """
-        order = torch.randperm(rows, generator=generator(seed, "warm-start/" + name))
-        need = order[: -(-wanted // BATCH) * BATCH]
+        order = warm_start_order(name, seed, rows)
+        whole_batches = order[: -(-count // BATCH) * BATCH]
         if self.folder is None:
-            held = _extended({}, need, embed)
+            content = _extend({}, whole_batches, embed)
         else:
-            held = _kept(CachePath.at(self.folder) / f"{name}-{seed}.pt", need, embed)
-        self.worth += held["seconds"] * len(need) / max(len(held["embeddings"]), 1)
-        found = held["embeddings"][:wanted].to(order.device)
-        return list(zip(order[:wanted].split(BATCH), found.split(BATCH), strict=True))
+            content = _load_or_compute(CachePath.at(self.folder) / f"{name}-{seed}.pt", whole_batches, embed)
+        self.seconds += content["seconds"] * len(whole_batches) / max(len(content["embeddings"]), 1)
+        embeddings = content["embeddings"][:count].to(order.device)
+        return list(zip(order[:count].split(BATCH), embeddings.split(BATCH), strict=True))
 
 
-def _kept(kept: CachePath, need: Tensor, embed: Embed) -> dict[str, Any]:
-    """What the file holds, once it holds enough; one process computes, others wait."""
-    with exclusive(kept.local_path):
-        # Workers of several machines begin with the same: what the object store has.
-        found = kept.ensure_local() if world_size() == 1 else kept.download() or kept.local_path.exists()
-        held = load_checkpoint(kept.local_path) if found else {}
-        if not broadcast_bool(len(held.get("embeddings", ())) >= len(need)):
-            held = _extended(held, need, embed)
+def _load_or_compute(entry: CachePath, rows: Tensor, embed: Embed) -> dict[str, Any]:
+    """Content of a cache entry, extended to all `rows`; one run computes while others wait."""
+    with exclusive(entry.local_path):
+        # All workers must start from the same content, and only the object store is shared by all machines.
+        exists = entry.ensure_local() if world_size() == 1 else entry.download() or entry.local_path.exists()
+        content = load_checkpoint(entry.local_path) if exists else {}
+        if not broadcast_bool(len(content.get("embeddings", ())) >= len(rows)):
+            content = _extend(content, rows, embed)
             if not rank():
-                save_atomically(kept.local_path, held)
-                kept.upload()
+                save_atomically(entry.local_path, content)
+                entry.upload()
         barrier()
-    return held
+    return content
 
 
-def _extended(held: dict[str, Any], need: Tensor, embed: Embed) -> dict[str, Any]:
-    begun, before = time.perf_counter(), [held["embeddings"]] if held else []
-    have = sum(map(len, before))
-    new = map_batches(embed, need[have:].split(BATCH)).cpu()
-    seconds = time.perf_counter() - begun + held.get("seconds", 0.0)
-    return {"embeddings": torch.cat((*before, new)), "seconds": seconds}
+def _extend(content: dict[str, Any], rows: Tensor, embed: Embed) -> dict[str, Any]:
+    """The content with the embeddings of all `rows`; only the missing ones are computed."""
+    start, cached = time.perf_counter(), [content["embeddings"]] if content else []
+    missing = rows[sum(map(len, cached)) :]
+    computed = map_batches(embed, missing.split(BATCH)).cpu()
+    seconds = time.perf_counter() - start + content.get("seconds", 0.0)
+    return {"embeddings": torch.cat((*cached, computed)), "seconds": seconds}

@@ -53,7 +53,7 @@ class Adaptation:
             modules=self.parts.stateful(),
             terms=self.step.terms,
             weights={name: float(value) for name, value in dataclasses.asdict(self.config.weights).items()},
-            after=lambda: self.parts.teacher.follow(self.parts.student),
+            after=lambda: self.parts.teacher.update(self.parts.student),
             monitor=monitor,
             report=self.report,
         )

@@ -8,14 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gckd.config.distill import Ema
 from gckd.config.schema import Config
 from gckd.config.train import MomentumDistillation
 from gckd.data.batches import Feed
 from gckd.distributed import gather, local_rows, weighted_local_mean
 from gckd.graph.memory import MemoryBank
 from gckd.method.losses import identity_targets, mask_tokens, soft_cross_entropy
-from gckd.method.source_losses import MLM_RATE, source_matching
+from gckd.method.source_losses import MLM_RATE, EncodedBatch, source_matching
 from gckd.method.teacher import EmaTeacher
 from gckd.models.base import Backbone, Encoded
 from gckd.seeding import generator
@@ -51,7 +50,7 @@ class Momentum:
         self, node: MomentumDistillation, config: Config, feed: Feed, model: Backbone, copies: Backbone
     ) -> None:
         self.node, self.config, self.feed, self.model = node, config, feed, model
-        self.teacher = EmaTeacher(Ema(m=node.m), copies)
+        self.teacher = EmaTeacher(copies, node.m)
         self.images = MemoryBank(node.queue, model.embed_dim)
         self.texts = MemoryBank(node.queue, model.embed_dim)
 
@@ -113,14 +112,14 @@ class Momentum:
 
     @torch.no_grad()
     def _follow(self, pairs: Pairs) -> Seen:
-        self.teacher.follow(self.model)
+        self.teacher.update(self.model)
         copy = self.teacher.model().eval()
         return Seen(copy.encode_image(pairs.images), copy.encode_text(pairs.tokens))
 
     def matching(self, pairs: Pairs, online: Seen, momentum: Seen, random: torch.Generator) -> Tensor:
         """Matching loss; hard negatives are drawn by the similarity to the momentum model's embeddings."""
         keys = momentum.image.embedding, momentum.text.embedding
-        return source_matching(self.model, *online, pairs.tokens, pairs.identities, random, keys)
+        return source_matching(self.model, EncodedBatch(*online, pairs.tokens), pairs.identities, random, keys)
 
     def mlm(self, online: Seen, momentum: Seen, masked: Tensor, chosen: Tensor, tokens: Tensor, alpha: float) -> Tensor:
         """Cross-entropy at the chosen positions [b, L], of the words and, weighted alpha, of the momentum model's."""

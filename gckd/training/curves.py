@@ -10,13 +10,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.banks import TARGET_IMAGE, TARGET_TEXT
-from gckd.config.graph import Diffusion, Graph
+from gckd.config.graph import Graph
 from gckd.graph.knn import nearest
-from gckd.graph.similarity import BankPair, DiffusedSimilarity, DirectSimilarity, RetrievalDirection
+from gckd.graph.similarity import BankPair, DirectSimilarity, RetrievalDirection
 from gckd.graph.statistics import components, hubness
 from gckd.graph.subgraph import Nodes
 from gckd.method.banks import PerBank
 from gckd.method.parts import Parts
+from gckd.method.propagation import propagate_bank
 from gckd.method.pseudo_labels import entropies
 
 QUANTILES = (10, 50, 90)  # percent, of the confidence
@@ -43,7 +44,7 @@ def inspect(parts: Parts) -> dict[str, float]:
 
 def _entropies(parts: Parts, direction: Direction) -> dict[str, float]:
     tau, keys = float(parts.student.tau), direction.side.banks.keys.embeddings
-    wanted = parts.targets(direction.side, tau)
+    wanted = parts.labeller.labels(direction.side, tau)
     taught = F.normalize(wanted[wanted.sum(1) > 0], p=1, dim=1)
     own = F.softmax(direction.raw @ keys.T / tau, 1)
     seen = {"target_entropy": float(entropies(taught).mean())} if len(taught) else {}
@@ -72,10 +73,10 @@ def _change(parts: Parts, direction: Direction) -> float:
     mean total variation of p(key | query) before and after; in [0, 1] then. 0: nothing.
     """
     config = parts.config
-    if isinstance(config.graph.propagate, Diffusion):
+    if config.graph.propagate.on_similarities:
         t = float(parts.student.tau) * config.distill.targets.temperature_scale
         plain = DirectSimilarity()(direction.side, t, agree=False)
-        votes = DiffusedSimilarity(config.graph.propagate)(direction.side, t, agree=False)
+        votes = parts.similarity(direction.side, t, agree=False)
         return float((F.normalize(votes, p=1, dim=1) - plain).abs().sum(1).mean()) / 2
     return float(1 - (direction.side.queries * direction.raw).sum(1).mean())
 
@@ -124,7 +125,7 @@ class Direction(NamedTuple):
 
 def directions(parts: Parts) -> tuple[Direction, Direction]:
     """From images to captions, and back."""
-    views = parts.banks.space(parts.config.centre).views
+    views = parts.banks.space(parts.config.centre).banks
     banks = BankPair(views.target_image, views.target_text)
     return _direction(parts, views, TARGET_IMAGE, banks), _direction(parts, views, TARGET_TEXT, banks.turned())
 
@@ -132,7 +133,7 @@ def directions(parts: Parts) -> tuple[Direction, Direction]:
 def _direction(parts: Parts, views: PerBank, bank: int, banks: BankPair) -> Direction:
     own, name = banks.own.embeddings, {TARGET_IMAGE: "image", TARGET_TEXT: "text"}[bank]
     place = torch.arange(len(own))[-SAMPLE:]
-    queries = parts.propagate.of(views, bank, place)
+    queries = propagate_bank(parts.propagate, views, bank, place)
     graph = knn_graph(parts.config.graph, views, bank, banks.own)
     return Direction(name, own[place], RetrievalDirection(queries, place, banks), graph)
 

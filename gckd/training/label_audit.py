@@ -20,7 +20,8 @@ from gckd.errors import InputError
 from gckd.graph.similarity import BankPair, RetrievalDirection
 from gckd.method.build import build_parts
 from gckd.method.parts import Parts
-from gckd.method.pseudo_labels import TargetDistribution, entropies
+from gckd.method.propagation import propagate_bank
+from gckd.method.pseudo_labels import PseudoLabeller, entropies
 from gckd.method.unseen_words import mask_unseen_words
 from gckd.method.warm_start import WarmStart
 from gckd.models.build import build_model
@@ -102,7 +103,7 @@ def _fill(parts: Parts, state: dict[str, Any] | None, checkpoint: Path | Storage
 @torch.no_grad()
 def _findings(name: str, parts: Parts, datasets: DatasetPair) -> Iterator[Finding]:
     labels = datasets.target.labelled("train")
-    banks, views = parts.banks, parts.banks.space(parts.config.centre).views
+    banks, views = parts.banks, parts.banks.space(parts.config.centre).banks
     image = torch.tensor(labels.image_identities)[banks.target_image.rows[: len(views.target_image)]]
     text = torch.tensor(labels.caption_identities)[banks.target_text.rows[: len(views.target_text)]]
     target = BankPair(views.target_image, views.target_text)
@@ -110,14 +111,14 @@ def _findings(name: str, parts: Parts, datasets: DatasetPair) -> Iterator[Findin
     for direction, (bank, faced, own_labels, key_labels) in zip(DIRECTIONS, sides, strict=True):
         rows = []
         for place in torch.arange(len(faced.own)).split(QUERIES):
-            side = RetrievalDirection(parts.propagate.of(views, bank, place), place, faced)
-            rows.append(_look(parts.targets, side, float(parts.student.tau), own_labels[place], key_labels))
+            side = RetrievalDirection(propagate_bank(parts.propagate, views, bank, place), place, faced)
+            rows.append(_look(parts.labeller, side, float(parts.student.tau), own_labels[place], key_labels))
         yield _summary(name, direction, torch.cat(rows, 1))
 
 
-def _look(targets: TargetDistribution, side: RetrievalDirection, tau: float, own: Tensor, keys: Tensor) -> Tensor:
+def _look(labeller: PseudoLabeller, side: RetrievalDirection, tau: float, own: Tensor, keys: Tensor) -> Tensor:
     """Right or not, mass on the right identity and entropy of each query: [3, B]."""
-    wanted = targets(side, tau)
+    wanted = labeller.labels(side, tau)
     wanted = wanted / wanted.sum(1, keepdim=True).clamp(min=torch.finfo(wanted.dtype).tiny)
     right = (own[:, None] == keys[None, :]).to(wanted.dtype)
     best = wanted.argmax(1, keepdim=True)

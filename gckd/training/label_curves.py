@@ -54,7 +54,7 @@ def _hits(
     """
     side, graph = direction.side, direction.graph
     asked = own[side.place]
-    wanted = parts.targets(side, float(parts.student.tau))
+    wanted = parts.labeller.labels(side, float(parts.student.tau))
     taught = wanted.sum(1) > 0
     yield "target_precision", (asked == keys[wanted.argmax(1)])[taught]
     least_cosine = parts.config.distill.matching.least_cosine

@@ -84,7 +84,7 @@ def load_student(
         if config.evaluate.propagate:
             parts = build_parts(config, feed, backbone)
             parts.banks.load_state_dict(modules["banks"])
-            parts.propagate.load_state_dict(modules["propagate"])
+            parts.stateful()["propagate"].load_state_dict(modules["propagate"])
             transform = evaluation_transform(parts)
     except (KeyError, RuntimeError) as error:
         raise InputError(f"{checkpoint}: does not hold the student of this config ({error})") from error
@@ -99,7 +99,7 @@ def evaluation_transform(parts: Parts) -> EmbeddingTransform:
     """
     if not parts.config.evaluate.propagate:
         return unchanged
-    views = parts.banks.space(parts.config.centre).views
+    views = parts.banks.space(parts.config.centre).banks
 
     @torch.no_grad()
     def transform(bank: int, embeddings: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from gckd.data.types import SourceBatch
 from gckd.distributed import gather
 from gckd.graph.memory import MemoryBank, centred
 from gckd.method.losses import identity_targets, soft_cross_entropy
-from gckd.method.source_losses import source_fusion_terms
+from gckd.method.source_losses import EncodedBatch, source_fusion_terms
 from gckd.models.base import Backbone
 from gckd.seeding import generator
 
@@ -66,8 +66,8 @@ class CrossBatch:
         terms = {"source_contrastive": contrastive, "source_intra": intra}
         if step % plan.fusion_every == 0:
             random = generator(self.config.seed, "pretrain/fusion", step)
-            seen = image, text, view.tokens, batch, self.feed.tokenizer
-            terms |= source_fusion_terms(model, *seen, plan.fusion_every, random)
+            encoded = EncodedBatch(image, text, view.tokens)
+            terms |= source_fusion_terms(model, encoded, batch, self.feed.tokenizer, plan.fusion_every, random)
         return terms
 
     def _space(self, z: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ def source_model(config: Config, *, cache: Path | CachePath, score: Score, repor
     adaptation = _begin(config, cache, report)
     if config.graph.memory.warm_start:
         adaptation.step.warm_start(adaptation.warm)
-    return SourceModel(_scorer(adaptation, score)(), float(adaptation.source["seconds"]), adaptation.warm.worth)
+    return SourceModel(_scorer(adaptation, score)(), float(adaptation.source["seconds"]), adaptation.warm.seconds)
 
 
 class Epoch(NamedTuple):

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from gckd.config.graph import Gnn
 from gckd.graph.propagation import Graphs, message_passing
+from gckd.method.propagation import propagate_bank
 from tests.dense import smoothed
 
 CONFIG = Gnn(k=3, layers=2, conv="smooth", residual=0.3, temperature=0.2)
@@ -56,7 +57,7 @@ def test_neighbours_against_a_masked_graph(name: str) -> None:
 
 def test_one_bank_alone() -> None:
     banks, module = four_banks(), message_passing(CONFIG, WIDTH)
-    torch.testing.assert_close(module.of(banks, 2, AT[2]), module(banks, AT)[2])
+    torch.testing.assert_close(propagate_bank(module, banks, 2, AT[2]), module(banks, AT)[2])
 
 
 def test_without_graphs_embeddings_stay() -> None:

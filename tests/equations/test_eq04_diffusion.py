@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gckd.config.distill import SoftTargets
 from gckd.config.graph import Diffusion
 from gckd.graph import similarity
 from gckd.graph.similarity import BankPair, DiffusedSimilarity, DirectSimilarity, RetrievalDirection, log_partitions
@@ -93,9 +92,9 @@ def test_a_misread_image_is_outvoted() -> None:
     own[0] = e[0] + 1.6 * e[7]
     keys = torch.stack([e[0], e[0] + 0.1 * e[2], e[1] + e[7], e[1] + e[7] + 0.1 * e[2]])
     side = RetrievalDirection(F.normalize(own[:1]), torch.tensor([0]), BankPair(F.normalize(own), F.normalize(keys)))
-    soft = SoftTargets(sharpen=1.0, agree=True, confidence=0.0)
-    alone = PseudoLabels(soft, DirectSimilarity())(side, 0.1)
-    voted = PseudoLabels(soft, DiffusedSimilarity(Diffusion(k=1, layers=2, residual=0.2)))(side, 0.1)
+    diffused = DiffusedSimilarity(Diffusion(k=1, layers=2, residual=0.2))
+    alone = PseudoLabels(agree=True).labels(side, 0.1)
+    voted = PseudoLabels(agree=True, similarity=diffused).labels(side, 0.1)
     assert int(alone.argmax()) in (2, 3)
     assert int(voted.argmax()) in (0, 1)
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from gckd.config.distill import Ema
 from gckd.method.teacher import EmaTeacher, StudentAsTeacher
 
 
@@ -29,7 +28,7 @@ def disturb(model: nn.Module, seed: int) -> None:
 
 def test_starts_as_a_copy_that_does_not_learn() -> None:
     model = student()
-    teacher = EmaTeacher(Ema(m=0.5), model)
+    teacher = EmaTeacher(model, m=0.5)
     for name, tensor in teacher.model().state_dict().items():
         assert torch.equal(tensor, model.state_dict()[name])
     disturb(model, 1)
@@ -40,11 +39,11 @@ def test_starts_as_a_copy_that_does_not_learn() -> None:
 
 def test_two_updates_by_hand() -> None:
     model = student()
-    teacher, m = EmaTeacher(Ema(m=0.9), model), 0.9
+    teacher, m = EmaTeacher(model, m=0.9), 0.9
     wanted = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     for seed in (1, 2):
         disturb(model, seed)
-        teacher.follow(model)
+        teacher.update(model)
         now = model.state_dict()
         wanted = {k: m * v + (1 - m) * now[k] if v.is_floating_point() else now[k].clone() for k, v in wanted.items()}
     found = teacher.model().state_dict()
@@ -56,9 +55,9 @@ def test_two_updates_by_hand() -> None:
 
 def test_m_0_is_the_student() -> None:
     model = student()
-    teacher = EmaTeacher(Ema(m=0.0), model)
+    teacher = EmaTeacher(model, m=0.0)
     disturb(model, 1)
-    teacher.follow(model)
+    teacher.update(model)
     for name, tensor in teacher.model().state_dict().items():
         assert torch.equal(tensor, model.state_dict()[name])
 
@@ -66,11 +65,11 @@ def test_m_0_is_the_student() -> None:
 def test_tied_weights_are_averaged_once() -> None:
     model: Any = nn.ModuleDict({"words": nn.Embedding(3, 2), "decoder": nn.Linear(2, 3, bias=False)})
     model["decoder"].weight = model["words"].weight
-    teacher: Any = EmaTeacher(Ema(m=0.5), model)
+    teacher: Any = EmaTeacher(model, m=0.5)
     start = model["words"].weight.detach().clone()
     with torch.no_grad():
         model["words"].weight.zero_()
-    teacher.follow(model)
+    teacher.update(model)
     torch.testing.assert_close(teacher.model()["words"].weight, start / 2)
     assert teacher.model()["decoder"].weight is teacher.model()["words"].weight
 
@@ -80,17 +79,17 @@ def test_momentum_decays_geometrically(steps: int) -> None:
     model = nn.Linear(1, 1)
     with torch.no_grad():
         model.weight.fill_(1.0)
-    teacher = EmaTeacher(Ema(m=0.97), model)
+    teacher = EmaTeacher(model, m=0.97)
     with torch.no_grad():
         model.weight.fill_(0.0)
     for _ in range(steps):
-        teacher.follow(model)
+        teacher.update(model)
     assert float(teacher.model().weight) == pytest.approx(0.97**steps, rel=1e-4)
 
 
 def test_without_a_teacher_it_is_the_student_itself() -> None:
     model = student()
     nobody = StudentAsTeacher(model)
-    nobody.follow(model)
+    nobody.update(model)
     assert nobody.model() is model
     assert nobody.state_dict() == {}

@@ -1,4 +1,4 @@
-"""Eq. 9: cross-domain matching: accepted pairs by delta, source negatives, binary loss."""
+"""Eq. 9: cross-domain matching: pairs accepted by delta, source negatives, binary loss."""
 
 from __future__ import annotations
 
@@ -11,60 +11,56 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gckd.config.distill import CrossDomainMatching
+from gckd.config.distill import CrossDomainMatching, NoMatching
 from gckd.method.banks import PerBank
 from gckd.method.losses import matching_loss
 from gckd.method.matching import CrossDomainMatchingLoss, NoMatchingLoss, TargetQueries, cross_domain_pairs
-from gckd.models.albef import Encoded
+from gckd.models.base import Encoded
 
 QUERIES = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
-TARGET = torch.tensor([[0.6, 0.8], [0.8, 0.6]]), torch.tensor([40, 41])
-SOURCE = torch.tensor([[0.0, 1.0], [1.0, 0.0], [-1.0, 0.0]]), torch.tensor([70, 71, 72])
+TARGET = torch.tensor([[0.6, 0.8], [0.8, 0.6]])
+SOURCE = torch.tensor([[0.0, 1.0], [1.0, 0.0], [-1.0, 0.0]])
 
 
-def test_partners_by_hand() -> None:
+def test_pairs_by_hand() -> None:
     """Cosines with the target: 0.6 / 0.8 for query 0, 0.8 / 0.6 for query 1, -0.6 / -0.8 for query 2."""
-    found = cross_domain_pairs(QUERIES, TARGET, SOURCE, CrossDomainMatching(delta=0.7))
-    assert found.chosen.tolist() == [0, 1]
-    assert found.positive.tolist() == [41, 40]
-    assert found.negative.tolist() == [71, 70]
+    pairs = cross_domain_pairs(QUERIES, TARGET, SOURCE, delta=0.7)
+    assert pairs.accepted.tolist() == [0, 1]
+    assert pairs.positive.tolist() == [1, 0]
+    assert pairs.negative.tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(("delta", "accepted"), [(-1.0, [0, 1, 2]), (0.81, []), (1.0, [])])
-def test_delta_limits(delta: float, accepted: list[int]) -> None:
-    assert cross_domain_pairs(QUERIES, TARGET, SOURCE, CrossDomainMatching(delta)).chosen.tolist() == accepted
+def test_delta_limits_the_accepted_pairs(delta: float, accepted: list[int]) -> None:
+    assert cross_domain_pairs(QUERIES, TARGET, SOURCE, delta=delta).accepted.tolist() == accepted
 
 
-def test_delta_accepts_above_not_at_it() -> None:
-    exact = torch.tensor([[1.0, 0.0]]), torch.tensor([3])
-    assert cross_domain_pairs(QUERIES[:1], exact, SOURCE, CrossDomainMatching(1.0)).chosen.tolist() == []
+def test_delta_itself_is_not_accepted() -> None:
+    assert len(cross_domain_pairs(QUERIES[:1], QUERIES[:1], SOURCE, delta=1.0).accepted) == 0
 
 
-def test_partners_against_loops() -> None:
+def test_pairs_by_loops() -> None:
     z = F.normalize(torch.randn(30, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64), dim=1)
     queries, target, source = z[:8], z[8:18], z[18:]
-    found = cross_domain_pairs(
-        queries, (target, torch.arange(100, 110)), (source, torch.arange(200, 212)), CrossDomainMatching(0.5)
-    )
-    wanted = []
-    for i, q in enumerate(queries):
-        cosines = [float(q @ t) for t in target]
+    pairs = cross_domain_pairs(queries, target, source, delta=0.5)
+    expected = []
+    for i, query in enumerate(queries):
+        cosines = [float(query @ entry) for entry in target]
         if max(cosines) > 0.5:
-            negatives = [float(q @ s) for s in source]
-            wanted.append((i, 100 + cosines.index(max(cosines)), 200 + negatives.index(max(negatives))))
-    assert list(zip(*(part.tolist() for part in found), strict=True)) == wanted
-    assert 0 < len(wanted) < 8
+            negatives = [float(query @ entry) for entry in source]
+            expected.append((i, cosines.index(max(cosines)), negatives.index(max(negatives))))
+    assert list(zip(*(indices.tolist() for indices in pairs), strict=True)) == expected
+    assert 0 < len(expected) < 8
 
 
-def test_random_negatives_are_any_of_the_source_and_nothing_else_changes() -> None:
-    config = CrossDomainMatching(delta=0.7, negatives="random")
-    hard, drawn = cross_domain_pairs(QUERIES, TARGET, SOURCE, CrossDomainMatching(delta=0.7)), set()
+def test_random_negatives_are_any_source_entry_and_change_nothing_else() -> None:
+    hard, drawn = cross_domain_pairs(QUERIES, TARGET, SOURCE, delta=0.7), set()
     for seed in range(40):
         torch.manual_seed(seed)
-        found = cross_domain_pairs(QUERIES, TARGET, SOURCE, config)
-        assert torch.equal(found.chosen, hard.chosen) and torch.equal(found.positive, hard.positive)
-        drawn |= set(found.negative.tolist())
-    assert drawn == {70, 71, 72}
+        pairs = cross_domain_pairs(QUERIES, TARGET, SOURCE, delta=0.7, negatives="random")
+        assert torch.equal(pairs.accepted, hard.accepted) and torch.equal(pairs.positive, hard.positive)
+        drawn |= set(pairs.negative.tolist())
+    assert drawn == {0, 1, 2}
 
 
 def test_matching_loss_by_hand() -> None:
@@ -74,8 +70,8 @@ def test_matching_loss_by_hand() -> None:
     assert float(matching_loss(positive, negative)) == pytest.approx(sum(costs) / 3)
 
 
-class FakeStudent:
-    """Encodes a row number as itself, and notes which pairs were matched; every logit is 0."""
+class RecordingStudent:
+    """Encodes a dataset row as its number and records the matched pairs; every logit is 0."""
 
     def __init__(self) -> None:
         self.pairs: list[tuple[int, int]] = []
@@ -89,44 +85,46 @@ class FakeStudent:
     def match(self, image_states: Tensor, text_states: Tensor, tokens: Tensor) -> Tensor:
         assert tokens.flatten().tolist() == pytest.approx(text_states.flatten().tolist())
         pairs = zip(image_states.flatten().tolist(), text_states.flatten().tolist(), strict=True)
-        self.pairs += [(round(i), round(t)) for i, t in pairs]
+        self.pairs += [(round(image), round(text)) for image, text in pairs]
         return torch.zeros(len(tokens), 2)
 
 
-def term(delta: float) -> tuple[CrossDomainMatchingLoss, FakeStudent]:
-    student: Any = FakeStudent()
+def loss_and_student(delta: float) -> tuple[CrossDomainMatchingLoss, RecordingStudent]:
+    """Banks of target captions 40 and 41, target images 50 and 51, source captions from 70, source images from 80."""
+    student: Any = RecordingStudent()
     loader = SimpleNamespace(
         tokens_at=lambda rows: rows[:, None], images_at=lambda rows: rows.to(torch.uint8)[:, None, None, None]
     )
     feed: Any = SimpleNamespace(source=loader, target=loader)
-    rows = {"target_text": TARGET[1], "source_text": SOURCE[1]}
-    rows |= {"target_image": TARGET[1] + 10, "source_image": SOURCE[1] + 10}
-    banks: Any = SimpleNamespace(**{name: SimpleNamespace(rows=value) for name, value in rows.items()})
+    rows = {"target_text": (40, 2), "target_image": (50, 2), "source_text": (70, 3), "source_image": (80, 3)}
+    banks: Any = SimpleNamespace(
+        **{name: SimpleNamespace(rows=first + torch.arange(count)) for name, (first, count) in rows.items()}
+    )
     return CrossDomainMatchingLoss(CrossDomainMatching(delta=delta), feed, student, banks), student
 
 
 def batch() -> tuple[TargetQueries, PerBank]:
     """Images 0, 1, 2 and captions 3, 4, 5 with the embeddings QUERIES each; banks TARGET and SOURCE."""
     images, tokens = torch.arange(3)[:, None].float(), torch.arange(3, 6)[:, None]
-    none = torch.zeros(0)
-    queries = TargetQueries(Encoded(images, none), Encoded(tokens.float(), none), tokens, QUERIES, QUERIES)
-    return queries, PerBank(SOURCE[0], SOURCE[0], TARGET[0], TARGET[0])
+    no_embedding = torch.zeros(0)
+    encoded = Encoded(images, no_embedding), Encoded(tokens.float(), no_embedding)
+    return TargetQueries(*encoded, tokens, QUERIES, QUERIES), PerBank(SOURCE, SOURCE, TARGET, TARGET)
 
 
-def test_the_term_matches_both_directions() -> None:
-    matching, student = term(0.7)
-    found = matching(*batch())["target_matching"]
-    assert float(found) == pytest.approx(math.log(2))
+def test_pairs_of_both_directions_are_matched() -> None:
+    loss, student = loss_and_student(0.7)
+    assert float(loss(*batch())["target_matching"]) == pytest.approx(math.log(2))
     image_to_text = [(0, 41), (1, 40), (0, 71), (1, 70)]
     text_to_image = [(51, 3), (50, 4), (81, 3), (80, 4)]
     assert student.pairs == image_to_text + text_to_image
 
 
-def test_the_term_is_0_where_delta_accepts_nothing() -> None:
-    matching, student = term(0.9)
-    assert float(matching(*batch())["target_matching"]) == 0.0
+def test_the_loss_is_0_if_delta_accepts_no_pair() -> None:
+    loss, student = loss_and_student(0.9)
+    assert float(loss(*batch())["target_matching"]) == 0.0
     assert student.pairs == []
 
 
 def test_no_matching_has_no_term() -> None:
-    assert NoMatchingLoss()(*batch()) == {}
+    unused: Any = None
+    assert NoMatchingLoss(NoMatching(), unused, unused, unused)(*batch()) == {}

@@ -1,4 +1,4 @@
-"""Small banks and a student's view of some of their entries."""
+"""Small banks, and a student's embeddings of some of their entries."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from gckd.method.pseudo_labels import StudentQueries
 
 
 def units(count: int, width: int = 4, seed: int = 0) -> Tensor:
+    """Random unit vectors [count, width], float64."""
     random = torch.Generator().manual_seed(seed)
     return F.normalize(torch.randn(count, width, generator=random, dtype=torch.float64), dim=1)
 
 
-class Case:
-    """Banks of 7 images and 9 captions; a batch of 3 is in them, and the student sees it otherwise."""
+class TargetBatchCase:
+    """Target banks of 7 images and 9 captions, which hold a batch of 3; the student's embeddings of it differ."""
 
     def __init__(self) -> None:
         self.images, self.texts = units(7, seed=1), units(9, seed=2)
-        self.image_place, self.text_place = torch.tensor([4, 0, 6]), torch.tensor([8, 2, 3])
+        self.image_positions, self.text_positions = torch.tensor([4, 0, 6]), torch.tensor([8, 2, 3])
         self.student_image, self.student_text = (units(3, seed=seed).requires_grad_() for seed in (3, 4))
         self.tau = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
         self.banks = BankPair(self.images, self.texts)
 
-    def directions(self) -> tuple[StudentQueries, StudentQueries]:
-        image = RetrievalDirection(self.images[self.image_place], self.image_place, self.banks)
-        text = RetrievalDirection(self.texts[self.text_place], self.text_place, self.banks.turned())
-        return StudentQueries(self.student_image, image), StudentQueries(self.student_text, text)
+    def queries(self) -> tuple[StudentQueries, StudentQueries]:
+        """Image queries and caption queries."""
+        to_texts = RetrievalDirection(self.images[self.image_positions], self.image_positions, self.banks)
+        to_images = RetrievalDirection(self.texts[self.text_positions], self.text_positions, self.banks.turned())
+        return StudentQueries(self.student_image, to_texts), StudentQueries(self.student_text, to_images)

@@ -1,4 +1,4 @@
-"""Parts of the losses: identity targets, BERT's masking statistics, hard negatives."""
+"""Identity targets, BERT's masking statistics and hard negatives."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def random(seed: int = 0) -> torch.Generator:
 
 
 def test_identity_targets_by_hand() -> None:
-    found = identity_targets(torch.tensor([7, 9]), torch.tensor([9, 7, 7, 3, 7]))
-    torch.testing.assert_close(found, torch.tensor([[0, 1 / 3, 1 / 3, 0, 1 / 3], [1, 0, 0, 0, 0]]))
+    targets = identity_targets(torch.tensor([7, 9]), torch.tensor([9, 7, 7, 3, 7]))
+    torch.testing.assert_close(targets, torch.tensor([[0, 1 / 3, 1 / 3, 0, 1 / 3], [1, 0, 0, 0, 0]]))
 
 
 def test_identity_targets_of_distinct_identities_are_the_diagonal() -> None:
@@ -43,7 +43,7 @@ def test_masking_has_the_statistics_of_bert() -> None:
     assert VOCABULARY - 20 < int(drawn.max()) < VOCABULARY
 
 
-def test_masking_leaves_the_rest_alone() -> None:
+def test_masking_changes_chosen_words_only() -> None:
     tokens = words(20)
     before = tokens.clone()
     masked, chosen = mask_tokens(tokens, 0.5, MASK, FIRST_WORD, VOCABULARY, random())
@@ -59,13 +59,13 @@ def test_masking_rate_limits(rate: float, share: float) -> None:
     assert float(chosen[tokens >= FIRST_WORD].float().mean()) == share
 
 
-def test_hard_negatives_are_never_of_the_same_identity() -> None:
+def test_hard_negatives_have_another_identity() -> None:
     identities = torch.tensor([0, 0, 0, 1, 1, 2])
     same = identities[:, None] == identities[None, :]
-    similarity = same.float() * 50 + torch.randn(6, 6, generator=random())  # the forbidden ones are by far the nearest
+    similarity = same.float() * 50 + torch.randn(6, 6, generator=random())  # forbidden columns are by far the nearest
     for seed in range(50):
-        found = hard_negatives(similarity, same, random(seed))
-        assert not bool((identities[found] == identities).any())
+        negatives = hard_negatives(similarity, same, random(seed))
+        assert not bool((identities[negatives] == identities).any())
 
 
 def test_hard_negatives_are_drawn_by_similarity() -> None:
@@ -75,6 +75,6 @@ def test_hard_negatives_are_drawn_by_similarity() -> None:
     torch.testing.assert_close(counts, torch.tensor([2 / 3, 1 / 3, 0.0, 0.0]), atol=0.02, rtol=0)
 
 
-def test_a_row_that_forbids_everything_gets_a_column_all_the_same() -> None:
-    found = hard_negatives(torch.zeros(2, 3), torch.ones(2, 3, dtype=torch.bool), random())
-    assert found.shape == (2,)
+def test_a_row_without_allowed_columns_gets_some_column() -> None:
+    negatives = hard_negatives(torch.zeros(2, 3), torch.ones(2, 3, dtype=torch.bool), random())
+    assert negatives.shape == (2,)

@@ -1,4 +1,4 @@
-"""Metric learning on the source against loops over pairs and triplets."""
+"""Metric losses on the source, by loops over pairs and triplets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from gckd.config.losses import MultiSimilarity, Triplet
 from gckd.method.alignment import StudentEmbeddings
-from gckd.method.build import build
+from gckd.method.metric_loss import METRIC_LOSSES
 
 IDENTITIES = torch.tensor([7, 8, 7, 9, 8])
 Loss = Callable[[Tensor, Tensor, bool], float]
@@ -25,7 +25,7 @@ def batch() -> StudentEmbeddings:
 
 
 def positives(anchor: int, within: bool) -> list[int]:
-    """An example is no positive of itself, but its own caption is one of its image."""
+    """Examples of the same identity; within a modality, without the anchor itself."""
     return [j for j in range(5) if IDENTITIES[j] == IDENTITIES[anchor] and not (within and j == anchor)]
 
 
@@ -33,9 +33,9 @@ def negatives(anchor: int) -> list[int]:
     return [j for j in range(5) if IDENTITIES[j] != IDENTITIES[anchor]]
 
 
-def triplets(anchors: Tensor, others: Tensor, within: bool) -> float:
+def triplets(anchors: Tensor, references: Tensor, within: bool) -> float:
     violations = [
-        float((anchors[i] - others[p]).norm() - (anchors[i] - others[n]).norm()) + 0.3
+        float((anchors[i] - references[p]).norm() - (anchors[i] - references[n]).norm()) + 0.3
         for i in range(5)
         for p in positives(i, within)
         for n in negatives(i)
@@ -44,11 +44,11 @@ def triplets(anchors: Tensor, others: Tensor, within: bool) -> float:
     return sum(above) / len(above)
 
 
-def multi_similarity(anchors: Tensor, others: Tensor, within: bool) -> float:
+def multi_similarity(anchors: Tensor, references: Tensor, within: bool) -> float:
     total, alpha, beta, base = 0.0, 3.0, 20.0, 0.4
     for i in range(5):
-        near = sum(math.exp(-alpha * (float(anchors[i] @ others[p]) - base)) for p in positives(i, within))
-        far = sum(math.exp(beta * (float(anchors[i] @ others[n]) - base)) for n in negatives(i))
+        near = sum(math.exp(-alpha * (float(anchors[i] @ references[p]) - base)) for p in positives(i, within))
+        far = sum(math.exp(beta * (float(anchors[i] @ references[n]) - base)) for n in negatives(i))
         total += math.log1p(near) / alpha + math.log1p(far) / beta
     return total / 5
 
@@ -60,16 +60,16 @@ def multi_similarity(anchors: Tensor, others: Tensor, within: bool) -> float:
 )
 def test_within_and_across_modalities_by_loops(config: Triplet | MultiSimilarity, loss: Loss) -> None:
     source = batch()
-    wanted = [loss(a, b, a is b) for a in source for b in source]
-    found = build(config)(source, IDENTITIES)
-    assert list(found) == ["source_metric"]
-    assert float(found["source_metric"]) == pytest.approx(sum(wanted) / 4)
-    found["source_metric"].backward()
+    expected = [loss(a, b, a is b) for a in source for b in source]
+    terms = METRIC_LOSSES.build(config)(source, IDENTITIES)
+    assert list(terms) == ["source_metric"]
+    assert float(terms["source_metric"]) == pytest.approx(sum(expected) / 4)
+    terms["source_metric"].backward()
     assert all(z.grad is not None and bool(z.grad.any()) for z in source)
 
 
 @pytest.mark.parametrize("config", [Triplet(), MultiSimilarity()], ids=["triplet", "multi-similarity"])
-def test_a_batch_of_one_identity_is_finite(config: Triplet | MultiSimilarity) -> None:
-    loss = build(config)(batch(), torch.full((5,), 7))["source_metric"]
+def test_a_batch_with_one_identity_has_a_finite_loss(config: Triplet | MultiSimilarity) -> None:
+    loss = METRIC_LOSSES.build(config)(batch(), torch.full((5,), 7))["source_metric"]
     loss.backward()
     assert bool(torch.isfinite(loss))

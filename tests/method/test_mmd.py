@@ -1,4 +1,4 @@
-"""MMD against its definition, pair by pair."""
+"""MMD by its definition, pair by pair."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def test_mmd_by_pairs(kernels: int) -> None:
     assert float(mmd2(x, y, kernels)) == pytest.approx(by_pairs(x.numpy(), y.numpy(), kernels))
 
 
-def test_it_is_unbiased() -> None:
-    """0 on average for samples of one distribution; the biased estimate of eight points would be near 0.1."""
-    found = [float(mmd2(*units(16, seed=seed).split(8), 5)) for seed in range(400)]
-    assert abs(np.mean(found)) < 3 * np.std(found) / 20
+def test_the_estimate_is_unbiased() -> None:
+    """The mean is 0 for samples of one distribution; the biased estimate of eight points would be near 0.1."""
+    estimates = [float(mmd2(*units(16, seed=seed).split(8), 5)) for seed in range(400)]
+    assert abs(np.mean(estimates)) < 3 * np.std(estimates) / 20
 
 
-def test_its_gradient_moves_the_domains_together() -> None:
+def test_gradient_descent_moves_the_domains_together() -> None:
     x, y = units(6, seed=1).requires_grad_(), units(6, seed=2) + 1
     before = mmd2(x, y, 5)
     before.backward()
@@ -51,7 +51,7 @@ def test_its_gradient_moves_the_domains_together() -> None:
     assert float(mmd2(x.detach() - 0.1 * x.grad, y, 5)) < float(before)
 
 
-def test_points_that_are_all_alike_give_no_nan() -> None:
+def test_identical_points_give_no_nan() -> None:
     x = torch.ones(3, 2, requires_grad=True)
     loss = mmd2(x, torch.ones(3, 2), 5)
     loss.backward()
@@ -59,12 +59,10 @@ def test_points_that_are_all_alike_give_no_nan() -> None:
     assert x.grad is not None and bool(torch.isfinite(x.grad).all())
 
 
-def test_the_term_is_the_mean_of_both_modalities() -> None:
-    source, target = (
-        StudentEmbeddings(units(4, seed=1), units(4, seed=2)),
-        StudentEmbeddings(units(4, seed=3), units(4, seed=4)),
-    )
-    found = MmdLoss(Mmd(kernels=3))(source, target, 0.5)
+def test_the_loss_is_the_mean_over_modalities() -> None:
+    source = StudentEmbeddings(units(4, seed=1), units(4, seed=2))
+    target = StudentEmbeddings(units(4, seed=3), units(4, seed=4))
+    terms = MmdLoss(Mmd(kernels=3), 4)(source, target, 0.5)
     image, text = mmd2(source.image, target.image, 3), mmd2(source.text, target.text, 3)
-    assert list(found) == ["align"]
-    torch.testing.assert_close(found["align"], (image + text) / 2)
+    assert list(terms) == ["align"]
+    torch.testing.assert_close(terms["align"], (image + text) / 2)

@@ -38,7 +38,7 @@ def neighbours(nodes: Tensor, k: int) -> list[list[int]]:
 @pytest.mark.parametrize("modality", ["image", "text"])
 def test_the_graph_against_loops(config: Config, cache: Path, modality: str) -> None:
     parts = ready(config, cache)
-    views = parts.banks.space(centre=True).views._asdict()
+    views = parts.banks.space(centre=True).banks._asdict()
     source, target = views[f"source_{modality}"], views[f"target_{modality}"]
     near = neighbours(torch.cat((source, target)), 3)
     crossing = [j < len(source) for edges in near[len(source) :] for j in edges]
@@ -58,7 +58,7 @@ def test_the_graph_against_loops(config: Config, cache: Path, modality: str) -> 
 def test_confidence_and_acceptance_by_hand(config: Config, cache: Path) -> None:
     config = apply(row(config, "gmp"), {"distill.matching.delta": 0.3})
     parts = ready(config, cache)
-    views = parts.banks.space(centre=True).views
+    views = parts.banks.space(centre=True).banks
     cosine = views.target_image @ views.target_text.T
     largest = sorted([*cosine.max(1).values.tolist(), *cosine.max(0).values.tolist()])
     seen = inspect.inspect(parts)

@@ -11,6 +11,7 @@ import torch
 
 from gckd.config import Config, apply
 from gckd.config.banks import TARGET_IMAGE, TARGET_TEXT
+from gckd.method.propagation import propagate_bank
 from gckd.training.adapt import begin
 from gckd.training.label_curves import PREFIX, audit_monitor
 from tests.toy import make_toy, shuffle_labels
@@ -33,7 +34,7 @@ def test_against_loops(audited: Config, cache: Path) -> None:
     adaptation.step.warm_start(adaptation.warm)
     parts, labels = adaptation.parts, adaptation.datasets.target.labelled("train")
     seen = audit_monitor(adaptation.datasets, parts)()
-    banks, views = parts.banks, parts.banks.space(centre=True).views
+    banks, views = parts.banks, parts.banks.space(centre=True).banks
     own = {
         "image": [int(labels.image_identities[i]) for i in banks.target_image.rows.tolist()],
         "text": [int(labels.caption_identities[i]) for i in banks.target_text.rows.tolist()],
@@ -47,7 +48,7 @@ def test_against_loops(audited: Config, cache: Path) -> None:
             near.setdefault(modality, []).extend(
                 own[modality][i] == own[modality][j - first] for j in edges if j >= first
             )
-        queries = parts.propagate.of(views, bank, torch.arange(len(target)))
+        queries = propagate_bank(parts.propagate, views, bank, torch.arange(len(target)))
         for i, cosines in enumerate((queries @ getattr(views, f"target_{other}").T).tolist()):
             place = max(range(len(cosines)), key=cosines.__getitem__)
             best.append(own[modality][i] == own[other][place])

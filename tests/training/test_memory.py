@@ -47,7 +47,7 @@ def test_the_graph_is_over_the_batch_and_the_other_domains_memory(config: Config
     parts = warm_parts(config, cache)
     step, batch = CrossDomain(parts), parts.feed.source.batch(0)
     entries = parts.banks.push(parts.teacher.model(), batch, parts.feed.target.batch(0))
-    known = step.propagate(parts.banks.space(centre=True).views, entries, with_source=True)
+    known = step.propagate(parts.banks.space(centre=True).banks, entries, with_source=True)
     images, _ = embed_clean(parts.teacher.model(), batch.images)
     memory = parts.banks.target_image.embeddings
     nodes = torch.cat((centred(images, images.mean(0)), centred(memory, memory.mean(0))))

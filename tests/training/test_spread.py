@@ -115,7 +115,7 @@ def test_two_workers_rank_as_one(tmp_path: Path) -> None:
 def _kept(rank: int, store: Path, path: Path, found: Path) -> None:
     with joined(rank, store):
         (found / f"{rank}.up").touch()
-        held = warm._kept(CachePath.at(path), torch.arange(3), squares)
+        held = warm._load_or_compute(CachePath.at(path), torch.arange(3), squares)
     torch.save(held, found / f"{rank}.pt")
 
 

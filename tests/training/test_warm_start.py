@@ -82,4 +82,4 @@ def test_rows_and_trials_share_it(config: Config, tmp_path: Path, monkeypatch: p
     two.step.warm_start(two.warm)
     for bank, same in zip(two.parts.banks.all(), one.parts.banks.all(), strict=True):
         assert torch.equal(bank.embeddings, same.embeddings[: len(bank.embeddings)])
-    assert one.warm.worth >= two.warm.worth > 0.0
+    assert one.warm.seconds >= two.warm.seconds > 0.0

@@ -1,1 +1,1 @@
-"""Published methods that ablations compare with: POUF, ReCLIP and Tent."""
+"""Published methods to compare with: POUF, ReCLIP and Tent."""

@@ -1,4 +1,4 @@
-"""ReCLIP: label propagation over images and captions, in two views that have to agree."""
+"""ReCLIP: label propagation over images and captions, in two graphs that must agree."""
 
 from __future__ import annotations
 
@@ -11,77 +11,101 @@ from torch.nn import functional as F
 
 from gckd.config.distill import PropagatedLabels
 from gckd.graph.knn import nearest
-from gckd.graph.similarity import RetrievalDirection
+from gckd.graph.similarity import RetrievalDirection, Similarity
 from gckd.graph.subgraph import Nodes
+from gckd.method.pseudo_labels import TARGETS, PseudoLabelLoss
 
 ITERATIONS = 20  # of conjugate gradients, as in ReCLIP
 
 
-class Affinity(NamedTuple):
-    """A sparse symmetric matrix W [n, n], row by row."""
+class SparseSymmetric(NamedTuple):
+    """Sparse symmetric matrix W [n, n] with E entries, in compressed rows."""
 
     columns: Tensor  # [E]
     values: Tensor  # [E]
-    starts: Tensor  # [n], of each row in the other two
+    starts: Tensor  # [n] first entry of each row
 
     def times(self, x: Tensor) -> Tensor:
         """W x, [n, B]."""
         return F.embedding_bag(self.columns, x, self.starts, per_sample_weights=self.values, mode="sum")
 
 
-class View(NamedTuple):
-    """A graph of the labels' bank and, behind it, the other bank."""
+class LabelGraph(NamedTuple):
+    """Graph over both target banks; the first `labels` nodes are the entries of the bank that are the labels."""
 
-    weights: Affinity
-    labels: int  # nodes that are labels
+    weights: SparseSymmetric
+    labels: int
 
 
 class LabelPropagation:
-    """One-hot at the label that propagation gives a query, where the label's own view gives it the query.
+    """One-hot labels by label propagation, where the graphs of both modalities agree.
 
-    Each bank holds the labels of the other one's entries. In the view of the labels, F = (I - alpha W)^-1 Y carries
-    them over the graph of both banks (Zhou et al., "Learning with local and global consistency", NIPS 2003), whose
-    features are projected on what tells the labels apart (`projection`). W is symmetric, so that the labels of B
-    queries are the rows of B solutions, whatever the number of labels.
+        F = (I - alpha W)^-1 Y
 
-    Source: Hu et al., "ReCLIP: Refine contrastive language image pre-training with source free domain adaptation",
-    WACV 2024 (K = 20, alpha = 0.99, 250 directions). Ours, for retrieval has no class names: every bank entry is a
-    label of its own; the two models that have to agree (one with text, one with image prototypes) are two views of one
-    teacher, projected by captions and by images; the graph is of the banks as they are at a step, not of the whole
-    split once an epoch; and the source terms stay.
+    Every entry of a bank is a label for the entries of the other bank. Y is one-hot at the labels and W the normalised
+    affinity of the K nearest neighbours over both banks (`affinity`), after a projection to the directions in which the
+    labels differ (`projection`). A query keeps its label if propagation in the graph of the queries' modality assigns
+    the query to that label in turn. W is symmetric, so the labels of B queries take B solutions, whatever the number
+    of labels.
+
+    Args:
+        node: K, alpha and the rank of the projection.
+
+    Shapes:
+        queries [B, d], keys [N, d] -> labels [B, N]; rows of queries without agreement are zero.
+
+    Source: Hu et al., "ReCLIP: Refine contrastive language image pre-training with source free domain adaptation", WACV
+    2024, with K = 20, alpha = 0.99 and 250 directions; label propagation after Zhou et al., "Learning with local and
+    global consistency", NIPS 2003.
+
+    Differences from the paper: retrieval has no class names, so every bank entry is its own label. The two models that
+    must agree (one with text prototypes, one with image prototypes) are two projections of one teacher's embeddings, by
+    captions and by images. The graph covers the banks at each step, not the whole split once per epoch. The source
+    terms remain.
     """
 
-    def __init__(self, config: PropagatedLabels) -> None:
-        self.config = config
-        self._views: WeakKeyDictionary[Nodes, View] = WeakKeyDictionary()  # both directions of a step ask for both
+    def __init__(self, node: PropagatedLabels) -> None:
+        self.node = node
+        # Both directions of a step use the same two graphs.
+        self._graphs: WeakKeyDictionary[Nodes, LabelGraph] = WeakKeyDictionary()
 
     @torch.no_grad()
-    def __call__(self, side: RetrievalDirection, tau: float) -> Tensor:
-        own, keys = side.banks.own, side.banks.keys
-        label = self._labels(self._view(keys, own), side.place)
-        agreed = self._labels(self._view(own, keys), label) == side.place
-        return F.one_hot(label, len(keys)).to(side.queries.dtype) * agreed[:, None]
+    def labels(self, direction: RetrievalDirection, tau: float) -> Tensor:
+        own, keys = direction.banks.own, direction.banks.keys
+        label = self._propagate(self._graph(keys, own), direction.place)
+        agreed = self._propagate(self._graph(own, keys), label) == direction.place
+        return F.one_hot(label, len(keys)).to(direction.queries.dtype) * agreed[:, None]
 
-    def _view(self, labels: Nodes, others: Nodes) -> View:
-        if labels not in self._views:
-            k, rank = self.config.k, self.config.rank
+    def _graph(self, labels: Nodes, others: Nodes) -> LabelGraph:
+        if labels not in self._graphs:
+            k, rank = self.node.k, self.node.rank
             nodes = torch.cat((labels.embeddings, others.embeddings)) @ projection(labels.embeddings, rank)
-            self._views[labels] = View(affinity(F.normalize(nodes, dim=1), min(k, len(nodes) - 1)), len(labels))
-        return self._views[labels]
+            weights = affinity(F.normalize(nodes, dim=1), min(k, len(nodes) - 1))
+            self._graphs[labels] = LabelGraph(weights, len(labels))
+        return self._graphs[labels]
 
-    def _labels(self, view: View, entries: Tensor) -> Tensor:
-        """The label [B] of each of the other bank's entries [B]."""
-        weights, each = view.weights, torch.arange(len(entries), device=entries.device)
+    def _propagate(self, graph: LabelGraph, entries: Tensor) -> Tensor:
+        """Label [B] of each of the other bank's entries [B]."""
+        weights, batch = graph.weights, torch.arange(len(entries), device=entries.device)
         seeds = torch.zeros(len(weights.starts), len(entries), dtype=weights.values.dtype)
-        seeds[entries + view.labels, each] = 1
-        return propagated(weights, seeds, self.config.alpha)[: view.labels].argmax(0)
+        seeds[entries + graph.labels, batch] = 1
+        return solve_propagation(weights, seeds, self.node.alpha)[: graph.labels].argmax(0)
+
+
+@TARGETS.register(PropagatedLabels)
+def _propagated_labels(node: PropagatedLabels, similarity: Similarity) -> PseudoLabelLoss:
+    return PseudoLabelLoss(LabelPropagation(node))
 
 
 def projection(labels: Tensor, rank: int) -> Tensor:
-    """[d, d]: onto the (at most) `rank` leading singular directions of the labels [N, d] beside their mean direction.
+    """Orthogonal projection [d, d] to the leading singular directions of the labels, without their mean direction.
 
-    ReCLIP takes off the first singular direction, which is what all class names have in common; of embeddings without
-    their mean (`centre`) it is a difference like any other, so that ours takes off the mean itself.
+    Args:
+        labels: [N, d] unit embeddings.
+        rank: directions to keep, at most.
+
+    Differences from ReCLIP: it removes the first singular direction, which holds what all class names have in common.
+    Embeddings without their mean (`centre`) have nothing in common, so the mean direction itself is removed.
     """
     common = F.normalize(labels.mean(0), dim=0)
     rest = labels - (labels @ common)[:, None] * common
@@ -89,28 +113,32 @@ def projection(labels: Tensor, rank: int) -> Tensor:
     return directions.T @ directions
 
 
-def affinity(nodes: Tensor, k: int) -> Affinity:
-    """D^-1/2 W D^-1/2 of unit vectors [n, d]: W = (A + A^T) / 2, A = (1 + cosine) / 2 at a node's K nearest."""
-    every = torch.arange(len(nodes), device=nodes.device)
-    near = nearest(nodes, every, k)
-    edges, half = torch.stack((every.repeat_interleave(k), near.index.flatten())), (1 + near.cosine.flatten()) / 4
+def affinity(nodes: Tensor, k: int) -> SparseSymmetric:
+    """Normalised affinity of unit vectors [n, d].
+
+    W = D^-1/2 (A + A^T) / 2 D^-1/2,  A_ij = (1 + cosine_ij) / 2 if j is one of the K nearest neighbours of i
+    """
+    indices = torch.arange(len(nodes), device=nodes.device)
+    neighbours = nearest(nodes, indices, k)
+    edges = torch.stack((indices.repeat_interleave(k), neighbours.index.flatten()))
+    half = (1 + neighbours.cosine.flatten()) / 4
     degree = torch.zeros(len(nodes), dtype=nodes.dtype).index_add(0, edges.flatten(), half.repeat(2))
     scale = degree.clamp(min=torch.finfo(nodes.dtype).tiny).rsqrt()
     values = half * scale[edges[0]] * scale[edges[1]]
     row, column = torch.cat((edges, edges.flip(0)), 1)
     row, order = row.sort(stable=True)
-    return Affinity(column[order], values.repeat(2)[order], torch.searchsorted(row, every))
+    return SparseSymmetric(column[order], values.repeat(2)[order], torch.searchsorted(row, indices))
 
 
-def propagated(weights: Affinity, seeds: Tensor, alpha: float) -> Tensor:
-    """(I - alpha W)^-1 Y for Y [n, B], by conjugate gradients."""
+def solve_propagation(weights: SparseSymmetric, seeds: Tensor, alpha: float) -> Tensor:
+    """(I - alpha W)^-1 Y for seeds Y [n, B], by conjugate gradients."""
     tiny = torch.finfo(seeds.dtype).tiny
-    found, residual, direction = torch.zeros_like(seeds), seeds, seeds
+    solution, residual, direction = torch.zeros_like(seeds), seeds, seeds
     size = residual.square().sum(0)
     for _ in range(ITERATIONS):
         image = direction - alpha * weights.times(direction)
         step = size / (direction * image).sum(0).clamp(min=tiny)
-        found, residual = found + step * direction, residual - step * image
-        before, size = size, residual.square().sum(0)
-        direction = residual + size / before.clamp(min=tiny) * direction
-    return found
+        solution, residual = solution + step * direction, residual - step * image
+        previous, size = size, residual.square().sum(0)
+        direction = residual + size / previous.clamp(min=tiny) * direction
+    return solution

@@ -1,0 +1,134 @@
+"""Eq. 6-7: pseudo labels of the teacher, and the labels without a teacher."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gckd.config.distill import SoftTargets
+from gckd.graph.similarity import BankPair, DirectSimilarity, RetrievalDirection
+from gckd.method.pseudo_labels import TARGETS, MutualNearestNeighbours, NoPseudoLabels, PseudoLabels, entropies
+
+
+def units(count: int, width: int = 5, seed: int = 0) -> Tensor:
+    return F.normalize(torch.randn(count, width, generator=torch.Generator().manual_seed(seed)), dim=1)
+
+
+def direction(queries: Tensor, keys: Tensor, own_bank: Tensor | None = None) -> RetrievalDirection:
+    """Retrieval of keys by the first entries of their own bank."""
+    bank = queries if own_bank is None else own_bank
+    return RetrievalDirection(queries, torch.arange(len(queries)), BankPair(bank, keys))
+
+
+def test_by_hand() -> None:
+    keys = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
+    labels = PseudoLabels()(torch.tensor([[1.0, 0.0]]), keys, tau=0.2)
+    a, b = math.exp(1.0 / 0.2), math.exp(0.6 / 0.2)
+    torch.testing.assert_close(labels, torch.tensor([[a / (a + b), b / (a + b)]]))
+
+
+def test_defaults_are_the_equation() -> None:
+    z = units(9)
+    scores = (10 * z[:2] @ z.T).exp()
+    torch.testing.assert_close(PseudoLabels()(z[:2], z, tau=0.1), scores / scores.sum(1, keepdim=True))
+
+
+def test_a_config_node_sets_every_option() -> None:
+    node = SoftTargets(sharpen=0.25, agree=True, confidence=0.75, hard=True)
+    labeller = TARGETS.build(node, DirectSimilarity()).labeller
+    assert isinstance(labeller, PseudoLabels)
+    assert (labeller.sharpen, labeller.agree, labeller.confidence, labeller.hard) == (0.25, True, 0.75, True)
+
+
+def test_sharpen_scales_the_temperature() -> None:
+    z = units(9)
+    torch.testing.assert_close(PseudoLabels(sharpen=0.5)(z[:2], z, tau=0.4), PseudoLabels()(z[:2], z, tau=0.2))
+
+
+def test_sharpen_near_0_is_one_hot() -> None:
+    z = units(9)
+    labels = PseudoLabels(sharpen=1e-4)(z[:3], z[3:])
+    torch.testing.assert_close(labels, F.one_hot((z[:3] @ z[3:].T).argmax(1), 6).float())
+    assert float(entropies(labels).max()) == pytest.approx(0.0, abs=1e-5)
+
+
+def test_a_high_temperature_is_uniform() -> None:
+    z = units(9)
+    torch.testing.assert_close(PseudoLabels()(z[:3], z, tau=1e6), torch.full((3, 9), 1 / 9))
+
+
+@pytest.mark.parametrize("agree", [False, True])
+def test_hard_labels_are_one_hot_at_the_largest(agree: bool) -> None:
+    z = units(20)
+    soft = PseudoLabels(agree=agree)(z[:6], z[6:], tau=0.1).tolist()
+    hard = PseudoLabels(agree=agree, hard=True)(z[:6], z[6:], tau=0.1)
+    assert hard.tolist() == [[float(value == max(row)) for value in row] for row in soft]
+
+
+def test_agreement_by_loops() -> None:
+    """p(key | query) p(query | key), where the whole bank of the queries' modality competes for a key."""
+    bank, keys, tau = units(7, seed=1).double(), units(4, seed=2).double(), 0.1
+    labels = PseudoLabels(agree=True).labels(direction(bank[:2], keys, bank), tau)
+    for i in range(2):
+        products = []
+        for j in range(len(keys)):
+            score = math.exp(float(bank[i] @ keys[j]) / tau)
+            over_keys = sum(math.exp(float(bank[i] @ key) / tau) for key in keys)
+            over_queries = sum(math.exp(float(rival @ keys[j]) / tau) for rival in bank)
+            products.append(score / over_keys * score / over_queries)
+        assert labels[i].tolist() == pytest.approx([product / sum(products) for product in products])
+
+
+def test_agreement_of_equal_directions_squares_the_distribution() -> None:
+    """If every key has the same rivals, p(query | key) equals p(key | query), so tau is halved."""
+    z = torch.eye(3)
+    torch.testing.assert_close(PseudoLabels(agree=True)(z, z, tau=0.5), PseudoLabels()(z, z, tau=0.25))
+
+
+def test_confidence_weighs_rows_and_keeps_their_mean() -> None:
+    queries, keys = units(6, seed=3), units(8, seed=4)
+    equal = PseudoLabels()(queries, keys, tau=0.15)
+    weighted = PseudoLabels(confidence=0.7)(queries, keys, tau=0.15)
+    weights = [math.exp(-0.7 * float(torch.special.entr(row).sum())) for row in equal]
+    mean = sum(weights) / len(weights)
+    torch.testing.assert_close(weighted.sum(1), torch.tensor([weight / mean for weight in weights]))
+    torch.testing.assert_close(F.normalize(weighted, p=1, dim=1), equal)
+
+
+def test_a_low_temperature_gives_no_nan() -> None:
+    """Opposite vectors at temperature 0.005: both directions underflow."""
+    queries, keys = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([[-1.0, 0.0], [0.0, -1.0]])
+    assert bool(torch.isfinite(PseudoLabels(agree=True, confidence=0.5)(queries, keys, tau=0.005)).all())
+
+
+def test_entropies_by_hand() -> None:
+    rows = torch.tensor([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    assert entropies(rows).tolist() == pytest.approx([math.log(2), 0.0, 0.0])
+
+
+def test_mutual_nearest_neighbours_by_hand() -> None:
+    """Query 0 and key 0 choose each other; query 1 chooses key 0 too, which prefers query 0: a row of zeros."""
+    bank = F.normalize(torch.tensor([[1.0, 0.1], [1.0, 0.5], [0.0, 1.0]]), dim=1)
+    keys = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+    labels = MutualNearestNeighbours(DirectSimilarity()).labels(direction(bank[:2], keys, bank), 0.07)
+    assert labels.tolist() == [[1.0, 0.0], [0.0, 0.0]]
+
+
+def test_mutual_nearest_neighbours_by_loops() -> None:
+    z = units(40, 4, seed=4).double()
+    bank, keys, positions = z[:25], z[25:], torch.tensor([24, 3, 7, 0])
+    queries = RetrievalDirection(bank[positions], positions, BankPair(bank, keys))
+    labels = MutualNearestNeighbours(DirectSimilarity()).labels(queries, 0.07)
+    for row, query in enumerate(positions.tolist()):
+        nearest_key = max(range(len(keys)), key=lambda j: float(bank[query] @ keys[j]))
+        mutual = max(range(len(bank)), key=lambda i: float(bank[i] @ keys[nearest_key])) == query
+        assert labels[row].tolist() == [float(mutual and j == nearest_key) for j in range(len(keys))]
+
+
+def test_no_pseudo_labels_are_rows_of_zeros() -> None:
+    z = torch.eye(3)
+    assert NoPseudoLabels().labels(direction(z[:2], z, z), 0.07).tolist() == [[0.0] * 3] * 2
