@@ -1,4 +1,4 @@
-"""A Ray to run on: an embedded one that only this machine can reach, or the cluster named by RAY_ADDRESS."""
+"""Connection to Ray: an embedded one that only this machine can reach, or the cluster of RAY_ADDRESS."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ from gckd.runs.signals import Interruption
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HEAD = "head"  # a resource that only the head of a cluster has, if any node has it (clusters/parts/shared.yaml)
+HEAD = "head"  # custom resource that clusters/parts/shared.yaml gives to the head alone
 _LOOPBACK = "127.0.0.1"
-_JOINING = 60.0
-_ANSWERING = 5.0
-_OBJECT_STORE_BYTES = 128 * 2**20  # results are a few kilobytes; Ray would take a third of the memory
+_JOIN_SECONDS = 60.0  # for the first worker after `ray up`
+_CONNECT_SECONDS = 5.0
+_OBJECT_STORE_BYTES = 128 * 2**20  # results have a few kilobytes; by default Ray takes a third of the memory
 
 
 def default_concurrency(available: int) -> tuple[int, int]:
-    """(runs at a time, threads of each) on `available` cores.
+    """(runs at a time, threads of each run) on `available` cores.
 
-    One thread each: the steps of small models are many small operations, which threads do not speed up.
+    One thread per run: a step of a small model consists of many small operations, which threads do not speed up.
     """
     return available, 1
 
 
 @contextlib.contextmanager
 def cluster(workers: int, threads: int, *, nested: bool = False) -> Iterator[tuple[Any, Interruption]]:
-    """The `ray` module, connected, and what says that the user wants to stop.
+    """Context with the connected `ray` module and the interruption of the command.
 
-    On leaving, however that happens, it is disconnected, and the embedded Ray with all its processes is gone.
+    At its end, also after an error, Ray is disconnected, and all processes of the embedded Ray are stopped.
 
     Args:
-        workers: runs at a time on the embedded Ray. A cluster decides by its own resources.
+        workers: runs at a time on the embedded Ray. A cluster schedules by its own resources.
         threads: CPU threads of each run.
-        nested: runs start Ray Train runs of their own, whose clean-up needs the dashboard's State API.
+        nested: whether runs start Ray Train runs, whose clean-up needs the State API of the dashboard.
 
     Raises:
         InputError: RAY_ADDRESS is set and no cluster answers there.
     """
     address = os.environ.get("RAY_ADDRESS", "local")
     if address == "local":
-        _keep_to_loopback(threads)
+        _bind_to_loopback(threads)
     with Interruption() as interruption:
-        import ray  # only now: Ray reads the environment when it is imported
+        import ray  # not earlier: Ray reads the environment when it is imported
 
         try:
             if address == "local":
@@ -61,7 +61,7 @@ def cluster(workers: int, threads: int, *, nested: bool = False) -> Iterator[tup
             else:
                 _connect(ray, address)
                 await_workers(ray)
-            interruption.listen()  # Ray has just put in its own handler, which exits without a word
+            interruption.listen()  # Ray has installed its own handler, which exits silently
             interruption.check()
             yield ray, interruption
         finally:
@@ -70,39 +70,39 @@ def cluster(workers: int, threads: int, *, nested: bool = False) -> Iterator[tup
 
 
 def reachable_resources(ray: Any) -> dict[str, float]:
-    """Of the connected cluster, counting nodes that its autoscaler may add: there may be none yet."""
-    there: dict[str, float] = ray.cluster_resources()
+    """Resources of the connected cluster, with the nodes that its autoscaler may add."""
+    present: dict[str, float] = ray.cluster_resources()
     addable = ray._private.state.state.get_max_resources_from_cluster_config() or {}
-    return {name: max(there.get(name, 0.0), addable.get(name, 0.0)) for name in {*there, *addable}}
+    return {name: max(present.get(name, 0.0), addable.get(name, 0.0)) for name in {*present, *addable}}
 
 
 def await_workers(ray: Any) -> None:
-    """Right after `ray up` a head without CPUs may be all there is: workers join when they are set up."""
-    end = time.monotonic() + _JOINING
+    """Wait for the first worker. Right after `ray up` there may be only a head without CPUs."""
+    end = time.monotonic() + _JOIN_SECONDS
     if not reachable_resources(ray).get("CPU"):
-        click.echo(f"waiting up to {_JOINING:g} s for the cluster's first worker to join", err=True)
+        click.echo(f"waiting up to {_JOIN_SECONDS:g} s for the cluster's first worker to join", err=True)
     while not reachable_resources(ray).get("CPU") and time.monotonic() < end:
         time.sleep(1.0)
 
 
-def _keep_to_loopback(threads: int) -> None:
-    # `ray.init(_node_ip_address="127.0.0.1")` is not enough: Ray 2.60 resolves a loopback address to the machine's
-    # outer one and listens on all of them. This switch, which macOS and Windows have on, keeps loopback as it is.
+def _bind_to_loopback(threads: int) -> None:
+    # `ray.init(_node_ip_address="127.0.0.1")` is not enough: Ray 2.60 replaces a loopback address by the machine's
+    # outer address and listens there. This switch, which is on under macOS and Windows, keeps the loopback address.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-    # Other users of this machine reach loopback too. A token of this process's own leaves no file behind.
+    # Other users of this machine can reach loopback, too. A token in the environment leaves no file behind.
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 def _start(ray: Any, cpus: int, *, dashboard: bool) -> None:
     if not ipaddress.ip_address(ray.util.get_node_ip_address()).is_loopback:
-        raise RuntimeError("ray was imported before gckd could keep it to 127.0.0.1; import it later")
+        raise RuntimeError("ray was imported before gckd could bind it to 127.0.0.1; import ray later")
     port = _free_port() if dashboard else None
     if dashboard:
-        # What cleans up after a nested run looks for the State API of any Ray on this machine, and gives up where there
-        # are two. Its process inherits this.
+        # The process that cleans up after a nested run inherits this address. Without it, it searches the machine for a
+        # State API, and gives up if it finds two.
         os.environ["RAY_API_SERVER_ADDRESS"] = f"http://{_LOOPBACK}:{port}"
     ray.init(
         address="local",
@@ -143,8 +143,8 @@ def _free_port() -> int:
 def _connect(ray: Any, address: str) -> None:
     host, _, port = address.rpartition(":")
     try:
-        if port.isdigit() and "://" not in host:  # Ray itself would try for more than a minute
-            socket.create_connection((host, int(port)), timeout=_ANSWERING).close()
+        if port.isdigit() and "://" not in host:  # Ray itself would retry for more than a minute
+            socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=_runtime_env())
     except (OSError, ValueError) as error:
         raise InputError(f"RAY_ADDRESS: no Ray cluster at {address!r} ({reason_of(error)})") from error

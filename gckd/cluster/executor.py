@@ -1,4 +1,4 @@
-"""Runs a plan as Ray tasks: preparations first, each run as soon as its own is there, records as they finish."""
+"""Execution of a plan as Ray tasks: each run starts after its preparation and is recorded when it ends."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from gckd.cluster.shared_board import shared_board
 from gckd.cluster.tasks import Failure, RunFunctions, TaskContext, TaskResult
 from gckd.config import config_text
 from gckd.errors import reason_of
+from gckd.runs.output import CONFIG_FILE
 from gckd.runs.plan import FULL, Run, preparations
 from gckd.runs.provenance import Provenance
 from gckd.runs.records import QUERIES_FILE, Records, failed_record
@@ -25,14 +26,15 @@ if TYPE_CHECKING:
     from gckd.runs.signals import Interruption
     from gckd.storage.cache import CachePath
 
-_SECONDS_BETWEEN_LOOKS = 0.5
+_POLL_SECONDS = 0.5
 
 
 @dataclass
 class Execution:
-    """How to run a plan, and where its results go.
+    """Settings of the execution of a plan.
 
-    out: where the checkpoints go; None: to the records. after_run: called when one has been recorded.
+    workers: runs at a time. threads: CPU threads of each run. out: output for checkpoints; None: the folder of the
+    records. after_run: called after each recorded run.
     """
 
     records: Records
@@ -41,107 +43,109 @@ class Execution:
     display: Display
     workers: int = 1
     threads: int = 1
-    entry: RunFunctions = field(default_factory=RunFunctions)
+    functions: RunFunctions = field(default_factory=RunFunctions)
     out: StoragePath | None = None
     after_run: Callable[[], None] = lambda: None
 
 
 def execute(runs: Sequence[Run], execution: Execution) -> None:
-    """Does every run that `execution.records` does not have yet. A run that fails leaves the others running.
+    """Execute every run that is not recorded as finished. A failed run does not stop the others.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C or SIGTERM; what had finished is recorded, and no process is left.
+        InputError: see `gckd.cluster.connect.cluster`.
+        KeyboardInterrupt: Ctrl-C or SIGTERM. Finished runs are recorded, and no process is left.
     """
     todo = [run for run in runs if not execution.records.finished(run)]
     if not todo:
         return
     for run in todo:
         run.folder.mkdir(parents=True, exist_ok=True)
-        (run.folder / "config.yaml").write_text(config_text(run.config), encoding="utf-8")
-        for of_an_earlier_try in ("error.txt", QUERIES_FILE):
-            (run.folder / of_an_earlier_try).unlink(missing_ok=True)
+        (run.folder / CONFIG_FILE).write_text(config_text(run.config), encoding="utf-8")
+        for name in ("error.txt", QUERIES_FILE):  # of an earlier attempt
+            (run.folder / name).unlink(missing_ok=True)
     with cluster(execution.workers, execution.threads) as (ray, interruption), execution.display:
-        _Launcher(ray, todo, execution).work(interruption)
+        _PendingTasks(ray, todo, execution).finish_all(interruption)
 
 
-class _Launcher:
-    """The tasks in flight, by their object reference."""
+class _PendingTasks:
+    """Submitted tasks by object reference."""
 
     def __init__(self, ray: Any, runs: Sequence[Run], execution: Execution) -> None:
-        self._ray, self._how = ray, execution
+        self._ray, self._execution = ray, execution
         first = preparations(runs)
         names = {key: (_preparation(run), run.seed) for key, run in first.items()}
         lines = [*names.values(), *((run.row, run.seed) for run in runs)]
         self._board = shared_board(ray, lines)
-        job = TaskContext(
-            execution.entry,
+        context = TaskContext(
+            execution.functions,
             execution.cache,
             execution.threads,
             self._board,
             execution.out or StoragePath.at(execution.records.folder),
         )
-        # Ray runs a system failure (a worker that was killed) once more; the run goes on from its checkpoint.
+        # Ray repeats a task once if its worker was killed; the run resumes from its checkpoint.
         options = resources(runs, execution.threads, reachable_resources(ray)) | {"max_retries": 1}
         prepare, do = ray.remote(**options)(tasks.prepare), ray.remote(**options)(tasks.run)
-        prepared = {key: prepare.remote(job, names[key], run.config) for key, run in first.items()}
+        prepared = {key: prepare.remote(context, names[key], run.config) for key, run in first.items()}
         self._preparing = {ref: names[key] for key, ref in prepared.items()}
-        self._running = {do.remote(prepared[r.preparation], job, (r.row, r.seed), r): r for r in runs}
+        self._running = {do.remote(prepared[r.preparation], context, (r.row, r.seed), r): r for r in runs}
         self._start = time.monotonic()
 
-    def work(self, interruption: Interruption) -> None:
+    def finish_all(self, interruption: Interruption) -> None:
+        """Wait for all tasks, recording and showing their results."""
         waiting = [*self._preparing, *self._running]
-        view = self._board.snapshot.remote()
+        snapshot = self._board.snapshot.remote()
         while waiting:
-            # Nothing here waits for long, so that Ctrl-C is answered even where the machine is overloaded.
-            done, waiting = self._ray.wait(waiting, timeout=_SECONDS_BETWEEN_LOOKS)
+            # No call here blocks for long, so that Ctrl-C works on an overloaded machine.
+            done, waiting = self._ray.wait(waiting, timeout=_POLL_SECONDS)
             for ref in done:
                 self._finish(ref)
             interruption.check()
-            if self._ray.wait([view], timeout=0)[0]:
-                self._how.display.show(self._ray.get(view))
-                view = self._board.snapshot.remote()
-        self._how.display.show(self._ray.get(self._board.snapshot.remote()))
+            if self._ray.wait([snapshot], timeout=0)[0]:
+                self._execution.display.show(self._ray.get(snapshot))
+                snapshot = self._board.snapshot.remote()
+        self._execution.display.show(self._ray.get(self._board.snapshot.remote()))
 
     def _finish(self, ref: Any) -> None:
-        outcome = self._outcome(ref)
+        result = self._result(ref)
         if ref in self._preparing:
-            self._end(self._preparing[ref], outcome)
+            self._end(self._preparing[ref], result)
             return
-        run, execution = self._running[ref], self._how
-        if isinstance(outcome, Failure):
-            (run.folder / "error.txt").write_text(outcome.trace, encoding="utf-8")
-            execution.records.add(failed_record(run, outcome.line, outcome.seconds, execution.provenance))
+        run, execution = self._running[ref], self._execution
+        if isinstance(result, Failure):
+            (run.folder / "error.txt").write_text(result.trace, encoding="utf-8")
+            execution.records.add(failed_record(run, result.line, result.seconds, execution.provenance))
         else:
-            assert outcome.result is not None
-            execution.records.finish(run, outcome.result, execution.provenance)
+            assert result.result is not None
+            execution.records.finish(run, result.result, execution.provenance)
         execution.after_run()
-        self._end((run.row, run.seed), outcome)
+        self._end((run.row, run.seed), result)
 
-    def _outcome(self, ref: Any) -> TaskResult:
-        """The task's own outcome; a worker that died, or a result that cannot be read, is a failure too."""
+    def _result(self, ref: Any) -> TaskResult:
+        """Result of a task. A dead worker, and a result that cannot be unpickled, count as failures."""
         try:
-            outcome: TaskResult = self._ray.get(ref)
+            result: TaskResult = self._ray.get(ref)
         except (self._ray.exceptions.RayError, ImportError, AttributeError) as error:
             return Failure(f"{type(error).__name__}: {reason_of(error)}", str(error), time.monotonic() - self._start)
-        return outcome
+        return result
 
-    def _end(self, key: tuple[str, int], outcome: TaskResult) -> None:
-        if isinstance(outcome, Failure):
-            self._board.end.remote(key, message=outcome.line)
+    def _end(self, key: tuple[str, int], result: TaskResult) -> None:
+        if isinstance(result, Failure):
+            self._board.end.remote(key, message=result.line)
         else:
-            rank_1 = outcome.result.metrics["rank_1"] if outcome.result else None
+            rank_1 = result.result.metrics["rank_1"] if result.result else None
             self._board.end.remote(key, rank_1=rank_1)
 
 
-def resources(runs: Sequence[Run], threads: int, there: Mapping[str, float]) -> dict[str, int]:
-    """What a task asks of Ray: its threads, and a GPU where there are any and a run would use one.
+def resources(runs: Sequence[Run], threads: int, available: Mapping[str, float]) -> dict[str, int]:
+    """Ray resources of each task: its threads, and one GPU if the cluster has GPUs and a run may use one.
 
-    Ray hides GPUs from tasks that ask for none.
+    Ray hides all GPUs from tasks that request none.
     """
-    gpu = there.get("GPU", 0) >= 1 and any(run.config.device != "cpu" for run in runs)
+    gpu = available.get("GPU", 0) >= 1 and any(run.config.device != "cpu" for run in runs)
     return {"num_cpus": threads} | ({"num_gpus": 1} if gpu else {})
 
 
 def _preparation(run: Run) -> str:
-    """What the display calls the preparation that `run` is the first to need."""
+    """Name of the preparation in the display; `run` is the first run that needs it."""
     return "pre-training" if run.row == FULL else f"pre-training {run.row}"

@@ -1,4 +1,4 @@
-"""Images read and decoded by Ray Data, for a dataset that is large: by the nodes of a cluster, a few hundred a task."""
+"""Inspection of the images of a large dataset by Ray Data, in tasks of a few hundred images."""
 
 from __future__ import annotations
 
@@ -18,40 +18,43 @@ if TYPE_CHECKING:
     from gckd.data.store import ImageInspector
     from gckd.data.types import ProgressCallback
 
-_IMAGES = 256  # a task
+_IMAGES_PER_TASK = 256
 
 
 @contextlib.contextmanager
 def ray_inspection() -> Iterator[ImageInspector]:
-    """For `build_store`: on this machine's cores, or the nodes of RAY_ADDRESS, which must all see the images.
+    """Image inspection for `build_store`, on this machine's cores or on the nodes of RAY_ADDRESS.
+
+    All nodes must see the images.
 
     Raises:
         InputError: see `cluster`.
     """
     with cluster(cores(), 1) as (_, interruption):
-        import ray.data as ray_data  # only now, see `cluster`
+        import ray.data as ray_data  # not earlier, see `cluster`
 
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         ray_data.DataContext.get_current().enable_progress_bars = False
 
         def inspector(paths: Sequence[Path], progress: ProgressCallback | None) -> list[ImageInspection]:
             items = [{"row": row, "path": str(path)} for row, path in enumerate(paths)]
-            tasks = ray_data.from_items(items, override_num_blocks=-(-len(items) // _IMAGES))
-            found = {}
-            for line in tasks.map_batches(_inspected, batch_size=_IMAGES).iter_rows():  # in whatever order they end
+            tasks = ray_data.from_items(items, override_num_blocks=-(-len(items) // _IMAGES_PER_TASK))
+            inspections = {}
+            for line in tasks.map_batches(
+                _inspected, batch_size=_IMAGES_PER_TASK
+            ).iter_rows():  # in order of completion
                 interruption.check()
                 row = line.pop("row")
-                found[row] = ImageInspection(**line)
+                inspections[row] = ImageInspection(**line)
                 if progress:
-                    progress(len(found), len(paths))
-            return [found[row] for row in range(len(paths))]
+                    progress(len(inspections), len(paths))
+            return [inspections[row] for row in range(len(paths))]
 
         yield inspector
 
 
 def _inspected(images: Any) -> Any:
-    """Columns of a task's images: `row` and `path` -> `row` and what was found."""
-    found = [inspect(Path(path)) for path in images["path"]]
-    return {"row": images["row"]} | {
-        name: np.array([getattr(one, name) for one in found], dtype=object) for name in ImageInspection._fields
-    }
+    """Columns of a batch of images: `row` and `path` -> `row` and the fields of `ImageInspection`."""
+    inspections = [inspect(Path(path)) for path in images["path"]]
+    fields = zip(ImageInspection._fields, zip(*inspections, strict=True), strict=True)
+    return {"row": images["row"]} | {name: np.array(values, dtype=object) for name, values in fields}

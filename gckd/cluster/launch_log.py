@@ -1,4 +1,4 @@
-"""Who made the records of a folder: command, code, versions, machine and time of every launch, in launches.json."""
+"""Log of all commands that added records to a folder, in launches.json: command, code, versions, machine, time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import psutil
 from gckd.device import cores
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from gckd.cluster.executor import Execution
 
@@ -28,17 +28,18 @@ _GIB = 2**30
 
 @contextlib.contextmanager
 def log_launch(execution: Execution) -> Iterator[None]:
-    """Adds a launch to the file when it ends, however that happens, unless it has recorded no run."""
-    begun, clock, before = datetime.now(UTC), time.monotonic(), execution.records.runs
+    """Context that appends an entry to the log at its end, also after an error, if a run was recorded in it."""
+    started, clock, records_before = datetime.now(UTC), time.monotonic(), execution.records.runs
     try:
         yield
     finally:
-        if execution.records.runs is not before:
+        if execution.records.runs is not records_before:
             seconds = round(time.monotonic() - clock)
-            _append(execution, {"begun": f"{begun:%Y-%m-%d %H:%M} UTC", "wall seconds": seconds, **_origin(execution)})
+            _append(execution, {"begun": f"{started:%Y-%m-%d %H:%M} UTC", "wall seconds": seconds, **_facts(execution)})
 
 
-def _origin(execution: Execution) -> dict[str, Any]:
+def _facts(execution: Execution) -> dict[str, Any]:
+    """Names as the report shows them."""
     memory = psutil.virtual_memory().total / _GIB
     return {
         "command": shlex.join(["python", *sys.argv]),
@@ -46,12 +47,17 @@ def _origin(execution: Execution) -> dict[str, Any]:
         "threads of a run": execution.threads,
         "driver's machine": f"{platform.system()} {platform.machine()}, {cores()} cores, {memory:.0f} GiB of memory",
         "code": execution.provenance.revision,
+        **({"plugins": _listed(execution.provenance.plugins)} if execution.provenance.plugins else {}),
         "Python": platform.python_version(),
         **{name: version(name) for name in _LIBRARIES},
     }
 
 
-def _append(execution: Execution, launch: dict[str, Any]) -> None:
+def _listed(plugins: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} ({digest})" for name, digest in plugins.items())
+
+
+def _append(execution: Execution, entry: dict[str, Any]) -> None:
     file = execution.records.folder / LAUNCHES_FILE
-    held: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
-    file.write_text(json.dumps([*held, launch], indent=1) + "\n", encoding="utf-8")
+    entries: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+    file.write_text(json.dumps([*entries, entry], indent=1) + "\n", encoding="utf-8")

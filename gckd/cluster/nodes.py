@@ -1,4 +1,4 @@
-"""What a node of a cluster must have for a trial to run there."""
+"""Check that a node of a cluster has everything that a trial requirements."""
 
 from __future__ import annotations
 
@@ -15,27 +15,32 @@ from gckd.storage.path import StoragePath
 
 @dataclass(frozen=True)
 class NodeRequirements:
-    """What every node must see: the output, the cache, the datasets (`FORMAT:FOLDER`, or a store's URI) and files."""
+    """Paths that every node must reach.
+
+    datasets: `FORMAT:FOLDER`, or the URI of a store. files: field of the config -> path.
+    """
 
     out: StoragePath
     cache: CachePath
     datasets: tuple[str, ...]
-    files: Mapping[str, str]  # field of the config -> path
+    files: Mapping[str, str]
 
 
-def node_problems(needs: NodeRequirements, token: str) -> list[str]:
-    """What this node lacks, one line each.
+def node_problems(requirements: NodeRequirements, token: str) -> list[str]:
+    """Requirements that this node does not meet, one line each.
 
     Args:
-        token: name of a file that the driver has put into the output.
+        token: name of a file that the driver has written to the output.
     """
-    problems = [f"--out: {problem}" for problem in _out_problems(needs.out, token)]
+    problems = [f"--out: {problem}" for problem in _out_problems(requirements.out, token)]
     try:
-        usable_cache(needs.cache)
+        usable_cache(requirements.cache)
     except InputError as error:
         problems.append(str(error))
-    problems += [f"data: {problem}" for spec in needs.datasets if (problem := _data_problem(spec))]
-    problems += [f"{field}: {path} is not there" for field, path in needs.files.items() if not Path(path).exists()]
+    problems += [f"data: {problem}" for spec in requirements.datasets if (problem := _data_problem(spec))]
+    problems += [
+        f"{field}: {path} is not there" for field, path in requirements.files.items() if not Path(path).exists()
+    ]
     return problems
 
 

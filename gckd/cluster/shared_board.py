@@ -1,4 +1,4 @@
-"""Progress board of a cluster: an actor beside the driver."""
+"""Progress board of a cluster: an actor on the node of the driver."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def shared_board(ray: Any, runs: Sequence[tuple[str, int]] = ()) -> Any:
-    """A Board as an actor beside the driver, who waits for its answers; it comes back, empty, where its process dies.
+    """Start a Board as an actor on the driver's node. If its process dies, it restarts empty.
 
-    On a node of its own a loss of that node would hold up the driver, and with it everything, until Ray is sure of it.
+    On another node, the loss of that node would block the driver until Ray notices it.
     """
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    beside = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": beside}
+    same_node = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": same_node}
     return ray.remote(**options)(Board).remote(runs)

@@ -1,4 +1,4 @@
-"""What a Ray worker does for a run. Here, in the package, because workers unpickle it."""
+"""Ray tasks of a run. They are in the package so that workers can unpickle them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from gckd.storage.path import StoragePath
     from gckd.training.run import RunResult
 
-_LINE = 400  # characters; an error of PyTorch may hold the stack of its C++
+_MESSAGE_CHARACTERS = 400  # an error of PyTorch may contain a C++ stack
 
 
 @dataclass(frozen=True)
 class RunFunctions:
-    """The functions that prepare and do a run, as `module:name`: importable on a worker, replaceable in a test."""
+    """Functions that prepare and execute a run, as `module:name`: workers import them, and tests replace them."""
 
     prepare: str = "gckd.training.run:prepare_run"
     run: str = "gckd.training.run:train_run"
@@ -36,27 +36,27 @@ class RunFunctions:
 
 @dataclass(frozen=True)
 class TaskContext:
-    """What tasks of one table have in common."""
+    """Arguments that all tasks of a table share."""
 
-    entry: RunFunctions
+    functions: RunFunctions
     cache: Path | CachePath
     threads: int
     board: Any  # actor handle of a Board
-    out: StoragePath  # of the table
+    out: StoragePath  # output of the table
 
 
 @dataclass(frozen=True)
 class Failure:
-    """An exception that was caught where it happened."""
+    """Exception of a task, caught on the worker."""
 
-    line: str  # its type and message, cut off where it is long
+    line: str  # type and message, shortened
     trace: str
     seconds: float
 
 
 @dataclass(frozen=True)
 class Success:
-    """A run's result; None after a preparation."""
+    """Result of a task; None for a preparation."""
 
     result: RunResult | None
 
@@ -64,39 +64,43 @@ class Success:
 TaskResult = Success | Failure
 
 
-def prepare(job: TaskContext, key: tuple[str, int], config: Config) -> TaskResult:
-    """Data, vocabulary and source pre-training into the cache, so that no run waits for another's."""
+def prepare(context: TaskContext, key: tuple[str, int], config: Config) -> TaskResult:
+    """Fill the cache with data, vocabulary and source model, so that no run waits for another run."""
 
     def work(report: Callable[[Progress], None]) -> None:
-        _load(job.entry.prepare)(config, cache=job.cache, report=report)
+        _imported(context.functions.prepare)(config, cache=context.cache, report=report)
 
-    return _guarded(job, key, work)
+    return _guarded(context, key, work)
 
 
-def run(prepared: TaskResult, job: TaskContext, key: tuple[str, int], item: Run) -> TaskResult:
-    """The run itself; a preparation that failed is its failure too."""
+def run(prepared: TaskResult, context: TaskContext, key: tuple[str, int], planned: Run) -> TaskResult:
+    """Execute a run. If its preparation failed, return that failure."""
     if isinstance(prepared, Failure):
         return prepared
 
     def work(report: Callable[[Progress], None]) -> RunResult:
-        out = item.checkpoint_folder(job.out)
-        result: RunResult = _load(job.entry.run)(item.config, cache=job.cache, out=out, report=report)
+        out = planned.checkpoint_folder(context.out)
+        result: RunResult = _imported(context.functions.run)(
+            planned.config, cache=context.cache, out=out, report=report
+        )
         return result
 
-    return _guarded(job, key, work)
+    return _guarded(context, key, work)
 
 
 def _guarded(
-    job: TaskContext, key: tuple[str, int], work: Callable[[Callable[[Progress], None]], RunResult | None]
+    context: TaskContext, key: tuple[str, int], work: Callable[[Callable[[Progress], None]], RunResult | None]
 ) -> TaskResult:
     start = time.monotonic()
     try:
-        _use_threads(job.threads)
-        return Success(work(Throttle(lambda progress: job.board.report.remote(key, progress))))
+        _use_threads(context.threads)
+        return Success(work(Throttle(lambda progress: context.board.report.remote(key, progress))))
     except Exception as error:
-        said = "".join(traceback.format_exception_only(error))
+        text = "".join(traceback.format_exception_only(error))
         return Failure(
-            textwrap.shorten(said, _LINE, placeholder=" ..."), traceback.format_exc(), time.monotonic() - start
+            textwrap.shorten(text, _MESSAGE_CHARACTERS, placeholder=" ..."),
+            traceback.format_exc(),
+            time.monotonic() - start,
         )
 
 
@@ -107,7 +111,7 @@ def _use_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def _load(path: str) -> Callable[..., Any]:
+def _imported(path: str) -> Callable[..., Any]:
     module, _, name = path.partition(":")
     function: Callable[..., Any] = getattr(importlib.import_module(module), name)
     return function

@@ -1,7 +1,7 @@
-"""A trial on Ray Tune: in its own reused actor, or as the several workers of a nested Ray Train run.
+"""Search trials on Ray Tune: one worker in a reused actor, or several workers of a nested Ray Train run.
 
-Both drive the same function, `gckd.cluster.trial.results_or_reason`. Importing this module imports ray: connect to a
-cluster first.
+Both call the same function, `gckd.cluster.trial.results_or_reason`. This module imports Ray: import it after
+connecting to a cluster.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gckd.cluster.trial import Search, results_or_reason
 
 
 class SingleWorkerTrial(tune.Trainable):
-    """One worker a trial. An actor takes trial after trial, so that only the first of them pays for its imports."""
+    """Trial with one worker. Its actor is reused for later trials, so that only the first trial waits for imports."""
 
     def setup(self, config: dict[str, Any], search: Search | None = None) -> None:
         assert search is not None
@@ -28,9 +28,9 @@ class SingleWorkerTrial(tune.Trainable):
         self._results: Iterator[dict[str, Any]] = results_or_reason(search, config)
 
     def step(self) -> dict[str, Any]:
-        """The next epoch; a trial ends with its last one, or with the reason why it gives up."""
-        found = next(self._results)
-        return {**found, "done": found["done_all"] or "reason" in found}
+        """Result of the next epoch. The trial is done after the last epoch, or with the reason of a failure."""
+        result = next(self._results)
+        return {**result, "done": result["done_all"] or "reason" in result}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.cleanup()
@@ -42,27 +42,27 @@ class SingleWorkerTrial(tune.Trainable):
 
 
 def multi_worker_trial(config: Mapping[str, Any], search: Search, workers: int, gpu: bool, storage: str) -> None:
-    """Several workers a trial, each with its rows of every batch (`gckd.distributed`). A function for Tune."""
+    """Trial with several workers, which share every batch (`gckd.distributed`). A function for Tune."""
     callback: Any = TuneReportCallback()  # type: ignore[no-untyped-call]
     trainer = TorchTrainer(
         _worker,
-        train_loop_config={"given": dict(config), "search": search},
+        train_loop_config={"trial": dict(config), "search": search},
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu, resources_per_worker={"CPU": search.threads}),
-        # By its name a run is found again after an interruption, so the name is the trial's own.
+        # Train resumes a run by its name, so the name is unique to the trial.
         run_config=RunConfig(name=f"trial-{config['number']}", storage_path=storage, callbacks=[callback]),
     )
     trainer.fit()
 
 
 def _worker(config: dict[str, Any]) -> None:
-    for found in results_or_reason(config["search"], config["given"]):
-        report_to_train(found)
+    for result in results_or_reason(config["search"], config["trial"]):
+        report_to_train(result)
 
 
-def nested_resources(there: Mapping[str, float]) -> tune.PlacementGroupFactory:
-    """What Tune reserves for the driver of a nested run: next to nothing; its workers ask for their own.
+def nested_resources(available: Mapping[str, float]) -> tune.PlacementGroupFactory:
+    """Resources that Tune reserves for the driver of a nested run: almost none, as its workers request their own.
 
     Args:
-        there: of the cluster. One of `cluster.yaml` has HEAD, where drivers outlive every worker node.
+        available: resources of the cluster. If it has HEAD, drivers run on the head, which outlives the workers.
     """
-    return tune.PlacementGroupFactory([{HEAD: 0.001} if HEAD in there else {"CPU": 0.01}])
+    return tune.PlacementGroupFactory([{HEAD: 0.001} if HEAD in available else {"CPU": 0.01}])

@@ -1,4 +1,4 @@
-"""True metrics of search trials, by target labels: after the search, never during it."""
+"""True metrics of search trials, by target labels. Used after the search, never during it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from gckd.config.edit import configure
 from gckd.storage.path import StoragePath
 
 
-def true_metrics(search: Search, given: Mapping[str, Any], split: str) -> dict[str, float]:
-    """Metrics (percent, means over seeds) of the selected epoch of the trial `given` on a labelled target split.
+def true_metrics(search: Search, trial: Mapping[str, Any], split: str) -> dict[str, float]:
+    """Metrics of the selected epoch of a trial on a labelled target split: percent, means over seeds.
 
     Raises:
-        InputError: its checkpoint is gone.
+        InputError: the checkpoint of the epoch is missing.
     """
     import torch
 
@@ -24,18 +24,19 @@ def true_metrics(search: Search, given: Mapping[str, Any], split: str) -> dict[s
     from gckd.training.target_evaluation import evaluate_checkpoint
 
     torch.set_num_threads(search.threads)
-    config, found = configure(search.base, given["edits"]), []
-    for seed in given["seeds"]:
-        own = dataclasses.replace(config, seed=seed)
-        datasets = shared_datasets(own, search.cache)
-        found.append(evaluate_checkpoint(own, _checkpoint(given, seed), search.cache, split, datasets).metrics)
-    return {name: math.fsum(metrics[name] for metrics in found) / len(found) for name in found[0]}
+    config, of_seeds = configure(search.base, trial["edits"]), []
+    for seed in trial["seeds"]:
+        seeded = dataclasses.replace(config, seed=seed)
+        datasets = shared_datasets(seeded, search.cache)
+        result = evaluate_checkpoint(seeded, _checkpoint(trial, seed), search.cache, split, datasets)
+        of_seeds.append(result.metrics)
+    return {name: math.fsum(metrics[name] for metrics in of_seeds) / len(of_seeds) for name in of_seeds[0]}
 
 
-def reachable(given: Mapping[str, Any]) -> bool:
-    """Whether the checkpoints of the trial `given` are seen from here."""
-    return all(_checkpoint(given, seed).exists() for seed in given["seeds"])
+def reachable(trial: Mapping[str, Any]) -> bool:
+    """Whether this machine can read the checkpoints of a trial."""
+    return all(_checkpoint(trial, seed).exists() for seed in trial["seeds"])
 
 
-def _checkpoint(given: Mapping[str, Any], seed: int) -> StoragePath:
-    return StoragePath.at(given["folder"]) / f"seed-{seed}" / BEST
+def _checkpoint(trial: Mapping[str, Any], seed: int) -> StoragePath:
+    return StoragePath.at(trial["folder"]) / f"seed-{seed}" / BEST

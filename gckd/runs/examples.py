@@ -1,5 +1,6 @@
-"""Queries with the images that rows of a table rank first, kept for its report. Reads the target's test labels, after
-the runs that were evaluated by them.
+"""Example queries for a table's report, with the top-ranked images of several rows.
+
+Hits are marked by the target's test labels, after all runs have been evaluated.
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ if TYPE_CHECKING:
     from gckd.runs.records import Records
 
 EXAMPLES_FILE = "examples.parquet"
-RANDOM, EACH = 4, 2  # queries drawn from all; of each kind on which full and the next row disagree
-OTHERS = 4  # rows beside the full one
-_WIDTH, _HEIGHT = 96, 192  # pixels of an image, at most
-_SEED = 0  # of the draw
+RANDOM, EACH = 4, 2  # queries drawn from all; queries of each kind on which the full and the next row disagree
+OTHERS = 4  # rows shown beside the full row
+_WIDTH, _HEIGHT = 96, 192  # largest size of a thumbnail in pixels
+_SEED = 0  # of the random draw
 _SCHEMA = pa.schema(
     [
         ("query", pa.int32()),  # row of the caption in its split
         ("caption", pa.string()),
-        ("kind", pa.string()),  # why it was taken
+        ("kind", pa.string()),  # reason why the query is shown
         ("row", pa.string()),
         ("rank", pa.int32()),  # of the first hit, from 1
         ("ap", pa.float32()),  # in [0, 1]
-        ("images", pa.list_(pa.binary())),  # JPEG, the best first
+        ("images", pa.list_(pa.binary())),  # JPEG, best first
         ("hits", pa.list_(pa.bool_())),
     ]
 )
@@ -43,30 +44,30 @@ Hits = NDArray[np.bool_]
 
 
 def write_examples(runs: Sequence[Run], records: Records, target: Store) -> None:
-    """Writes examples.parquet beside the records: some test queries of the first seed in full and the next rows.
+    """Write examples.parquet beside the records: test queries of the first seed, in the full and the next rows.
 
-    Nobody chooses them: `RANDOM` are drawn from all queries, then up to `EACH` from those whose first image is a hit
-    in full and not in the first other row, and from those of which the reverse is true.
+    The queries are drawn at random: `RANDOM` from all, up to `EACH` from those whose top image is a hit in the full row
+    and not in the next row, and up to `EACH` from those of the reverse case.
 
     Args:
-        runs: of the table, the full row's first. Those that have not finished on this very target are left out; there
-            is no file where that is a run of the full row.
+        runs: runs of the table, the full row first. Runs that have not finished, or that have another target, are
+            skipped. Without a run of the full row no file is written, and an old one is removed.
     """
     digests = {r["config_digest"]: r.get("target_digest") for r in records.runs}
     seed = runs[0].seed
-    known = {
+    tables = {
         run.row: pq.read_table(run.folder / "queries.parquet")
         for run in runs
         if run.seed == seed and records.finished(run) and digests[run.digest] == target.digest
     }
     file = records.folder / EXAMPLES_FILE
-    if runs[0].row not in known:
+    if runs[0].row not in tables:
         file.unlink(missing_ok=True)
         return
-    shown = {row: known[row] for row in list(known)[: 1 + OTHERS]}
+    shown = {row: tables[row] for row in list(tables)[: 1 + OTHERS]}
     against = list(shown)[1] if len(shown) > 1 else ""
-    first = [shown[row]["rank"].to_numpy() == 1 for row in (runs[0].row, against) if row]
-    drawn, counts = draw(first[0], first[-1])
+    hits = [shown[row]["rank"].to_numpy() == 1 for row in (runs[0].row, against) if row]
+    drawn, counts = draw(hits[0], hits[-1])
     about = {"seed": seed, "against": against, "random": RANDOM, "each": EACH, **counts}
     split = target.labelled("test")
     kinds = {
@@ -84,22 +85,24 @@ def write_examples(runs: Sequence[Run], records: Records, target: Store) -> None
 
 
 def draw(full: Hits, other: Hits) -> tuple[list[tuple[int, str]], dict[str, int]]:
-    """The queries to show, each with its kind (`random`, `better`, `worse`), and of how many they were drawn.
+    """Draw the queries to show.
 
     Args:
-        full, other: [M], whether the first image is a hit in full and in the row beside it.
+        full, other: [M], whether the top image is a hit in the full row and in the next row.
+
+    Returns:
+        (query, kind) pairs with kind `random`, `better` or `worse`, and the number of queries of each kind.
     """
     order = np.random.default_rng(_SEED).permutation(len(full))
-    differ = {"better": full & ~other, "worse": ~full & other}
-    taken = {"random": order[:RANDOM]} | {
-        kind: order[RANDOM:][of[order[RANDOM:]]][:EACH] for kind, of in differ.items()
-    }
-    drawn = [(int(query), kind) for kind, queries in taken.items() for query in queries]
-    return drawn, {"queries": len(full)} | {kind: int(of.sum()) for kind, of in differ.items()}
+    masks = {"better": full & ~other, "worse": ~full & other}
+    first, rest = order[:RANDOM], order[RANDOM:]
+    chosen = {"random": first} | {kind: rest[mask[rest]][:EACH] for kind, mask in masks.items()}
+    drawn = [(int(query), kind) for kind, queries in chosen.items() for query in queries]
+    return drawn, {"queries": len(full)} | {kind: int(mask.sum()) for kind, mask in masks.items()}
 
 
 def _answer(line: dict[str, Any], split: LabelledSplit) -> dict[str, Any]:
-    """What is shown of one row of a queries.parquet."""
+    """The columns of examples.parquet that come from one row of a queries.parquet."""
     query, top = line["query"], line["top"]
     return {
         "query": query,

@@ -1,4 +1,4 @@
-"""Everything about the input that can be refused is refused here, before a cluster starts."""
+"""Checks of the input before anything runs: datasets, sizes, cache and folders."""
 
 from __future__ import annotations
 
@@ -21,26 +21,30 @@ if TYPE_CHECKING:
 def prepare_datasets(
     config: Config, cache: Path | CachePath, progress: StoreProgress | None = None
 ) -> tuple[Config, DatasetPair]:
-    """Open both datasets, storing them if needed; returns the config with absolute paths, too.
+    """Open both datasets of a config, and store those that the cache lacks.
+
+    Returns:
+        The config with absolute paths, which is valid in every working directory, and its datasets.
 
     Raises:
-        InputError: a dataset is not named, cannot be read, or has a broken image (unless `data.skip_broken`); the
-            weights of an ALBEF are no file, or a pretrained tokenizer is not there.
+        InputError: a dataset is not given, cannot be read, or has a broken image (unless `data.skip_broken`); the
+            weights of an ALBEF backbone or a pretrained tokenizer are missing.
     """
     config = with_files(config)
     if config.tokenizer.pretrained:
         load_pretrained(config.tokenizer.pretrained)
     datasets = open_datasets(config, cache, progress)
     specs = {"data.source": datasets.source_spec, "data.target": datasets.target_spec}
-    now = {"data.source": config.data.source, "data.target": config.data.target}
-    return apply(config, {path: spec for path, spec in specs.items() if spec != now[path]}), datasets
+    present = {"data.source": config.data.source, "data.target": config.data.target}
+    return apply(config, {path: spec for path, spec in specs.items() if spec != present[path]}), datasets
 
 
 def check_sizes(configs: Iterable[Config], datasets: DatasetPair) -> None:
-    """Refuses configs that are sound by themselves and do not fit these datasets.
+    """Refuse valid configs that do not fit these datasets.
 
     Raises:
-        ConfigError: a batch larger than a dataset, or K not below the number of nodes; every problem once.
+        ConfigError: a batch is larger than a dataset, or K is not below the number of nodes. Each problem is listed
+            once.
     """
     problems = [problem for config in configs for problem in size_problems(check(config), datasets)]
     if problems:
@@ -48,60 +52,66 @@ def check_sizes(configs: Iterable[Config], datasets: DatasetPair) -> None:
 
 
 def size_problems(config: Config, datasets: DatasetPair) -> Iterator[str]:
+    """Fields of a config that are too large for the datasets, one line each."""
     source, target = datasets.source.counts["train"], datasets.target.counts["train"]
     limits = {
         "source train images": source["images"],
         "target train images": target["images"],
         "target train captions": target["captions"],
     }
-    for field, batch, sides in (
+    for field, batch, splits in (
         ("pretrain.batch", config.pretrain.batch, ["source train images"]),
         ("adapt.batch", config.adapt.batch, list(limits)),
     ):
-        for side in sides:
-            if batch > limits[side]:
-                yield f"{field}: {batch} is above its limit: {limits[side]} {side}"
+        for split in splits:
+            if batch > limits[split]:
+                yield f"{field}: {batch} is above its limit: {limits[split]} {split}"
     capacities = per_bank(config.graph.memory.capacities(config.adapt.batch))
     yield from _node_problems(config.graph.propagate, capacities, datasets)
 
 
 def _node_problems(propagate: PropagationConfig, capacities: Sequence[int], datasets: DatasetPair) -> Iterator[str]:
-    sides = (("source", datasets.source), ("target", datasets.target))
-    train = [
-        (f"{side} {kind}", store.counts["train"][kind]) for side, store in sides for kind in ("images", "captions")
+    domains = (("source", datasets.source), ("target", datasets.target))
+    banks = [
+        (f"{domain} {items}", store.counts["train"][items])
+        for domain, store in domains
+        for items in ("images", "captions")
     ]
-    sizes = [min(capacity, count) for capacity, (_, count) in zip(capacities, train, strict=True)]
+    sizes = [min(capacity, count) for capacity, (_, count) in zip(capacities, banks, strict=True)]
     for graph in propagate.graphs():
         nodes = graph.total(sizes)
         if propagate.neighbours >= nodes:
-            what = " and ".join(train[bank][0] for bank in graph.banks)
-            yield f"graph.propagate.k: K = {propagate.neighbours} is outside its limit: < {nodes} nodes ({what})"
+            names = " and ".join(banks[bank][0] for bank in graph.banks)
+            yield f"graph.propagate.k: K = {propagate.neighbours} is outside its limit: < {nodes} nodes ({names})"
 
 
 def usable_cache(cache: Path | CachePath) -> CachePath:
-    """`cache`, its folder on this machine made if it is missing.
+    """The cache, with its folder on this machine created if it is missing.
 
     Raises:
-        InputError: the folder cannot be made, or is none; or its object store cannot be written.
+        InputError: the folder cannot be created, or the object store cannot be written.
     """
-    found = CachePath.at(cache)
-    usable_folder(found.local_path, "--cache")
+    path = CachePath.at(cache)
+    usable_folder(path.local_path, "--cache")
     try:
-        found.shared_path.check_writable()
+        path.shared_path.check_writable()
     except (InputError, OSError) as error:
         raise InputError(f"--cache: {error}") from error
-    return found
+    return path
 
 
-def usable_folder(path: Path, what: str) -> Path:
-    """`path`, absolute, made if it is missing.
+def usable_folder(path: Path, option: str) -> Path:
+    """The absolute path of a folder, created if it is missing.
+
+    Args:
+        option: command-line option that gave the path, for the message.
 
     Raises:
-        InputError: it cannot be made, or is no folder.
+        InputError: the folder cannot be created, or the path is a file.
     """
     path = path.expanduser().resolve()
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{what} {path}: cannot be used ({reason_of(error)})") from error
+        raise InputError(f"{option} {path}: cannot be used ({reason_of(error)})") from error
     return path
