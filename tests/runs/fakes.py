@@ -1,6 +1,6 @@
 """Stand-ins for `gckd.training.run.prepare_run` and `train_run`, importable on a Ray worker.
 
-They take no time, or as many seconds a step as FAKE_SECONDS says (FAKE_ABLATED_SECONDS without the graph).
+A step takes no time, or FAKE_SECONDS seconds (FAKE_ABLATED_SECONDS without the graph).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ Report = Callable[[Progress], None]
 FAIL_SEED = 101  # `run` raises for it
 PREPARE_FAIL_SEED = 102  # `prepare` raises for it
 QUERIES = 1000
-DEATH_SEED = 103  # `run` takes its worker process down
+DEATH_SEED = 103  # `run` kills its worker process
 
 
 def _log(text: str) -> None:
-    """One line a call in FAKE_LOG, if a test set it: `what start|end seed pid time`."""
+    """Append `prepare|run start|end seed [row] pid time` to FAKE_LOG, if a test sets it."""
     if "FAKE_LOG" in os.environ:
         with Path(os.environ["FAKE_LOG"]).open("a") as file:
             file.write(f"{text} {os.getpid()} {time.time():.3f}\n")
@@ -47,7 +47,7 @@ def prepare(config: Config, *, cache: Path | CachePath, report: Report) -> None:
 
 
 def expected_rank_1(config: Config) -> float:
-    """What `run` measures: 70 for full, 2 less without the graph, 5 less without the teacher, a bit by seed."""
+    """Rank-1 of `run`: 70 for the full row, 2 less without graph, 5 less without teacher, 0.5 more per seed."""
     without_graph = isinstance(config.graph.propagate, NoPropagation)
     without_teacher = isinstance(config.distill.teacher, NoTeacher)
     return 70.0 - 2.0 * without_graph - 5.0 * without_teacher + 0.5 * config.seed
@@ -77,19 +77,29 @@ def run(
     _log(f"run end {config.seed} {row}")
     notes = ("source val was flat",)
     return RunResult(
-        metrics, curves, 1.5, 0.5, notes, digest(config), "source", "target", QUERIES, 1500, _ranking(rank_1)
+        metrics=metrics,
+        curves=curves,
+        seconds=1.5,
+        pretrain_seconds=0.5,
+        notes=notes,
+        config_digest=digest(config),
+        source_digest="source",
+        target_digest="target",
+        queries=QUERIES,
+        gallery=1500,
+        ranking=_ranking(rank_1),
     )
 
 
 def _ranking(rank_1: float) -> Ranking:
-    """Of two captions an identity; the first ones find theirs at once, the others second."""
+    """Two captions per identity. The first captions have rank 1, the others rank 2."""
     place = torch.arange(QUERIES)
     rank = torch.where(place < rank_1 / 100 * QUERIES, 1, 2)
     return Ranking(place // 2, rank, 1 / rank.double(), 1 / rank.double(), torch.arange(5).expand(QUERIES, -1))
 
 
 def _work(seconds: float) -> None:
-    """Keeps its core busy in C, as training does: a signal does not interrupt it before it is back in Python."""
+    """Keep a core busy in C, as training does: a signal is handled only back in Python."""
     end = time.monotonic() + seconds
     a = torch.rand(300, 300)
     while time.monotonic() < end:
