@@ -25,7 +25,7 @@ from gckd.data.domains import DatasetPair, open_datasets
 from gckd.data.street import make_street
 from gckd.device import on_device
 from gckd.graph.memory import MemoryBank
-from gckd.method.build import build_parts, step_of
+from gckd.method.build import build_parts, build_step
 from gckd.method.parts import Parts
 from gckd.method.step import SourceOnly
 from gckd.models.build import build_model
@@ -50,7 +50,7 @@ def adaptation(config: Config, datasets: DatasetPair, without_mlm: bool = False)
         full.identities.copy_(torch.arange(capacity) % examples)
         full.count.fill_(capacity)
         setattr(parts.banks, name, full)
-    step = step_of(parts)
+    step = build_step(parts)
     return stage_of(parts, step), parts, step
 
 

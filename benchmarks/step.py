@@ -24,7 +24,7 @@ from gckd.config import PRESETS, Config, apply, parse_edits, preset
 from gckd.config.train import Adapt, Pretrain
 from gckd.data.domains import DatasetPair, open_datasets
 from gckd.data.street import make_street
-from gckd.method.build import build_parts, step_of
+from gckd.method.build import build_parts, build_step
 from gckd.method.parts import Parts
 from gckd.method.step import SourceOnly
 from gckd.method.warm_start import WarmStart
@@ -77,7 +77,7 @@ def adaptation(config: Config, datasets: DatasetPair) -> Stage:
     """Adaptation of a fresh backbone with filled banks; the cost of a step does not depend on the weights."""
     feed = datasets.feed(config, config.adapt.batch)
     parts = build_parts(config, feed, build_model(config, datasets.tokenizer.vocabulary))
-    step = step_of(parts)
+    step = build_step(parts)
     step.warm_start(WarmStart())
     return stage_of(parts, step)
 

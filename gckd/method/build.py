@@ -57,8 +57,8 @@ def _check_node_count(propagate: PropagationConfig, banks: Banks) -> None:
         raise InputError(f"graph.propagate.k: K = {k} is outside its limit: < {nodes} nodes of these datasets")
 
 
-def step_of(parts: Parts) -> SourceOnly:
-    """Step that the config needs; without any target term it loads no target batch."""
+def build_step(parts: Parts) -> SourceOnly:
+    """Step that the config needs; a step without target terms loads no target batch."""
     if not parts.opens_target:
         return SourceOnly(parts)
     return CrossDomain(parts) if parts.config.adapt.source == "samples" else SourceFree(parts)

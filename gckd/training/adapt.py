@@ -13,7 +13,7 @@ from gckd.config import check, digest
 from gckd.config.schema import Config
 from gckd.data.domains import DatasetPair, as_progress, open_datasets
 from gckd.distributed import check_batch_size
-from gckd.method.build import build_parts, step_of
+from gckd.method.build import build_parts, build_step
 from gckd.method.parts import Parts
 from gckd.method.source_free import SourceSummary, summarise_source
 from gckd.method.step import SourceOnly
@@ -89,7 +89,7 @@ def begin(config: Config, cache: Path | CachePath, report: Report, datasets: Dat
     parts = build_parts(config, feed, student)
     _start_teacher(parts, source)
     warm = WarmStart(CachePath.at(cache) / "warm" / _warm_digest(config, datasets, str(source["digest"])))
-    return Adaptation(config, datasets, parts, step_of(parts), source, warm, report)
+    return Adaptation(config, datasets, parts, build_step(parts), source, warm, report)
 
 
 def _without_samples(config: Config, datasets: DatasetPair, model: Backbone, kept: CachePath) -> SourceSummary | None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from gckd.config.schema import Config
 from gckd.data.domains import DatasetPair
 from gckd.device import on_its_device
-from gckd.method.build import build_parts, step_of
+from gckd.method.build import build_parts, build_step
 from gckd.method.warm_start import WarmStart
 from gckd.models.build import build_model
 from gckd.storage.cache import CachePath
@@ -46,7 +46,7 @@ def step_seconds(config: Config, datasets: DatasetPair, cache: Path | CachePath,
     feed = datasets.feed(config, config.pretrain.batch, config.pretrain.per_identity)
     objective = build_objective(config, feed, model, model)
     parts = build_parts(config, datasets.feed(config, config.adapt.batch), model)
-    step = step_of(parts)
+    step = build_step(parts)
     step.warm_start(WarmStart())
     return StepSeconds(_mean(objective.terms), _mean(step.terms), is_pretrained(config, datasets, cache))
 
