@@ -39,7 +39,7 @@ NEVER = 1000  # fusion_every, so that none of the timed steps has matching or ML
 def adaptation(config: Config, datasets: DatasetPair, without_mlm: bool = False) -> tuple[Stage, Parts, SourceOnly]:
     """Adaptation of a fresh backbone, with banks of C random unit vectors even if the dataset has fewer examples."""
     model = build_model(config, datasets.tokenizer.vocabulary)
-    model.predicts = model.predicts and not without_mlm
+    model.has_mlm_head = model.has_mlm_head and not without_mlm
     parts = build_parts(config, datasets.feed(config, config.adapt.batch), model)
     capacity = config.graph.memory.capacity
     for name, bank in list(parts.banks.named_children()):

@@ -28,7 +28,7 @@ from gckd.method.build import build_parts, build_step
 from gckd.method.parts import Parts
 from gckd.method.step import SourceOnly
 from gckd.method.warm_start import WarmStart
-from gckd.models.build import build_model, starting_models
+from gckd.models.build import build_model, initial_models
 from gckd.progress import Progress
 from gckd.report.console import wide_console
 from gckd.training.pretrain import build_objective
@@ -67,7 +67,7 @@ def weights_of(config: Config) -> dict[str, float]:
 def pretraining(config: Config, datasets: DatasetPair) -> Stage:
     """Source pre-training from fresh weights."""
     feed = datasets.feed(config, config.pretrain.batch, config.pretrain.per_identity)
-    model, copies = starting_models(config, datasets.tokenizer.vocabulary)
+    model, copies = initial_models(config, datasets.tokenizer.vocabulary)
     objective = build_objective(config, feed, model, copies)
     modules = {"model": model, **objective.modules()}
     return Stage("pretrain", "", 0, config.pretrain, modules, objective.terms, weights_of(config), lambda done: {})

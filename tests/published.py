@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from gckd.models.albef import AlbefModel
+from gckd.models.albef import AlbefBackbone
 from gckd.models.weights import Weights
 
 
-def published(of: AlbefModel, bert: bool = True) -> Weights:
+def published(of: AlbefBackbone, bert: bool = True) -> Weights:
     """The weights under the names of the public code, with the copies, queues and duplicates it saves."""
     found: Weights = {}
     for name, value in of.state_dict().items():

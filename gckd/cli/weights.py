@@ -10,7 +10,6 @@ from rich.table import Table
 
 from gckd.cli.options import config_options
 from gckd.config import Config
-from gckd.config.backbone import Albef
 from gckd.errors import InputError
 from gckd.report.console import wide_console
 
@@ -27,20 +26,20 @@ def weights(file: Path, config: Config) -> int:
     Exit status: 0, or 1 if weights are missing, unexpected or of another shape, or 2 if the file cannot be read.
     """
     from gckd.data.types import Vocabulary
-    from gckd.models.albef import AlbefModel
-    from gckd.models.build import build_model, fill
+    from gckd.models.albef import AlbefBackbone
+    from gckd.models.build import build_model
     from gckd.models.weights import our_name, read_weights
 
     found = read_weights(file)
     words = next((v for k, v in found.items() if our_name(k).endswith("word_embeddings.weight")), None)
     if words is None:
         raise InputError(f"backbone.weights: {file} holds no word embeddings, so it is no ALBEF checkpoint")
-    node = config.backbone
-    if not isinstance(node, Albef):
-        raise InputError("backbone: 'albef' is what this command reads; transformers names the keys of the others")
     model = build_model(config, Vocabulary(len(words), end=0))
-    assert isinstance(model, AlbefModel)
-    report = fill(model, node, config.data, found, strict=False)
+    if not isinstance(model, AlbefBackbone):
+        raise InputError(
+            f"backbone: {config.backbone.kind!r} is outside its limit: this command reads ALBEF checkpoints"
+        )
+    report = model.load_published(found, strict=False)
     table = Table("what", "keys", "which", title=f"{file.name}: {len(found)} keys")
     table.add_row("loaded", str(len(report.loaded)), _grouped(report.loaded))
     for line in report.changed:

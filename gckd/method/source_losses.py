@@ -41,9 +41,9 @@ def source_fusion_terms(
         every: weight of the terms, which are computed at every `every`-th step only.
     """
     terms = {}
-    if model.matches:
+    if model.has_matching_head:
         terms["source_matching"] = every * source_matching(model, encoded, batch.identities, random)
-    if model.predicts:
+    if model.has_mlm_head:
         terms["source_mlm"] = every * source_mlm(model, encoded.image, batch.tokens, tokenizer, random)
     return terms
 

@@ -22,6 +22,6 @@ def mask_unseen_words(config: TokenizerConfig, model: Backbone, feed: Feed) -> N
     unseen = torch.ones(feed.tokenizer.vocab_size, dtype=torch.bool)
     unseen[feed.source.words] = False
     unseen[: feed.tokenizer.first_word] = False
-    words = model.words()
+    words = model.word_embeddings()
     with torch.no_grad():
         words[unseen] = words[feed.tokenizer.mask].clone()

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+import copy
 from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gckd.config.backbone import Albef
-from gckd.data.types import Vocabulary
-from gckd.models.base import Backbone, Encoded, layer_norms, log_temperature
+from gckd.models.base import BACKBONES, Backbone, Encoded, InputSizes, layer_norms, log_temperature
 from gckd.models.compute import autocast, compile_layers
 from gckd.models.text import TextEncoder
 from gckd.models.vision import VisionTransformer
+from gckd.models.weights import KeyReport, Weights, load_weights, momentum_copies, read_weights
 
 
-class AlbefModel(Backbone):
-    """Image and text encoders with a joint space of width d, a fusion encoder, a matching and an MLM head.
+@BACKBONES.register(Albef)
+class AlbefBackbone(Backbone):
+    """Image and text encoders with a joint space of width d, a fusion encoder, a matching head and an MLM head.
 
-    Source: Li et al., "Align before Fuse", NeurIPS 2021; salesforce/ALBEF at b9727e4. The temperature is kept as
-    log(tau), so that a step cannot make it negative (there it is clamped instead).
+    Source: Li et al., "Align before Fuse", NeurIPS 2021; salesforce/ALBEF at b9727e4. Differs: log(tau) is learned
+    instead of tau, so that no optimiser step can make tau negative (ALBEF clamps tau after each step).
     """
 
-    matches = predicts = True
+    has_matching_head = has_mlm_head = True
 
-    def __init__(self, config: Albef, *, vocabulary: Vocabulary, height: int, width: int, max_tokens: int) -> None:
+    def __init__(self, config: Albef, inputs: InputSizes) -> None:
         super().__init__()
-        self.embed_dim = config.embed_dim
-        self.visual_encoder = VisionTransformer(config.vision, height, width, config.compute)
-        self.text_encoder = TextEncoder(config.text, vocabulary.size, max_tokens, config.vision.width, config.compute)
+        self.config, self.embed_dim = config, config.embed_dim
+        self.grid = inputs.height // config.vision.patch, inputs.width // config.vision.patch
+        self.visual_encoder = VisionTransformer(config.vision, inputs.height, inputs.width, config.compute)
+        self.text_encoder = TextEncoder(
+            config.text, inputs.vocabulary.size, inputs.max_tokens, config.vision.width, config.compute
+        )
         self.vision_proj = nn.Linear(config.vision.width, config.embed_dim)
         self.text_proj = nn.Linear(config.text.width, config.embed_dim)
         self.itm_head = nn.Linear(config.text.width, 2)
@@ -51,15 +56,27 @@ class AlbefModel(Backbone):
             logits: Tensor = self.itm_head(self.text_encoder.fuse(text_states, tokens, image_states, images)[:, 0])
         return logits.float()
 
-    def predict_tokens(self, tokens: Tensor, image_states: Tensor, where: Tensor) -> Tensor:
+    def predict_tokens(self, tokens: Tensor, image_states: Tensor, positions: Tensor) -> Tensor:
         with autocast(self.compute, tokens):
             fused = self.text_encoder.fuse(self.text_encoder(tokens), tokens, image_states)
-            logits: Tensor = self.text_encoder.predictions(fused[where])
+            logits: Tensor = self.text_encoder.predictions(fused[positions])
         return logits.float()
 
-    def words(self) -> nn.Parameter:
+    def word_embeddings(self) -> nn.Parameter:
         return cast(nn.Parameter, self.text_encoder.embeddings.word_embeddings.weight)
 
-    def text_norms(self) -> list[nn.LayerNorm]:
+    def text_layer_norms(self) -> list[nn.LayerNorm]:
         text = self.text_encoder
         return layer_norms(text.embeddings, *text.layer[: text.depth])
+
+    def load_initial_weights(self) -> Backbone:
+        if not self.config.weights:
+            return self
+        weights, momentum_model = read_weights(self.config.weights), copy.deepcopy(self)
+        self.load_published(weights, strict=self.config.strict)
+        momentum_model.load_published(momentum_copies(weights), strict=self.config.strict)
+        return momentum_model
+
+    def load_published(self, weights: Weights, *, strict: bool) -> KeyReport:
+        """Load published weights; position embeddings are resized to this model's images. See `load_weights`."""
+        return load_weights(self, weights, self.grid, self.config.positions, strict)

@@ -1,4 +1,4 @@
-"""What the method asks of any retriever: two encoders with a joint space, and perhaps a fusion encoder."""
+"""Interface between the method and a backbone, and the registry of backbones."""
 
 from __future__ import annotations
 
@@ -9,69 +9,109 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gckd.config.component import BackboneConfig
+from gckd.config.registry import Registry
+from gckd.data.types import Vocabulary
+
+
+class InputSizes(NamedTuple):
+    """Sizes of the inputs that a backbone is built for."""
+
+    vocabulary: Vocabulary
+    height: int  # of an image, in pixels
+    width: int
+    max_tokens: int  # of a caption
+
 
 class Encoded(NamedTuple):
-    """What an encoder makes of a batch: token states [B, T, width] and unit embeddings [B, d]."""
+    """Output of an encoder for a batch: token states [B, T, width] and unit embeddings [B, d]."""
 
     states: Tensor
     embedding: Tensor
 
 
 class Backbone(nn.Module, ABC):
-    """A text-to-image retriever with joint embeddings of width `embed_dim` and a learned temperature.
+    """Text-to-image retriever: image and text encoders with a joint embedding space, and optional heads.
 
-    `matches` and `predicts` say whether it has a matching head over fused states, and an MLM head; without one its
-    term does not exist.
+    Without a matching head or an MLM head, training has no loss of that kind. To add a backbone, subclass this class
+    and register it for its config node:
+
+        @BACKBONES.register(MyConfig)
+        class MyBackbone(Backbone):
+            def __init__(self, config: MyConfig, inputs: InputSizes) -> None: ...
+
+    Attributes:
+        log_tau: learned log of the temperature; in log space, no optimiser step can make tau negative.
+        embed_dim: d, width of the joint embedding.
+        has_matching_head: whether `match` is implemented.
+        has_mlm_head: whether `predict_tokens` is implemented.
     """
 
     log_tau: Tensor
     embed_dim: int
-    matches: bool
-    predicts: bool
+    has_matching_head: bool = False
+    has_mlm_head: bool = False
 
     @property
     def tau(self) -> Tensor:
-        """Temperature, kept in [0.001, 0.5] as in ALBEF. Learned as log(tau), so that no step makes it negative."""
+        """Temperature, limited to [0.001, 0.5] as in ALBEF."""
         return self.log_tau.exp().clamp(0.001, 0.5)
 
     @abstractmethod
     def encode_image(self, images: Tensor) -> Encoded:
-        """Images [B, 3, H, W] around [-1, 1] -> image tokens and unit embeddings."""
+        """Images [B, 3, H, W] with values in [-1, 1] -> states of image tokens, and unit embeddings."""
 
     @abstractmethod
     def encode_text(self, tokens: Tensor) -> Encoded:
-        """Token ids [B, L], 0 = padding -> text states and unit embeddings."""
+        """Token ids [B, L], 0 = padding -> states of text tokens, and unit embeddings."""
 
     @abstractmethod
-    def words(self) -> nn.Parameter:
-        """Embeddings [vocabulary, width] of the word pieces."""
+    def word_embeddings(self) -> nn.Parameter:
+        """Input embeddings of the tokens [vocabulary, width]."""
 
     @abstractmethod
-    def text_norms(self) -> list[nn.LayerNorm]:
-        """The LayerNorms that `encode_text` goes through."""
+    def text_layer_norms(self) -> list[nn.LayerNorm]:
+        """LayerNorm modules that `encode_text` uses."""
 
     def match(self, image_states: Tensor, text_states: Tensor, tokens: Tensor, images: Tensor | None = None) -> Tensor:
-        """Matching logits [B, 2] of B pairs; column 1 is "they match".
+        """Matching logits [B, 2] of B image-text pairs; column 1 is "the pair matches".
 
         Args:
-            images: [B], which of `image_states` each text is paired with; None: text i with image i.
+            image_states: [N, T, width], states of N images.
+            text_states: [B, L, width], states of B texts.
+            tokens: [B, L], token ids of the texts.
+            images: [B], row of `image_states` for each text; None: text i is paired with image i.
         """
         raise NotImplementedError(f"{type(self).__name__} has no matching head")
 
-    def predict_tokens(self, tokens: Tensor, image_states: Tensor, where: Tensor) -> Tensor:
-        """MLM logits [n, vocabulary] at the n positions that the boolean mask `where` [B, L] selects."""
+    def predict_tokens(self, tokens: Tensor, image_states: Tensor, positions: Tensor) -> Tensor:
+        """MLM logits [n, vocabulary] at the n positions selected by the boolean mask `positions` [B, L]."""
         raise NotImplementedError(f"{type(self).__name__} has no MLM head")
 
+    def load_initial_weights(self) -> Backbone:
+        """Load the checkpoint that the config names, if the constructor has not loaded it.
+
+        Returns:
+            The model that a momentum model starts from: this one, or a copy with the checkpoint's momentum weights.
+
+        Raises:
+            InputError: the checkpoint cannot be read or does not fit.
+        """
+        return self
+
     def notes(self) -> tuple[str, ...]:
-        """What a table must say of this backbone."""
+        """Remarks about this backbone that are printed below tables of results."""
         return ()
 
 
+BACKBONES: Registry[BackboneConfig, Backbone, InputSizes] = Registry(BackboneConfig)
+
+
 def layer_norms(*modules: nn.Module) -> list[nn.LayerNorm]:
-    """Every LayerNorm below them."""
+    """All LayerNorm modules inside the given modules."""
     return [layer for module in modules for layer in module.modules() if isinstance(layer, nn.LayerNorm)]
 
 
 def log_temperature(tau: float) -> nn.Parameter:
-    """The learned log(tau)."""
+    """Learnable log(tau)."""
     return nn.Parameter(torch.tensor(math.log(tau)))

@@ -1,4 +1,4 @@
-"""BLIP's image-text-retrieval model by transformers."""
+"""BLIP's image-text retrieval model from transformers."""
 
 from __future__ import annotations
 
@@ -7,32 +7,31 @@ from torch.nn import functional as F
 from transformers import BlipConfig, BlipForImageTextRetrieval
 
 from gckd.config.backbone import Blip
-from gckd.data.types import Vocabulary
-from gckd.models.base import Backbone, Encoded, layer_norms, log_temperature
+from gckd.models.base import BACKBONES, Backbone, Encoded, InputSizes, layer_norms, log_temperature
 from gckd.models.compute import autocast
-from gckd.models.hub import from_folder_or_hub, require_fit, speed_up, tower_sizes
+from gckd.models.hub import apply_compute, check_fits_checkpoint, from_folder_or_hub, tower_sizes
 from gckd.models.vision import ClipPixels, init_std
 
 
+@BACKBONES.register(Blip)
 class BlipBackbone(Backbone):
-    """Li et al., ICML 2022, as transformers computes it (`BlipForImageTextRetrieval`).
+    """BLIP (Li et al., ICML 2022) as transformers implements it (`BlipForImageTextRetrieval`).
 
     One text encoder reads captions alone, or with cross-attention to the image in every layer; the matching head reads
-    the latter. The retrieval model has no MLM head. Its temperature is not in the checkpoint.
+    the second form. The retrieval model has no MLM head, and its checkpoint contains no temperature.
     """
 
-    matches, predicts = True, False
+    has_matching_head = True
 
-    def __init__(self, config: Blip, *, vocabulary: Vocabulary, height: int, width: int, max_tokens: int) -> None:
+    def __init__(self, config: Blip, inputs: InputSizes) -> None:
         super().__init__()
         if config.weights:
             self.blip = from_folder_or_hub(BlipForImageTextRetrieval, config.weights)
         else:
-            self.blip = BlipForImageTextRetrieval(_random(config, vocabulary, height, max_tokens))
+            self.blip = BlipForImageTextRetrieval(_random_config(config, inputs))
         sizes = self.blip.config
-        patch = sizes.vision_config.patch_size
-        require_fit(sizes.text_config, patch, vocabulary, (height, width), max_tokens)
-        speed_up(self.blip, config.compute, (self.blip.vision_model.encoder, self.blip.text_encoder.encoder))
+        check_fits_checkpoint(sizes.text_config, sizes.vision_config.patch_size, inputs)
+        apply_compute(self.blip, config.compute, (self.blip.vision_model.encoder, self.blip.text_encoder.encoder))
         self.embed_dim, self.compute, self.pixels = self.blip.vision_proj.out_features, config.compute, ClipPixels()
         self.log_tau = log_temperature(config.tau)
 
@@ -46,17 +45,17 @@ class BlipBackbone(Backbone):
             states = self.blip.text_encoder(tokens, attention_mask=(tokens != 0).long()).last_hidden_state
         return Encoded(states.float(), F.normalize(self.blip.text_proj(states[:, 0].float()), dim=-1))
 
-    def words(self) -> nn.Parameter:
-        found: nn.Parameter = self.blip.text_encoder.embeddings.word_embeddings.weight
-        return found
+    def word_embeddings(self) -> nn.Parameter:
+        weight: nn.Parameter = self.blip.text_encoder.embeddings.word_embeddings.weight
+        return weight
 
-    def text_norms(self) -> list[nn.LayerNorm]:
+    def text_layer_norms(self) -> list[nn.LayerNorm]:
         text = self.blip.text_encoder
-        with_image = {norm for layer in text.encoder.layer for norm in layer_norms(layer.crossattention)}
-        return [norm for norm in layer_norms(text.embeddings, text.encoder) if norm not in with_image]
+        cross_attention = {norm for layer in text.encoder.layer for norm in layer_norms(layer.crossattention)}
+        return [norm for norm in layer_norms(text.embeddings, text.encoder) if norm not in cross_attention]
 
     def match(self, image_states: Tensor, text_states: Tensor, tokens: Tensor, images: Tensor | None = None) -> Tensor:
-        """Reads the tokens again, with the image; the states of the caption alone play no part."""
+        """As in `Backbone`; the text encoder reads the tokens again with the image, so `text_states` is unused."""
         image_states = image_states if images is None else image_states[images]
         with autocast(self.compute, tokens):
             fused = self.blip.text_encoder(
@@ -69,11 +68,12 @@ class BlipBackbone(Backbone):
         return ("backbone blip: no masked language modelling",)
 
 
-def _random(config: Blip, vocabulary: Vocabulary, height: int, max_tokens: int) -> BlipConfig:
-    text: dict[str, float] = {"vocab_size": vocabulary.size, "max_position_embeddings": max_tokens, "pad_token_id": 0}
-    text |= {"encoder_hidden_size": config.vision.width, "initializer_range": init_std(config.text.width)}
-    image: dict[str, float] = {"image_size": height, "patch_size": config.patch}
-    image |= {"initializer_range": init_std(config.vision.width)}  # transformers starts it at 1e-10
+def _random_config(config: Blip, inputs: InputSizes) -> BlipConfig:
+    text: dict[str, float] = {"vocab_size": inputs.vocabulary.size, "max_position_embeddings": inputs.max_tokens}
+    text |= {"pad_token_id": 0, "encoder_hidden_size": config.vision.width}
+    text |= {"initializer_range": init_std(config.text.width)}
+    image: dict[str, float] = {"image_size": inputs.height, "patch_size": config.patch}
+    image |= {"initializer_range": init_std(config.vision.width)}  # the default of transformers is 1e-10
     return BlipConfig(
         text_config=tower_sizes(config.text) | text,
         vision_config=tower_sizes(config.vision) | image,

@@ -1,4 +1,4 @@
-"""How encoders are computed: precision, recomputation, compilation. Not what they compute."""
+"""Precision, activation checkpointing and compilation of encoders; the results do not depend on them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from gckd.config.backbone import Compute
 
 
 def autocast(config: Compute, like: Tensor) -> torch.autocast:
-    """bfloat16 arithmetic, if so configured, on the device of `like`. No loss scaling: bfloat16 has float32's range."""
+    """bfloat16 autocast on the device of `like`, if configured. bfloat16 has float32's range: no loss scaling."""
     return torch.autocast(like.device.type, torch.bfloat16, enabled=config.precision == "bf16")
 
 
 def compile_layers(config: Compute, layers: Iterable[nn.Module]) -> None:
-    """Compile each layer by itself: equal layers share their code, and weights keep their names."""
+    """Compile each layer separately, if configured: equal layers share compiled code, and weights keep their names."""
     if config.compile:
         for layer in layers:
             layer.compile()
 
 
-def through(config: Compute, layer: nn.Module, *inputs: Any) -> Tensor:
-    """The layer's output; its activations are recomputed in the backward pass, if so configured."""
+def run_layer(config: Compute, layer: nn.Module, *inputs: Any) -> Tensor:
+    """Output of a layer. With activation checkpointing, the backward pass recomputes its activations."""
     if config.checkpointing and torch.is_grad_enabled():
         out: Tensor = checkpoint(layer, *inputs, use_reentrant=False)
     else:

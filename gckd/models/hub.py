@@ -1,4 +1,4 @@
-"""Backbones that transformers provides: loading them whole, and computing them as the config says."""
+"""Loading of transformers models, and application of a config's compute options to them."""
 
 from __future__ import annotations
 
@@ -9,53 +9,54 @@ import torch
 from torch import nn
 
 from gckd.config.backbone import Compute, Tower
-from gckd.data.types import Vocabulary
 from gckd.errors import InputError, reason_of
+from gckd.models.base import InputSizes
 from gckd.models.compute import compile_layers
 
 
 def from_folder_or_hub(model: Any, name: str) -> Any:
-    """`model.from_pretrained` of a local folder or hub name: float32, every weight found, on the default device.
+    """Load a transformers model class from a local folder or the hub: in float32, on the default device.
 
     Raises:
-        InputError: it is neither a folder with such a model nor a name that the hub knows, or lacks weights.
+        InputError: `name` is neither a folder with such a model nor a name on the hub, or weights are missing.
     """
     try:
-        with torch.device("cpu"):  # under another default device transformers needs accelerate
-            found, report = model.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
-    except Exception as error:  # offline, unknown, private, another kind of model: all mean it is not there
+        with torch.device("cpu"):  # transformers needs accelerate under any other default device
+            loaded, report = model.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
+    except Exception as error:  # offline, unknown or private name, another model class: the remedy is the same
         raise InputError(
-            f"backbone.weights: {name!r} is no folder with a {model.__name__}, nor did the hub give one "
-            f"({reason_of(error)}); put its config.json and model.safetensors into a folder and name that folder"
+            f"backbone.weights: {name!r} is neither a folder with a {model.__name__} nor available on the hub "
+            f"({reason_of(error)}); put its config.json and model.safetensors into a folder and give that folder"
         ) from error
-    lacking = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
-    if lacking:
-        raise InputError(f"backbone.weights: {name!r} is no whole {model.__name__}; it lacks {', '.join(lacking)}")
-    return found.to(torch.get_default_device())
+    missing = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
+    if missing:
+        raise InputError(f"backbone.weights: {name!r} is an incomplete {model.__name__}; missing: {', '.join(missing)}")
+    return loaded.to(torch.get_default_device())
 
 
-def require_fit(text: Any, patch: int, vocabulary: Vocabulary, size: tuple[int, int], max_tokens: int) -> None:
-    """Captions and images of the config must be such as the checkpoint can read.
+def check_fits_checkpoint(text: Any, patch: int, inputs: InputSizes) -> None:
+    """Check that a transformers model can read the config's captions and images.
 
     Args:
-        text: config of its text encoder. size: height and width of the images, in pixels.
+        text: transformers config of its text encoder.
+        patch: side of its patches, in pixels.
 
     Raises:
-        InputError: the vocabulary or the captions are too large, or the images no whole patches.
+        InputError: the vocabulary or the captions are too large, or the images are not divisible into patches.
     """
-    if vocabulary.size > text.vocab_size:
-        limit = f"<= {text.vocab_size} of the checkpoint"
-        raise InputError(f"tokenizer: a vocabulary of {vocabulary.size} is outside its limit: {limit}; give its own")
-    if max_tokens > text.max_position_embeddings:
+    if inputs.vocabulary.size > text.vocab_size:
+        limit = f"<= {text.vocab_size} of the checkpoint; set the checkpoint's own tokenizer"
+        raise InputError(f"tokenizer: a vocabulary of {inputs.vocabulary.size} is outside its limit: {limit}")
+    if inputs.max_tokens > text.max_position_embeddings:
         limit = f"<= {text.max_position_embeddings} of the checkpoint"
-        raise InputError(f"data.max_tokens: {max_tokens} is outside its limit: {limit}")
-    for axis, pixels in zip(("height", "width"), size, strict=True):
+        raise InputError(f"data.max_tokens: {inputs.max_tokens} is outside its limit: {limit}")
+    for axis, pixels in (("height", inputs.height), ("width", inputs.width)):
         if pixels % patch:
             raise InputError(f"data.{axis}: {pixels} is not a multiple of the checkpoint's patch = {patch}")
 
 
 def tower_sizes(tower: Tower) -> dict[str, Any]:
-    """A tower of random weights in the words of transformers."""
+    """Sizes of an encoder, under the names that transformers uses."""
     return {
         "hidden_size": tower.width,
         "num_hidden_layers": tower.depth,
@@ -64,8 +65,8 @@ def tower_sizes(tower: Tower) -> dict[str, Any]:
     }
 
 
-def speed_up(model: Any, config: Compute, encoders: Iterable[nn.Module]) -> None:
-    """Recomputation and compilation, as `gckd.models.compute` does them for ALBEF."""
+def apply_compute(model: Any, config: Compute, encoders: Iterable[nn.Module]) -> None:
+    """Enable activation checkpointing and compilation of a transformers model, if configured."""
     if config.checkpointing:
         model.activation_checkpointing_enable()
     for encoder in encoders:

@@ -1,7 +1,7 @@
-"""BERT-style text transformer whose last layers attend to image tokens: ALBEF's text and fusion encoder.
+"""ALBEF's text and fusion encoder: a BERT transformer whose last layers attend to image tokens.
 
-Embeddings, feed-forward parts and the MLM head are those of transformers' BERT; only the attention is written here,
-because its cross-attention needs no decoder and takes keys of another width.
+Embeddings, feed-forward parts and the MLM head come from transformers' BERT. Attention is implemented here, because
+transformers allows cross-attention in decoders only, and the keys have the width of the image tokens.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from transformers.models.bert.modeling_bert import (
 )
 
 from gckd.config.backbone import Compute, Text
-from gckd.models.compute import through
+from gckd.models.compute import run_layer
 from gckd.models.vision import init_std, initialise
 
 
 class SelfAttention(nn.Module):
-    """Queries from the text, keys and values from `memory` (the text itself, or the image tokens).
+    """Multi-head attention: queries from the text, keys and values from `memory` (the text, or the image tokens).
 
-    `rows` [B] says which entry of `memory` each text attends to, so that keys and values of an image in several pairs
-    are computed once; None: text i attends to entry i.
+    Shapes: states [B, L, width], memory [N, T, memory width], mask broadcastable to [B, heads, L, T] -> [B, L, width].
+    `rows` [B] gives the entry of `memory` that each text attends to, so that keys and values of an image in several
+    pairs are computed once; None: text i attends to entry i.
     """
 
     def __init__(self, config: BertConfig, memory_width: int) -> None:
@@ -63,7 +64,7 @@ class Attention(nn.Module):
 
 
 class Layer(nn.Module):
-    """A text-only BERT layer."""
+    """BERT layer on text alone."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -78,7 +79,7 @@ class Layer(nn.Module):
 
 
 class FusionLayer(nn.Module):
-    """A layer with cross-attention to the image tokens between self-attention and the MLP."""
+    """BERT layer with cross-attention to the image tokens between self-attention and MLP."""
 
     def __init__(self, config: BertConfig, image_width: int) -> None:
         super().__init__()
@@ -120,21 +121,21 @@ class TextEncoder(nn.Module):
         self.predictions.decoder.bias = self.predictions.bias
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Text alone: the first `depth` layers."""
+        """Text states from the first `depth` layers, which read text alone."""
         mask = attention_mask(tokens)
         states: Tensor = self.embeddings(tokens)
         for layer in self.layer[: self.depth]:
-            states = through(self.compute, layer, states, mask)
+            states = run_layer(self.compute, layer, states, mask)
         return states
 
     def fuse(self, states: Tensor, tokens: Tensor, image: Tensor, rows: Tensor | None = None) -> Tensor:
-        """Text states with the image: the fusion layers. `tokens` [B, L] gives the padding; `rows` as in attention."""
+        """Fused states from the fusion layers. `tokens` [B, L] marks the padding; `rows` as in `SelfAttention`."""
         mask = attention_mask(tokens)
         for layer in self.layer[self.depth :]:
-            states = through(self.compute, layer, states, mask, image, rows)
+            states = run_layer(self.compute, layer, states, mask, image, rows)
         return states
 
 
 def attention_mask(tokens: Tensor) -> Tensor:
-    """Boolean mask [B, 1, 1, L], true at tokens and false at padding (id 0)."""
+    """Boolean mask [B, 1, 1, L]: true at tokens, false at padding (id 0)."""
     return (tokens != 0)[:, None, None, :]

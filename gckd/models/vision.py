@@ -1,4 +1,4 @@
-"""Vision transformer with ALBEF's layout and names (pre-norm, class token, learned positions, no pooling)."""
+"""ALBEF's vision transformer: pre-norm, class token, learned positions, no pooling; parameter names as published."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gckd.config.backbone import Compute, Vision
-from gckd.models.compute import through
+from gckd.models.compute import run_layer
 
-Grid = tuple[int, int]  # patches: rows, columns
+Grid = tuple[int, int]  # rows and columns of patches
 
 
 class Attention(nn.Module):
@@ -62,7 +62,7 @@ class Block(nn.Module):
 
 
 class ClipPixels(nn.Module):
-    """Images around [-1, 1] -> normalised by the mean and deviation of CLIP's training images, as ALBEF's are."""
+    """Normalise images [B, 3, H, W] in [-1, 1] by mean and deviation of CLIP's training images, as ALBEF does."""
 
     def forward(self, images: Tensor) -> Tensor:
         mean = images.new_tensor((0.48145466, 0.4578275, 0.40821073)).view(3, 1, 1)
@@ -71,7 +71,7 @@ class ClipPixels(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Non-overlapping patches as tokens: [B, 3, H, W] -> [B, P, width]."""
+    """Linear projection of non-overlapping patches: [B, 3, H, W] -> [B, P, width]."""
 
     def __init__(self, patch: int, width: int) -> None:
         super().__init__()
@@ -83,9 +83,10 @@ class PatchEmbed(nn.Module):
 
 
 class ConvEmbed(nn.Module):
-    """The same tokens through 3 x 3 convolutions of stride 2 (Xiao et al., "Early convolutions", NeurIPS 2021).
+    """Convolutional stem: 3 x 3 convolutions of stride 2 instead of a linear projection, [B, 3, H, W] -> [B, P, width].
 
-    Meant for transformers trained from random weights on few images.
+    For training from random weights on few images. Source: Xiao et al., "Early convolutions help transformers see
+    better", NeurIPS 2021.
     """
 
     def __init__(self, patch: int, width: int) -> None:
@@ -103,9 +104,10 @@ class ConvEmbed(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """Images [B, 3, H, W] (normalised) -> tokens [B, 1 + P, width]; token 0 is the class token.
+    """Images [B, 3, H, W] in [-1, 1] -> tokens [B, 1 + P, width]; token 0 is the class token.
 
-    Names and arithmetic follow salesforce/ALBEF `models/vit.py` at b9727e4 (dropout and drop path there default to 0).
+    Names and arithmetic follow salesforce/ALBEF `models/vit.py` at b9727e4, without dropout and drop path, which are 0
+    there by default.
     """
 
     def __init__(self, config: Vision, height: int, width: int, compute: Compute) -> None:
@@ -126,7 +128,7 @@ class VisionTransformer(nn.Module):
         patches = self.patch_embed(self.normalise(images))
         x = torch.cat((self.cls_token.expand(len(patches), -1, -1), patches), 1) + self.pos_embed
         for block in self.blocks:
-            x = through(self.compute, block, x)
+            x = run_layer(self.compute, block, x)
         out: Tensor = self.norm(x)
         return out
 
@@ -135,23 +137,24 @@ _NORMALISE = {"half": nn.Identity, "clip": ClipPixels}
 _STEMS = {"linear": PatchEmbed, "conv": ConvEmbed}
 
 
-def grid_of(patches: int, like: Grid) -> Grid | None:
-    """The grid that so many position embeddings were trained on: square if it can be, else shaped `like` the other.
+def trained_grid(patches: int, model_grid: Grid) -> Grid | None:
+    """Grid that a checkpoint's `patches` position embeddings were trained on, or None if it cannot be inferred.
 
-    Published ALBEF is trained on squares, person retrieval on crops; a checkpoint does not say which.
+    A square if the number allows it and differs from the model's, else a grid of the model's aspect ratio. A checkpoint
+    does not say: published ALBEF was trained on squares, person retrieval models on tall crops.
     """
     side = math.isqrt(patches)
-    if side * side == patches and patches != like[0] * like[1]:
+    if side * side == patches and patches != model_grid[0] * model_grid[1]:
         return side, side
-    rows = math.isqrt(patches * like[0] // like[1])
-    return (rows, patches // rows) if rows and rows * like[1] == (patches // rows) * like[0] else None
+    rows = math.isqrt(patches * model_grid[0] // model_grid[1])
+    return (rows, patches // rows) if rows and rows * model_grid[1] == (patches // rows) * model_grid[0] else None
 
 
 def resize_positions(positions: Tensor, old: Grid, new: Grid, mode: str) -> Tensor:
-    """Position embeddings [1, 1 + P, width] of one grid for another; the class token's stays as it is.
+    """Resize position embeddings [1, 1 + P, width] from one grid to another, except that of the class token.
 
-    Source: `interpolate_pos_embed` in salesforce/ALBEF `models/vit.py` at b9727e4 (bicubic, corners not aligned), which
-    knows squares alone.
+    Source: `interpolate_pos_embed` in salesforce/ALBEF `models/vit.py` at b9727e4 (bicubic, corners not aligned).
+    Differs: any grids; the original supports squares only.
     """
     token, patches = positions[:, :1], positions[:, 1:]
     image = patches.unflatten(1, old).permute(0, 3, 1, 2)
@@ -160,12 +163,12 @@ def resize_positions(positions: Tensor, old: Grid, new: Grid, mode: str) -> Tens
 
 
 def init_std(width: int) -> float:
-    """0.02 at the published width of 768, growing as 1 / sqrt(width): narrow layers would otherwise start near zero."""
+    """Standard deviation of initial weights: 0.02 at ALBEF's width of 768, proportional to 1 / sqrt(width)."""
     return 0.02 * float((768 / width) ** 0.5)
 
 
 def initialise(module: nn.Module, std: float) -> None:
-    """Normal weights, zero biases, in every linear and embedding layer below `module`."""
+    """Initialise every linear and embedding layer in `module`: normal weights, zero biases."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear | nn.Embedding):
             nn.init.normal_(layer.weight, std=std)

@@ -76,9 +76,9 @@ class Momentum:
         """Matching and MLM, where the backbone has a head for it; `tokens` [B, L] without word dropout."""
         random, tokenizer = generator(self.config.seed, "pretrain/fusion", step), self.feed.tokenizer
         terms = {}
-        if self.model.matches:
+        if self.model.has_matching_head:
             terms["source_matching"] = self.matching(pairs, online, momentum, random)
-        if self.model.predicts:
+        if self.model.has_mlm_head:
             words = tokenizer.first_word, tokenizer.vocab_size
             masked, chosen = map(local_rows, mask_tokens(tokens, MLM_RATE, tokenizer.mask, *words, random))
             terms["source_mlm"] = self.mlm(online, momentum, masked, chosen, local_rows(tokens), alpha)

@@ -14,7 +14,7 @@ def keep_trainable(student: Backbone, parameters: str) -> None:
     """Freezes all of the student but what `adapt.parameters` names; what was frozen before stays so."""
     if parameters == "text-norms":
         student.requires_grad_(False)
-        for norm in student.text_norms():
+        for norm in student.text_layer_norms():
             norm.requires_grad_(True)
 
 

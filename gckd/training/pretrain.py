@@ -15,7 +15,8 @@ from gckd.distributed import barrier, broadcast_bool, check_batch_size
 from gckd.evaluation.retrieval import val_metrics
 from gckd.method.banks import train_means
 from gckd.models.base import Backbone
-from gckd.models.build import starting_models, weights_digest
+from gckd.models.build import initial_models
+from gckd.models.weights import weights_digest
 from gckd.progress import Report
 from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import load_checkpoint
@@ -85,7 +86,7 @@ def _complete(kept: CachePath, config: Config) -> bool:
 
 def _train(config: Config, datasets: DatasetPair, name: str, place: StoragePath, report: Report) -> None:
     feed = datasets.feed(config, config.pretrain.batch, config.pretrain.per_identity)
-    model, copies = starting_models(config, datasets.tokenizer.vocabulary)
+    model, copies = initial_models(config, datasets.tokenizer.vocabulary)
     objective = build_objective(config, feed, model, copies)
     val = datasets.labelled(datasets.source, "val", config.data)
 

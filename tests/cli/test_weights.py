@@ -10,7 +10,8 @@ import torch
 from gckd.cli.main import cli
 from gckd.config.backbone import Albef, Text, Vision
 from gckd.data.types import Vocabulary
-from gckd.models.albef import AlbefModel
+from gckd.models.albef import AlbefBackbone
+from gckd.models.base import InputSizes
 from tests.cli.test_commands import status_of
 from tests.published import published
 
@@ -23,7 +24,7 @@ def command(tmp_path: Path) -> list[str]:
     sizes = {"width": 16, "depth": 1, "heads": 2, "mlp_ratio": 2.0}
     vision, text = Vision(patch=8, stem="linear", **sizes), Text(fusion_depth=1, **sizes)  # type: ignore[arg-type]
     node = Albef(vision=vision, text=text, embed_dim=8)
-    model = AlbefModel(node, vocabulary=Vocabulary(20, 3), height=64, width=32, max_tokens=64)
+    model = AlbefBackbone(node, InputSizes(Vocabulary(20, 3), height=64, width=32, max_tokens=64))
     torch.save(published(model), tmp_path / "w.pth")
     return ["weights", str(tmp_path / "w.pth"), *(f"--set={edit}" for edit in EDITS)]
 

@@ -89,7 +89,7 @@ def test_padding_says_nothing(model: Backbone) -> None:
     short = tokens()
     long = F.pad(short, (0, 2))
     torch.testing.assert_close(model.encode_text(short).embedding, model.encode_text(long).embedding)
-    if model.matches:
+    if model.has_matching_head:
         states = model.encode_image(images()).states
         matched = (model.match(states, model.encode_text(t).states, t) for t in (short, long))
         torch.testing.assert_close(*matched)
@@ -97,7 +97,7 @@ def test_padding_says_nothing(model: Backbone) -> None:
 
 def test_an_image_may_be_in_several_pairs(model: Backbone) -> None:
     """Named by its place, with the same logits and gradients as if its tokens stood there again."""
-    if not model.matches:
+    if not model.has_matching_head:
         return
     states, text = model.encode_image(images()).states.detach(), model.encode_text(tokens()).states.detach()
     which, found = torch.tensor([3, 0, 3, 1, 1]), []
@@ -123,32 +123,32 @@ def test_text_norms_are_those_that_a_caption_goes_through(model: Backbone) -> No
     model.encode_text(tokens()).embedding[:, 0].sum().backward()
     reached = {p for layer in model.modules() if isinstance(layer, nn.LayerNorm) for p in layer.parameters()}
     reached = {p for p in reached if p.grad is not None}
-    assert reached == {p for norm in model.text_norms() for p in norm.parameters()}
+    assert reached == {p for norm in model.text_layer_norms() for p in norm.parameters()}
     assert len(reached) >= 2 * 3
 
 
 def test_heads_are_there_or_say_so(model: Backbone) -> None:
     image, text = model.encode_image(images()), model.encode_text(tokens())
-    if model.matches:
+    if model.has_matching_head:
         logits = model.match(image.states, text.states, tokens())
         assert logits.shape == (5, 2)
         assert not torch.allclose(logits, model.match(image.states.roll(1, 0), text.states, tokens()))
     else:
         with pytest.raises(NotImplementedError, match="no matching head"):
             model.match(image.states, text.states, tokens())
-    if model.predicts:
+    if model.has_mlm_head:
         where = tokens() > 20
         assert model.predict_tokens(tokens(), image.states, where).shape == (int(where.sum()), VOCABULARY.size)
     else:
         with pytest.raises(NotImplementedError, match="no MLM head"):
             model.predict_tokens(tokens(), image.states, tokens() > 20)
-    assert model.words().shape[0] == VOCABULARY.size
+    assert model.word_embeddings().shape[0] == VOCABULARY.size
 
 
 def test_contrast_and_matching_reach_every_encoder(model: Backbone) -> None:
     image, text = model.encode_image(images()), model.encode_text(tokens())
     loss = F.cross_entropy(image.embedding @ text.embedding.T / model.tau, torch.arange(5))
-    if model.matches:
+    if model.has_matching_head:
         loss = loss + model.match(image.states, text.states, tokens()).square().sum()
     loss.backward()
     still = {n for n, p in model.named_parameters() if p.requires_grad and p.grad is None}
@@ -160,8 +160,8 @@ def test_a_copy_is_another_model_with_the_same_numbers(model: Backbone) -> None:
     """What the EMA teacher starts as."""
     twin = copy.deepcopy(model)
     with torch.no_grad():
-        model.words().add_(1.0)
-    assert not torch.equal(model.words(), twin.words())
+        model.word_embeddings().add_(1.0)
+    assert not torch.equal(model.word_embeddings(), twin.word_embeddings())
     twin.load_state_dict(model.state_dict())
     torch.testing.assert_close(twin.encode_text(tokens()).embedding, model.encode_text(tokens()).embedding)
 
@@ -175,7 +175,7 @@ def test_how_it_is_computed_changes_little(name: str, compute: Compute) -> None:
         ).train()
         z = model.encode_image(images()).embedding
         (z @ model.encode_text(tokens()).embedding.T).square().sum().backward()
-        gradient = model.words().grad
+        gradient = model.word_embeddings().grad
         assert gradient is not None
         found.append((z.detach(), gradient))
     near = {"atol": 0.05, "rtol": 0.1} if compute.precision == "bf16" else {}
@@ -245,5 +245,7 @@ class TestFolders:
 
     def test_without_a_model_are_named(self, name: str, tmp_path: Path) -> None:
         given = config(name, backbone=type(BACKBONES[name])(weights=str(tmp_path)))
-        with pytest.raises(InputError, match=r"backbone.weights: '.*' is no folder with a \w+, nor did the hub"):
+        with pytest.raises(
+            InputError, match=r"backbone.weights: '.*' is neither a folder with a \w+ nor available on the hub"
+        ):
             build_model(given, VOCABULARY)

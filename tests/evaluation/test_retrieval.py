@@ -14,7 +14,7 @@ from torchmetrics.retrieval import RetrievalHitRate, RetrievalMAP
 from gckd.config.train import Evaluate
 from gckd.data.types import EvaluationSet
 from gckd.evaluation.retrieval import TOP_IMAGES, Retriever, rank_gallery
-from gckd.models.albef import Encoded
+from gckd.models.base import Encoded
 
 
 def random_problem(seed: int, queries: int = 40, images: int = 30, ids: int = 7) -> tuple[Tensor, Tensor, Tensor]:

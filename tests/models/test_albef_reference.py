@@ -23,8 +23,8 @@ from torch.nn import functional as F
 from gckd.config import Config, apply
 from gckd.config.train import MomentumDistillation
 from gckd.data.types import Vocabulary
-from gckd.models.albef import AlbefModel
-from gckd.models.build import starting_models
+from gckd.models.albef import AlbefBackbone
+from gckd.models.build import initial_models
 from gckd.models.vision import resize_positions
 from gckd.models.weights import Weights, momentum_copies, our_name, read_weights
 from gckd.training.albef_objective import Momentum, Pairs
@@ -89,11 +89,11 @@ def equals_default(start: Config, path: str, value: object) -> bool:
     return bool(node == value)
 
 
-def models(height: int = 0, width: int = 0, positions: str = "bicubic") -> tuple[AlbefModel, AlbefModel]:
+def models(height: int = 0, width: int = 0, positions: str = "bicubic") -> tuple[AlbefBackbone, AlbefBackbone]:
     """The model and its momentum copy, loaded as a run loads them, in evaluation mode."""
     vocabulary = Vocabulary(settings()["text"]["vocab_size"], settings()["special_tokens"]["sep"])
-    model, copies = starting_models(config(height, width, positions), vocabulary)
-    assert isinstance(model, AlbefModel) and isinstance(copies, AlbefModel)
+    model, copies = initial_models(config(height, width, positions), vocabulary)
+    assert isinstance(model, AlbefBackbone) and isinstance(copies, AlbefBackbone)
     return model.eval(), copies.eval()
 
 
@@ -107,7 +107,7 @@ def assert_gradient_equals(gradient: Tensor, expected: Tensor, name: str) -> Non
     torch.testing.assert_close(gradient, expected, atol=limit, rtol=0, msg=lambda m: f"{name}: {m}")
 
 
-def published_gradients(model: AlbefModel) -> Weights:
+def published_gradients(model: AlbefBackbone) -> Weights:
     """Gradients by our parameter names; that of log(tau) is converted to that of tau: d/dtau = d/dlog(tau) / tau."""
     gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     gradients["log_tau"] = gradients["log_tau"] / model.tau.detach()
@@ -115,7 +115,7 @@ def published_gradients(model: AlbefModel) -> Weights:
 
 
 @pytest.fixture(scope="module")
-def forward() -> tuple[AlbefModel, Weights]:
+def forward() -> tuple[AlbefBackbone, Weights]:
     """Outputs that need neither queues nor momentum; their gradients are in the model."""
     model, inputs = models()[0], reference()
     tokens, masked, labels = inputs["input_ids"], inputs["mlm_input_ids"], inputs["mlm_labels"]
@@ -164,11 +164,11 @@ PLAIN = [
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_outputs_equal_the_reference(forward: tuple[AlbefModel, Weights], name: str) -> None:
+def test_outputs_equal_the_reference(forward: tuple[AlbefBackbone, Weights], name: str) -> None:
     assert_equals_reference(forward[1][name], name)
 
 
-def test_gradients_equal_the_reference(forward: tuple[AlbefModel, Weights]) -> None:
+def test_gradients_equal_the_reference(forward: tuple[AlbefBackbone, Weights]) -> None:
     gradients = published_gradients(forward[0])
     expected = {name.removeprefix("grad/"): value for name, value in reference().items() if name.startswith("grad/")}
     assert expected
@@ -176,7 +176,7 @@ def test_gradients_equal_the_reference(forward: tuple[AlbefModel, Weights]) -> N
         assert_gradient_equals(gradients[our_name(name)], gradient, name)
 
 
-def test_gradient_norms_of_all_parameters_equal_the_reference(forward: tuple[AlbefModel, Weights]) -> None:
+def test_gradient_norms_of_all_parameters_equal_the_reference(forward: tuple[AlbefBackbone, Weights]) -> None:
     gradients = published_gradients(forward[0])
     zero = {our_name(name) for name in settings()["zero_gradient_parameters"]}
     norms = {our_name(name): norm for name, norm in settings()["grad_norms"].items()}

@@ -11,19 +11,20 @@ from torch import Tensor
 
 from gckd.config.backbone import Albef, Compute, Text, Vision
 from gckd.data.types import Vocabulary
-from gckd.models.albef import AlbefModel
+from gckd.models.albef import AlbefBackbone
+from gckd.models.base import InputSizes
 from gckd.models.vision import ClipPixels
 
 
-def model(compute: Compute, dropout: float = 0.0) -> AlbefModel:
+def model(compute: Compute, dropout: float = 0.0) -> AlbefBackbone:
     torch.manual_seed(0)
     vision = Vision(patch=8, stem="linear", width=32, depth=2, heads=2)
     text = Text(width=32, depth=1, fusion_depth=1, heads=2, dropout=dropout)
     config = Albef(vision=vision, text=text, embed_dim=16, compute=compute)
-    return AlbefModel(config, vocabulary=Vocabulary(50, 3), height=32, width=16, max_tokens=12)
+    return AlbefBackbone(config, InputSizes(Vocabulary(50, 3), height=32, width=16, max_tokens=12))
 
 
-def outputs(of: AlbefModel) -> list[Tensor]:
+def outputs(of: AlbefBackbone) -> list[Tensor]:
     """What a step uses, and the gradients it leaves."""
     random = torch.Generator().manual_seed(1)
     images = torch.randn(6, 3, 32, 16, generator=random)

@@ -14,23 +14,24 @@ from torch.nn import functional as F
 from gckd.config.backbone import Albef, Text, Vision
 from gckd.data.types import Vocabulary
 from gckd.errors import InputError
-from gckd.models.albef import AlbefModel
-from gckd.models.vision import grid_of, resize_positions
+from gckd.models.albef import AlbefBackbone
+from gckd.models.base import InputSizes
+from gckd.models.vision import resize_positions, trained_grid
 from gckd.models.weights import Weights, load_weights, momentum_copies, our_name, read_weights
 from tests.published import published
 
 GRID = (4, 2)
 
 
-def model(seed: int = 0, height: int = 32, width: int = 16, max_tokens: int = 12) -> AlbefModel:
+def model(seed: int = 0, height: int = 32, width: int = 16, max_tokens: int = 12) -> AlbefBackbone:
     torch.manual_seed(seed)
     vision = Vision(patch=8, stem="linear", width=16, depth=1, heads=2, mlp_ratio=2.0)
     text = Text(width=16, depth=1, fusion_depth=1, heads=2, mlp_ratio=2.0, dropout=0.0)
     config = Albef(vision=vision, text=text, embed_dim=8)
-    return AlbefModel(config, vocabulary=Vocabulary(20, 3), height=height, width=width, max_tokens=max_tokens)
+    return AlbefBackbone(config, InputSizes(Vocabulary(20, 3), height, width, max_tokens))
 
 
-def differing(one: AlbefModel, two: AlbefModel) -> list[str]:
+def differing(one: AlbefBackbone, two: AlbefBackbone) -> list[str]:
     return [n for n, v in one.state_dict().items() if not torch.allclose(v, two.state_dict()[n], atol=1e-6)]
 
 
@@ -127,7 +128,7 @@ def test_text_positions_are_cut_and_never_made_up() -> None:
 def test_which_grid_positions_were_trained_on(
     patches: int, like: tuple[int, int], found: tuple[int, int] | None
 ) -> None:
-    assert grid_of(patches, like) == found
+    assert trained_grid(patches, like) == found
 
 
 def test_a_grid_that_could_be_another_is_told() -> None:

@@ -16,7 +16,7 @@ from gckd.data.types import EvaluationSet
 from gckd.distributed import map_batches
 from gckd.evaluation.retrieval import Ranking, Retriever
 from gckd.method import warm_start as warm
-from gckd.models.albef import Encoded
+from gckd.models.base import Encoded
 from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import save_atomically
 from tests.evaluation.test_retrieval import RAW, TableModel

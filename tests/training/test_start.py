@@ -14,7 +14,7 @@ from gckd.config.train import MomentumDistillation
 from gckd.data.domains import open_datasets
 from gckd.data.types import Vocabulary
 from gckd.errors import InputError
-from gckd.models.build import build_model, starting_models
+from gckd.models.build import build_model, initial_models
 from gckd.models.weights import Weights, our_name
 from gckd.progress import Report
 from gckd.training.pretrain import pretrain_digest, pretrained
@@ -87,7 +87,7 @@ def test_what_the_teacher_of_adaptation_starts_as(
 
 
 def test_without_weights_the_momentum_model_starts_as_the_model(config: Config) -> None:
-    model, copies = starting_models(config, Vocabulary(30, 3))
+    model, copies = initial_models(config, Vocabulary(30, 3))
     assert model is copies
 
 
