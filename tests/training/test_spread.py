@@ -19,7 +19,7 @@ from gckd.method import warm_start as warm
 from gckd.models.base import Encoded
 from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import save_atomically
-from tests.evaluation.test_retrieval import RAW, TableModel
+from tests.evaluation.test_retrieval import NO_CENTRING, TableModel
 from tests.training.several import WORKERS, joined, start, together
 
 SIZES: dict[str, list[int]] = {
@@ -91,7 +91,7 @@ def scene(images: int = 25, texts: int = 7) -> tuple[CountingModel, EvaluationSe
 def rankings() -> tuple[list[Ranking], int]:
     """With and without re-ranking, and how many images were embedded for it."""
     model, data = scene()
-    found = [Retriever(model, Evaluate(batch=4, k_test=k), RAW).ranking(data) for k in (0, 3)]
+    found = [Retriever(model, Evaluate(batch=4, k_test=k), NO_CENTRING).ranking(data) for k in (0, 3)]
     return found, model.shown
 
 
