@@ -20,7 +20,7 @@ from gckd.data.splits import Images
 from gckd.device import on_device
 from gckd.errors import InputError, reason_of
 from gckd.evaluation.retrieval import Retriever
-from gckd.models.build import file_digest
+from gckd.models.weights import file_digest
 from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.storage.path import StoragePath
