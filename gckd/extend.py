@@ -1,0 +1,85 @@
+"""Names that a plugin needs: config bases, registries and protocols of every slot. Each is imported on first use.
+
+# my_losses.py; use it with: gckd train --plugin my_losses.py --set align=mean ...
+from gckd.extend import ALIGNMENTS, AlignmentConfig, option
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gckd.config.component import AlignmentConfig as AlignmentConfig
+    from gckd.config.component import AugmentationConfig as AugmentationConfig
+    from gckd.config.component import BackboneConfig as BackboneConfig
+    from gckd.config.component import MatchingConfig as MatchingConfig
+    from gckd.config.component import MetricLossConfig as MetricLossConfig
+    from gckd.config.component import ObjectiveConfig as ObjectiveConfig
+    from gckd.config.component import PropagationConfig as PropagationConfig
+    from gckd.config.component import TargetsConfig as TargetsConfig
+    from gckd.config.component import TeacherConfig as TeacherConfig
+    from gckd.config.fields import option as option
+    from gckd.config.fields import section as section
+    from gckd.data.readers import DatasetReader as DatasetReader
+    from gckd.data.readers import register_reader as register_reader
+    from gckd.data.transforms import AUGMENTATIONS as AUGMENTATIONS
+    from gckd.data.transforms import Augmentation as Augmentation
+    from gckd.data.types import Record as Record
+    from gckd.errors import InputError as InputError
+    from gckd.method.alignment import ALIGNMENTS as ALIGNMENTS
+    from gckd.method.alignment import AlignmentLoss as AlignmentLoss
+    from gckd.method.alignment import StudentEmbeddings as StudentEmbeddings
+    from gckd.method.matching import MATCHINGS as MATCHINGS
+    from gckd.method.matching import MatchingLoss as MatchingLoss
+    from gckd.method.metric_loss import METRIC_LOSSES as METRIC_LOSSES
+    from gckd.method.metric_loss import MetricLoss as MetricLoss
+    from gckd.method.propagation import PROPAGATIONS as PROPAGATIONS
+    from gckd.method.propagation import BankPropagation as BankPropagation
+    from gckd.method.pseudo_labels import TARGETS as TARGETS
+    from gckd.method.pseudo_labels import PseudoLabeller as PseudoLabeller
+    from gckd.method.pseudo_labels import PseudoLabelLoss as PseudoLabelLoss
+    from gckd.method.pseudo_labels import TargetLoss as TargetLoss
+    from gckd.method.teacher import TEACHERS as TEACHERS
+    from gckd.method.teacher import Teacher as Teacher
+    from gckd.models.base import Backbone as Backbone
+    from gckd.models.base import Encoded as Encoded
+    from gckd.tune.space.range_type import RangeType as RangeType
+
+_MODULES = {
+    "gckd.config.component": (
+        "AlignmentConfig",
+        "AugmentationConfig",
+        "BackboneConfig",
+        "MatchingConfig",
+        "MetricLossConfig",
+        "ObjectiveConfig",
+        "PropagationConfig",
+        "TargetsConfig",
+        "TeacherConfig",
+    ),
+    "gckd.config.fields": ("option", "section"),
+    "gckd.data.readers": ("DatasetReader", "register_reader"),
+    "gckd.data.transforms": ("AUGMENTATIONS", "Augmentation"),
+    "gckd.data.types": ("Record",),
+    "gckd.errors": ("InputError",),
+    "gckd.method.alignment": ("ALIGNMENTS", "AlignmentLoss", "StudentEmbeddings"),
+    "gckd.method.matching": ("MATCHINGS", "MatchingLoss"),
+    "gckd.method.metric_loss": ("METRIC_LOSSES", "MetricLoss"),
+    "gckd.method.propagation": ("PROPAGATIONS", "BankPropagation"),
+    "gckd.method.pseudo_labels": ("TARGETS", "PseudoLabelLoss", "PseudoLabeller", "TargetLoss"),
+    "gckd.method.teacher": ("TEACHERS", "Teacher"),
+    "gckd.models.base": ("Backbone", "Encoded"),
+    "gckd.tune.space.range_type": ("RangeType",),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"gckd.extend has no name {name!r}; choose from {', '.join(__dir__())}")
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_MODULE_OF)
