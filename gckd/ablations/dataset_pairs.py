@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gckd.ablations.rows import row_name
 from gckd.config import Config, ConfigError, apply
-from gckd.config.edit import changes
+from gckd.config.edit import effective_edits
 from gckd.data.street.default_pair import street, with_datasets
 from gckd.errors import InputError
 from gckd.runs.dataset_progress import dataset_progress
@@ -47,7 +47,7 @@ def blocks(spec: Spec, named: Sequence[str], config: Config, cache: Path) -> dic
     config = with_datasets(config, cache, dataset_progress())
     if not spec.each:
         return {ONE: config}
-    return {row_name(name): apply(config, changes(config, edits)) for name, edits in spec.each.items()}
+    return {row_name(name): apply(config, effective_edits(config, edits)) for name, edits in spec.each.items()}
 
 
 def _ordered(named: Sequence[str]) -> dict[str, tuple[str, str]]:

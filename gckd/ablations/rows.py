@@ -10,7 +10,7 @@ import yaml
 
 from gckd.ablations.components import ADDED, COMPONENTS, check_names, drop_edits, label, parse_names
 from gckd.config import Config, ConfigError, apply
-from gckd.config.edit import changes
+from gckd.config.edit import effective_edits
 from gckd.config.serialization import load_yaml
 from gckd.errors import InputError
 
@@ -100,7 +100,7 @@ def grid_rows(values: Mapping[str, list[Any]], config: Config) -> Rows:
     problems: list[str] = []
     for combination in itertools.product(*values.values()):
         edits = dict(zip(values, combination, strict=True))
-        effective = changes(config, edits)
+        effective = effective_edits(config, edits)
         try:
             apply(config, effective)
         except ConfigError as error:

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from gckd.ablations.rows import Rows, add_rows, drop_rows, factorial_rows, grid_rows, joined, row_name
 from gckd.config import Config, ConfigError, apply
-from gckd.config.edit import changes
+from gckd.config.edit import effective_edits
 from gckd.config.serialization import load_yaml
 from gckd.errors import InputError, reason_of
 from gckd.report.checks import CHECKS
@@ -89,7 +89,7 @@ class Spec:
         twice = [path for path in self.set if path in given]
         if twice:
             raise ConfigError([f"--set {path}: it conflicts with --spec, which sets it" for path in twice])
-        return apply(config, changes(config, self.set))
+        return apply(config, effective_edits(config, self.set))
 
     def all_rows(self, config: Config) -> Rows:
         """Every row but the full one, of a checked full config.
@@ -110,7 +110,7 @@ class Spec:
     def _named(self, config: Config) -> Rows:
         rows: Rows = {}
         for name, edits in self.rows.items():
-            rows[row_name(name)] = changes(config, edits)
+            rows[row_name(name)] = effective_edits(config, edits)
             try:
                 apply(config, rows[row_name(name)])
             except ConfigError as error:

@@ -1,4 +1,4 @@
-"""Config fields that carry their own documentation and limits."""
+"""Config fields with their documentation and limits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gckd.errors import InputError
 
 @dataclass(frozen=True)
 class Limits:
-    """What a field accepts. Bounds are in the field's own unit; `choices` is for strings."""
+    """Documentation, unit and limits of a field. Bounds are in the field's unit; `choices` is for text."""
 
     doc: str
     unit: str = ""
@@ -23,13 +23,14 @@ class Limits:
     choices: tuple[str, ...] = ()
 
     def text(self) -> str:
-        """The limit in words, as an error message or `--help` shows it."""
+        """The limits in words, as errors and `gckd config` show them."""
         if self.choices:
             return "one of " + ", ".join(self.choices)
         signs = ((">=", self.ge), (">", self.gt), ("<=", self.le), ("<", self.lt))
         return " and ".join(f"{sign} {bound:g}" for sign, bound in signs if bound is not None)
 
     def accept(self, value: Any) -> bool:
+        """Whether a value is within the limits; numbers must be finite."""
         if self.choices:
             return value in self.choices
         if not isinstance(value, (int, float)) or isinstance(value, bool):
@@ -45,27 +46,37 @@ class Limits:
 
 
 def option(default: Any, doc: str, **limits: Any) -> Any:
-    """A config field: its default, its one-line documentation and its range (`ge`, `gt`, `le`, `lt`, `choices`)."""
+    """A config field with a single value.
+
+    Args:
+        doc: one line of documentation. limits: `unit`, and `ge`, `gt`, `le`, `lt` or `choices`.
+    """
     return dataclasses.field(default=default, metadata={"limits": Limits(doc, **limits)})
 
 
 def section(factory: Any, doc: str) -> Any:
-    """A config field that is itself a config node."""
+    """A config field that holds a config node.
+
+    Args:
+        factory: makes the default node; its class, as a rule. doc: one line of documentation.
+    """
     return dataclasses.field(default_factory=factory, metadata={"limits": Limits(doc)})
 
 
 class ConfigError(InputError):
-    """Everything that is wrong with a config, one line each."""
+    """Every problem of a config, one line each."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
 
     def __reduce__(self) -> tuple[type[ConfigError], tuple[list[str]]]:
-        return type(self), (self.problems,)  # an exception is otherwise remade from its message
+        # Unpickling would pass the message instead of the list.
+        return type(self), (self.problems,)
 
 
 def limits_of(field: dataclasses.Field[Any]) -> Limits:
-    found = field.metadata["limits"]
-    assert isinstance(found, Limits)
-    return found
+    """Documentation and limits of a dataclass field made by `option` or `section`."""
+    limits = field.metadata["limits"]
+    assert isinstance(limits, Limits)
+    return limits

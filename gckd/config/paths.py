@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gckd.config.edit import apply, value_at
+from gckd.config.edit import apply
 from gckd.config.fields import ConfigError
 from gckd.config.schema import Config
+from gckd.config.tree import value_at
 
 
 def albef_checkpoint(name: str | Path) -> Path:

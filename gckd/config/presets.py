@@ -70,5 +70,5 @@ def preset(name: str) -> Config:
         InputError: there is none; the message lists them.
     """
     if name not in PRESETS:
-        raise InputError(f"--preset: {name!r} is not one of {', '.join(PRESETS)}")
+        raise InputError(f"--preset: unknown preset {name!r}; choose from {', '.join(PRESETS)}")
     return PRESETS[name]()

@@ -1,4 +1,4 @@
-"""Config <-> plain dict, YAML and JSON; and the digest that names runs, checkpoints and rows."""
+"""Configs as plain dicts, YAML and JSON, and the digest that names runs, checkpoints and rows."""
 
 from __future__ import annotations
 
@@ -13,72 +13,76 @@ import yaml
 
 from gckd.config.component import Component
 from gckd.config.fields import ConfigError
-from gckd.config.tree import hints, variants
+from gckd.config.tree import hints, unknown_field, variants
 from gckd.errors import reason_of
 from gckd.plugins import plugin_of
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads 1e-05 as the number it is in JSON and YAML 1.2; to YAML 1.1 it is a text."""
+    """Reads 1e-05 as a number, as JSON and YAML 1.2 do; in YAML 1.1 it is text."""
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes a text that `_Loader` would read as a number."""
+    """Quotes text that `_Loader` would read as a number."""
 
 
-for _side in (_Loader, _Dumper):
-    _side.add_implicit_resolver(
+for _resolver in (_Loader, _Dumper):
+    _resolver.add_implicit_resolver(
         "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
     )
 
 
 def encode(value: Any) -> Any:
-    """A config node as plain dicts; a component carries its `kind`."""
+    """A config node as plain dicts; a component has its `kind` among its fields."""
     if not dataclasses.is_dataclass(value):
         return value
-    body = {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    body = {field.name: encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
     kind = getattr(value, "kind", None)
     return {"kind": kind, **body} if kind is not None else body
 
 
 def decode(hint: Any, data: Any, path: str = "config") -> Any:
-    """The config node of type `hint` that `encode` made `data` from; absent fields take their defaults.
+    """The config node of type `hint` that `encode` made `data` from. Absent fields take their defaults.
+
+    Args:
+        data: for a component also its kind alone; null is the kind `none`.
+        path: name of the node in error messages.
 
     Raises:
-        ConfigError: unknown or misspelt fields, unknown kinds, a scalar where a node belongs; all of them listed.
+        ConfigError: unknown fields, unknown kinds, or a single value where a node belongs; all of them are listed.
     """
-    options = variants(hint)
-    if not options:
+    choices = variants(hint)
+    if not choices:
         return data
-    if (isinstance(data, str) or data is None) and all(hasattr(o, "kind") for o in options):
+    if (isinstance(data, str) or data is None) and hasattr(choices[0], "kind"):
         data = {"kind": data or "none"}
     if not isinstance(data, dict):
         raise ConfigError([f"{path}: {data!r} is not a mapping of fields"])
     body = dict(data)
-    node = _choose(options, body, path)
-    types_of, problems, values = hints(node), [], {}
-    for key, item in body.items():
-        if key not in types_of or key == "kind":
-            names = ", ".join(f.name for f in dataclasses.fields(node))
-            problems.append(f"{path}.{key}: there is no such field; the fields are {names or '(none)'}")
+    node = _choose(choices, body, path)
+    types, problems, values = hints(node), [], {}
+    for name, item in body.items():
+        if name not in {field.name for field in dataclasses.fields(node)}:
+            problems.append(unknown_field(f"{path}.{name}", name, node))
             continue
         try:
-            values[key] = decode(types_of[key], item, f"{path}.{key}")
+            values[name] = decode(types[name], item, f"{path}.{name}")
         except ConfigError as error:
             problems += error.problems
     if problems:
         raise ConfigError(problems)
-    # JSON and YAML write 1.0 as 1 in places: the field's type decides, so that the digest stays.
-    return node(**{k: float(v) if types_of[k] is float and type(v) is int else v for k, v in values.items()})
+    # JSON and YAML may write 1.0 as 1. The digest must not depend on that, so the field's type decides.
+    return node(**{k: float(v) if types[k] is float and type(v) is int else v for k, v in values.items()})
 
 
-def _choose(options: tuple[type, ...], body: dict[str, Any], path: str) -> type:
-    kinds = {getattr(o, "kind", None): o for o in options}
+def _choose(choices: tuple[type, ...], body: dict[str, Any], path: str) -> type:
+    """The class that `body` describes; its kind is taken out of `body`."""
+    kinds = {getattr(choice, "kind", None): choice for choice in choices}
     if None in kinds:
-        return options[0]
+        return choices[0]
     kind = body.pop("kind", None)
     if kind not in kinds:
-        raise ConfigError([f"{path}: {kind!r} is no kind of it; the kinds are {', '.join(map(str, kinds))}"])
+        raise ConfigError([f"{path}: unknown kind {kind!r}; choose from {', '.join(map(str, kinds))}"])
     return kinds[kind]
 
 
@@ -88,10 +92,10 @@ def to_yaml(config: Any) -> str:
 
 
 def from_yaml(hint: Any, text: str) -> Any:
-    """Inverse of `to_yaml`; JSON is YAML, so this reads both.
+    """The config node of type `hint` in a YAML or JSON text.
 
     Raises:
-        ConfigError: the text is not YAML, or `decode` refuses it.
+        ConfigError: the text is neither, or `decode` refuses it.
     """
     try:
         data = load_yaml(text)
@@ -101,18 +105,18 @@ def from_yaml(hint: Any, text: str) -> Any:
 
 
 def load_yaml(text: str) -> Any:
-    """Plain values from YAML or JSON.
+    """Plain values of a YAML or JSON text.
 
     Raises:
-        yaml.YAMLError: it is neither.
+        yaml.YAMLError: the text is neither.
     """
     return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
 
 
 def digest(*values: Any) -> str:
-    """16 hex digits of values and config nodes; key order, process and platform do not matter.
+    """SHA-256 of values and config nodes, as 16 hex digits. Key order, process and platform do not matter.
 
-    They cover the text of the plugin files that define components among `values`.
+    A changed plugin is a different run: the text of the plugins that define components among `values` counts as well.
     """
     texts = sorted({text for value in values for text in _plugin_texts(value)})
     text = json.dumps([*map(encode, values), *texts], sort_keys=True, separators=(",", ":"))
@@ -129,12 +133,12 @@ def _plugin_texts(value: Any) -> Iterator[str]:
 
 
 def differences(old: Any, new: Any) -> list[str]:
-    """`path: old -> new` for each leaf in which two encoded configs differ."""
+    """A line `path: old -> new` for each leaf that differs between two encoded configs."""
     return [f"{path}: {before!r} -> {after!r}" for path, before, after in differing(old, new)]
 
 
 def differing(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
-    """Path, old and new value of each leaf in which two encoded nodes differ; None where one has no such leaf."""
+    """Path, old and new value of each leaf that differs between two encoded nodes; None where a leaf is absent."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         keys = dict.fromkeys([*old, *new])
         inner = (differing(old.get(k), new.get(k), f"{path}.{k}" if path else k) for k in keys)

@@ -1,18 +1,32 @@
-"""The tree of config nodes: its fields with their types, and the limits of each."""
+"""The tree of config nodes: fields by their paths, their types, and the check of every limit."""
 
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import functools
 import typing
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from gckd.config.component import Component
-from gckd.config.fields import Limits, limits_of
+from gckd.config.fields import ConfigError, Limits, limits_of
+
+
+class Field(NamedTuple):
+    """A field of a config: the node that has it, its name and its type."""
+
+    node: Any
+    name: str
+    hint: Any
+
+    @property
+    def value(self) -> Any:
+        return getattr(self.node, self.name)
 
 
 def hints(node: type) -> dict[str, Any]:
-    """Resolved type of every field of a config class."""
+    """Type of every field of a config class."""
     return typing.get_type_hints(node)
 
 
@@ -23,39 +37,68 @@ def variants(hint: Any) -> tuple[type, ...]:
     return hint.choices() if issubclass(hint, Component) and hint.is_slot() else (hint,)
 
 
+def value_at(config: Any, path: str) -> Any:
+    """The value or node at a dotted path, which has to exist."""
+    return functools.reduce(getattr, path.split("."), config)
+
+
+def field_at(config: Any, path: str) -> Field:
+    """The field at a dotted path.
+
+    Raises:
+        ConfigError: there is no such field; the message lists the fields.
+    """
+    node, names = config, path.split(".")
+    for depth, name in enumerate(names):
+        if not dataclasses.is_dataclass(node):
+            raise ConfigError([f"{path}: {names[depth - 1]} is a single value and has no field {name!r}"])
+        if name not in {field.name for field in dataclasses.fields(node)}:
+            raise ConfigError([unknown_field(path, name, type(node))])
+        parent, node = node, getattr(node, name)
+    return Field(parent, names[-1], hints(type(parent))[names[-1]])
+
+
+def unknown_field(path: str, name: str, node: type[Any]) -> str:
+    """Error line for a field that a config class does not have."""
+    names = [field.name for field in dataclasses.fields(node)]
+    if not names:
+        return f"{path}: unknown field {name!r}; {getattr(node, 'kind', node.__name__)!r} has no fields"
+    close = difflib.get_close_matches(name, names, 1)
+    suggestion = f"did you mean {close[0]!r}? " if close else ""
+    return f"{path}: unknown field {name!r}; {suggestion}choose from {', '.join(names)}"
+
+
 def walk(node: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any, Limits]]:
-    """Every leaf of a config as `(path, value, type, limits)`."""
-    types_of = hints(type(node))
+    """Path, value, type and limits of every leaf of a config."""
+    types = hints(type(node))
     for field in dataclasses.fields(node):
         path, value = prefix + field.name, getattr(node, field.name)
-        # A component of some other field is no branch of this config: it is reported as a leaf of the wrong type.
-        if isinstance(value, variants(types_of[field.name])):
+        # A node that does not belong here is a leaf: `range_problems` reports it, not its fields.
+        if isinstance(value, variants(types[field.name])):
             yield from walk(value, path + ".")
         else:
-            yield path, value, types_of[field.name], limits_of(field)
+            yield path, value, types[field.name], limits_of(field)
 
 
 def range_problems(node: Any) -> list[str]:
-    """One line for each leaf outside its range or of the wrong type."""
+    """One line for each leaf of the wrong type or outside its limits."""
     problems = []
     for path, value, hint, limits in walk(node):
-        if not _is_a(value, hint):
+        if not _has_type(value, hint):
             problems.append(f"{path}: {value!r} is not {_type_name(hint)}")
         elif not limits.accept(value):
             problems.append(f"{path}: {value!r} is outside its limit: {limits.text()}")
     return problems
 
 
-def _is_a(value: Any, hint: Any) -> bool:
-    if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+def _has_type(value: Any, hint: Any) -> bool:
+    if hint in (int, float):
+        return isinstance(value, (int, hint)) and not isinstance(value, bool)
     return isinstance(value, hint)
 
 
 def _type_name(hint: Any) -> str:
-    if variants(hint):
-        return "one of the components " + ", ".join(getattr(v, "kind", v.__name__) for v in variants(hint))
+    if choices := variants(hint):
+        return "one of the components " + ", ".join(getattr(choice, "kind", choice.__name__) for choice in choices)
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
     return names.get(hint, str(hint))

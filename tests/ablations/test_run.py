@@ -299,7 +299,7 @@ def listening(pid: int) -> set[str]:
             ["--sweep", "adapt.steps=7"],
             "error: row adapt.steps=7: its budget of adaptation is 448 pairs, and 5,120 pairs in full; --mixed puts",
         ),
-        (["--set", "adapt.stepz=3"], "error: adapt.stepz: there is no field 'stepz' here"),
+        (["--set", "adapt.stepz=3"], "error: adapt.stepz: unknown field 'stepz'"),
         (
             ["--set", "distill.matching.delta=2"],
             "error: distill.matching.delta: 2.0 is outside its limit: >= -1 and <= 1",
@@ -307,7 +307,7 @@ def listening(pid: int) -> set[str]:
         (["--set", "distill.teacher.m=1"], "error: distill.teacher.m: 1.0 is outside its limit: >= 0 and < 1"),
         (["--set", "adapt.steps=-1"], "error: adapt.steps: -1 is outside its limit: >= 0"),
         (["--set", "data.source=x"], "error: --set data.source: conflicts with --source"),
-        (["--preset", "huge"], "error: --preset: 'huge' is not one of tiny, small, base"),
+        (["--preset", "huge"], "error: --preset: unknown preset 'huge'; choose from tiny, small, base"),
         (["--config", "none.yaml"], "error: none.yaml: cannot be read (No such file or directory)"),
         (["--seeds", "0"], "Error: Invalid value for '--seeds': 0 is not in the range x>=1."),
     ],

@@ -116,7 +116,7 @@ def test_config_as_yaml_can_be_given_back(tmp_path: Path, capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["config", "--preset", "huge"], "error: --preset: 'huge' is not one of tiny, small, base"),
+        (["config", "--preset", "huge"], "error: --preset: unknown preset 'huge'; choose from tiny, small, base"),
         (["config", "--set", "seed"], "error: --set seed: write it as path=value"),
         (["config", "--config", "no.yaml"], "error: no.yaml: cannot be read (No such file or directory)"),
         (["config", "--config", "x", "--preset", "tiny"], "error: --preset: conflicts with --config"),

@@ -44,16 +44,16 @@ def test_a_mapping_sets_fields_of_the_new_component() -> None:
 def test_unknown_paths_list_the_valid_fields() -> None:
     names = ", ".join(f.name for f in dataclasses.fields(Adapt))
     assert problems_of({"adapt.stepz": 1}) == [
-        f"adapt.stepz: there is no field 'stepz' here; did you mean 'steps'? the fields are {names}"
+        f"adapt.stepz: unknown field 'stepz'; did you mean 'steps'? choose from {names}"
     ]
     names = ", ".join(f.name for f in dataclasses.fields(Config))
-    assert problems_of({"zzz": 1}) == [f"zzz: there is no field 'zzz' here; the fields are {names}"]
-    assert problems_of({"seed.x": 1}) == ["seed.x: seed is a single value, it has no field 'x'"]
+    assert problems_of({"zzz": 1}) == [f"zzz: unknown field 'zzz'; choose from {names}"]
+    assert problems_of({"seed.x": 1}) == ["seed.x: seed is a single value and has no field 'x'"]
 
 
 def test_fields_of_a_component_that_is_off_are_unknown() -> None:
     config = apply(preset("tiny"), {"graph.propagate": "none"})
-    problem = "graph.propagate.k: there is no field 'k' here; the fields are (none)"
+    problem = "graph.propagate.k: unknown field 'k'; 'none' has no fields"
     assert problems_of({"graph.propagate.k": 5}, config) == [problem]
 
 
@@ -70,8 +70,8 @@ def test_edits_that_change_nothing_are_refused(path: str, value: Any) -> None:
     with pytest.raises(ConfigError) as refused:
         apply(config, {path: value})
     (problem,) = refused.value.problems
-    assert problem.startswith(f"{path}: it is ")
-    assert problem.endswith("already, so this edit changes nothing")
+    assert problem.startswith(f"{path}: already ")
+    assert problem.endswith(", so this edit changes nothing")
 
 
 def test_every_problem_is_reported_together() -> None:
@@ -198,7 +198,7 @@ def test_bad_assignments_are_reported_together() -> None:
 
 
 def test_an_unknown_preset_lists_the_presets() -> None:
-    with pytest.raises(InputError, match="'huge' is not one of tiny, small, base"):
+    with pytest.raises(InputError, match="unknown preset 'huge'; choose from tiny, small, base"):
         preset("huge")
 
 

@@ -118,9 +118,10 @@ def test_every_misspelt_field_is_reported_with_the_valid_ones() -> None:
         from_yaml(Config, "adapt: {step: 1}\ngraph: {memory: {size: 2}, propagate: {kind: gnm}}\nmore: 3")
     problems = caught.value.problems
     assert len(problems) == 4
-    assert problems[0] == f"config.adapt.step: there is no such field; the fields are {names_of(Adapt)}"
-    assert problems[1] == f"config.graph.memory.size: there is no such field; the fields are {names_of(Memory)}"
-    assert problems[2] == "config.graph.propagate: 'gnm' is no kind of it; the kinds are gnn, diffusion, none"
+    names = names_of(Adapt)
+    assert problems[0] == f"config.adapt.step: unknown field 'step'; did you mean 'steps'? choose from {names}"
+    assert problems[1] == f"config.graph.memory.size: unknown field 'size'; choose from {names_of(Memory)}"
+    assert problems[2] == "config.graph.propagate: unknown kind 'gnm'; choose from gnn, diffusion, none"
     assert problems[3].startswith("config.more: ")
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 TINY = preset("tiny")
-GNN_FIELDS = "the fields are k, layers, conv, residual, temperature, cross_edges, images, texts, joint"
+GNN_FIELDS = "did you mean 'k'? choose from k, layers, conv, residual, temperature, cross_edges, images, texts, joint"
 PLENTY = 2**20  # entries: caps nothing
 CONDITIONAL = """
 graph.propagate.k: {int: [2, 50], log: true, when: {graph.propagate: [diffusion, gnn]}}
@@ -220,10 +220,10 @@ def test_a_field_that_a_chosen_component_lacks_needs_a_condition() -> None:
     bare = "graph.propagate.k: {int: [2, 50]}\n"
     advice = "; limit it with `when`"
     assert problems_of(bare, apply(TINY, {"graph.propagate": "none"})) == [
-        f"graph.propagate.k: there is no field 'k' here; the fields are (none){advice}"
+        f"graph.propagate.k: unknown field 'k'; 'none' has no fields{advice}"
     ]
     assert problems_of(bare + "graph.propagate: {choice: [gnn, none]}") == [
-        f"graph.propagate.k: there is no such field; the fields are (none) (where graph.propagate is none){advice}"
+        f"graph.propagate.k: unknown field 'k'; 'none' has no fields (where graph.propagate is none){advice}"
     ]
 
 
@@ -288,11 +288,11 @@ def test_configure(edits: dict[str, Any], path: str, expected: Any) -> None:
 @pytest.mark.parametrize(
     ("edits", "problem"),
     [
-        ({"graph.propagatee": "none"}, "graph.propagatee: there is no field 'propagatee' here"),
-        ({"graph.propagate": "none", "graph.propagate.k": 4}, "graph.propagate.k: there is no such field"),
+        ({"graph.propagatee": "none"}, "graph.propagatee: unknown field 'propagatee'"),
+        ({"graph.propagate": "none", "graph.propagate.k": 4}, "graph.propagate.k: unknown field 'k'"),
         ({"graph.propagate.k": 5000}, "graph.propagate.k: 5000 is outside its limit: >= 1 and <= 1024"),
-        ({"seed.x": 1}, "seed.x: seed is a single value, it has no field 'x'"),
-        ({"graph.propagate.kind": "gnn"}, "graph.propagate.kind: there is no field 'kind' here"),
+        ({"seed.x": 1}, "seed.x: seed is a single value and has no field 'x'"),
+        ({"graph.propagate.kind": "gnn"}, "graph.propagate.kind: unknown field 'kind'"),
         ({"centre": 1}, "centre: 1 is not true or false"),
         ({"graph.memory.capacity": 32}, "graph.memory.capacity: C = 32 is below its limit: adapt.batch = 64"),
     ],
@@ -466,15 +466,15 @@ def test_refused_texts(text: str, problem: str) -> None:
         ("distill.teacher.m: {one_minus: [0, 0.5]}", ["distill.teacher.m: 1.0 is outside its limit: >= 0 and < 1"]),
         (
             "graph.propagate: {choice: [gnn, gcn]}",
-            ["graph.propagate: 'gcn' is no kind of it; the kinds are gnn, diffusion, none"],
+            ["graph.propagate: unknown kind 'gcn'; choose from gnn, diffusion, none"],
         ),
         (
             "graph.propagate: {choice: [{kind: gnn, kk: 1}, none]}",
-            ["graph.propagate.kk: there is no such field; " + GNN_FIELDS],
+            ["graph.propagate.kk: unknown field 'kk'; " + GNN_FIELDS],
         ),
         (
             "seed: {int: [1, 2], when: {graph.propagate: [gnm]}}",
-            ["seed.when: graph.propagate: 'gnm' is no kind of it; the kinds are gnn, diffusion, none"],
+            ["seed.when: graph.propagate: unknown kind 'gnm'; choose from gnn, diffusion, none"],
         ),
         ("seed: {int: [1, 2], when: {graph.memory: [x]}}", ["seed.when: graph.memory: 'x' is not a mapping of fields"]),
         (

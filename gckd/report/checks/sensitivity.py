@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gckd.config.edit import plain_at
+from gckd.config.edit import encoded_at
 from gckd.report.checks.finding import PALETTE, Finding, Results, mean, panels
 from gckd.report.statistics import estimate
 
@@ -75,7 +75,7 @@ def scores(results: Results, paths: tuple[str, ...]) -> Scores:
 
 
 def _own(results: Results, paths: Sequence[str]) -> Values:
-    return tuple(_plain(plain_at(results.config, path)) for path in paths)
+    return tuple(_plain(encoded_at(results.config, path)) for path in paths)
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gckd.config import Config, ConfigError
-from gckd.config.edit import configure, plain_at, value_problems
+from gckd.config.edit import configure, encoded_at, value_problems
 from gckd.tune.space.choice import kind_or_value
 from gckd.tune.space.parameter import Parameter, allows
 from gckd.tune.space.range_type import RangeType
@@ -71,7 +71,7 @@ def _open_conditions(
             return {}, [], f"{path} is not"
         elif lines := [line for value in values for line in value_problems(config, path, value)]:
             return {}, [f"{parameter.path}.when: {line}" for line in dict.fromkeys(lines)], ""
-        elif not allows(values, present := plain_at(config, path)):
+        elif not allows(values, present := encoded_at(config, path)):
             return {}, [], f"{path} is {kind_or_value(present)}"
     return when, [], ""
 
@@ -86,7 +86,7 @@ def _unreachable(where: str, values: tuple[Any, ...], searched: RangeType) -> li
 def _range_around(parameter: Parameter, config: Config) -> RangeType:
     if value_problems(config, parameter.path, parameter.range.edge_values[0]):
         return parameter.range  # `config` has no such path; another choice may bring it
-    return parameter.range.around(plain_at(config, parameter.path))
+    return parameter.range.around(encoded_at(config, parameter.path))
 
 
 def _capped(parameter: Parameter, limit: int, batch: int, problems: list[str]) -> tuple[Parameter, list[str]]:
@@ -158,7 +158,7 @@ def _corner(parameters: Sequence[Parameter], config: Config, fixed: Edits, at: i
         elif at is not None and not parameter.range.categorical:
             edits[path] = values[path] = parameter.range.edge_values[at]
         elif not value_problems(config, path, parameter.range.edge_values[0]):
-            values[path] = plain_at(config, path)
+            values[path] = encoded_at(config, path)
     return edits
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gckd.config import Config, ConfigError
-from gckd.config.edit import plain_at
+from gckd.config.edit import encoded_at
 from gckd.errors import InputError, reason_of
 from gckd.tune.space.check import check_parameters
 from gckd.tune.space.parameter import Parameter
@@ -73,7 +73,7 @@ class Space:
         edits: dict[str, Any] = {}
         for parameter in self.parameters:
             if parameter.applies(edits):
-                edits[parameter.path] = plain_at(config, parameter.path)
+                edits[parameter.path] = encoded_at(config, parameter.path)
                 try:
                     params[parameter.path] = parameter.range.to_sampled(edits[parameter.path])
                 except ValueError:
