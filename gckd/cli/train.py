@@ -50,10 +50,10 @@ def train(config: Config, seed: int | None, out: str | None, resume: bool, cache
         if rank():
             train_as_worker(config, train_run, cache=cache, out=place)
             return
-        written = train_single(config, train_run, cache=cache, out=place, resume=resume, display=display())
-    write_report(written.folder, wide_console())
-    written.upload()
-    click.echo(f"written to {written.out}", err=True)
+        recorded = train_single(config, train_run, cache=cache, out=place, resume=resume, display=display())
+    write_report(recorded.mirror.folder, wide_console())
+    recorded.mirror.upload()
+    click.echo(f"written to {recorded.mirror.out}", err=True)
 
 
 @click.command()

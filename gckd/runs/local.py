@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from gckd.config import Config, config_text
 from gckd.runs.output import CONFIG_FILE, RUN_FILES, default_output, output_folder
-from gckd.runs.plan import plan
+from gckd.runs.plan import Run, plan
 from gckd.runs.preflight import check_sizes, prepare_datasets, usable_cache, usable_folder
 from gckd.runs.progress_board import Board
 from gckd.runs.provenance import Provenance, git_revision
-from gckd.runs.records import CURVES_FILE, RUNS_FILE, Records
+from gckd.runs.records import CURVES_FILE, RUNS_FILE, Record, Records
 from gckd.runs.throttle import Throttle
 from gckd.storage.cache import CachePath
 from gckd.storage.mirror import Mirror
@@ -20,11 +21,36 @@ from gckd.storage.path import StoragePath
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from gckd.data.domains import DatasetPair
     from gckd.progress import Progress
     from gckd.runs.progress_display import Display
     from gckd.training.run import RunResult
 
 RunFunction = Callable[..., "RunResult"]
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """A finished run, and the output that holds its record and its checkpoint."""
+
+    planned: Run
+    records: Records
+    mirror: Mirror
+    datasets: DatasetPair
+
+    @property
+    def record(self) -> Record:
+        """Row of runs.parquet."""
+        return next(record for record in self.records.runs if self._is_of_run(record))
+
+    @property
+    def curves(self) -> list[Record]:
+        """Rows of curves.parquet, without the name of the run: stage, step, name, value."""
+        names = ("stage", "step", "name", "value")
+        return [{name: row[name] for name in names} for row in self.records.curves if self._is_of_run(row)]
+
+    def _is_of_run(self, row: Mapping[str, Any]) -> bool:
+        return (row["row"], row["seed"]) == (self.planned.row, self.planned.seed)
 
 
 def report_to_display(display: Display, row: str, seed: int) -> Callable[[Progress], None]:
@@ -46,7 +72,7 @@ def train_single(
     out: StoragePath | None,
     resume: bool,
     display: Display,
-) -> Mirror:
+) -> RecordedRun:
     """Run `config` once and record it; nothing runs if it is recorded already.
 
     Args:
@@ -54,7 +80,7 @@ def train_single(
         out: output; None: a folder below runs/, named after the datasets and the config.
 
     Returns:
-        The output. Files that are written into its folder later have to be uploaded with `Mirror.upload`.
+        The recorded run. Files that are written into its output later have to be uploaded with `Mirror.upload`.
 
     Raises:
         InputError: the config, a dataset, `cache` or `out` cannot be used.
@@ -80,7 +106,7 @@ def train_single(
                 checkpoints = planned.checkpoint_folder(mirror.out)
                 result = run(config, cache=cache, out=checkpoints, report=report, datasets=datasets)
             records.finish(planned, result, provenance)
-    return mirror
+    return RecordedRun(planned, records, mirror, datasets)
 
 
 def train_as_worker(config: Config, run: RunFunction, *, cache: Path | CachePath, out: StoragePath | None) -> None:
