@@ -1,12 +1,15 @@
 """Writing a street to disk in the three real datasets' formats, all or nothing."""
 
 import json
-import multiprocessing
 import os
+import pickle
+import queue
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +40,7 @@ class StreetInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class Job:
     """Some identities of one domain to draw: (number, split, person) each."""
 
     root: Path
@@ -66,7 +69,7 @@ def _tokens(caption: str) -> list[str]:
     return re.findall(r"[a-z]+(?:-[a-z]+)*", caption)
 
 
-def _draw(job: _Job) -> list[Entry]:
+def draw(job: Job) -> list[Entry]:
     """Writes the job's images; returns their entries in order."""
     domain = DOMAINS[job.domain]
     entries: list[Entry] = []
@@ -86,27 +89,69 @@ def _draw(job: _Job) -> list[Entry]:
     return entries
 
 
-def _run(jobs: Sequence[_Job], workers: int) -> Generator[tuple[int, list[Entry]], None, None]:
-    """Each job's index and entries, in any order. One worker draws in this process."""
+class _Worker:
+    """Process that draws the jobs it is sent, one at a time."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "gckd.data.street.worker"]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+        self._process = subprocess.Popen(  # noqa: S603
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        )
+
+    def draw(self, job: Job) -> list[Entry]:
+        """Entries of the job.
+
+        Raises:
+            EOFError, BrokenPipeError: the process ended, for the reason on its standard error.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        pickle.dump(job, self._process.stdin)
+        self._process.stdin.flush()
+        entries: list[Entry] = pickle.load(self._process.stdout)  # noqa: S301 (written by our own process)
+        return entries
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+def _run(jobs: Sequence[Job], workers: int) -> Generator[tuple[int, list[Entry]], None, None]:
+    """Index and entries of each job, in any order. One worker draws in this process."""
     if workers == 1:
-        yield from ((i, _draw(job)) for i, job in enumerate(jobs))
+        yield from ((i, draw(job)) for i, job in enumerate(jobs))
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:
-        futures = {pool.submit(_draw, job): i for i, job in enumerate(jobs)}
+    started = [_Worker() for _ in range(min(workers, len(jobs)))]
+    idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+    for worker in started:
+        idle.put(worker)
+
+    def draw_elsewhere(job: Job) -> list[Entry]:
+        worker = idle.get()
         try:
-            yield from ((futures[future], future.result()) for future in as_completed(futures))
+            return worker.draw(job)
         finally:
-            pool.shutdown(cancel_futures=True)
+            idle.put(worker)
+
+    pool = ThreadPoolExecutor(len(started))
+    try:
+        futures = {pool.submit(draw_elsewhere, job): i for i, job in enumerate(jobs)}
+        yield from ((futures[future], future.result()) for future in as_completed(futures))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in started:
+            worker.stop()
+        pool.shutdown()
 
 
-def _jobs(folder: Path, ids: int, shift: float, seed: int, domains: Iterable[str]) -> list[_Job]:
+def _jobs(folder: Path, ids: int, shift: float, seed: int, domains: Iterable[str]) -> list[Job]:
     people = population(seed, shift, max(len(_splits(domain, ids)) for domain in DOMAINS.values()))
     jobs = []
     for name in domains:
         splits = _splits(DOMAINS[name], ids)
         rows = tuple(zip(range(len(splits)), splits, people[name], strict=False))
-        jobs += [_Job(folder, name, rows[i : i + _CHUNK], seed, shift) for i in range(0, len(rows), _CHUNK)]
+        jobs += [Job(folder, name, rows[i : i + _CHUNK], seed, shift) for i in range(0, len(rows), _CHUNK)]
     return jobs
 
 
@@ -171,7 +216,7 @@ def make_street(
         shift: how far the domains are apart: 0 for none (same cameras, words and frequencies), 1 for severe.
         seed: the same arguments give the same bytes, whatever `workers` and the other domains.
         domains: which datasets to write.
-        workers: processes that draw. More than one are spawned, so a script calls this under `if __name__ == ...`.
+        workers: processes that draw; with 1, this process draws.
         progress: called with (images drawn, images in all).
     """
     root = Path(root)
