@@ -12,7 +12,7 @@ from gckd.graph.memory import MemoryBank, centred
 
 
 def numbered(first: int, count: int) -> torch.Tensor:
-    """Embeddings [count, 2] that say their own number."""
+    """Embeddings [count, 2] with the values first, first + 1, ..."""
     return torch.arange(first, first + count).float()[:, None].expand(-1, 2)
 
 
@@ -33,21 +33,21 @@ def test_holds_the_c_most_recent(capacity: int, batch: int) -> None:
     bank, queue = MemoryBank(capacity, 2), deque[int](maxlen=capacity)
     for step in range(6):
         rows = torch.arange(step * batch, (step + 1) * batch)
-        where = bank.push(numbered(step * batch, batch), rows)
+        positions = bank.push(numbered(step * batch, batch), rows)
         queue.extend(rows.tolist())
-        assert bank.rows[where].tolist() == rows.tolist()
+        assert bank.rows[positions].tolist() == rows.tolist()
         assert sorted(bank.filled()[:, 0].tolist()) == sorted(queue)
         assert bank.filled()[:, 0].tolist() == bank.rows[: len(bank)].tolist()
 
 
 def test_pointer_and_count_survive_a_checkpoint() -> None:
-    one, two = MemoryBank(4, 2), MemoryBank(4, 2)
-    one.push(numbered(0, 3), torch.arange(3))
-    two.load_state_dict(one.state_dict())
-    for bank in (one, two):
+    saved, resumed = MemoryBank(4, 2), MemoryBank(4, 2)
+    saved.push(numbered(0, 3), torch.arange(3))
+    resumed.load_state_dict(saved.state_dict())
+    for bank in (saved, resumed):
         bank.push(numbered(3, 2), torch.tensor([3, 4]))
-    assert two.filled()[:, 0].tolist() == one.filled()[:, 0].tolist() == [4, 1, 2, 3]
-    assert int(two.pointer) == 1
+    assert resumed.filled()[:, 0].tolist() == saved.filled()[:, 0].tolist() == [4, 1, 2, 3]
+    assert int(resumed.pointer) == 1
 
 
 def test_target_banks_hold_no_identity() -> None:
@@ -68,14 +68,14 @@ def test_a_batch_larger_than_the_bank_is_refused() -> None:
         MemoryBank(4, 2).push(numbered(0, 5), torch.arange(5))
 
 
-def test_mean_is_of_what_is_filled() -> None:
+def test_the_mean_is_over_filled_entries() -> None:
     bank = MemoryBank(4, 2)
     assert bank.mean().tolist() == [0, 0]
     bank.push(numbered(1, 2), torch.arange(2))
     assert bank.mean().tolist() == [1.5, 1.5]
 
 
-def test_centring_takes_a_common_offset_away() -> None:
+def test_centring_removes_a_common_offset() -> None:
     z = F.normalize(torch.randn(200, 8, generator=torch.Generator().manual_seed(0)), dim=1)
     z = z - z.mean(0)
     shifted = z + torch.full((8,), 3.0)
@@ -83,19 +83,19 @@ def test_centring_takes_a_common_offset_away() -> None:
 
 
 def test_no_example_is_in_a_bank_twice() -> None:
-    """Against a list kept by hand: an example known already is renewed in place, others replace the oldest."""
+    """By a list: an example in the bank replaces its entry, any other the oldest entry."""
     random = torch.Generator().manual_seed(3)
-    bank, places, pointer = MemoryBank(6, 2), [-1] * 6, 0
+    bank, expected, pointer = MemoryBank(6, 2), [-1] * 6, 0
     for step in range(40):
         rows = torch.randperm(9, generator=random)[:3]
-        known = {row: places.index(row) for row in rows.tolist() if row in places}
+        present = {row: expected.index(row) for row in rows.tolist() if row in expected}
         for row in rows.tolist():
-            if row in known:
+            if row in present:
                 continue
-            while pointer in known.values():
+            while pointer in present.values():
                 pointer = (pointer + 1) % 6
-            places[pointer], pointer = row, (pointer + 1) % 6
-        where = bank.push(torch.stack((rows.float(), torch.full((3,), float(step))), 1), rows)
-        assert bank.rows.tolist() == places
-        assert bank.embeddings[where].tolist() == [[row, step] for row in rows.tolist()]
-        assert len(bank) == sum(row >= 0 for row in places)
+            expected[pointer], pointer = row, (pointer + 1) % 6
+        positions = bank.push(torch.stack((rows.float(), torch.full((3,), float(step))), 1), rows)
+        assert bank.rows.tolist() == expected
+        assert bank.embeddings[positions].tolist() == [[row, step] for row in rows.tolist()]
+        assert len(bank) == sum(row >= 0 for row in expected)

@@ -1,4 +1,4 @@
-"""Eq. 3: which nodes may be neighbours, against a dense graph over all four banks with a mask."""
+"""Eq. 3: graphs over the four banks, against one dense graph with a mask."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WIDTH = 6
 SIZES = (7, 9, 8, 6)  # Q_SI, Q_ST, Q_TI, Q_TT
 DOMAIN = torch.tensor([0, 0, 1, 1]).repeat_interleave(torch.tensor(SIZES))
 MODALITY = torch.tensor([0, 1, 0, 1]).repeat_interleave(torch.tensor(SIZES))
-AT = [torch.tensor(places) for places in ([6, 0, 3], [2], [5, 5, 0], [1, 4])]
+POSITIONS = [torch.tensor(positions) for positions in ([6, 0, 3], [2], [5, 5, 0], [1, 4])]
 
 
 def four_banks() -> list[Tensor]:
@@ -30,7 +30,7 @@ def four_banks() -> list[Tensor]:
 
 
 def same(label: Tensor) -> Tensor:
-    """[N, N]: whether two nodes have the same label."""
+    """Mask [N, N] of node pairs with the same label."""
     return label[:, None] == label[None, :]
 
 
@@ -49,37 +49,37 @@ CASES: dict[str, tuple[Gnn, Rule]] = {
 def test_neighbours_against_a_masked_graph(name: str) -> None:
     config, linked = CASES[name]
     banks = four_banks()
-    found = message_passing(config, WIDTH)(banks, AT)
+    propagated = message_passing(config, WIDTH)(banks, POSITIONS)
     expected = smoothed(torch.cat(banks), config, linked()).split(SIZES)
-    for number, places in enumerate(AT):
-        torch.testing.assert_close(found[number], expected[number][places])
+    for number, positions in enumerate(POSITIONS):
+        torch.testing.assert_close(propagated[number], expected[number][positions])
 
 
-def test_one_bank_alone() -> None:
+def test_one_bank_is_propagated_alone() -> None:
     banks, module = four_banks(), message_passing(CONFIG, WIDTH)
-    torch.testing.assert_close(propagate_bank(module, banks, 2, AT[2]), module(banks, AT)[2])
+    torch.testing.assert_close(propagate_bank(module, banks, 2, POSITIONS[2]), module(banks, POSITIONS)[2])
 
 
-def test_without_graphs_embeddings_stay() -> None:
+def test_without_graphs_embeddings_do_not_change() -> None:
     banks = four_banks()
-    for bank, places, found in zip(banks, AT, Graphs()(banks, AT), strict=True):
-        assert torch.equal(found, bank[places])
+    for bank, positions, propagated in zip(banks, POSITIONS, Graphs()(banks, POSITIONS), strict=True):
+        assert torch.equal(propagated, bank[positions])
 
 
-def test_both_domains_share_their_layers_and_a_joint_graph_has_one_set() -> None:
+def test_domains_share_layers_and_a_joint_graph_has_one_set() -> None:
     for config, count, names in ((CONFIG, 4, ["image", "text"]), (JOINT, 2, ["joint"])):
         module = message_passing(dataclasses.replace(config, conv="sage", cross_edges=False), WIDTH)
         assert (len(module.nodes), list(module.layers)) == (count, names)
 
 
 def test_a_domain_without_inputs_needs_no_nodes() -> None:
-    """K = 3 and no source entry: the graphs of the target stand by themselves."""
+    """K = 3, and the source banks are empty."""
     banks = four_banks()
     empty = [banks[0][:0], banks[1][:0], *banks[2:]]
     module = message_passing(dataclasses.replace(CONFIG, cross_edges=False), WIDTH)
     none = torch.zeros(0, dtype=torch.long)
-    for found, expected in zip(module(empty, [none, none, *AT[2:]])[2:], module(banks, AT)[2:], strict=True):
-        torch.testing.assert_close(found, expected)
+    propagated = module(empty, [none, none, *POSITIONS[2:]])[2:]
+    torch.testing.assert_close(propagated, module(banks, POSITIONS)[2:])
 
 
 JOINED = {"a graph per modality": CONFIG, "no cross edges": CASES["no cross edges"][0], "a joint graph": JOINT}
@@ -87,21 +87,21 @@ JOINED = {"a graph per modality": CONFIG, "no cross edges": CASES["no cross edge
 
 @pytest.mark.parametrize("bank", [2, 3])
 @pytest.mark.parametrize("name", JOINED)
-def test_items_are_joined_each_by_itself(name: str, bank: int) -> None:
-    """Each against a graph that has the item as one more node, which is no other's neighbour."""
+def test_each_item_joins_alone(name: str, bank: int) -> None:
+    """Each item against a graph with it as an additional node that is nobody's neighbour."""
     config, linked = CASES[name]
     banks, module = four_banks(), message_passing(config, WIDTH)
     items = F.normalize(torch.randn(40, WIDTH, generator=torch.Generator().manual_seed(9), dtype=torch.float64), dim=1)
-    like_its_bank = linked()[sum(SIZES[:bank])]  # whom a node of the bank may have as neighbours, itself included
-    found = module.join(banks, bank, items)
-    for item, seen in zip(items, found, strict=True):
+    allowed_in_bank = linked()[sum(SIZES[:bank])]  # neighbours that a node of the bank may have, itself included
+    joined = module.join(banks, bank, items)
+    for item, propagated in zip(items, joined, strict=True):
         allowed = F.pad(linked(), (0, 1, 0, 1))
-        allowed[-1, :-1] = like_its_bank
+        allowed[-1, :-1] = allowed_in_bank
         expected = smoothed(torch.cat((*banks, item[None])), config, allowed)[-1]
-        torch.testing.assert_close(seen, expected)
-    torch.testing.assert_close(module.join(banks, bank, items[7:8]), found[7:8])  # the others changed nothing
+        torch.testing.assert_close(propagated, expected)
+    torch.testing.assert_close(module.join(banks, bank, items[7:8]), joined[7:8])
 
 
-def test_an_item_of_a_modality_without_a_graph_stays() -> None:
+def test_an_item_of_a_modality_without_a_graph_does_not_change() -> None:
     banks, module = four_banks(), message_passing(dataclasses.replace(CONFIG, texts=False), WIDTH)
     assert torch.equal(module.join(banks, 3, banks[0]), banks[0])

@@ -17,10 +17,10 @@ def at_degrees(*angles: float) -> torch.Tensor:
 
 
 def test_by_hand_on_the_circle() -> None:
-    found = nearest(at_degrees(0, 10, 30, 60, 180), torch.tensor([0, 2]), 2)
-    assert found.index.tolist() == [[1, 2], [1, 3]]
-    wanted = [[math.cos(math.radians(a)) for a in row] for row in ((10, 30), (20, 30))]
-    torch.testing.assert_close(found.cosine, torch.tensor(wanted))
+    neighbours = nearest(at_degrees(0, 10, 30, 60, 180), torch.tensor([0, 2]), 2)
+    assert neighbours.index.tolist() == [[1, 2], [1, 3]]
+    expected = [[math.cos(math.radians(a)) for a in row] for row in ((10, 30), (20, 30))]
+    torch.testing.assert_close(neighbours.cosine, torch.tensor(expected))
 
 
 @pytest.mark.parametrize("block", [1, 7, 1024])
@@ -28,19 +28,19 @@ def test_by_hand_on_the_circle() -> None:
 def test_equals_brute_force(k: int, block: int) -> None:
     nodes = F.normalize(torch.randn(40, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64), dim=1)
     queries = torch.tensor([3, 0, 39, 17, 17, 8, 21, 30])
-    found = nearest(nodes, queries, k, block)
+    neighbours = nearest(nodes, queries, k, block)
     for row, query in enumerate(queries.tolist()):
-        cosine = {other: float(nodes[query].dot(nodes[other])) for other in range(40) if other != query}
-        wanted = sorted(cosine, key=cosine.__getitem__, reverse=True)[:k]
-        assert found.index[row].tolist() == wanted
-        assert found.cosine[row].tolist() == pytest.approx([cosine[other] for other in wanted])
+        cosine = {node: float(nodes[query].dot(nodes[node])) for node in range(40) if node != query}
+        expected = sorted(cosine, key=cosine.__getitem__, reverse=True)[:k]
+        assert neighbours.index[row].tolist() == expected
+        assert neighbours.cosine[row].tolist() == pytest.approx([cosine[node] for node in expected])
 
 
-def test_a_node_is_not_its_own_neighbour_but_its_twin_is() -> None:
+def test_a_node_is_not_its_own_neighbour_but_its_copy_is() -> None:
     nodes = at_degrees(0, 90, 0)
     assert nearest(nodes, torch.tensor([0, 2]), 1).index.tolist() == [[2], [0]]
 
 
-def test_k_has_to_be_below_the_number_of_nodes() -> None:
+def test_k_must_be_below_the_number_of_nodes() -> None:
     with pytest.raises(ValueError, match="K = 3 .* < 3 nodes"):
         nearest(at_degrees(0, 10, 20), torch.tensor([0]), 3)

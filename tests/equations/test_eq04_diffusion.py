@@ -1,4 +1,4 @@
-"""Eq. 4 on pseudo similarities: neighbours of both modalities vote, as with dense N x N matrices."""
+"""Eq. 4 on pseudo similarities, against dense N x N matrices."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def edges(nodes: Tensor, k: int = 3, temperature: float = 0.1) -> Tensor:
 
 
 def dense(signal: Tensor, own: Tensor, keys: Tensor, layers: int, r: float) -> Tensor:
-    """L rounds on the rows' graph and on the columns' graph, on all nodes."""
+    """L layers on the graph of the rows and on the graph of the columns, for all nodes."""
     for _ in range(layers):
         signal = r * signal + (1 - r) * edges(own) @ signal
         signal = r * signal + (1 - r) * signal @ edges(keys).T
@@ -58,13 +58,13 @@ def test_equals_the_whole_graph(layers: int) -> None:
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("images", [False, True])
 def test_a_modality_without_a_graph(images: bool, turned: bool, agree: bool) -> None:
-    """Against dense matrices: images vote, or captions do, whichever are the queries."""
-    banks_of = BankPair(*banks())
-    seen = banks_of.turned() if turned else banks_of
-    own, keys = seen.own.embeddings, seen.keys.embeddings
+    """Message passing among images only or among captions only, for queries of either modality."""
+    both = BankPair(*banks())
+    pair = both.turned() if turned else both
+    own, keys = pair.own.embeddings, pair.keys.embeddings
     place = torch.tensor([49, 3, 17, 30, 3])
-    found = DiffusedSimilarity(config(images=images, texts=not images))(
-        RetrievalDirection(own[place], place, seen), T, agree
+    diffused = DiffusedSimilarity(config(images=images, texts=not images))(
+        RetrievalDirection(own[place], place, pair), T, agree
     )
     votes = images != turned  # the queries' own modality has the graph
     expected = torch.ones(len(own), len(keys), dtype=own.dtype)
@@ -73,10 +73,10 @@ def test_a_modality_without_a_graph(images: bool, turned: bool, agree: bool) -> 
         for _ in range(2):
             signal = 0.3 * signal + 0.7 * (edges(own) @ signal if votes else signal @ edges(keys).T)
         expected = expected * signal
-    torch.testing.assert_close(found, expected[place])
+    torch.testing.assert_close(diffused, expected[place])
 
 
-def test_residual_1_is_without_a_graph() -> None:
+def test_residual_1_equals_no_graph() -> None:
     own, keys = banks()
     side = RetrievalDirection(own[:5], torch.arange(5), BankPair(own, keys))
     for agree in (False, True):
@@ -85,8 +85,8 @@ def test_residual_1_is_without_a_graph() -> None:
         )
 
 
-def test_a_misread_image_is_outvoted() -> None:
-    """Five images of person 0, five of person 1, a caption each; image 0 looks a little more like caption 1."""
+def test_neighbours_outvote_a_misleading_image() -> None:
+    """Five images per person and two captions per person; image 0 of person 0 is nearest to a caption of person 1."""
     e = torch.eye(8)
     own = torch.stack([e[0] + 0.5 * e[i] for i in range(2, 7)] + [e[1] + 0.5 * e[i] for i in range(2, 7)])
     own[0] = e[0] + 1.6 * e[7]
@@ -99,18 +99,18 @@ def test_a_misread_image_is_outvoted() -> None:
     assert int(voted.argmax()) in (0, 1)
 
 
-def test_log_partitions_in_blocks() -> None:
+def test_log_partitions_in_blocks_equal_logsumexp() -> None:
     own, keys = units(1300, 3), units(7, 4)
     scores = own @ keys.T / T
     torch.testing.assert_close(log_partitions(own, keys, T), (scores.logsumexp(0), scores.logsumexp(1)))
 
 
-def test_each_side_of_two_banks_gets_its_own_partition(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_direction_has_its_partition_and_both_share_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     own, keys = units(9, 3), units(7, 4)
     banks = BankPair(own, keys)
-    found = [banks.log_partition(T), banks.turned().log_partition(T), banks.turned().turned().log_partition(2 * T)]
+    partitions = [banks.log_partition(T), banks.turned().log_partition(T), banks.turned().turned().log_partition(2 * T)]
     scores = own @ keys.T / T
-    torch.testing.assert_close(found, [scores.logsumexp(0), scores.logsumexp(1), (scores / 2).logsumexp(0)])
-    # Whatever one side has found the other knows.
+    torch.testing.assert_close(partitions, [scores.logsumexp(0), scores.logsumexp(1), (scores / 2).logsumexp(0)])
+    # The partition of the reverse direction was computed in the same pass.
     monkeypatch.setattr(similarity, "log_partitions", None)
     torch.testing.assert_close(banks.turned().log_partition(2 * T), (scores / 2).logsumexp(1))

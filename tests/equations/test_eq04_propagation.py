@@ -64,8 +64,8 @@ def dense_gin(conv: Any, x: Tensor, linked: Tensor) -> Tensor:
 DENSE = {"gcn": dense_gcn, "sage": dense_sage, "gatv2": dense_gatv2, "gin": dense_gin}
 
 
-def pygs_own(conv: Any, x: Tensor, linked: Tensor) -> Tensor:
-    """PyG's layer as it is, on the whole graph."""
+def pyg_layer(conv: Any, x: Tensor, linked: Tensor) -> Tensor:
+    """PyG's own layer on the whole graph."""
     receivers, sources = linked.nonzero(as_tuple=True)
     if isinstance(conv, Gcn):
         plain = GCNConv(*conv.conv.lin.weight.T.shape).double()
@@ -76,7 +76,7 @@ def pygs_own(conv: Any, x: Tensor, linked: Tensor) -> Tensor:
 
 
 def whole_graph(nodes: Tensor, module: Any, convolve: Convolve | None = None) -> Tensor:
-    """Every layer on every node; the convolution by matrices, or as given."""
+    """Every layer on every node, with the convolution as dense matrices or as given."""
     config, x = module.config, nodes
     weights = edge_weights(nodes, config)
     for layer in range(config.layers):
@@ -88,7 +88,7 @@ def whole_graph(nodes: Tensor, module: Any, convolve: Convolve | None = None) ->
     return x
 
 
-def made(config: Gnn, *, learned: bool = True) -> Any:
+def propagation(config: Gnn, *, learned: bool = True) -> Any:
     """A module in double precision; its zero-initialised gates are drawn at random if `learned`."""
     torch.manual_seed(3)
     module: Any = Propagation(config, WIDTH).double()
@@ -100,15 +100,15 @@ def made(config: Gnn, *, learned: bool = True) -> Any:
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("conv", ["smooth", *DENSE])
 def test_equals_the_whole_graph(conv: str, layers: int) -> None:
-    nodes, module = unit_nodes(), made(gnn(conv, layers))
+    nodes, module = unit_nodes(), propagation(gnn(conv, layers))
     torch.testing.assert_close(module(nodes, INPUTS), whole_graph(nodes, module)[INPUTS], atol=1e-10, rtol=0)
 
 
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("conv", DENSE)
-def test_equals_pygs_own_layers_on_the_whole_graph(conv: str, layers: int) -> None:
-    nodes, module = unit_nodes(), made(gnn(conv, layers))
-    expected = whole_graph(nodes, module, pygs_own)[INPUTS]
+def test_equals_pyg_layers_on_the_whole_graph(conv: str, layers: int) -> None:
+    nodes, module = unit_nodes(), propagation(gnn(conv, layers))
+    expected = whole_graph(nodes, module, pyg_layer)[INPUTS]
     torch.testing.assert_close(module(nodes, INPUTS), expected, atol=1e-10, rtol=0)
 
 
@@ -119,8 +119,8 @@ def test_one_layer_by_hand() -> None:
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
-def test_touches_the_neighbourhood_only(layers: int) -> None:
-    nodes, module = unit_nodes(400), made(gnn(layers=layers))
+def test_only_the_neighbourhood_is_computed(layers: int) -> None:
+    nodes, module = unit_nodes(400), propagation(gnn(layers=layers))
     touched: list[int] = []
     module.smooth.register_forward_hook(lambda _, given, __: touched.append(len(given[0])))
     module(nodes, INPUTS)
@@ -134,12 +134,12 @@ def test_touches_the_neighbourhood_only(layers: int) -> None:
 @pytest.mark.parametrize("conv", ["smooth", "sage"])
 def test_residual_1_is_the_identity(conv: str) -> None:
     nodes, config = unit_nodes(), gnn(conv, residual=1.0)
-    torch.testing.assert_close(made(config)(nodes, INPUTS), nodes[INPUTS])
+    torch.testing.assert_close(propagation(config)(nodes, INPUTS), nodes[INPUTS])
 
 
 def test_residual_0_in_the_limit_of_cold_edges_is_the_nearest_neighbour() -> None:
     nodes = unit_nodes()
-    out = made(gnn(layers=1, residual=0.0, temperature=1e-6))(nodes, INPUTS)
+    out = propagation(gnn(layers=1, residual=0.0, temperature=1e-6))(nodes, INPUTS)
     cosine = (nodes @ nodes.T).fill_diagonal_(-2)
     torch.testing.assert_close(out, nodes[cosine[INPUTS].argmax(1)])
 
@@ -147,10 +147,10 @@ def test_residual_0_in_the_limit_of_cold_edges_is_the_nearest_neighbour() -> Non
 @pytest.mark.parametrize("conv", DENSE)
 def test_a_learned_convolution_starts_as_smoothing(conv: str) -> None:
     nodes = unit_nodes()
-    torch.testing.assert_close(made(gnn(conv), learned=False)(nodes, INPUTS), made(gnn())(nodes, INPUTS))
+    torch.testing.assert_close(propagation(gnn(conv), learned=False)(nodes, INPUTS), propagation(gnn())(nodes, INPUTS))
 
 
-def test_outputs_are_unit_vectors_and_repeated_inputs_agree() -> None:
-    out = made(gnn("gatv2"))(unit_nodes(), torch.tensor([5, 9, 5]))
+def test_outputs_are_unit_vectors_and_equal_for_repeated_inputs() -> None:
+    out = propagation(gnn("gatv2"))(unit_nodes(), torch.tensor([5, 9, 5]))
     torch.testing.assert_close(out.norm(dim=1), torch.ones(3, dtype=torch.float64))
     assert torch.equal(out[0], out[2])

@@ -12,12 +12,13 @@ from gckd.method.teacher import EmaTeacher, StudentAsTeacher
 
 
 def student() -> nn.Sequential:
-    """Has parameters, float buffers (running statistics) and an integer buffer (their count)."""
+    """A model with parameters, float buffers (running statistics) and an integer buffer (their count)."""
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
 
 
 def disturb(model: nn.Module, seed: int) -> None:
+    """Replace every float tensor by random values, and add 5 to every counter."""
     random = torch.Generator().manual_seed(seed)
     for tensor in model.state_dict().values():
         if tensor.is_floating_point():
@@ -26,7 +27,7 @@ def disturb(model: nn.Module, seed: int) -> None:
             tensor.add_(5)
 
 
-def test_starts_as_a_copy_that_does_not_learn() -> None:
+def test_the_teacher_starts_as_a_copy_without_gradients() -> None:
     model = student()
     teacher = EmaTeacher(model, m=0.5)
     for name, tensor in teacher.model().state_dict().items():
@@ -40,20 +41,22 @@ def test_starts_as_a_copy_that_does_not_learn() -> None:
 def test_two_updates_by_hand() -> None:
     model = student()
     teacher, m = EmaTeacher(model, m=0.9), 0.9
-    wanted = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    expected = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     for seed in (1, 2):
         disturb(model, seed)
         teacher.update(model)
         now = model.state_dict()
-        wanted = {k: m * v + (1 - m) * now[k] if v.is_floating_point() else now[k].clone() for k, v in wanted.items()}
-    found = teacher.model().state_dict()
-    assert {"1.running_mean", "1.running_var", "1.num_batches_tracked"} <= set(found)
-    for name, tensor in wanted.items():
-        torch.testing.assert_close(found[name], tensor)
-    assert int(found["1.num_batches_tracked"]) == 10
+        expected = {
+            k: m * v + (1 - m) * now[k] if v.is_floating_point() else now[k].clone() for k, v in expected.items()
+        }
+    averaged = teacher.model().state_dict()
+    assert {"1.running_mean", "1.running_var", "1.num_batches_tracked"} <= set(averaged)
+    for name, tensor in expected.items():
+        torch.testing.assert_close(averaged[name], tensor)
+    assert int(averaged["1.num_batches_tracked"]) == 10
 
 
-def test_m_0_is_the_student() -> None:
+def test_m_0_copies_the_student() -> None:
     model = student()
     teacher = EmaTeacher(model, m=0.0)
     disturb(model, 1)
@@ -87,9 +90,9 @@ def test_momentum_decays_geometrically(steps: int) -> None:
     assert float(teacher.model().weight) == pytest.approx(0.97**steps, rel=1e-4)
 
 
-def test_without_a_teacher_it_is_the_student_itself() -> None:
+def test_without_a_teacher_the_student_takes_its_place() -> None:
     model = student()
-    nobody = StudentAsTeacher(model)
-    nobody.update(model)
-    assert nobody.model() is model
-    assert nobody.state_dict() == {}
+    substitute = StudentAsTeacher(model)
+    substitute.update(model)
+    assert substitute.model() is model
+    assert substitute.state_dict() == {}
