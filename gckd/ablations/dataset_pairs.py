@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gckd.ablations.rows import row_name
 from gckd.config import Config, ConfigError, apply
 from gckd.config.edit import effective_edits
-from gckd.data.street.default_pair import street, with_datasets
+from gckd.data.street.default_pair import cached_street, with_default_datasets
 from gckd.errors import InputError
 from gckd.runs.dataset_progress import dataset_progress
 
@@ -43,8 +43,10 @@ def blocks(spec: Spec, named: Sequence[str], config: Config, cache: Path) -> dic
             for name, (source, target) in _ordered(named or _all_of_street(cache)).items()
         }
     if spec.shift:
-        return {f"shift-{shift:g}": with_datasets(config, cache, dataset_progress(), shift) for shift in spec.shift}
-    config = with_datasets(config, cache, dataset_progress())
+        return {
+            f"shift-{shift:g}": with_default_datasets(config, cache, dataset_progress(), shift) for shift in spec.shift
+        }
+    config = with_default_datasets(config, cache, dataset_progress())
     if not spec.each:
         return {ONE: config}
     return {row_name(name): apply(config, effective_edits(config, edits)) for name, edits in spec.each.items()}
@@ -63,5 +65,5 @@ def _ordered(named: Sequence[str]) -> dict[str, tuple[str, str]]:
 def _all_of_street(cache: Path) -> list[str]:
     from gckd.data.street.domains import DOMAINS
 
-    root = street(cache, tuple(DOMAINS), dataset_progress())
+    root = cached_street(cache, tuple(DOMAINS), dataset_progress())
     return [str(root / name) for name in DOMAINS]

@@ -21,7 +21,7 @@ from gckd.cluster.connect import cluster, reachable_resources
 from gckd.cluster.trial import ORACLE, Search
 from gckd.config import Config, apply, digest, encode
 from gckd.data.domains import DatasetPair
-from gckd.data.street.default_pair import with_datasets
+from gckd.data.street.default_pair import with_default_datasets
 from gckd.device import cores
 from gckd.errors import InputError
 from gckd.report.console import wide_console
@@ -78,7 +78,7 @@ def search(config: Config, cache: CachePath, **given: Any) -> int:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     cache = usable_cache(cache)
     space = load_space(options.space)
-    config = with_datasets(config, cache.local_path, dataset_progress())
+    config = with_default_datasets(config, cache.local_path, dataset_progress())
     config, datasets = prepare_datasets(config, cache, dataset_progress())
     if config.adapt.evaluations != options.epochs:
         config = apply(config, {"adapt.evaluations": options.epochs})

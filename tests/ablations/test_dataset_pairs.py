@@ -99,4 +99,4 @@ def test_every_shipped_spec_gives_rows_around_tiny(file: Path, tmp_path: Path) -
 def test_a_shift_out_of_range_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     with pytest.raises(InputError, match="shift is 2"):
-        datasets.street(tmp_path, ("ICFG-PEDES",), lambda *counts: None, 2.0)
+        datasets.cached_street(tmp_path, ("ICFG-PEDES",), lambda *counts: None, 2.0)

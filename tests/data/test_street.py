@@ -1,7 +1,10 @@
-"""The street benchmark: its formats are the real ones, its bytes follow from its arguments, its domains meet at 0."""
+"""Street benchmark: real formats, bytes that depend on the arguments alone, equal domains at shift 0."""
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,11 +12,14 @@ from PIL import Image
 
 from gckd.data.street import contact_sheet, make_street
 from gckd.data.street.camera import cameras
-from gckd.data.street.describe import ANNOTATORS, describe
+from gckd.data.street.caption import ANNOTATORS, describe
 from gckd.data.street.dialect import WORDS
 from gckd.data.street.domains import DOMAINS
-from gckd.data.street.people import frequencies, population
-from gckd.data.street.rng import keyed
+from gckd.data.street.drawing import drawing_jobs
+from gckd.data.street.population import frequencies, population
+from gckd.data.street.process_pool import draw_all
+from gckd.data.street.random_streams import keyed
+from gckd.errors import InputError
 
 IDS = 8
 ALL = tuple(DOMAINS.values())
@@ -33,13 +39,49 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def entries(root: Path, name: str) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = json.loads((root / name / DOMAINS[name].json_name).read_text())
-    return found
+    rows: list[dict[str, object]] = json.loads((root / name / DOMAINS[name].json_name).read_text())
+    return rows
 
 
-def test_two_workers_write_the_same_bytes(street: Path, tmp_path: Path) -> None:
+def test_two_processes_write_the_same_bytes(street: Path, tmp_path: Path) -> None:
     make_street(tmp_path / "two", ids=IDS, workers=2)
     assert digest(tmp_path / "two") == digest(street)
+
+
+def test_a_script_needs_no_main_guard(street: Path, tmp_path: Path) -> None:
+    """A plain script is neither run again by the processes that draw, nor does the call print anything."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import gckd.data.street\n"
+        "print('start')\n"
+        f"street = gckd.data.street.make_street({str(tmp_path / 'two')!r}, ids={IDS}, workers=2)\n"
+        "print(street.counts['RSTPReid']['test'].images)\n"
+    )
+    (tmp_path / "random.py").write_text("raise RuntimeError('a file beside the script is imported')")
+    process = subprocess.run(
+        [sys.executable, "-P", str(script)],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (process.stdout, process.stderr, process.returncode) == ("start\n40\n", "", 0)
+    assert digest(tmp_path / "two") == digest(street)
+
+
+def test_a_process_that_dies_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(RuntimeError, match="ended with exit status 1"):
+        make_street(tmp_path / "dead", ids=IDS, workers=2)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_in_a_process_is_raised_here(tmp_path: Path) -> None:
+    (job, *_) = drawing_jobs(tmp_path / "file", IDS, 0.0, 0, ["RSTPReid"])
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(NotADirectoryError):
+        list(draw_all([job, job], 2))
 
 
 def test_a_subset_of_domains_does_not_change_their_bytes(street: Path, tmp_path: Path) -> None:
@@ -104,15 +146,15 @@ def test_no_two_persons_are_alike(shift: float) -> None:
     assert len(set(people)) == len(people) == 1200
 
 
-def test_at_shift_0_the_domains_are_one() -> None:
-    first = ALL[0]
+def test_at_shift_0_the_domains_are_equal() -> None:
+    first, *others = ALL
     person = population(0, 0.0, 1)[first.name][0]
-    for other in ALL[1:]:
+    for other in others:
         assert cameras(first, 0.0) == cameras(other, 0.0)
         assert frequencies(first, 0.0) == frequencies(other, 0.0)
         for annotator in range(ANNOTATORS):
-            said = [describe(person, "side", domain, 0.0, annotator, keyed(annotator)) for domain in (first, other)]
-            assert said[0] == said[1]
+            captions = [describe(person, "side", domain, 0.0, annotator, keyed(annotator)) for domain in (first, other)]
+            assert captions[0] == captions[1]
 
 
 def test_at_shift_1_the_domains_differ() -> None:
@@ -126,7 +168,7 @@ def test_no_domain_uses_the_words_of_another() -> None:
         assert len(set(words)) == len(words), thing
 
 
-def test_a_street_is_made_once(street: Path) -> None:
+def test_a_second_call_draws_nothing(street: Path) -> None:
     before = digest(street)
     make_street(street, ids=IDS)
     assert digest(street) == before
@@ -136,7 +178,7 @@ def test_a_street_is_made_once(street: Path) -> None:
     ("arguments", "words"),
     [
         ({"ids": 7}, "ids is 7"),
-        ({"shift": 1.5}, r"shift is 1.5; it must lie in \[0, 1\]"),
+        ({"shift": 1.5}, r"shift is 1.5; it must be in \[0, 1\]"),
         ({"shift": float("nan")}, "shift is nan"),
         ({"seed": -1}, "seed is -1"),
         ({"workers": 0}, "workers is 0"),
@@ -145,17 +187,17 @@ def test_a_street_is_made_once(street: Path) -> None:
     ],
 )
 def test_bad_arguments_are_refused(tmp_path: Path, arguments: dict[str, object], words: str) -> None:
-    with pytest.raises(ValueError, match=words) as error:
+    with pytest.raises(InputError, match=words) as error:
         make_street(tmp_path / "bad", **arguments)  # type: ignore[arg-type]
     assert "\n" not in str(error.value)
     assert not list(tmp_path.iterdir())
 
 
 def test_another_street_is_not_overwritten(street: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"a street with shift 0\.25"):
+    with pytest.raises(InputError, match=r"a street with shift = 0\.25, not 0\.7"):
         make_street(street, ids=IDS, shift=0.7)
     (tmp_path / "note.txt").write_text("mine")
-    with pytest.raises(ValueError, match="no street"):
+    with pytest.raises(InputError, match="other files than a street"):
         make_street(tmp_path, ids=IDS)
 
 
@@ -170,15 +212,15 @@ def test_an_interrupted_street_leaves_nothing(tmp_path: Path, workers: int) -> N
 
 
 def test_progress_ends_at_the_total(tmp_path: Path) -> None:
-    seen: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     make_street(
         tmp_path / "s",
         ids=IDS,
         workers=1,
         domains=["CUHK-PEDES"],
-        progress=lambda done, total: seen.append((done, total)),
+        progress=lambda done, total: calls.append((done, total)),
     )
-    assert seen[-1] == (60, 60)
+    assert calls[-1] == (60, 60)
 
 
 def test_contact_sheet(street: Path, tmp_path: Path) -> None:

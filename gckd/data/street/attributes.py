@@ -1,7 +1,7 @@
-"""What a street person can look like: the colours, the attributes and how often each value occurs.
+"""Attributes of a street person: colours, possible values, and the frequency of each value.
 
-A person is a tuple of attribute values (`Person`). The weights here are the *common* frequencies; a domain tilts them
-(`domains.Domain.tilt`), by a factor raised to the shift, so at shift 0 every domain has exactly these.
+The frequencies here are common to all domains. A domain multiplies them by factors (`domains.Domain.tilt`) to the power
+of the shift, so that at shift 0 every domain has exactly these.
 """
 
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ COLOURS: dict[str, RGB] = {
     "ginger": (178, 76, 32),
 }
 
-# What a hurried annotator writes instead: the nearest colour under bad light.
+# The colour that an annotator writes by mistake: the nearest one in bad light.
 NEIGHBOURS: dict[str, str] = {
     "black": "navy",
     "white": "grey",
@@ -84,7 +84,7 @@ FREQUENCIES: dict[str, Weights] = {
 }
 
 JEANS: Weights = {"blue": 45, "navy": 25, "grey": 15, "black": 15}
-# Garments whose sleeve follows from the garment; the others draw it.
+# Garments with a fixed kind of sleeve; the sleeve of the others is drawn.
 SLEEVES: dict[str, str] = {
     "t-shirt": "short", "sweater": "long", "hoodie": "long", "jacket": "long", "coat": "long", "vest": "none",
 }  # fmt: skip
@@ -92,9 +92,9 @@ SLEEVES: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One identity. An attribute that does not apply (the colour of no bag) is the empty string.
+    """One identity. An attribute that does not apply, such as the colour of an absent bag, is the empty string.
 
-    `skin` is drawn and never described: it varies the images and is no part of what makes two persons different.
+    `skin` varies the images. Captions never mention it, and it does not distinguish two persons.
     """
 
     gender: str

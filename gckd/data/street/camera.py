@@ -1,4 +1,4 @@
-"""What a domain's cameras do to a scene: light, colour cast, blur, resolution, noise."""
+"""Cameras of a domain: light, colour cast, blur, resolution and noise of an image."""
 
 import random
 from dataclasses import replace
@@ -8,14 +8,14 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from gckd.data.street.domains import COMMON_IMAGING, Domain, Imaging
-from gckd.data.street.rng import keyed, mix
+from gckd.data.street.random_streams import keyed, mix
 
-CAMERAS = 6  # a domain
+CAMERAS = 6  # per domain
 WIDTH, HEIGHT = 64, 128  # of an image, in pixels
 
 
 def domain_imaging(domain: Domain, shift: float) -> Imaging:
-    """The mean camera of `domain`: the common one at shift 0, `domain.imaging` at shift 1."""
+    """Mean camera of a domain: the common one at shift 0, `domain.imaging` at shift 1."""
     a, b = COMMON_IMAGING, domain.imaging
     gains = (
         mix(a.gains[0], b.gains[0], shift), mix(a.gains[1], b.gains[1], shift), mix(a.gains[2], b.gains[2], shift),
@@ -39,16 +39,16 @@ def domain_imaging(domain: Domain, shift: float) -> Imaging:
 
 
 def cameras(domain: Domain, shift: float) -> tuple[Imaging, ...]:
-    """The `CAMERAS` cameras of `domain`: its mean camera, each off by its own small amount.
+    """All cameras of a domain: its mean camera with a small deviation per camera.
 
-    Camera number k is off by the same amount in every domain, so at shift 0 the domains share their cameras.
+    Camera k deviates by the same factors in every domain, so that at shift 0 the domains share their cameras.
     """
     mean = domain_imaging(domain, shift)
-    found = []
+    result = []
     for k in range(CAMERAS):
         rng = keyed("camera", k)
         red, green, blue = (gain * rng.uniform(0.95, 1.05) for gain in mean.gains)
-        found.append(
+        result.append(
             replace(
                 mean,
                 exposure=mean.exposure * rng.uniform(0.88, 1.12),
@@ -58,12 +58,12 @@ def cameras(domain: Domain, shift: float) -> tuple[Imaging, ...]:
                 noise=mean.noise * rng.uniform(0.8, 1.2),
             )
         )
-    return tuple(found)
+    return tuple(result)
 
 
 @cache
 def _curve(imaging: Imaging) -> list[int]:
-    """The tone curve of each channel as one lookup table of 3 x 256 grey levels."""
+    """Tone curves of the three channels, as one lookup table of 3 x 256 grey levels."""
     level = np.linspace(0.0, 1.0, 256) ** imaging.gamma * imaging.exposure
     table = np.stack([level * gain for gain in imaging.gains])
     hazy = table * (1.0 - imaging.haze) + 0.7 * imaging.haze
@@ -71,9 +71,9 @@ def _curve(imaging: Imaging) -> list[int]:
 
 
 def expose(scene: Image.Image, imaging: Imaging, rng: random.Random) -> Image.Image:
-    """The image (64 x 128) a camera takes of `scene` (128 x 256): sensor grid, optics, tone curve, then noise.
+    """Image (64 x 128 pixels) that a camera takes of a scene (128 x 256 pixels).
 
-    The blur is done on the coarse sensor grid, where it costs least.
+    The steps are sensor grid, blur, tone curve and noise. The blur acts on the coarse sensor grid, where it is fastest.
     """
     sensor = (round(WIDTH * imaging.resolution), round(HEIGHT * imaging.resolution))
     picture = scene.resize(sensor, Image.Resampling.BOX).filter(ImageFilter.BoxBlur(imaging.blur * imaging.resolution))

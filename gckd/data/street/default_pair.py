@@ -1,4 +1,4 @@
-"""The datasets of a command that names none: the generated benchmark street, drawn once into the cache."""
+"""Default datasets of a command: two domains of the generated benchmark street, drawn once into the cache."""
 
 from __future__ import annotations
 
@@ -8,49 +8,56 @@ from pathlib import Path
 from filelock import FileLock
 
 from gckd.config import Config, ConfigError, apply
-from gckd.errors import InputError
 
-StreetProgress = Callable[[str, int, int], None]
+StreetProgress = Callable[[str, int, int], None]  # ("street", images drawn, images in total)
 _SOURCE, _TARGET = "ICFG-PEDES", "RSTPReid"
 
 
-def with_datasets(config: Config, cache: Path, progress: StreetProgress, shift: float | None = None) -> Config:
-    """`config` itself if it names datasets; otherwise with street as source and target.
+def with_default_datasets(config: Config, cache: Path, progress: StreetProgress, shift: float | None = None) -> Config:
+    """`config` with street as source and target if it names no dataset; otherwise unchanged.
 
     Args:
-        progress: called with "street", images done and images in all.
-        shift: of that street; None: the benchmark's default.
+        config: config of a run.
+        cache: cache folder.
+        progress: called with ("street", images drawn, images in total).
+        shift: gap between the domains; None for the default of the benchmark.
 
     Raises:
-        ConfigError: it names one of the two.
+        ConfigError: the config names only one of the two datasets.
     """
-    named = [side for side in ("source", "target") if getattr(config.data, side)]
+    named = [role for role in ("source", "target") if getattr(config.data, role)]
     if len(named) == 1:
-        other = "target" if named == ["source"] else "source"
-        raise ConfigError([f"--{other}: no dataset is given; give both --source and --target, or neither"])
+        missing = "target" if named == ["source"] else "source"
+        raise ConfigError([f"--{missing}: no dataset is given; give both --source and --target, or neither"])
     if named:
         return config
-    root = street(cache, (_SOURCE, _TARGET), progress, shift)
+    root = cached_street(cache, (_SOURCE, _TARGET), progress, shift)
     return apply(config, {"data.source": str(root / _SOURCE), "data.target": str(root / _TARGET)})
 
 
-def street(cache: Path, domains: tuple[str, ...], progress: StreetProgress, shift: float | None = None) -> Path:
-    """The folder of the benchmark; drawn by the first process that asks, while others wait.
+def cached_street(cache: Path, domains: tuple[str, ...], progress: StreetProgress, shift: float | None = None) -> Path:
+    """Folder of the benchmark in the cache; the first process draws it while others wait.
+
+    Args:
+        cache: cache folder.
+        domains: names of two domains, or of all three.
+        progress: called with ("street", images drawn, images in total).
+        shift: gap between the domains; None for the default of the benchmark.
 
     Raises:
-        InputError: the shift is out of range.
+        InputError: `shift` is out of range.
     """
     from gckd.data.street import make_street
-    from gckd.data.street.write import GENERATOR, SHIFT
+    from gckd.data.street.benchmark import GENERATOR, SHIFT
 
-    every = "" if len(domains) == 2 else "-all"
-    name = f"street-{GENERATOR}{every}" + ("" if shift is None else f"-shift-{shift:g}")
-    shift = SHIFT if shift is None else shift
-    with FileLock(cache / f"{name}.lock"):
-        try:
-            make_street(
-                cache / name, shift=shift, domains=domains, progress=lambda done, total: progress("street", done, total)
-            )
-        except ValueError as error:
-            raise InputError(str(error)) from error
-    return cache / name
+    domains_suffix = "" if len(domains) == 2 else "-all"
+    shift_suffix = "" if shift is None else f"-shift-{shift:g}"
+    root = cache / f"street-{GENERATOR}{domains_suffix}{shift_suffix}"
+    with FileLock(cache / f"{root.name}.lock"):
+        make_street(
+            root,
+            shift=SHIFT if shift is None else shift,
+            domains=domains,
+            progress=lambda done, total: progress("street", done, total),
+        )
+    return root

@@ -1,14 +1,14 @@
-"""Which word an annotator uses for a thing: the words all annotators share, and each domain's own.
+"""Words for attribute values: words common to all domains, and words of one domain only.
 
-A domain's own words stand in for the common ones with probability `DIALECT_RATE * shift`; no domain uses another's.
+A word of the domain replaces a common word with probability `DIALECT_RATE * shift`. No domain uses a word of another.
 """
 
 import random
 
-DIALECT_RATE = 0.5  # below 1: at every shift each thing keeps some mentions in common words
+DIALECT_RATE = 0.5  # below 1, so that at every shift some mentions of each value keep the common words
 _COLUMNS = {"CUHK-PEDES": 1, "ICFG-PEDES": 2, "RSTPReid": 3}
 
-# thing: common words, then those of CUHK-PEDES, ICFG-PEDES and RSTPReid; "|" parts words of like meaning.
+# Value: common words, then words of CUHK-PEDES, ICFG-PEDES and RSTPReid; "|" separates synonyms.
 _TABLE: dict[str, tuple[str, str, str, str]] = {
     "man": ("man", "gentleman", "male", "guy|fellow"),
     "woman": ("woman", "girl", "female", "lady"),
@@ -69,11 +69,11 @@ _TABLE: dict[str, tuple[str, str, str, str]] = {
     "mask": ("mask", "respirator", "face covering", "mouth cover"),
 }
 WORDS: dict[str, tuple[tuple[str, ...], ...]] = {
-    thing: tuple(tuple(column.split("|")) for column in columns) for thing, columns in _TABLE.items()
+    value: tuple(tuple(column.split("|")) for column in columns) for value, columns in _TABLE.items()
 }
 
 
-def word(thing: str, domain: str, shift: float, rng: random.Random) -> str:
-    """What an annotator of `domain` calls `thing`."""
+def word(value: str, domain: str, shift: float, rng: random.Random) -> str:
+    """Word for an attribute value by an annotator of `domain`."""
     column = _COLUMNS[domain] if rng.random() < DIALECT_RATE * shift else 0
-    return rng.choice(WORDS[thing][column])
+    return rng.choice(WORDS[value][column])

@@ -1,6 +1,7 @@
-"""The three domains: the file format of each real dataset, and what drifts in each as the shift grows.
+"""The three domains: the file format of each real dataset, and the properties that change with the shift.
 
-Everything that makes domains differ is here or in `dialect.py`. At shift 0 no field below but the format is used.
+All differences between domains are here, in `dialect.py` and in the sentence styles of `caption.py`. At shift 0 only
+the fields of the file format are used.
 """
 
 from dataclasses import dataclass
@@ -10,17 +11,17 @@ from gckd.data.street.attributes import RGB, Weights
 
 @dataclass(frozen=True, slots=True)
 class Imaging:
-    """One camera's parameters; a domain's `Imaging` is the mean over its cameras."""
+    """Parameters of one camera; those of a domain are the mean over its cameras."""
 
-    exposure: float  # multiplies all channels
+    exposure: float  # factor on all channels
     gamma: float  # above 1 darkens the mid-tones
-    gains: tuple[float, float, float]  # colour cast: red, green, blue factors
+    gains: tuple[float, float, float]  # colour cast: factors on red, green and blue
     blur: float  # box radius in pixels of the final image
-    resolution: float  # side of the sensor image as a share of the final one, in (0, 1]
+    resolution: float  # side of the sensor image as a share of that of the final image, in (0, 1]
     noise: float  # standard deviation in grey levels of 255
-    haze: float  # share of flat light grey mixed in, in [0, 1)
-    occlusion: float  # chance that something stands before the person
-    clutter: float  # mean number of things in the background
+    haze: float  # share of uniform light grey in the image, in [0, 1)
+    occlusion: float  # probability that an obstacle covers part of the person
+    clutter: float  # mean number of objects in the background
     wall: RGB  # mean background colour
 
 
@@ -32,20 +33,20 @@ COMMON_IMAGING = Imaging(
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """One dataset: its format on disk (as the real one) and its character at shift 1."""
+    """One dataset: its format on disk, which is that of the real dataset, and its properties at shift 1."""
 
     name: str
     json_name: str  # the annotation file in the dataset's folder
     path_field: str  # the entry's field that holds the image path
     first_id: int
-    images: int  # an identity
-    captions: int  # an image
-    train_share: float  # train identities, as a share of the number asked for
+    images: int  # per identity
+    captions: int  # per image
+    train_share: float  # train identities as a share of the argument `ids`
     has_val: bool
     has_tokens: bool
     imaging: Imaging  # at shift 1
     tilt: dict[str, Weights]  # attribute -> value -> factor on the common frequency, at shift 1
-    omit: float  # factor on an annotator's chance to leave an attribute out, at shift 1
+    omit: float  # factor on the probability that an annotator leaves out an attribute, at shift 1
 
 
 _CUHK = Domain(

@@ -1,9 +1,9 @@
-"""The body of a person: legs, torso and arms in their clothes, and what is drawn in which order."""
+"""Drawing of a whole person: legs, torso and arms in their clothes, and the order of all parts."""
 
 from dataclasses import dataclass
 
+from gckd.data.street.accessories import draw_bag_behind, draw_bag_in_front, draw_umbrella
 from gckd.data.street.attributes import COLOURS, RGB, Person
-from gckd.data.street.carried import draw_bag_before, draw_bag_behind, draw_umbrella
 from gckd.data.street.head import draw_head
 from gckd.data.street.pen import Pen, shade
 from gckd.data.street.pose import Pose
@@ -17,14 +17,14 @@ _SLEEVE_SHARE = {"long": 0.92, "short": 0.38, "none": 0.0}
 
 @dataclass(frozen=True, slots=True)
 class Trunk:
-    """The torso's outline: half-widths at the shoulder and at the hem of the upper garment, and the hem's height."""
+    """Outline of the torso: half-widths at the shoulder and at the hem of the upper garment, and height of the hem."""
 
     shoulder: float
     hem: float
     end: float
 
     def half(self, y: float) -> float:
-        """Half-width at height `y`."""
+        """Half-width at height `y`, in person units."""
         return self.shoulder + (self.hem - self.shoulder) * (y - _SHOULDER) / (self.end - _SHOULDER)
 
 
@@ -40,7 +40,7 @@ def _paint(colour: str, pose: Pose) -> RGB:
 
 
 def _leg(pen: Pen, hip: float, foot: float, half: float, start: float, end: float, fill: RGB) -> None:
-    """The stretch of a leg from height `start` to `end`; the leg runs from the hip (50) to the sole (96)."""
+    """Draw the part of a leg between heights `start` and `end`; the whole leg is from the hip (50) to the sole (96)."""
     a, b = (hip + (foot - hip) * (y - _HIP) / 46.0 for y in (start, end))
     pen.poly([(a - half, start), (a + half, start), (b + half * 0.85, end), (b - half * 0.85, end)], fill)
 
@@ -66,7 +66,7 @@ def _legs(pen: Pen, person: Person, pose: Pose, trunk: Trunk) -> None:
     half = 3.9 * _GIRTH[person.build] ** 0.7
     fill = _paint(person.lower_colour, pose) if person.lower_colour else person.skin
     end = _LOWER_END.get(person.lower, 94.0)
-    # The far leg first and darker: two legs of one colour would melt together.
+    # The far leg is drawn first and darker, because two legs of the same colour would merge.
     for side, tone in ((-1, 0.82), (1, 1.0)):
         hip, foot = side * apart, side * apart + side * stride
         _leg(pen, hip, foot, half * 0.72, 50, 96, shade(person.skin, tone))
@@ -82,7 +82,7 @@ def _legs(pen: Pen, person: Person, pose: Pose, trunk: Trunk) -> None:
 
 
 def _band(pen: Pen, trunk: Trunk, top: float, bottom: float, left: float, right: float, fill: RGB) -> None:
-    """A patch of the torso between two heights, `left` and `right` as shares of its half-width."""
+    """Draw a patch of the torso between two heights; `left` and `right` are shares of its half-width."""
     a, b = trunk.half(top), trunk.half(bottom)
     pen.poly([(a * left, top), (a * right, top), (b * right, bottom), (b * left, bottom)], fill)
 
@@ -107,7 +107,7 @@ def _pattern(pen: Pen, person: Person, pose: Pose, trunk: Trunk) -> None:
 
 
 def _cut(pen: Pen, person: Person, pose: Pose, trunk: Trunk) -> None:
-    """What tells the upper garments apart: zip, collar, hood, buttons, belt, waistband."""
+    """Draw the details by which upper garments differ: zip, collar, hood, buttons, belt, waistband."""
     fill = _paint(person.upper_colour, pose)
     dark = shade(fill, 0.55) if sum(fill) > 150 else shade(COLOURS["grey"], 0.7)
     front = pose.view != "back"
@@ -133,7 +133,7 @@ def _cut(pen: Pen, person: Person, pose: Pose, trunk: Trunk) -> None:
 
 
 def _arm(pen: Pen, person: Person, pose: Pose, shoulder: float, hand: float, tone: float) -> None:
-    """From the shoulder (height 20) to the hand (height 52), in its sleeve."""
+    """Draw an arm in its sleeve, from the shoulder (height 20) to the hand (height 52)."""
     half = 3.0 * _GIRTH[person.build] ** 0.5
     cut = _SLEEVE_SHARE[person.sleeve]
     elbow_x, elbow_y = shoulder + (hand - shoulder) * cut, 20 + 32 * cut
@@ -146,7 +146,7 @@ def _arm(pen: Pen, person: Person, pose: Pose, shoulder: float, hand: float, ton
 
 
 def draw_figure(pen: Pen, person: Person, pose: Pose) -> None:
-    """The whole person, back to front."""
+    """Draw a person, from the parts in the back to those in front."""
     trunk = _trunk(person, pose.view)
     side = pose.view == "side"
     reach = trunk.shoulder + 2.0
@@ -165,11 +165,11 @@ def draw_figure(pen: Pen, person: Person, pose: Pose) -> None:
         (trunk.hem, trunk.end),
         (-trunk.hem, trunk.end),
     ]
-    # The edge keeps a grey jacket apart from a grey wall.
+    # The outline separates a grey jacket from a grey wall.
     pen.poly(corners, cloth, shade(cloth, 0.7))
     if person.pattern != "plain":
         _pattern(pen, person, pose, trunk)
     _cut(pen, person, pose, trunk)
     _arm(pen, person, pose, roots[1], hands[1], 1.0)
-    draw_bag_before(pen, person, pose, trunk.shoulder, hands)
+    draw_bag_in_front(pen, person, pose, trunk.shoulder, hands)
     draw_head(pen, person, pose)

@@ -1,4 +1,4 @@
-"""The head: hair, face, hat, and what is worn about the face and the neck."""
+"""Drawing of the head: hair, face, hat, glasses, mask and scarf."""
 
 from gckd.data.street.attributes import COLOURS, RGB, Person
 from gckd.data.street.pen import Pen, shade
@@ -8,7 +8,7 @@ _HALF = 7.0  # half-width of the head in person units; its middle is at height 9
 
 
 def _hair(pen: Pen, person: Person, view: str) -> None:
-    """Drawn after the skull; the face stays open in front, and on the right in a side view."""
+    """Draw the hair over the skull; the face stays free in a front view, and on the right in a side view."""
     if person.hair == "bald":
         return
     fill = COLOURS[person.hair_colour]
@@ -66,7 +66,7 @@ def _face(pen: Pen, person: Person, view: str) -> None:
 
 
 def draw_head(pen: Pen, person: Person, pose: Pose) -> None:
-    """Head and neck, over the body."""
+    """Draw head and neck over the body."""
     pen.oval(-_HALF, 2, _HALF, 16.5, person.skin)
     _hair(pen, person, pose.view)
     if pose.view != "back":

@@ -1,28 +1,28 @@
-"""How a person is caught by one camera: from which side, in which step, where in the frame."""
+"""Pose of a person in one image: view, step, and position in the frame."""
 
 import random
 from dataclasses import dataclass
 
 VIEWS = ("front", "back", "side")
-_UNIT = 2.2  # canvas pixels a person unit: a person of average height fills 220 of 256 rows
+_UNIT = 2.2  # canvas pixels per person unit; a person of average height fills 220 of 256 rows
 
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """One image's view and step, and the figure's place on the canvas of 128 x 256 pixels (width x height)."""
+    """View and step of a person, and the position on the canvas of 128 x 256 pixels (width x height)."""
 
     view: str
     flip: bool
-    step: float  # walk phase in [-1, 1]
-    swing: float  # arms, in [-1, 1]
-    middle: float  # canvas pixels from the left
-    sole: float  # canvas pixels from the top
-    unit: float  # canvas pixels a person unit
-    light: float  # on the clothes, a factor
+    step: float  # phase of the walk, in [-1, 1]
+    swing: float  # of the arms, in [-1, 1]
+    middle: float  # of the body, in canvas pixels from the left
+    sole: float  # in canvas pixels from the top
+    unit: float  # canvas pixels per person unit
+    light: float  # factor on the colours of the clothes
 
 
 def draw_pose(view: str, tall: bool, umbrella: bool, rng: random.Random) -> Pose:
-    """A pose from `view`; an open umbrella needs room above the head, so its carrier is drawn smaller."""
+    """Random pose in a given view. An open umbrella needs room above the head, so its carrier is drawn smaller."""
     size = _UNIT * (1.09 if tall else 1.0) * (0.87 if umbrella else 1.0)
     return Pose(
         view=view,

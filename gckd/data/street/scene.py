@@ -1,4 +1,4 @@
-"""One image before the camera: background, the person, and what stands in between."""
+"""Scene before the camera: background, person, and sometimes an obstacle in front."""
 
 import random
 
@@ -10,7 +10,7 @@ from gckd.data.street.figure import draw_figure
 from gckd.data.street.pen import Pen, shade
 from gckd.data.street.pose import Pose
 
-SCENE_SIZE = (128, 256)  # width, height: twice the image's, so edges come out smooth
+SCENE_SIZE = (128, 256)  # width, height in pixels: twice those of the image, for smooth edges
 
 
 def _tinted(colour: RGB, rng: random.Random, spread: int) -> RGB:
@@ -19,7 +19,7 @@ def _tinted(colour: RGB, rng: random.Random, spread: int) -> RGB:
 
 
 def _background(draw: ImageDraw.ImageDraw, imaging: Imaging, rng: random.Random) -> None:
-    """A wall above a floor, with posts and boxes; how many follows the camera's `clutter`."""
+    """Draw a wall above a floor, with boxes whose number depends on the camera's `clutter`."""
     width, height = SCENE_SIZE
     wall = shade(_tinted(imaging.wall, rng, 18), rng.uniform(0.75, 1.2))
     horizon = rng.randint(130, 200)
@@ -33,7 +33,7 @@ def _background(draw: ImageDraw.ImageDraw, imaging: Imaging, rng: random.Random)
 
 
 def _obstacle(draw: ImageDraw.ImageDraw, imaging: Imaging, rng: random.Random) -> None:
-    """A pole, a low wall, or another passer-by cut by the frame."""
+    """Draw a pole, a low wall, or a passer-by at the edge of the frame."""
     fill = _tinted(imaging.wall, rng, 50)
     kind = rng.randrange(3)
     if kind == 0:
@@ -49,7 +49,7 @@ def _obstacle(draw: ImageDraw.ImageDraw, imaging: Imaging, rng: random.Random) -
 
 
 def draw_scene(person: Person, pose: Pose, imaging: Imaging, rng: random.Random) -> Image.Image:
-    """`person` on the street as an RGB image of `SCENE_SIZE`."""
+    """RGB image of `SCENE_SIZE` of a person on the street."""
     scene = Image.new("RGB", SCENE_SIZE)
     draw = ImageDraw.Draw(scene)
     _background(draw, imaging, rng)

@@ -1,27 +1,31 @@
-"""Worker process that draws the jobs sent to it: `python -m gckd.data.street.worker`, pickled jobs on standard input.
+"""Process that draws for `gckd.data.street.process_pool`; run as `python -m gckd.data.street.worker`.
 
-multiprocessing would import the caller's script anew in each worker, so that a script would need a `__main__` guard.
+Reads pickled jobs from standard input and writes the pickled entries, or the exception, of each to standard output.
+It ends with its input.
 """
-
-from __future__ import annotations
 
 import pickle
 import signal
 import sys
 
-from gckd.data.street.write import draw
+from gckd.data.street.drawing import draw
 
 
 def main() -> None:
-    """Draw jobs until standard input ends; the parent process handles Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Draw jobs until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the input
+    requests, replies = sys.stdin.buffer, sys.stdout.buffer
     while True:
         try:
-            job = pickle.load(sys.stdin.buffer)  # noqa: S301 (written by the parent process)
+            job = pickle.load(requests)  # noqa: S301
         except EOFError:
             return
-        pickle.dump(draw(job), sys.stdout.buffer)
-        sys.stdout.buffer.flush()
+        try:
+            reply: object = draw(job)
+        except Exception as error:  # raised again in the parent process
+            reply = error
+        pickle.dump(reply, replies)
+        replies.flush()
 
 
 if __name__ == "__main__":

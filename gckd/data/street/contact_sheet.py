@@ -1,26 +1,28 @@
-"""A contact sheet of a street, to judge by eye whether persons, words and the gap between domains are right."""
+"""Contact sheet of a street, to inspect persons, captions and the gap between domains by eye."""
 
 import json
+import os
 import textwrap
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from gckd.data.street.arguments import METADATA
 from gckd.data.street.domains import DOMAINS
-from gckd.data.street.people import population
-from gckd.data.street.render import render
+from gckd.data.street.population import population
+from gckd.data.street.shot import render
 
 _ZOOM = 2
 _CELL_W, _CELL_H = 64 * _ZOOM, 128 * _ZOOM
-_TEXT_W = 680  # pixels beside five images
-_SHOWN = 3  # identities a domain
-_COLUMNS = 10  # persons in the strip
+_TEXT_W = 680  # width of the captions, in pixels, beside five images
+_SHOWN = 3  # identities per domain
+_COLUMNS = 10  # persons in the comparison of domains
 _INK, _PAPER = (20, 20, 20), (255, 255, 255)
 
 
 def _label(draw: ImageDraw.ImageDraw, x: int, y: int, text: str, width: int, size: int = 12) -> int:
-    """Black text from (x, y) down, wrapped to `width` pixels; returns the y below it."""
+    """Draw text wrapped to `width` pixels below (x, y), and return the y below the text."""
     font = ImageFont.load_default(size)
     for line in textwrap.wrap(text, int(width / (size * 0.52))):
         draw.text((x, y), line, fill=_INK, font=font)
@@ -29,7 +31,7 @@ def _label(draw: ImageDraw.ImageDraw, x: int, y: int, text: str, width: int, siz
 
 
 def _row(folder: Path, path_field: str, entries: list[dict[str, Any]]) -> Image.Image:
-    """The images of one identity side by side, and right of them what was written about each, as far as it fits."""
+    """Images of one identity side by side, and to their right as many of their captions as fit."""
     row = Image.new("RGB", (5 * _CELL_W + _TEXT_W, _CELL_H), _PAPER)
     draw = ImageDraw.Draw(row)
     left = len(entries) * _CELL_W + 8
@@ -43,8 +45,8 @@ def _row(folder: Path, path_field: str, entries: list[dict[str, Any]]) -> Image.
     return row
 
 
-def _block(root: Path, name: str) -> list[Image.Image]:
-    """The rows of a domain: its first test identities."""
+def _domain_rows(root: Path, name: str) -> list[Image.Image]:
+    """Rows of the first test identities of a domain."""
     domain = DOMAINS[name]
     entries = json.loads((root / name / domain.json_name).read_text(encoding="utf-8"))
     ids = sorted({entry["id"] for entry in entries if entry["split"] == "test"})[:_SHOWN]
@@ -52,7 +54,7 @@ def _block(root: Path, name: str) -> list[Image.Image]:
 
 
 def _strip(seed: int, shift: float) -> Image.Image:
-    """The same persons (columns) as each domain (rows) shows them, with each domain's words for the first."""
+    """The same persons (columns) in each domain (rows), with a caption of the first person in each domain."""
     people = population(seed, shift, _COLUMNS)["RSTPReid"]
     strip = Image.new("RGB", (_COLUMNS * _CELL_W, len(DOMAINS) * (_CELL_H + 20)), _PAPER)
     draw = ImageDraw.Draw(strip)
@@ -66,12 +68,27 @@ def _strip(seed: int, shift: float) -> Image.Image:
     return strip
 
 
-def contact_sheet(root: Path, path: Path) -> None:
-    """Writes a PNG at `path`: some test identities of each domain of the street at `root` with their captions, then
-    the same persons in all three domains at the street's shift."""
-    note = json.loads((root / "street.json").read_text(encoding="utf-8"))
-    blocks: list[tuple[str, list[Image.Image]]] = [(name, _block(root, name)) for name in note["domains"]]
-    blocks.append((f"the same persons in every domain at shift {note['shift']}", [_strip(note["seed"], note["shift"])]))
+def contact_sheet(root: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+    """Write a contact sheet as PNG.
+
+    It shows some test identities of each domain with their captions, then the same persons in all three domains.
+
+    Args:
+        root: folder of a street.
+        path: the PNG file.
+
+    Raises:
+        OSError: the street cannot be read, or the file cannot be written.
+    """
+    root, path = Path(root), Path(path)
+    metadata = json.loads((root / METADATA).read_text(encoding="utf-8"))
+    blocks: list[tuple[str, list[Image.Image]]] = [(name, _domain_rows(root, name)) for name in metadata["domains"]]
+    blocks.append(
+        (
+            f"the same persons in every domain at shift {metadata['shift']}",
+            [_strip(metadata["seed"], metadata["shift"])],
+        )
+    )
     width = max(row.width for _, rows in blocks for row in rows)
     height = sum(26 + sum(row.height + 6 for row in rows) for _, rows in blocks)
     sheet = Image.new("RGB", (width, height), _PAPER)

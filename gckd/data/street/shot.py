@@ -1,4 +1,4 @@
-"""One image with its captions: the only place where person, pose, camera and annotators meet."""
+"""One image of a person with its captions, from person, pose, scene, camera and annotators."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -7,20 +7,20 @@ from PIL import Image
 
 from gckd.data.street.attributes import Person
 from gckd.data.street.camera import CAMERAS, cameras, expose
-from gckd.data.street.describe import ANNOTATORS, describe
+from gckd.data.street.caption import ANNOTATORS, describe
 from gckd.data.street.domains import DOMAINS, Imaging
 from gckd.data.street.pose import VIEWS, draw_pose
-from gckd.data.street.rng import keyed
+from gckd.data.street.random_streams import keyed
 from gckd.data.street.scene import draw_scene
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One image of a person: the picture (64 x 128 pixels, width x height), its captions, the camera's number."""
+    """One image of a person."""
 
-    picture: Image.Image
+    picture: Image.Image  # 64 x 128 pixels (width x height)
     captions: list[str]
-    camera: int
+    camera: int  # below CAMERAS
 
 
 @cache
@@ -29,14 +29,22 @@ def _cameras(domain: str, shift: float) -> tuple[Imaging, ...]:
 
 
 def render(person: Person, domain: str, number: int, image: int, *, seed: int, shift: float) -> Shot:
-    """Image `image` of the domain's person `number`: a function of the arguments alone.
+    """One image of a person, a function of the arguments alone.
 
-    A person's images come from different cameras and take turns through the views.
+    The images of a person come from different cameras and cycle through the views.
+
+    Args:
+        person: the identity.
+        domain: name of the domain.
+        number: number of the person in the domain.
+        image: number of the image of this person.
+        seed: seed of the benchmark.
+        shift: gap between the domains, in [0, 1].
     """
     spec = DOMAINS[domain]
-    whole = keyed(seed, domain, number)
-    order = whole.sample(range(CAMERAS), spec.images)
-    first_view = whole.randrange(len(VIEWS))
+    person_rng = keyed(seed, domain, number)
+    order = person_rng.sample(range(CAMERAS), spec.images)
+    first_view = person_rng.randrange(len(VIEWS))
     view = VIEWS[(first_view + image) % len(VIEWS)]
     rng = keyed(seed, domain, number, image)
     imaging = _cameras(domain, shift)[order[image]]

@@ -1,15 +1,15 @@
-"""Who lives in which domain: every identity of every domain, drawn once, no two alike."""
+"""Identities of every domain, drawn at random and all different."""
 
 import random
 from collections.abc import Mapping
 
 from gckd.data.street.attributes import FREQUENCIES, JEANS, SKINS, SLEEVES, Person, Weights
 from gckd.data.street.domains import DOMAINS, Domain
-from gckd.data.street.rng import keyed, pick
+from gckd.data.street.random_streams import keyed, pick
 
 
 def frequencies(domain: Domain, shift: float) -> dict[str, Weights]:
-    """attribute -> value -> weight in `domain`: the common weight times the domain's tilt to the power `shift`."""
+    """Attribute -> value -> weight in a domain: the common weight times the domain's factor to the power `shift`."""
     return {
         attribute: {value: w * domain.tilt.get(attribute, {}).get(value, 1.0) ** shift for value, w in common.items()}
         for attribute, common in FREQUENCIES.items()
@@ -17,13 +17,13 @@ def frequencies(domain: Domain, shift: float) -> dict[str, Weights]:
 
 
 def draw_person(weights: Mapping[str, Weights], rng: random.Random) -> Person:
-    """One person. Combinations that cannot be drawn or told apart (a white logo on white) are never made."""
+    """One random person, without combinations that cannot be drawn or seen, such as a white logo on white."""
 
-    def draw(attribute: str, *but: str) -> str:
-        return pick(rng, weights[attribute], but=but)
+    def draw(attribute: str, *excluded: str) -> str:
+        return pick(rng, weights[attribute], exclude=excluded)
 
-    def colour_of(thing: str, *but: str) -> str:
-        return "" if thing == "none" else draw(f"{attribute}_colour", *but)
+    def colour_of(item: str, *excluded: str) -> str:
+        return "" if item == "none" else draw(f"{attribute}_colour", *excluded)
 
     gender = draw("gender")
     hair = draw("hair", *(("bald",) if gender == "woman" else ("bun",)))
@@ -33,10 +33,10 @@ def draw_person(weights: Mapping[str, Weights], rng: random.Random) -> Person:
     sleeve = SLEEVES.get(upper) or draw("sleeve")
     lower = "none" if upper == "dress" else draw("lower", *(() if gender == "woman" else ("skirt",)))
     lower_colour = pick(rng, JEANS) if lower == "jeans" else "" if lower == "none" else draw("lower_colour")
-    found = {}
+    accessories = {}
     for attribute in ("bag", "hat", "extra"):
-        found[attribute] = draw(attribute)
-        found[f"{attribute}_colour"] = colour_of(found[attribute], upper_colour)
+        accessories[attribute] = draw(attribute)
+        accessories[f"{attribute}_colour"] = colour_of(accessories[attribute], upper_colour)
     return Person(
         gender=gender,
         build=draw("build"),
@@ -53,14 +53,14 @@ def draw_person(weights: Mapping[str, Weights], rng: random.Random) -> Person:
         shoes_colour=draw("shoes_colour"),
         glasses=draw("glasses"),
         skin=rng.choice(SKINS),
-        **found,
+        **accessories,
     )
 
 
 def population(seed: int, shift: float, size: int) -> dict[str, list[Person]]:
-    """The first `size` persons of every domain, all different across all domains.
+    """The first `size` persons of every domain, all different within and across domains.
 
-    All three domains are always drawn, in one order, so who is in one never depends on which are written.
+    All three domains are always drawn in the same order, so that a domain does not depend on which ones are written.
     """
     seen: set[Person] = set()
     people: dict[str, list[Person]] = {}

@@ -1,4 +1,4 @@
-"""What a person carries: bags (behind and before the body) and an open umbrella."""
+"""Bags, behind and in front of the body, and an open umbrella."""
 
 from gckd.data.street.attributes import COLOURS, RGB, Person
 from gckd.data.street.pen import Pen, shade
@@ -6,13 +6,13 @@ from gckd.data.street.pose import Pose
 
 
 def _inks(person: Person, pose: Pose) -> tuple[RGB, RGB]:
-    """The bag's colour and that of its seams, which must show on any bag."""
+    """Colour of the bag and a colour of its seams that contrasts with it."""
     fill = shade(COLOURS[person.bag_colour], pose.light)
     return fill, shade(fill, 0.5) if sum(fill) > 200 else (96, 96, 100)
 
 
 def draw_bag_behind(pen: Pen, person: Person, pose: Pose, shoulder: float) -> None:
-    """A backpack seen from the front or the side, and a suitcase, stand behind the body."""
+    """Draw the bag if it is behind the body: a backpack seen from the front or the side, or a suitcase."""
     if person.bag == "backpack" and pose.view != "back":
         fill, seam = _inks(person, pose)
         left, right = (-shoulder - 9, 0.0) if pose.view == "side" else (-shoulder - 3.5, shoulder + 3.5)
@@ -25,8 +25,8 @@ def draw_bag_behind(pen: Pen, person: Person, pose: Pose, shoulder: float) -> No
         pen.oval(-shoulder - 12, 95, -shoulder - 8, 99, COLOURS["black"])
 
 
-def draw_bag_before(pen: Pen, person: Person, pose: Pose, shoulder: float, hands: tuple[float, float]) -> None:
-    """A backpack on the back or its straps, a bag in the hand, a bag across the body."""
+def draw_bag_in_front(pen: Pen, person: Person, pose: Pose, shoulder: float, hands: tuple[float, float]) -> None:
+    """Draw the bag in front of the body: a backpack or its straps, a handbag, or a shoulder bag."""
     if person.bag in ("none", "suitcase"):
         return
     fill, seam = _inks(person, pose)
@@ -48,7 +48,7 @@ def draw_bag_before(pen: Pen, person: Person, pose: Pose, shoulder: float, hands
 
 
 def draw_umbrella(pen: Pen, fill: RGB, hand: float) -> None:
-    """Open above the head, its stick in the near hand."""
+    """Draw an open umbrella above the head, with its stick in the near hand."""
     pen.line([(hand, 50), (3, -6)], COLOURS["grey"], 1.2)
     pen.dome(-24, -15, 26, 12, fill)
     pen.poly([(-8, -1.5), (1, -15), (10, -1.5)], shade(fill, 0.75))

@@ -1,0 +1,56 @@
+"""Checks of the arguments of `make_street` and of the folder that it is to write."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gckd.data.street.domains import DOMAINS
+from gckd.errors import InputError
+
+METADATA = "street.json"  # arguments and counts of a street, in its folder
+MIN_IDS = 8
+_SEED_END = 2**32
+
+
+def check_arguments(*, ids: int, shift: float, seed: int, domains: Sequence[str], workers: int) -> None:
+    """Check each argument against its limits.
+
+    Raises:
+        InputError: naming the first argument out of range, its value and its limit.
+    """
+    if ids < MIN_IDS:
+        raise InputError(f"ids is {ids}; it must be at least {MIN_IDS}")
+    if not 0.0 <= shift <= 1.0:
+        raise InputError(f"shift is {shift}; it must be in [0, 1]")
+    if not 0 <= seed < _SEED_END:
+        raise InputError(f"seed is {seed}; it must be in [0, 2**32)")
+    if workers < 1:
+        raise InputError(f"workers is {workers}; it must be at least 1")
+    if isinstance(domains, str) or not domains:
+        raise InputError(f"domains is {domains!r}; it must list at least one of {', '.join(DOMAINS)}")
+    for name in domains:
+        if name not in DOMAINS:
+            raise InputError(f"domains has {name!r}; choose from {', '.join(DOMAINS)}")
+
+
+def existing_counts(root: Path, arguments: dict[str, Any]) -> dict[str, Any] | None:
+    """Counts of the street in `root` if it was made with these arguments; None if `root` is absent or empty.
+
+    Raises:
+        InputError: `root` holds anything else.
+    """
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return None
+    file = root / METADATA
+    if not file.is_file():
+        raise InputError(f"root is {root}, which holds other files than a street; choose an absent or empty folder")
+    metadata: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    counts: dict[str, Any] = metadata.pop("counts", {})
+    for field, value in arguments.items():
+        if metadata.get(field) != value:
+            raise InputError(
+                f"root is {root}, which holds a street with {field} = {metadata.get(field)}, not {value}; "
+                "choose an absent or empty folder"
+            )
+    return counts
