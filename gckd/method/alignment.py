@@ -15,7 +15,7 @@ from gckd.config.registry import Registry
 
 
 class StudentEmbeddings(NamedTuple):
-    """The student's unit embeddings [B, d] of one domain's batch, without the mean of their bank."""
+    """The student's unit embeddings [B, d] of one domain's batch, in the space of the banks (centred or not)."""
 
     image: Tensor
     text: Tensor
