@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,9 @@ import gckd
 from gckd.cli.guard import run_command
 from gckd.cli.options import config_options
 from gckd.config import config_text
-from gckd.config.tree import walk
+from gckd.config.component import Component
+from gckd.config.json_schema import json_schema
+from gckd.config.tree import variants, walk_nodes
 from gckd.errors import InputError
 from gckd.report.console import wide_console
 from gckd.report.table_report import make_report, show_curves
@@ -89,17 +92,26 @@ def report(folders: tuple[Path, ...], out: Path | None, curves: bool, mixed: boo
 @cli.command("config")
 @config_options
 @click.option("--yaml", "as_yaml", is_flag=True, help="Print it as YAML, as --config takes it.")
-def show_config(config: Config, as_yaml: bool) -> None:
+@click.option("--schema", is_flag=True, help="Print the JSON schema of config files, for editors.")
+def show_config(config: Config, as_yaml: bool, schema: bool) -> None:
     """Print every field of the config with its unit and limit."""
-    click.echo(config_text(config) if as_yaml else describe(config), nl=not as_yaml)
+    if schema:
+        click.echo(json.dumps(json_schema(), indent=2))
+    elif as_yaml:
+        click.echo(config_text(config), nl=False)
+    else:
+        click.echo(describe(config))
 
 
 def describe(config: Config) -> str:
-    """One line a field, `path = value unit (limit)  doc`, aligned."""
+    """One line for each field, `path = value unit  doc (limit)`, aligned. A component's value is its kind."""
     lines = []
-    for path, value, _, limits in walk(config):
-        shown = f"{path} = {value!r}" + (f" {limits.unit}" if limits.unit else "")
-        limit = limits.text()
+    for path, value, hint, limits in walk_nodes(config):
+        kinds = [choice.kind for choice in variants(hint) if issubclass(choice, Component)]
+        if variants(hint) and not kinds:
+            continue
+        shown = f"{path} = {value.kind if kinds else repr(value)}" + (f" {limits.unit}" if limits.unit else "")
+        limit = "one of " + ", ".join(kinds) if kinds else limits.text()
         lines.append((shown, limits.doc + (f" ({limit})" if limit else "")))
     width = max(len(shown) for shown, _ in lines)
     return "\n".join(f"{shown:<{width}}  {doc}" for shown, doc in lines)

@@ -68,16 +68,20 @@ def unknown_field(path: str, name: str, node: type[Any]) -> str:
     return f"{path}: unknown field {name!r}; {suggestion}choose from {', '.join(names)}"
 
 
-def walk(node: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any, Limits]]:
+def walk(node: Any) -> Iterator[tuple[str, Any, Any, Limits]]:
     """Path, value, type and limits of every leaf of a config."""
+    # A node that does not belong to its field is a leaf: `range_problems` reports it, not its fields.
+    return (field for field in walk_nodes(node) if not isinstance(field[1], variants(field[2])))
+
+
+def walk_nodes(node: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any, Limits]]:
+    """Path, value, type and limits of every field of a config: leaves, and each node before its fields."""
     types = hints(type(node))
     for field in dataclasses.fields(node):
-        path, value = prefix + field.name, getattr(node, field.name)
-        # A node that does not belong here is a leaf: `range_problems` reports it, not its fields.
-        if isinstance(value, variants(types[field.name])):
-            yield from walk(value, path + ".")
-        else:
-            yield path, value, types[field.name], limits_of(field)
+        path, value, hint = prefix + field.name, getattr(node, field.name), types[field.name]
+        yield path, value, hint, limits_of(field)
+        if isinstance(value, variants(hint)):
+            yield from walk_nodes(value, path + ".")
 
 
 def range_problems(node: Any) -> list[str]:

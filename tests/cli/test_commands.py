@@ -17,7 +17,7 @@ from PIL import Image
 
 from gckd.cli.guard import run_command
 from gckd.cli.main import cli, describe
-from gckd.config import Config, apply, encode, from_yaml, preset, to_yaml
+from gckd.config import Config, apply, encode, from_yaml, preset, to_yaml, value_at
 from gckd.config.tree import walk
 from gckd.errors import InputError
 from tests.toy import make_toy
@@ -95,10 +95,15 @@ def test_config_shows_every_field_with_unit_limit_and_doc(capsys: pytest.Capture
     assert status_of(cli, "config", "--preset", "base", "--set", "adapt.lr=2e-5") == 0
     lines = capsys.readouterr().out.splitlines()
     config = apply(preset("base"), {"adapt.lr": 2e-5})
-    for line, (path, value, _, limits) in zip(lines, walk(config), strict=True):
-        assert line.startswith(f"{path} = {value!r}")
+    leaves = {path: (value, limits) for path, value, _, limits in walk(config)}
+    shown = {line.partition(" = ")[0]: line for line in lines}
+    for path, (value, limits) in leaves.items():
+        assert shown[path].startswith(f"{path} = {value!r}")
         for part in (limits.unit, limits.doc, limits.text()):
-            assert part in line
+            assert part in shown[path]
+    components = shown.keys() - leaves.keys()
+    assert "graph.propagate" in components
+    assert all(shown[path].startswith(f"{path} = {value_at(config, path).kind} ") for path in components)
     assert describe(config).splitlines() == lines
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -99,7 +100,9 @@ def test_edits_and_yaml_accept_a_new_kind() -> None:
     assert decode(Config, json.loads(json.dumps(encode(config)))) == config
     assert apply(config, {"distill.targets.width": 3.0}).distill.targets == node(width=3.0)  # type: ignore[call-arg]
     assert {path: value for path, value, *_ in walk(config)}["distill.targets.width"] == 2.0
-    assert "where the loss turns linear (> 0 and <= 10)" in describe(config)
+    shown = describe(config)
+    assert "where the loss turns linear (> 0 and <= 10)" in shown
+    assert re.search(r"^distill.targets = huber .*\(one of soft, .*, none, huber\)$", shown, re.MULTILINE)
 
 
 def test_limits_of_a_new_kind_hold() -> None:
