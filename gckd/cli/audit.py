@@ -1,4 +1,4 @@
-"""`gckd audit`: how right the teacher's pseudo targets are, by the labels that training never sees."""
+"""`gckd audit`: how right the teacher's pseudo labels are, by the labels that training never sees."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gckd.storage.path import StoragePath
 @click.option("--checkpoint", metavar="FILE|URI", help="Of a run of this config: its banks, not the start.")
 @cache_option
 def audit(config: Config, seed: int | None, checkpoint: str | None, cache: CachePath) -> None:
-    """Look at the pseudo targets with the labels of the target's train split.
+    """Look at the pseudo labels with the labels of the target's train split.
 
     For each kind of graph and each direction: how often the most probable partner is the right person, how much
     probability lies on that person, and whether sharp targets are right more often than flat ones. The graphs see one

@@ -151,9 +151,9 @@ class TeacherConfig(Component):
 
 @dataclass(frozen=True)
 class TargetsConfig(Component):
-    """Loss on the target, and the pseudo targets that it pulls to."""
+    """Loss on the target, and the pseudo labels that it pulls to."""
 
-    pseudo_targets: ClassVar[bool] = True  # whether there is a distribution over the bank for each query
+    pseudo_labels: ClassVar[bool] = True  # whether there is a distribution over the bank for each query
     needs_teacher: ClassVar[bool] = False
     needs_graph: ClassVar[bool] = False
 

@@ -1,4 +1,4 @@
-"""Teacher, pseudo targets and cross-domain matching (CMKD)."""
+"""Teacher, pseudo labels and cross-domain matching (CMKD)."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class TransportCost(TargetsConfig):
     """No targets: transport cost between target images and captions (POUF)."""
 
     kind: ClassVar[str] = "transport"
-    pseudo_targets: ClassVar[bool] = False
+    pseudo_labels: ClassVar[bool] = False
     information: float = option(0.3, "weight of the mutual information of images and captions", ge=0, le=100)
 
 
@@ -83,7 +83,7 @@ class EntropyMinimisation(TargetsConfig):
     """No targets: the student is to be sure of what it retrieves for captions, where both sides choose each other."""
 
     kind: ClassVar[str] = "entropy"
-    pseudo_targets: ClassVar[bool] = False
+    pseudo_labels: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class NoTargets(TargetsConfig):
 
     kind: ClassVar[str] = "none"
     off: ClassVar[bool] = True
-    pseudo_targets: ClassVar[bool] = False
+    pseudo_labels: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)

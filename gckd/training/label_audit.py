@@ -1,4 +1,4 @@
-"""How right pseudo targets are. Reads the labels of the target's train split: for understanding, never for choosing."""
+"""How right pseudo labels are. Reads the labels of the target's train split: for understanding, never for choosing."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def audit(
         checkpoint: of a run of this config: its teacher and banks. Else the source model that adaptation starts from.
 
     Raises:
-        InputError: the config has no pseudo targets, or the checkpoint is not of this config.
+        InputError: the config has no pseudo labels, or the checkpoint is not of this config.
     """
-    if not config.distill.targets.pseudo_targets:
+    if not config.distill.targets.pseudo_labels:
         raise InputError(f"distill.targets: {config.distill.targets.kind!r} has no targets to look at")
     datasets = open_datasets(check(config), cache, as_progress(report))
     feed = datasets.feed(config, config.adapt.batch)

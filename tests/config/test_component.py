@@ -167,7 +167,7 @@ def test_questions_of_the_built_in_components() -> None:
     assert not base.graph.propagate.learns
     assert apply(base, {"graph.propagate.conv": "gcn"}).graph.propagate.learns
     assert NoTargets.off
-    assert not NoTargets.pseudo_targets
+    assert not NoTargets.pseudo_labels
     assert tiny.tokenizer.masks_unseen
     assert not base.tokenizer.masks_unseen
     assert base.tokenizer.pretrained == "bert-base-uncased"

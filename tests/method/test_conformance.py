@@ -100,7 +100,7 @@ def test_pseudo_labels(node: TargetsConfig) -> None:
         labels = labeller.labels(direction, 0.3)
         assert labels.shape == (len(direction.queries), len(direction.banks.keys))
         assert bool(torch.isfinite(labels).all()) and bool((labels >= 0).all())
-        assert node.pseudo_targets or not labels.any()
+        assert node.pseudo_labels or not labels.any()
 
 
 class LinearStudent:
