@@ -21,24 +21,35 @@ if TYPE_CHECKING:
     from gckd.config.component import TeacherConfig as TeacherConfig
     from gckd.config.fields import option as option
     from gckd.config.fields import section as section
+    from gckd.data.batches import Feed as Feed
     from gckd.data.readers import DatasetReader as DatasetReader
     from gckd.data.readers import register_reader as register_reader
     from gckd.data.transforms import AUGMENTATIONS as AUGMENTATIONS
     from gckd.data.transforms import Augmentation as Augmentation
+    from gckd.data.transforms import clean_view as clean_view
     from gckd.data.types import Record as Record
     from gckd.errors import InputError as InputError
+    from gckd.graph.similarity import DirectSimilarity as DirectSimilarity
+    from gckd.graph.similarity import RetrievalDirection as RetrievalDirection
+    from gckd.graph.similarity import Similarity as Similarity
     from gckd.method.alignment import ALIGNMENTS as ALIGNMENTS
     from gckd.method.alignment import AlignmentLoss as AlignmentLoss
     from gckd.method.alignment import StudentEmbeddings as StudentEmbeddings
+    from gckd.method.banks import Banks as Banks
+    from gckd.method.banks import PerBank as PerBank
     from gckd.method.matching import MATCHINGS as MATCHINGS
     from gckd.method.matching import MatchingLoss as MatchingLoss
+    from gckd.method.matching import TargetQueries as TargetQueries
     from gckd.method.metric_loss import METRIC_LOSSES as METRIC_LOSSES
+    from gckd.method.metric_loss import CrossModalMetricLoss as CrossModalMetricLoss
     from gckd.method.metric_loss import MetricLoss as MetricLoss
     from gckd.method.propagation import PROPAGATIONS as PROPAGATIONS
     from gckd.method.propagation import BankPropagation as BankPropagation
+    from gckd.method.propagation import EmbeddingPropagation as EmbeddingPropagation
     from gckd.method.pseudo_labels import TARGETS as TARGETS
     from gckd.method.pseudo_labels import PseudoLabeller as PseudoLabeller
     from gckd.method.pseudo_labels import PseudoLabelLoss as PseudoLabelLoss
+    from gckd.method.pseudo_labels import StudentQueries as StudentQueries
     from gckd.method.pseudo_labels import TargetLoss as TargetLoss
     from gckd.method.teacher import TEACHERS as TEACHERS
     from gckd.method.teacher import Teacher as Teacher
@@ -59,15 +70,18 @@ _MODULES = {
         "TeacherConfig",
     ),
     "gckd.config.fields": ("option", "section"),
+    "gckd.data.batches": ("Feed",),
     "gckd.data.readers": ("DatasetReader", "register_reader"),
-    "gckd.data.transforms": ("AUGMENTATIONS", "Augmentation"),
+    "gckd.data.transforms": ("AUGMENTATIONS", "Augmentation", "clean_view"),
     "gckd.data.types": ("Record",),
     "gckd.errors": ("InputError",),
+    "gckd.graph.similarity": ("DirectSimilarity", "RetrievalDirection", "Similarity"),
     "gckd.method.alignment": ("ALIGNMENTS", "AlignmentLoss", "StudentEmbeddings"),
-    "gckd.method.matching": ("MATCHINGS", "MatchingLoss"),
-    "gckd.method.metric_loss": ("METRIC_LOSSES", "MetricLoss"),
-    "gckd.method.propagation": ("PROPAGATIONS", "BankPropagation"),
-    "gckd.method.pseudo_labels": ("TARGETS", "PseudoLabelLoss", "PseudoLabeller", "TargetLoss"),
+    "gckd.method.banks": ("Banks", "PerBank"),
+    "gckd.method.matching": ("MATCHINGS", "MatchingLoss", "TargetQueries"),
+    "gckd.method.metric_loss": ("CrossModalMetricLoss", "METRIC_LOSSES", "MetricLoss"),
+    "gckd.method.propagation": ("BankPropagation", "EmbeddingPropagation", "PROPAGATIONS"),
+    "gckd.method.pseudo_labels": ("PseudoLabelLoss", "PseudoLabeller", "StudentQueries", "TARGETS", "TargetLoss"),
     "gckd.method.teacher": ("TEACHERS", "Teacher"),
     "gckd.models.base": ("Backbone", "Encoded"),
     "gckd.tune.space.range_type": ("RangeType",),
