@@ -1,4 +1,4 @@
-"""Source and target dataset of a run: their stores, the vocabulary, and the loaders made of them."""
+"""Source and target dataset of a run: their stores, their tokenizer, and their loaders."""
 
 from __future__ import annotations
 
@@ -21,27 +21,33 @@ from gckd.errors import InputError
 from gckd.progress import Progress, Report
 from gckd.storage.cache import CachePath
 
-StoreProgress = Callable[[str, int, int], None]  # name of the dataset, images done, images in all
+StoreProgress = Callable[[str, int, int], None]  # (name of the dataset, images done, images in total)
 
 
 @dataclass(frozen=True)
 class DatasetPair:
-    """Source and target of a run, opened once in a process and passed to whatever reads them."""
+    """Source and target of a run, opened once per process and passed to all code that reads them."""
 
     source: Store
     target: Store
     tokenizer: Tokenizer
-    source_spec: str  # names it whatever the working directory
+    source_spec: str  # spec with an absolute path
     target_spec: str
-    source_name: str  # last two parts of its path
+    source_name: str  # last two parts of the path or URI
     target_name: str
-    published: str  # `icfg-pedes -> rstpreid` if both are, by their counts, the published datasets, else empty
+    published: str  # "icfg-pedes -> rstpreid" if the counts of both equal the published ones, else ""
 
     def feed(self, config: Config, batch: int, per_identity: int = 1, source: Source | None = None) -> Feed:
-        """Training batches of both domains; the target's come from a split type that has no labels.
+        """Training data of both domains. The target's split type has no labels.
 
         Args:
-            source: in the place of the source's loader, which is not opened then.
+            config: config of the run; size of the images, augmentation and seed are read.
+            batch: B, items of each domain per batch.
+            per_identity: see `SourceLoader`.
+            source: replaces the source loader, which is then not opened.
+
+        Raises:
+            InputError: `batch` is larger than a train split.
         """
         return Feed(
             source or self.source_loader(config, batch, per_identity),
@@ -52,16 +58,16 @@ class DatasetPair:
         )
 
     def source_loader(self, config: Config, batch: int, per_identity: int = 1) -> SourceLoader:
-        """Labelled training batches."""
+        """Loader of labelled training batches; the arguments are those of `feed`."""
         split = self.source.labelled("train")
         return SourceLoader(split, self.tokenizer, per_identity=per_identity, **_size(config, batch))
 
-    def labelled(self, which: Store, split: str, data: Data) -> EvaluationSet:
-        """A labelled split for evaluation."""
-        return evaluation_set(which.labelled(split), self.tokenizer, data.height, data.width)
+    def labelled(self, store: Store, split: str, data: Data) -> EvaluationSet:
+        """Labelled split of one of the two stores, for evaluation."""
+        return evaluation_set(store.labelled(split), self.tokenizer, data.height, data.width)
 
     def notes(self) -> tuple[str, ...]:
-        """What a table must say of the data: held-out splits, images left out."""
+        """Notes to print below result tables: held-out splits and left-out images of both datasets."""
         both = (("source", self.source), ("target", self.target))
         return tuple(f"{role}: {note}" for role, store in both for note in store.notes)
 
@@ -71,7 +77,7 @@ def _size(config: Config, batch: int) -> dict[str, int]:
 
 
 def open_datasets(config: Config, cache: Path | CachePath, progress: StoreProgress | None = None) -> DatasetPair:
-    """Open both datasets of a config, storing those that the cache does not hold, and build the vocabulary.
+    """Open both datasets of a config and build their tokenizer. Datasets are stored in the cache on first use.
 
     Raises:
         ConfigError: the config names no source or no target.
@@ -93,7 +99,7 @@ def open_datasets(config: Config, cache: Path | CachePath, progress: StoreProgre
 
 
 def shared_datasets(config: Config, cache: Path | CachePath) -> DatasetPair:
-    """`open_datasets` for a process with several runs on the same pair: it opens the pair at the first call only.
+    """`open_datasets` for a process with several runs on the same pair, which opens the pair only once.
 
     Raises:
         InputError: see `open_datasets`.
@@ -135,5 +141,5 @@ def _tokenizer(config: Config, stores: Sequence[Store], cache: Path | CachePath)
 
 
 def as_progress(report: Report) -> StoreProgress:
-    """Storing of the datasets, reported as the stage `data` of a run."""
+    """Callback that reports the storing of datasets as the stage `data` of a run."""
     return lambda _name, done, total: report(Progress("data", done, total, {}, None))

@@ -1,4 +1,4 @@
-"""Captions to token ids, by a vocabulary trained on the captions of both domains or by a pretrained one."""
+"""Tokenizer of captions, with a vocabulary that is trained on the captions of both domains or pretrained."""
 
 from __future__ import annotations
 
@@ -14,17 +14,30 @@ from filelock import FileLock
 from tokenizers import Tokenizer as Backend
 
 from gckd.config.component import TokenizerConfig
-from gckd.config.data import TrainedTokenizer
+from gckd.config.data import FolderTokenizer, TrainedTokenizer
+from gckd.config.registry import Registry
 from gckd.data.types import Vocabulary
 from gckd.data.wordpiece import CLIP_ENDS, PAD, SPECIALS, bert, load_pretrained, read_vocabulary, train_vocabulary
 from gckd.errors import InputError
 from gckd.storage.cache import CachePath
 
-NO_MASK = -1  # in place of the id of [MASK], where there is none
+NO_MASK = -1  # id of [MASK] where the vocabulary has none
+
+# Builders: (config node, distinct training captions in sorted order, cache) -> backend.
+TOKENIZERS: Registry[TokenizerConfig, Backend, list[str], CachePath] = Registry(TokenizerConfig)
 
 
 class Tokenizer:
-    """Captions -> token ids: [CLS] pieces [SEP], cut to `max_words` words and then to `max_tokens` tokens."""
+    """Turns captions into token ids: [CLS], word pieces, [SEP].
+
+    Args:
+        backend: tokenizer of the `tokenizers` library, in BERT's or CLIP's layout.
+        max_words: captions are cut after this many words.
+        max_tokens: and then after this many tokens, [CLS] and [SEP] included.
+
+    Raises:
+        InputError: the vocabulary has only special tokens.
+    """
 
     pad = PAD
 
@@ -32,7 +45,7 @@ class Tokenizer:
         vocab = backend.get_vocab()
         self.vocab_size = max(vocab.values()) + 1
         if all(t in vocab for t in CLIP_ENDS):
-            # CLIP's special ids come last; it has no [MASK], and reads nothing behind a caption's end.
+            # CLIP has no [MASK], its special ids come last, and it ignores everything after the end of a caption.
             self.cls, self.sep = (vocab[t] for t in CLIP_ENDS)
             self.unk, self.mask, self.first_word = self.sep, NO_MASK, 0
         else:
@@ -48,10 +61,11 @@ class Tokenizer:
 
     @property
     def vocabulary(self) -> Vocabulary:
+        """Size and end token, for the backbone."""
         return Vocabulary(self.vocab_size, self.sep)
 
     def encode(self, captions: Sequence[str]) -> torch.Tensor:
-        """Token ids `[N, L]` int64, 0 after each caption's end; L is the longest caption's length."""
+        """Token ids [N, L] int64, padded with 0; L is the length of the longest caption in tokens."""
         cut = [" ".join(caption.split()[: self.max_words]) for caption in captions]
         rows = [encoding.ids for encoding in self._backend.encode_batch_fast(cut)]
         tokens = np.zeros((len(rows), max(map(len, rows), default=0)), dtype=np.int64)
@@ -60,46 +74,55 @@ class Tokenizer:
         return torch.from_numpy(tokens)
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
-        """The word pieces of one caption's ids, padding left out."""
+        """Word pieces of the token ids of one caption, without padding."""
         return [str(self._backend.id_to_token(int(i))) for i in ids if int(i) != self.pad]
 
 
 def build_tokenizer(
-    cfg: TokenizerConfig,
+    config: TokenizerConfig,
     captions: Iterable[str],
     cache: Path | CachePath,
     *,
     max_words: int,
     max_tokens: int,
 ) -> Tokenizer:
-    """The tokenizer a config names. A trained one is kept under `cache`, named by the captions and its size.
+    """Tokenizer that a config node describes.
 
     Args:
-        captions: training texts of a `TrainedTokenizer`; order and repetition do not matter. Else unused.
+        config: node of the config.
+        captions: training texts of a `TrainedTokenizer`, in any order; unused by other tokenizers.
+        cache: cache in which a trained vocabulary is stored, under the hash of captions and size.
+        max_words: captions are cut after this many words.
+        max_tokens: and then after this many tokens, [CLS] and [SEP] included.
 
     Raises:
-        InputError: a pretrained tokenizer is not there, or not in BERT's layout; there are no captions to train on.
+        InputError: a pretrained tokenizer is missing, or in neither BERT's nor CLIP's layout; or there are no captions
+            to train on.
+        ConfigError: no builder is registered for the class of `config`.
     """
-    if cfg.pretrained:
-        backend = load_pretrained(cfg.pretrained)
-    else:
-        assert isinstance(cfg, TrainedTokenizer)
-        backend = _trained(sorted(set(captions)), cfg.vocab_size, cache)
+    backend = TOKENIZERS.build(config, sorted(set(captions)), CachePath.at(cache))
     return Tokenizer(backend, max_words=max_words, max_tokens=max_tokens)
 
 
-def _trained(captions: list[str], vocab_size: int, cache: Path | CachePath) -> Backend:
-    """Trains once; `vocab.txt` in the cache is what `BertTokenizerFast.from_pretrained` reads, too."""
+@TOKENIZERS.register(FolderTokenizer)
+def _pretrained(config: FolderTokenizer, captions: list[str], cache: CachePath) -> Backend:
+    return load_pretrained(config.name)
+
+
+@TOKENIZERS.register(TrainedTokenizer)
+def _trained(config: TrainedTokenizer, captions: list[str], cache: CachePath) -> Backend:
+    """Train the vocabulary once. `BertTokenizerFast.from_pretrained` can read the folder of `vocab.txt`, too."""
     if not captions:
         raise InputError("tokenizer: there are no captions to train a vocabulary on")
-    key = hashlib.sha256(json.dumps([1, vocab_size, captions]).encode()).hexdigest()[:16]
-    kept = CachePath.at(cache) / "tokenizers" / key / "vocab.txt"
-    file = kept.local_path
+    key = hashlib.sha256(json.dumps([1, config.vocab_size, captions]).encode()).hexdigest()[:16]
+    vocabulary = cache / "tokenizers" / key / "vocab.txt"
+    file = vocabulary.local_path
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{file}.lock"):
-        if not kept.ensure_local():
+        if not vocabulary.ensure_local():
             partial = file.with_suffix(".partial")
-            partial.write_text("".join(f"{piece}\n" for piece in train_vocabulary(captions, vocab_size)), "utf-8")
+            pieces = train_vocabulary(captions, config.vocab_size)
+            partial.write_text("".join(f"{piece}\n" for piece in pieces), "utf-8")
             os.replace(partial, file)
-            kept.upload()
+            vocabulary.upload()
     return bert(read_vocabulary(file))

@@ -1,4 +1,4 @@
-"""WordPiece vocabularies in BERT's layout: trained on captions, or read from a folder or the hub. Needs no torch."""
+"""WordPiece vocabularies in BERT's layout: trained on captions, or loaded from a folder or the hub."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from gckd.errors import InputError
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 CLIP_ENDS = ("<|startoftext|>", "<|endoftext|>")
 PAD = 0  # everywhere in gckd
-MAX_ALPHABET = 1000  # characters; the trainer's own default
+MAX_ALPHABET = 1000  # characters; the default of the trainer
 
 
 def bert(vocab: dict[str, int], lowercase: bool = True) -> Backend:
-    """BERT's tokenizer over `vocab` (piece -> id), which holds the special tokens."""
+    """BERT's tokenizer with a vocabulary (piece -> id) that includes the special tokens."""
     backend = Backend(models.WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=100))
     backend.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -28,11 +28,11 @@ def bert(vocab: dict[str, int], lowercase: bool = True) -> Backend:
 
 
 def train_vocabulary(captions: Sequence[str], vocab_size: int) -> list[str]:
-    """At most `vocab_size` word pieces, the special tokens first; equal in every process.
+    """Train at most `vocab_size` word pieces, special tokens first; the result is equal in every process.
 
-    The trainer of `tokenizers` numbers the continuing letters (`##a`) in the order of a randomly seeded hash map and
-    breaks ties between merges by these numbers, so that two processes get two vocabularies. Given all of them in a
-    fixed order as special tokens, it has no such choice left.
+    The trainer of `tokenizers` numbers the continuing letters (`##a`) in the order of a randomly seeded hash map, and
+    breaks ties between merges by these numbers, so two processes would get two vocabularies. Passing all continuing
+    letters in a fixed order as special tokens removes this randomness.
     """
     backend = bert(dict(zip(SPECIALS, range(len(SPECIALS)), strict=True)))
     letters, continuing = Counter[str](), Counter[str]()
@@ -41,14 +41,14 @@ def train_vocabulary(captions: Sequence[str], vocab_size: int) -> list[str]:
             letters.update(word)
             continuing.update(word[1:])
     room = min(MAX_ALPHABET, (vocab_size - len(SPECIALS)) // 2)
-    kept = sorted(sorted(letters, key=lambda c: (-letters[c], c))[:room])
-    inner = [f"##{c}" for c in kept if continuing[c]]
+    alphabet = sorted(sorted(letters, key=lambda c: (-letters[c], c))[:room])
+    inner = [f"##{c}" for c in alphabet if continuing[c]]
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size,
         min_frequency=2,
         special_tokens=[*SPECIALS, *inner],
-        initial_alphabet=kept,
-        limit_alphabet=len(kept),
+        initial_alphabet=alphabet,
+        limit_alphabet=len(alphabet),
         show_progress=False,
     )
     backend.train_from_iterator(captions, trainer)
@@ -57,10 +57,13 @@ def train_vocabulary(captions: Sequence[str], vocab_size: int) -> list[str]:
 
 
 def load_pretrained(name: str) -> Backend:
-    """The tokenizer in folder `name` (tokenizer.json or vocab.txt), or of that name on the hub.
+    """Load a tokenizer from a local folder (tokenizer.json or vocab.txt) or from the hub.
+
+    Args:
+        name: path of the folder, or name on the hub.
 
     Raises:
-        InputError: it is not there, or neither in BERT's layout nor in CLIP's.
+        InputError: the tokenizer is missing, or in neither BERT's nor CLIP's layout.
     """
     folder = Path(name).expanduser()
     backend = _from_folder(folder) if folder.is_dir() else _from_hub(name)
@@ -68,20 +71,20 @@ def load_pretrained(name: str) -> Backend:
         return backend
     missing = [t for t in SPECIALS if backend.token_to_id(t) is None]
     if missing or backend.token_to_id("[PAD]") != PAD:
-        what = f"lacks {', '.join(missing)}" if missing else f"has [PAD] = {backend.token_to_id('[PAD]')}, not 0"
-        raise InputError(f"tokenizer.name: {name!r} is in neither BERT's layout nor CLIP's: it {what}")
+        reason = f"lacks {', '.join(missing)}" if missing else f"has [PAD] = {backend.token_to_id('[PAD]')}, not 0"
+        raise InputError(f"tokenizer.name: {name!r} is in neither BERT's nor CLIP's layout: it {reason}")
     return backend
 
 
 def _from_folder(folder: Path) -> Backend:
-    whole, vocab = folder / "tokenizer.json", folder / "vocab.txt"
-    if whole.is_file():
+    complete, vocab = folder / "tokenizer.json", folder / "vocab.txt"
+    if complete.is_file():
         try:
-            return Backend.from_file(str(whole))
-        except Exception as error:  # the library raises plain Exception
-            raise InputError(f"{whole}: not a tokenizer file ({error})") from error
+            return Backend.from_file(str(complete))
+        except Exception as error:  # the library raises Exception itself
+            raise InputError(f"{complete}: not a tokenizer file ({error})") from error
     if not vocab.is_file():
-        raise InputError(f"tokenizer.name: {folder} holds neither tokenizer.json nor vocab.txt")
+        raise InputError(f"tokenizer.name: {folder} has neither tokenizer.json nor vocab.txt")
     pieces = read_vocabulary(vocab)
     missing = [t for t in SPECIALS if t not in pieces]
     if missing:
@@ -90,7 +93,7 @@ def _from_folder(folder: Path) -> Backend:
 
 
 def _lowercase(settings: Path) -> bool:
-    """What the folder's settings say; bert-base-uncased, this project's default, lowercases."""
+    """Whether the tokenizer lowercases by its settings file; True without one, as in bert-base-uncased."""
     try:
         return bool(json.loads(settings.read_text("utf-8")).get("do_lower_case", True))
     except (OSError, ValueError, AttributeError):
@@ -98,19 +101,19 @@ def _lowercase(settings: Path) -> bool:
 
 
 def _from_hub(name: str) -> Backend:
-    from huggingface_hub import hf_hub_download  # slow to import, and only needed here
+    from huggingface_hub import hf_hub_download  # slow to import
 
     try:
         return Backend.from_file(hf_hub_download(name, "tokenizer.json"))
-    except Exception as error:  # offline, unknown, private, a malformed name: all mean it is not there
+    except Exception as error:  # offline, unknown, private or malformed name
         raise InputError(
-            f"tokenizer.name: {name!r} is no local folder, and the hub did not give it ({type(error).__name__}); "
-            "put its tokenizer.json or vocab.txt into a folder and name that folder"
+            f"tokenizer.name: {name!r} is not a local folder and cannot be downloaded from the hub "
+            f"({type(error).__name__}); put its tokenizer.json or vocab.txt into a folder and name that folder"
         ) from error
 
 
 def read_vocabulary(file: Path) -> dict[str, int]:
-    """A `vocab.txt`: one piece a line, numbered from 0."""
+    """Vocabulary (piece -> id) of a `vocab.txt`, which has one piece per line, numbered from 0."""
     lines = file.read_text("utf-8").split("\n")
     pieces = [line.rstrip("\r") for line in lines]
     return {piece: number for number, piece in enumerate(pieces[:-1] if pieces[-1] == "" else pieces)}

@@ -1,4 +1,4 @@
-"""Small datasets in the real formats, written file by file so that a test can spoil any part of them."""
+"""Small datasets in the real formats, written file by file so that a test can change any part."""
 
 from __future__ import annotations
 
@@ -25,22 +25,24 @@ COLOURS = ("red", "green", "blue", "grey", "white", "black", "pink")
 
 
 def draw(identity: int, view: int) -> Image.Image:
-    """A 16 x 8 picture that no other (identity, view) has."""
+    """Random picture of 16 x 8 pixels, different for each identity and view."""
     seed = int.from_bytes(hashlib.sha256(f"{identity}/{view}".encode()).digest()[:4], "big")
     pixels = np.random.default_rng(seed).integers(0, 256, (16, 8, 3), dtype=np.uint8)
     return Image.fromarray(pixels)
 
 
 def caption(identity: int, view: int, number: int) -> str:
-    colour, other = COLOURS[identity % 7], COLOURS[(identity + view + number) % 7]
-    return f"Person number{identity} in a {colour} coat, view{view}, with a {other} bag{number}." + " So it is." * (
-        identity % 3
+    """Caption with the identity, the view and its number in it; lengths differ."""
+    colour, bag_colour = COLOURS[identity % 7], COLOURS[(identity + view + number) % 7]
+    return (
+        f"Person number{identity} in a {colour} coat, view{view}, with a {bag_colour} bag{number}."
+        + " So it is." * (identity % 3)
     )
 
 
 @pytest.fixture
 def make_dataset(tmp_path: Path) -> MakeDataset:
-    """Writes a dataset of two images an identity and returns its folder."""
+    """Function that writes a dataset of two images per identity and returns its folder."""
 
     def make(layout: str = "rstpreid", folder: str = "set", first: int = 0, ids: dict[str, int] | None = None) -> Path:
         file, path_field, captions = LAYOUTS[layout]
@@ -63,7 +65,7 @@ def make_dataset(tmp_path: Path) -> MakeDataset:
 
 @pytest.fixture
 def spoil() -> SpoilEntries:
-    """Rewrites the annotation file of a dataset folder after a function changed its entries; returns the file."""
+    """Function that changes the entries of a dataset's annotation file and returns the file."""
 
     def rewrite(folder: Path, change: Callable[[list[Entry]], object]) -> Path:
         (file,) = folder.glob("*.json")

@@ -1,4 +1,4 @@
-"""A split as training sees it: the target's labels are out of reach, pixels are decoded once."""
+"""Splits: labels of an unlabelled split are unreachable, and pixels are decoded once."""
 
 from __future__ import annotations
 
@@ -25,25 +25,27 @@ def build(folder: Path, cache: Path, **options: Any) -> Store:
 
 
 class TestUnlabelled:
-    """The target's train split: identities and pairing are unreachable by type."""
+    """The target's train split, whose type has no identities and no pairing."""
 
-    def test_has_two_fields(self) -> None:
+    def test_has_images_and_captions_only(self) -> None:
         assert UnlabelledSplit.__slots__ == ("images", "captions")
 
-    def test_never_opens_the_labels(self, make_dataset: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_never_opens_the_label_file(
+        self, make_dataset: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         built = build(make_dataset(), tmp_path / "cache")
         opened, read = [], splits.read_arrow
 
-        def noting(path: Path) -> Any:
+        def record(path: Path) -> Any:
             opened.append(path.name)
             return read(path)
 
-        monkeypatch.setattr(splits, "read_arrow", noting)
+        monkeypatch.setattr(splits, "read_arrow", record)
         split = built.unlabelled("train")
         split.images.decoded(16, 8)
         assert sorted(opened) == ["captions.arrow", "images.arrow"]
 
-    def test_works_where_no_labels_exist(self, make_dataset: Any, tmp_path: Path) -> None:
+    def test_works_without_a_label_file(self, make_dataset: Any, tmp_path: Path) -> None:
         built = build(make_dataset(), tmp_path / "cache")
         (built.path / "train" / "labels.arrow").unlink()
         split = built.unlabelled("train")
@@ -51,20 +53,22 @@ class TestUnlabelled:
         with pytest.raises(OSError, match="labels.arrow"):
             built.labelled("train")
 
-    def test_files_hold_one_column_each(self, make_dataset: Any, tmp_path: Path) -> None:
+    def test_its_files_have_one_column_each(self, make_dataset: Any, tmp_path: Path) -> None:
         folder = build(make_dataset(), tmp_path / "cache").path / "train"
         columns = {name: splits.read_arrow(folder / f"{name}.arrow").column_names for name in ("images", "captions")}
         assert columns == {"images": ["image"], "captions": ["caption"]}
 
-    def test_a_row_s_place_follows_from_the_row_alone(self, make_dataset: Any, tmp_path: Path) -> None:
-        """Both orders are those of the rows' own hashes: no order can carry who belongs to whom."""
+    def test_the_order_of_rows_follows_from_the_rows_alone(self, make_dataset: Any, tmp_path: Path) -> None:
+        """Rows are ordered by their own hashes, so that no order reveals the pairing."""
         split = build(make_dataset(), tmp_path / "cache").unlabelled("train")
         images = [hashlib.sha256(split.images.encoded(i)).hexdigest() for i in range(len(split.images))]
         captions = [hashlib.sha256(c.encode()).hexdigest() for c in split.captions]
         assert images == sorted(images) and captions == sorted(captions)
 
-    def test_pairing_may_change_and_nothing_is_seen(self, make_dataset: Any, spoil: Any, tmp_path: Path) -> None:
-        """Other pairs, other identities, same heaps: the unlabelled files are the same bytes."""
+    def test_its_files_do_not_depend_on_pairing_and_identities(
+        self, make_dataset: Any, spoil: Any, tmp_path: Path
+    ) -> None:
+        """Images and captions with another pairing and other identities give the same bytes."""
         folder = make_dataset()
         before = build(folder, tmp_path / "cache")
 
@@ -84,7 +88,7 @@ class TestUnlabelled:
 
 
 class TestPixels:
-    def test_are_pillow_s_bicubic(self, make_dataset: Any, tmp_path: Path) -> None:
+    def test_equal_bicubic_resizing_by_pillow(self, make_dataset: Any, tmp_path: Path) -> None:
         images = build(make_dataset(), tmp_path / "cache").labelled("train").images
         pixels = images.decoded(8, 6)
         assert pixels.shape == (12, 3, 8, 6) and pixels.dtype == np.uint8
@@ -116,7 +120,7 @@ class TestPixels:
         again = pickle.loads(pickle.dumps(built.unlabelled("train").images)).decoded(8, 6)
         np.testing.assert_array_equal(first, again)
 
-    def test_writing_to_them_changes_no_file(self, make_dataset: Any, tmp_path: Path) -> None:
+    def test_writing_to_the_array_changes_no_file(self, make_dataset: Any, tmp_path: Path) -> None:
         images = build(make_dataset(), tmp_path / "cache").labelled("train").images
         before = np.array(images.decoded(8, 6))
         images.decoded(8, 6)[:] = 0

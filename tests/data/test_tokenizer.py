@@ -1,4 +1,4 @@
-"""Tokenizers: one vocabulary in every process, BERT's layout, both cuts, and what a missing one says."""
+"""Tokenizers: reproducible vocabularies, BERT's layout, cuts by words and tokens, and missing tokenizers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def trained(
 
 
 def greedy(word: str, vocab: dict[str, int]) -> list[int]:
-    """WordPiece by its definition: the longest known piece first, `##` inside a word."""
+    """WordPiece by its definition: the longest piece in the vocabulary first, with `##` inside a word."""
     ids, start = [], 0
     while start < len(word):
         ends = range(len(word), start, -1)
@@ -53,13 +53,13 @@ def test_every_process_trains_the_same_vocabulary() -> None:
 
 
 @pytest.mark.parametrize("size", [32, 64, 120])
-def test_size_is_an_upper_limit(size: int) -> None:
+def test_vocab_size_is_an_upper_limit(size: int) -> None:
     vocabulary = train_vocabulary(CAPTIONS, size)
     assert len(vocabulary) <= size and len(set(vocabulary)) == len(vocabulary)
     assert tuple(vocabulary[:5]) == SPECIALS
 
 
-def test_rare_characters_give_way_in_a_small_vocabulary() -> None:
+def test_a_small_vocabulary_leaves_out_rare_characters() -> None:
     vocabulary = train_vocabulary(["aaaa bbb cc", *(chr(0x4E00 + i) for i in range(500))], 32)
     assert {"a", "b", "c"} < set(vocabulary) and len(vocabulary) <= 32
 
@@ -86,22 +86,22 @@ def test_ids_and_padding(tmp_path: Path) -> None:
     assert tokenizer.encode([]).shape == (0, 0)
 
 
-def test_cuts_words_then_tokens(tmp_path: Path) -> None:
+def test_captions_are_cut_by_words_then_by_tokens(tmp_path: Path) -> None:
     long = " ".join(["red"] * 80)
     assert trained(tmp_path, words=7).encode([long]).shape == (1, 9)
     cut = trained(tmp_path, tokens=6).encode([long])
     assert cut.shape == (1, 6) and cut[0, -1] == 3  # [SEP] stays
-    # 4 words that are many pieces: the words alone do not bound the tokens.
+    # 4 words of many pieces each: the limit of words does not bound the tokens.
     assert trained(tmp_path, words=4, tokens=8).encode(["a-b-c-d-e-f " * 4]).shape == (1, 8)
 
 
-def test_a_second_call_reads_what_the_first_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_call_reads_the_trained_vocabulary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = trained(tmp_path)
     monkeypatch.setattr("gckd.data.tokenizer.train_vocabulary", lambda *_: pytest.fail("trained again"))
     assert trained(tmp_path, CAPTIONS[::-1] * 2).digest == first.digest
 
 
-def test_the_digest_follows_all_that_changes_ids(tmp_path: Path) -> None:
+def test_the_digest_changes_with_all_that_changes_token_ids(tmp_path: Path) -> None:
     variants = [
         trained(tmp_path),
         trained(tmp_path, size=60),
@@ -112,7 +112,7 @@ def test_the_digest_follows_all_that_changes_ids(tmp_path: Path) -> None:
     assert len({tokenizer.digest for tokenizer in variants}) == len(variants)
 
 
-def test_no_captions_no_vocabulary(tmp_path: Path) -> None:
+def test_captions_without_words_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no captions to train a vocabulary on"):
         trained(tmp_path, [])
     with pytest.raises(InputError, match="no words after the special tokens"):
@@ -129,7 +129,7 @@ class TestPretrained:
         (folder / "vocab.txt").write_text("\n".join(pieces) + "\n")
         return folder
 
-    def test_vocab_txt(self, tmp_path: Path) -> None:
+    def test_a_folder_with_vocab_txt(self, tmp_path: Path) -> None:
         tokenizer = self.load(self.write(tmp_path))
         assert tokenizer.encode(["Reddish coat"])[0].tolist() == [3, 6, 8, 9, 4]
         assert (tokenizer.unk, tokenizer.mask, tokenizer.first_word, tokenizer.vocab_size) == (2, 5, 6, 10)
@@ -138,14 +138,14 @@ class TestPretrained:
         (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false}')
         assert self.load(self.write(tmp_path)).encode(["Reddish"])[0].tolist() == [3, 7, 8, 4]
 
-    def test_tokenizer_json(self, tmp_path: Path) -> None:
+    def test_a_folder_with_tokenizer_json(self, tmp_path: Path) -> None:
         backend = bert({piece: i for i, piece in enumerate(self.VOCABULARY)})
-        backend.enable_padding(length=12)  # published files carry such settings; ours count
+        backend.enable_padding(length=12)  # such settings of a published file must not matter
         backend.save(str(tmp_path / "tokenizer.json"))
         assert self.load(tmp_path).encode(["red coat"])[0].tolist() == [3, 6, 9, 4]
 
-    def test_what_it_refuses(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match="holds neither tokenizer.json nor vocab.txt"):
+    def test_unusable_folders_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="has neither tokenizer.json nor vocab.txt"):
             self.load(tmp_path)
         with pytest.raises(InputError, match=r"vocab.txt: not in BERT's layout: it lacks \[MASK\]"):
             self.load(self.write(tmp_path, ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "red")))
@@ -155,19 +155,21 @@ class TestPretrained:
         with pytest.raises(InputError, match="tokenizer.json: not a tokenizer file"):
             self.load(tmp_path)
 
-    def test_offline(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_unreachable_hub_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def offline(*_: str) -> str:
             raise ConnectionError("no route")
 
         monkeypatch.setattr("huggingface_hub.hf_hub_download", offline)
-        with pytest.raises(InputError, match="'some/model' is no local folder, .* put its tokenizer.json or vocab.txt"):
+        with pytest.raises(
+            InputError, match="'some/model' is not a local folder .* put its tokenizer.json or vocab.txt"
+        ):
             self.load("some/model")
 
-    def test_the_hub(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_tokenizer_of_the_hub_is_loaded(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         file = tmp_path / "tokenizer.json"
         bert({piece: i for i, piece in enumerate(self.VOCABULARY)}).save(str(file))
         published = {("some/model", "tokenizer.json"): str(file)}
-        monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *what: published[what])
+        monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *file: published[file])
         assert self.load("some/model").encode(["coat"])[0].tolist() == [3, 9, 4]
 
 
@@ -175,7 +177,7 @@ def test_transformers_reads_the_trained_vocabulary(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
     tokenizer = trained(tmp_path)
     (file,) = tmp_path.rglob("vocab.txt")
-    theirs = transformers.BertTokenizerFast(vocab=str(file))
+    reference = transformers.BertTokenizerFast(vocab=str(file))
     captions = [*CAPTIONS[:50], "Été: a snow☃man, walking"]
-    padded = theirs(captions, padding=True, truncation=True, max_length=64, return_tensors="pt")["input_ids"]
+    padded = reference(captions, padding=True, truncation=True, max_length=64, return_tensors="pt")["input_ids"]
     assert torch.equal(tokenizer.encode(captions), padded)
