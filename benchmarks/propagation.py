@@ -18,9 +18,9 @@ from torch.nn import functional as F
 
 from benchmarks.timing import interleaved, timed
 from gckd.config.graph import Diffusion, Gnn
-from gckd.graph.propagation import Propagation
+from gckd.graph.propagation import GraphPropagation
 from gckd.graph.similarity import BankPair, DiffusedSimilarity, RetrievalDirection
-from gckd.graph.subgraph import Nodes, neighbourhood
+from gckd.graph.subgraph import KnnIndex, neighbourhood
 from gckd.report.console import wide_console
 
 AT_LEAST_ONE = click.IntRange(min=1)
@@ -52,7 +52,7 @@ def of_embeddings(capacity: int, batch: int, width: int, k: int, layers: int) ->
     nodes = clustered(2 * capacity, width, random)
     inputs = torch.randperm(2 * capacity, generator=random)[: 2 * batch]
     config = Gnn(k=k, layers=layers, conv="smooth", residual=0.5, temperature=0.1)
-    module, everyone = Propagation(config, width), torch.arange(2 * capacity)
+    module = GraphPropagation(k, layers, residual=config.residual, temperature=config.temperature)
 
     def matrices() -> Tensor:
         weights, x = dense_graph(nodes, config), nodes
@@ -62,10 +62,10 @@ def of_embeddings(capacity: int, batch: int, width: int, k: int, layers: int) ->
 
     routes: Routes = {
         "two-hop": lambda: module(nodes, inputs),
-        "lists": lambda: module(nodes, everyone)[inputs],
+        "lists": lambda: module(nodes)[inputs],
         "matrices": matrices,
     }
-    return routes, len(neighbourhood(Nodes(nodes), inputs, layers, k, config.temperature).order)
+    return routes, len(neighbourhood(KnnIndex(nodes), inputs, layers, k, config.temperature).nodes)
 
 
 def of_similarities(capacity: int, batch: int, width: int, k: int, layers: int) -> tuple[Routes, int]:
@@ -94,7 +94,7 @@ def of_similarities(capacity: int, batch: int, width: int, k: int, layers: int) 
         "lists": lambda: diffused(RetrievalDirection(own, everyone, BankPair(own, keys)), T, agree=False)[place],
         "matrices": matrices,
     }
-    return routes, len(neighbourhood(Nodes(own), place, layers, k, config.temperature).order)
+    return routes, len(neighbourhood(KnnIndex(own), place, layers, k, config.temperature).nodes)
 
 
 def compare(capacity: int, routes: Routes, touched: int, rounds: int) -> list[str]:

@@ -1,0 +1,1 @@
+"""Memory bank, nearest neighbours, message passing and similarities on tensors."""

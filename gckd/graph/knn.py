@@ -1,4 +1,4 @@
-"""Exact nearest neighbours by cosine, in blocks, without an N x N matrix."""
+"""Exact nearest neighbours by cosine (eq. 3), computed in blocks without an N x N matrix."""
 
 from __future__ import annotations
 
@@ -8,48 +8,52 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-BLOCK = 64  # columns whose maximum is taken together
+BLOCK = 64  # columns per maximum in `_top`
 
 
 class Neighbours(NamedTuple):
     """The K nearest nodes of n queries: indices and cosines, both [n, K], nearest first."""
 
-    index: Tensor  # type: ignore[assignment]  # hides tuple.index
+    indices: Tensor
     cosine: Tensor
 
 
 def nearest(nodes: Tensor, queries: Tensor, k: int, block: int = 256, senders: int | None = None) -> Neighbours:
-    """KNN(V, K) of eq. 3 for some of the nodes.
+    """KNN(V, K) of eq. 3 for some of the nodes. A node is never its own neighbour.
 
     Args:
-        nodes: unit vectors [N, d]. queries: indices [n] into `nodes`; a node is never its own neighbour. k: K < N.
-        senders: only the first so many nodes are anyone's neighbours; None: all N.
+        nodes: V, unit vectors [N, d].
+        queries: indices [n] into `nodes`.
+        k: K, neighbours per query.
+        block: queries per block, to limit memory.
+        senders: only the first `senders` nodes can be neighbours; None: all N.
 
     Raises:
-        ValueError: K is not below N, or not below the senders.
+        ValueError: K is not below the number of senders.
     """
     count = len(nodes) if senders is None else senders
     if k >= count:
         raise ValueError(f"K = {k} is outside its limit: < {count} nodes")
     padded = F.pad(nodes, (0, 0, 0, -len(nodes) % BLOCK))
-    found = []
+    parts = []
     for part in queries.split(block):
         cosine = nodes[part] @ padded.T
         cosine[:, count:] = -torch.inf
         cosine[torch.arange(len(part), device=part.device), part] = -torch.inf
-        found.append(_top(cosine, k))
-    return Neighbours(torch.cat([f.index for f in found]), torch.cat([f.cosine for f in found]))
+        parts.append(_top(cosine, k))
+    return Neighbours(torch.cat([part.indices for part in parts]), torch.cat([part.cosine for part in parts]))
 
 
 def _top(cosine: Tensor, k: int) -> Neighbours:
-    """The K largest of each row [n, N], N a multiple of BLOCK: they lie in the K blocks with the largest maxima.
+    """The K largest values of each row [n, N], N a multiple of BLOCK.
 
-    Maxima are vectorised and `topk` is not, so that this takes half its time on long rows.
+    They are in the K blocks with the largest maxima. Maxima are vectorised and `topk` is not, so on long rows this is
+    twice as fast as `topk`.
     """
     blocks = cosine.unflatten(1, (-1, BLOCK))
     if blocks.shape[1] < 4 * k:
-        values, index = cosine.topk(k, dim=1)
-        return Neighbours(index, values)
+        values, indices = cosine.topk(k, dim=1)
+        return Neighbours(indices, values)
     best = blocks.amax(2).topk(k, dim=1, sorted=False).indices
     candidates = blocks.gather(1, best[:, :, None].expand(-1, -1, BLOCK)).flatten(1)
     values, place = candidates.topk(k, dim=1)

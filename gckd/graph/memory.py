@@ -1,4 +1,4 @@
-"""The memory banks (eq. 1-2): FIFO, with pointer and fill count as buffers so that a resume keeps them."""
+"""Memory banks (eq. 1-2): FIFO queues of embeddings. Pointer and fill count are buffers, so a checkpoint has them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,24 @@ from torch.nn import functional as F
 
 
 class MemoryBank(nn.Module):
-    """The C most recent embeddings of one domain and modality.
+    """FIFO queue of the C most recent embeddings of one domain and modality (eq. 1-2).
+
+    Example:
+        >>> bank = MemoryBank(capacity=4096, width=256)
+        >>> positions = bank.push(torch.nn.functional.normalize(torch.randn(32, 256), dim=1))
+        >>> bank.filled().shape
+        torch.Size([32, 256])
 
     Args:
         capacity: C, entries.
         width: d, embedding width.
 
-    Beside each unit embedding stand the dataset row it came from (so that its image or caption can be fetched again)
-    and its identity: -1 throughout in target banks, which never see one.
+    Attributes:
+        embeddings: [C, d] unit vectors.
+        rows: [C] dataset row of each entry, from which its image or caption can be read again; -1 if unknown.
+        identities: [C] identity of each entry; -1 if unknown, as in all target banks.
+        pointer: position of the oldest entry, which is overwritten next.
+        count: filled entries.
     """
 
     embeddings: Tensor
@@ -36,54 +46,57 @@ class MemoryBank(nn.Module):
         return int(self.count)
 
     @torch.no_grad()
-    def push(self, embeddings: Tensor, rows: Tensor, identities: Tensor | None = None) -> Tensor:
-        """Write B entries, each over its own older embedding or else over the oldest entry; returns their places [B].
+    def push(self, embeddings: Tensor, rows: Tensor | None = None, identities: Tensor | None = None) -> Tensor:
+        """Write B entries, and return their positions [B].
 
-        An example that was in the bank twice would be its own nearest neighbour.
+        An entry replaces the entry of the same row if there is one, otherwise the oldest one: an example that is twice
+        in a bank would be its own nearest neighbour.
 
         Args:
-            embeddings: [B, d] unit vectors; rows, identities: [B], rows all different.
+            embeddings: [B, d], unit vectors.
+            rows: [B], all different; None: unknown, so every entry replaces the oldest one.
+            identities: [B]; None: unknown.
 
         Raises:
-            ValueError: B exceeds the capacity, so that a batch would overwrite itself.
+            ValueError: B exceeds C.
         """
         batch, capacity = len(embeddings), len(self.embeddings)
         if batch > capacity:
             raise ValueError(f"a batch of {batch} does not fit a bank of C = {capacity}")
-        where = self._places(rows)
-        self.embeddings[where] = embeddings.to(self.embeddings)
-        self.rows[where] = rows
-        if identities is not None:
-            self.identities[where] = identities
-        return where
+        if rows is None:
+            rows = torch.full((batch,), -1, dtype=torch.long, device=self.rows.device)
+        positions = self._allocate(rows)
+        self.embeddings[positions] = embeddings.to(self.embeddings)
+        self.rows[positions] = rows
+        self.identities[positions] = -1 if identities is None else identities
+        return positions
 
-    def _places(self, rows: Tensor) -> Tensor:
-        """Where each of `rows` [B] goes; moves pointer and fill count on."""
+    def _allocate(self, rows: Tensor) -> Tensor:
+        """Position for each of `rows` [B]; advances pointer and fill count."""
         capacity = len(self.rows)
-        same = self.rows[None, :] == rows[:, None]
-        known = same.any(1)
-        places = same.int().argmax(1)
+        same = (self.rows[None, :] == rows[:, None]) & (rows >= 0)[:, None]
+        present = same.any(1)
+        positions = same.int().argmax(1)
         queue = (self.pointer + torch.arange(capacity, device=rows.device)) % capacity
-        queue = queue[~torch.isin(queue, places[known])][: int((~known).sum())]
-        places[~known] = queue
+        queue = queue[~torch.isin(queue, positions[present])][: int((~present).sum())]
+        positions[~present] = queue
         if len(queue):
             self.pointer.copy_((queue[-1] + 1) % capacity)
         self.count.copy_((self.count + len(queue)).clamp(max=capacity))
-        return places
+        return positions
 
     def filled(self) -> Tensor:
-        """The written part of the embeddings, [count, d]. FIFO fills positions in order, so it is a prefix."""
+        """Filled part of the embeddings, [count, d]. Positions are filled in order, so it is a prefix."""
         return self.embeddings[: len(self)]
 
     def mean(self) -> Tensor:
-        """Mean embedding [d] of what is filled; zero for an empty bank."""
+        """Mean [d] of the filled embeddings; zero for an empty bank."""
         return self.filled().sum(0) / max(len(self), 1)
 
 
 def centred(embeddings: Tensor, mean: Tensor) -> Tensor:
-    """Embeddings [N, d] without the mean [d] of their domain and modality, back on the unit sphere.
+    """Embeddings [N, d] minus the mean [d] of their domain and modality, as unit vectors.
 
-    Cosine then compares what tells members of one domain apart, not what the domain has in common. A mean of zero
-    leaves unit vectors as they are.
+    Their cosine ignores what all members of the domain have in common. With a mean of zero, unit vectors do not change.
     """
     return F.normalize(embeddings - mean, dim=-1)

@@ -1,21 +1,19 @@
-"""Graph-based message passing (eq. 3-4) on embeddings, over the two-hop neighbourhood of the input nodes."""
+"""Graph-based message passing on embeddings (eq. 3-4)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric.nn import GATv2Conv, GCNConv, GINConv, MessagePassing, SAGEConv
 
-from gckd.config.banks import GraphNodes
-from gckd.config.graph import Gnn
-from gckd.graph.subgraph import Nodes, neighbourhood
+from gckd.graph.subgraph import KnnIndex, neighbourhood
 
 
 class Smoothing(MessagePassing):  # type: ignore[misc]
-    """Parameter-free convolution: the weighted mean of a node's neighbours; edge weights [E] sum to 1 per node."""
+    """Convolution without parameters: the weighted mean of a node's neighbours; weights [E] sum to 1 per node."""
 
     def __init__(self) -> None:
         super().__init__(aggr="add")
@@ -28,53 +26,95 @@ class Smoothing(MessagePassing):  # type: ignore[misc]
         return x_j * weights[:, None]
 
 
-class Propagation(nn.Module):
-    """L layers of x_i <- unit(r x_i + (1 - r) conv_i) on the KNN graph of some nodes (eq. 4).
+class GraphPropagation(nn.Module):
+    """Message passing on the KNN graph of some embeddings (eq. 3-4).
 
-    The input nodes are the banks' newest entries, so they are nodes once, not twice. A learned convolution starts as
-    smoothing: its own output is added to it through a zero-initialised linear layer.
+        A = KNN(V, K), by cosine
+        x_i^(l+1) = unit(r x_i^(l) + (1 - r) conv_i(X^(l), A)),  l = 0, ..., L - 1
 
-    Shapes: nodes [N, d], inputs [B] indices into them -> propagated unit embeddings [B, d]; only the first `senders`
-    nodes are anyone's neighbours (None: all). Equal to the same layers
-    on the whole graph, but touching only the nodes that the B outputs depend on.
+    Example:
+        >>> embeddings = torch.nn.functional.normalize(torch.randn(100, 256), dim=1)
+        >>> GraphPropagation(k=10, layers=2)(embeddings).shape
+        torch.Size([100, 256])
+
+    Args:
+        k: K, neighbours per node.
+        layers: L.
+        conv: `smooth`, the weighted mean of the neighbours, which has no parameters; or a learned convolution `gcn`,
+            `sage`, `gatv2` or `gin`. The output of a learned convolution is added to the weighted mean through a linear
+            layer that starts at zero, so that training starts from `smooth`.
+        residual: r, weight of a node's own embedding.
+        temperature: edge weights are softmax(cosine / temperature) over a node's K edges.
+        width: d; only learned convolutions need it.
+
+    Shapes:
+        embeddings [N, d], unit vectors; inputs [B], indices of the nodes to propagate -> unit vectors [B, d]. The
+        result equals propagation of the whole graph, but only the L-hop neighbourhood of the inputs is computed.
+
+    Differences from the paper: K = 10 and L = 2 are the paper's. It does not state the convolution; `conv`, `residual`
+    and `temperature` are ours.
+
+    Raises:
+        ValueError: a learned convolution without `width`; in `forward`, K is not below the number of nodes.
     """
 
-    def __init__(self, config: Gnn, width: int) -> None:
+    def __init__(
+        self,
+        k: int = 10,
+        layers: int = 2,
+        *,
+        conv: str = "smooth",
+        residual: float = 0.5,
+        temperature: float = 0.05,
+        width: int | None = None,
+    ) -> None:
         super().__init__()
-        self.config = config
+        self.k, self.layers, self.conv, self.residual, self.temperature = k, layers, conv, residual, temperature
         self.smooth = Smoothing()
         self.convs = nn.ModuleList()
         self.gates = nn.ModuleList()
-        for _ in range(config.layers if config.conv != "smooth" else 0):
-            self.convs.append(_CONVOLUTIONS[config.conv](width))
+        if conv == "smooth":
+            return
+        if width is None:
+            raise ValueError(f"conv: {conv!r} has parameters; give width = d, the embedding width")
+        for _ in range(layers):
+            self.convs.append(_CONVOLUTIONS[conv](width))
             gate = nn.Linear(width, width, bias=False)
             nn.init.zeros_(gate.weight)
             self.gates.append(gate)
 
-    def forward(self, nodes: Tensor, inputs: Tensor, senders: int | None = None) -> Tensor:
-        config = self.config
-        around = neighbourhood(Nodes(nodes, senders), inputs, config.layers, config.k, config.temperature)
-        x = nodes[around.order]
-        for layer, receivers in enumerate(around.receivers):
-            used = receivers * config.k
-            x = self.layer(layer, x, receivers, around.edges[:, :used], around.weights[:used])
-        return x[around.place]
+    def forward(self, embeddings: Tensor, inputs: Tensor | None = None, senders: int | None = None) -> Tensor:
+        """Propagated embeddings [B, d].
 
-    def layer(self, index: int, x: Tensor, receivers: int, edges: Tensor, weights: Tensor) -> Tensor:
-        """One layer: node features [n, d], edges [2, E] and weights [E] -> features of the first `receivers` nodes."""
+        Args:
+            embeddings: [N, d], unit vectors.
+            inputs: indices [B] of the nodes to propagate; None: all N.
+            senders: only the first `senders` nodes can be neighbours, so the others receive without sending; None: all.
+        """
+        if inputs is None:
+            inputs = torch.arange(len(embeddings), device=embeddings.device)
+        graph = neighbourhood(KnnIndex(embeddings, senders), inputs, self.layers, self.k, self.temperature)
+        x = embeddings[graph.nodes]
+        for layer, receivers in enumerate(graph.receivers):
+            count = receivers * self.k
+            x = self.layer(layer, x, receivers, graph.edges[:, :count], graph.weights[:count])
+        return x[graph.input_positions]
+
+    def layer(self, number: int, x: Tensor, receivers: int, edges: Tensor, weights: Tensor) -> Tensor:
+        """One layer: features [n, d], edges [2, E], weights [E] -> features [receivers, d] of the first nodes."""
         own = x[:receivers]
         message = self.smooth(x, receivers, edges, weights)
         if len(self.convs):
-            message = message + self.gates[index](F.gelu(self.convs[index]((x, own), edges)))
-        r = self.config.residual
+            message = message + self.gates[number](F.gelu(self.convs[number]((x, own), edges)))
+        r = self.residual
         return F.normalize(r * own + (1 - r) * message, dim=-1)
 
 
 class Gcn(nn.Module):
-    """PyG's GCNConv (Kipf and Welling, ICLR 2017) on a part of a KNN graph, equal to itself on the whole.
+    """PyG's GCNConv (Kipf and Welling, ICLR 2017) on part of a KNN graph, with the degrees of the whole graph.
 
-    GCNConv divides by the degrees that it counts, and a part has no edges into its outermost nodes. Of the whole graph
-    they are known: K edges go into every node, and its self-loop, so that each of them weighs 1 / (K + 1).
+    GCNConv normalises by the degrees it counts, but the outermost nodes of a part have no incoming edges in it. In the
+    whole graph every node has K incoming edges and a self-loop, so each edge weighs 1 / (K + 1).
     """
 
     def __init__(self, width: int) -> None:
@@ -91,75 +131,15 @@ class Gcn(nn.Module):
 
 
 def _gin(width: int) -> nn.Module:
-    """GIN-0 (Xu et al., ICLR 2019); that its network has no batch normalisation is ours."""
-    made: nn.Module = GINConv(nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)))
-    return made
+    """GIN-0 (Xu et al., ICLR 2019). Differs: its network has no batch normalisation."""
+    conv: nn.Module = GINConv(nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)))
+    return conv
 
 
-# Each takes ((features of all nodes, of the receivers), edges); the receivers come first among the nodes.
+# Each takes ((features of all nodes, features of the receivers), edges); the receivers are the first nodes.
 _CONVOLUTIONS: dict[str, Callable[[int], nn.Module]] = {
     "gcn": Gcn,
     "sage": lambda width: SAGEConv(width, width),
     "gatv2": lambda width: GATv2Conv(width, width, add_self_loops=False),
     "gin": _gin,
 }
-
-
-Four = Sequence[Tensor]  # something of Q_SI, Q_ST, Q_TI and Q_TT, in this order
-
-
-class Graphs(nn.Module):
-    """The graphs over the four banks, and the layers of each; without any, embeddings pass through as they are.
-
-    Graphs of the same name share their layers.
-    """
-
-    def __init__(self, nodes: Sequence[GraphNodes] = (), layers: Mapping[str, nn.Module] | None = None) -> None:
-        super().__init__()
-        self.nodes = tuple(nodes)
-        self.layers = nn.ModuleDict(layers)
-
-    def forward(self, banks: Four, at: Four) -> list[Tensor]:
-        """Unit embeddings [N, d] of the banks and places [B] in them -> what is at these places, propagated: [B, d].
-
-        Raises:
-            ValueError: K is not below the nodes of a graph.
-        """
-        out = [bank[places] for bank, places in zip(banks, at, strict=True)]
-        for graph in self.nodes:
-            counts = [len(at[bank]) for bank in graph.banks]
-            if not any(counts):
-                continue
-            nodes = torch.cat([banks[bank] for bank in graph.banks])
-            found = self.layers[graph.name](nodes, _joined(banks, at, graph)).split(counts)
-            for bank, embeddings in zip(graph.banks, found, strict=True):
-                out[bank] = embeddings
-        return out
-
-    def join(self, banks: Four, bank: int, items: Tensor) -> Tensor:
-        """Unit embeddings [n, d] of the kind that `bank` holds, each joined to the bank's graph by itself: [n, d].
-
-        Items receive and do not send: all else is as if they were not there, so they may be computed together.
-        """
-        for graph in self.nodes:
-            if bank in graph.banks:
-                nodes = torch.cat([banks[number] for number in graph.banks])
-                places = torch.arange(len(items), device=items.device) + len(nodes)
-                found: Tensor = self.layers[graph.name](torch.cat((nodes, items)), places, len(nodes))
-                return found
-        return items
-
-
-def _joined(banks: Four, at: Four, graph: GraphNodes) -> Tensor:
-    """The places in a graph's banks, as places in its nodes."""
-    shifted, before = [], 0
-    for bank in graph.banks:
-        shifted.append(at[bank] + before)
-        before += len(banks[bank])
-    return torch.cat(shifted)
-
-
-def message_passing(config: Gnn, width: int) -> Graphs:
-    """The graphs of a config, their layers newly initialised."""
-    nodes = config.graphs()
-    return Graphs(nodes, {name: Propagation(config, width) for name in dict.fromkeys(graph.name for graph in nodes)})

@@ -1,4 +1,4 @@
-"""Pseudo similarities (eq. 6-7) of queries and the bank of the other modality, and their message passing (eq. 4)."""
+"""Pseudo similarities (eq. 6-7) of queries and the target bank of the other modality, and diffusion of them (eq. 4)."""
 
 from __future__ import annotations
 
@@ -10,128 +10,139 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.graph import Diffusion
-from gckd.graph.subgraph import Nodes, neighbourhood
+from gckd.graph.subgraph import KnnIndex, neighbourhood
 
 BLOCK = 512  # rows of the similarities of two banks that exist at a time
 
 
 class BankPair:
-    """The target's bank of images [M, d] and of captions [N, d], seen from the images; both directions' work is shared.
+    """Target banks of images [M, d] and captions [N, d], as query bank and key bank of one retrieval direction.
 
-    `own` is the bank of the queries, of modality 0 (images) or 1 (captions), and `keys` the other one.
+    A pair and its reverse share their KNN graphs and partition functions, so that these are computed once per step.
+
+    Attributes:
+        query_bank, key_bank: images and captions; the reverse in `reversed()`.
+        modality: of the queries, 0 (images) or 1 (captions).
     """
 
     def __init__(self, images: Tensor, texts: Tensor) -> None:
-        self.own, self.keys = Nodes(images), Nodes(texts)
+        self.query_bank, self.key_bank = KnnIndex(images), KnnIndex(texts)
         self.modality = 0
-        self._partitions: dict[tuple[Nodes, float], Tensor] = {}
+        self._partitions: dict[tuple[KnnIndex, float], Tensor] = {}
 
-    def turned(self) -> BankPair:
-        """The same banks seen from the keys; whatever one side has found the other knows."""
-        other = copy.copy(self)
-        other.own, other.keys, other.modality = self.keys, self.own, 1 - self.modality
-        return other
+    def reversed(self) -> BankPair:
+        """The same banks with queries and keys exchanged."""
+        reverse = copy.copy(self)
+        reverse.query_bank, reverse.key_bank, reverse.modality = self.key_bank, self.query_bank, 1 - self.modality
+        return reverse
 
     def log_partition(self, t: float) -> Tensor:
-        """log sum_i exp(own_i . key_j / t) over the entries of the own bank, for each key: [N]."""
-        if (self.own, t) not in self._partitions:
-            over_own, over_keys = log_partitions(self.own.embeddings, self.keys.embeddings, t)
-            self._partitions |= {(self.own, t): over_own, (self.keys, t): over_keys}
-        return self._partitions[self.own, t]
+        """log sum_i exp(query_i . key_j / t) over all entries i of the query bank, for each key j: [N]."""
+        if (self.query_bank, t) not in self._partitions:
+            over_queries, over_keys = log_partitions(self.query_bank.embeddings, self.key_bank.embeddings, t)
+            self._partitions |= {(self.query_bank, t): over_queries, (self.key_bank, t): over_keys}
+        return self._partitions[self.query_bank, t]
 
 
 class RetrievalDirection(NamedTuple):
-    """One direction: unit queries [B, d], their places [B] in their own modality's bank, and both banks."""
+    """Queries of one modality, and the banks they are compared with."""
 
-    queries: Tensor
-    place: Tensor
+    queries: Tensor  # [B, d], unit vectors
+    positions: Tensor  # [B], positions of the queries in the query bank
     banks: BankPair
 
 
 class Similarity(Protocol):
-    """Pseudo similarities [B, N] of one side at temperature t, >= 0.
+    """Pseudo similarities of queries and keys."""
 
-    p(key | query); if `agree`, times p(query | key), in which all M entries of the queries' own bank compete.
-    """
+    def __call__(self, direction: RetrievalDirection, t: float, agree: bool) -> Tensor:
+        """Pseudo similarities [B, N] at temperature t, >= 0.
 
-    def __call__(self, side: RetrievalDirection, t: float, agree: bool) -> Tensor: ...
+        p(key | query); if `agree`, times p(query | key), in which all M entries of the query bank compete.
+        """
+        ...
 
 
 class DirectSimilarity:
-    """The queries' own: softmax(z . Q / t), z propagated or not."""
+    """softmax(z . Q / t) of the queries z, which may be propagated embeddings."""
 
-    def __call__(self, side: RetrievalDirection, t: float, agree: bool) -> Tensor:
-        return torch.stack(_directions(side.queries, side, t, agree)).prod(0)
+    def __call__(self, direction: RetrievalDirection, t: float, agree: bool) -> Tensor:
+        return torch.stack(_probabilities(direction.queries, direction.banks, t, agree)).prod(0)
 
 
 class DiffusedSimilarity:
-    """L layers of S <- r S + (1 - r) A S on similarities, over the graphs of both modalities' target banks.
+    """Message passing on similarities instead of embeddings, over the KNN graphs of both target banks.
 
-    A node's signal is not its embedding but the row of probabilities that it gives the other modality: neighbours vote.
-    Embeddings of one person's images differ in what a camera adds; their mean keeps the part they share, right or
-    wrong. Votes are counted after the softmax, where an image that is read wrongly spreads its probability over
-    strangers, each of whom gets little.
+        S^(l+1) = r S^(l) + (1 - r) A S^(l),  l = 0, ..., L - 1
 
-    Queries collect the rows of their L-hop neighbourhood; keys then share what lies on them with theirs; where a
-    modality has no graph, neither happens among its entries. Ours, after label propagation (Zhou et al., "Learning with
-    local and global consistency", NIPS 2003).
+    The signal of a node is its row of probabilities over the other modality, so neighbours vote. Averaging embeddings
+    would keep what the images of a person share, even if the backbone misreads it. Votes are counted after the softmax,
+    where a misread image spreads its probability over many people, each of whom gets little.
+
+    First each query collects the rows of its L-hop neighbourhood, then keys share their columns with their neighbours.
+    A modality without a graph skips its part.
+
+    Source: ours, after label propagation (Zhou et al., "Learning with local and global consistency", NIPS 2003).
     """
 
     def __init__(self, config: Diffusion) -> None:
         self.config = config
 
-    def __call__(self, side: RetrievalDirection, t: float, agree: bool) -> Tensor:
-        linked = self.config.images, self.config.texts
-        modality, count = side.banks.modality, len(side.banks.keys)
-        rows = self._voted(side, t, agree) if linked[modality] else _joined(side.queries, side, t, agree)
-        columns = torch.cat(rows.split(count, 1)).T.contiguous()
-        if linked[1 - modality]:
-            columns = self._shared(columns, side.banks.keys)
-        return torch.stack(columns.T.split(len(side.place))).prod(0)
+    def __call__(self, direction: RetrievalDirection, t: float, agree: bool) -> Tensor:
+        has_graph, banks = (self.config.images, self.config.texts), direction.banks
+        if has_graph[banks.modality]:
+            rows = self._diffuse_rows(direction, t, agree)
+        else:
+            rows = _concatenated(direction.queries, banks, t, agree)
+        columns = torch.cat(rows.split(len(banks.key_bank), 1)).T.contiguous()
+        if has_graph[1 - banks.modality]:
+            columns = self._diffuse_columns(columns, banks.key_bank)
+        return torch.stack(columns.T.split(len(direction.positions))).prod(0)
 
-    def _voted(self, side: RetrievalDirection, t: float, agree: bool) -> Tensor:
-        """The queries' rows [B, n] after message passing among the entries of their own bank."""
-        own, config = side.banks.own, self.config
-        around = neighbourhood(own, side.place, config.layers, config.k, config.temperature)
-        rows = _joined(own.embeddings[around.order], side, t, agree)
-        for receivers in around.receivers:
-            used = receivers * config.k
-            edges, weights = around.edges[0, :used].view(receivers, -1), around.weights[:used].view(receivers, -1)
+    def _diffuse_rows(self, direction: RetrievalDirection, t: float, agree: bool) -> Tensor:
+        """Rows [B, n] of the queries after message passing in the query bank."""
+        banks, config = direction.banks, self.config
+        graph = neighbourhood(banks.query_bank, direction.positions, config.layers, config.k, config.temperature)
+        rows = _concatenated(banks.query_bank.embeddings[graph.nodes], banks, t, agree)
+        for receivers in graph.receivers:
+            count = receivers * config.k
+            edges, weights = graph.edges[0, :count].view(receivers, -1), graph.weights[:count].view(receivers, -1)
             rows = self._layer(rows, edges, weights)
-        return rows[around.place]
+        return rows[graph.input_positions]
 
-    def _shared(self, columns: Tensor, keys: Nodes) -> Tensor:
-        """What lies on the keys [N, m], after message passing among them."""
-        edges, cosine = keys.all(self.config.k)
+    def _diffuse_columns(self, columns: Tensor, keys: KnnIndex) -> Tensor:
+        """Columns of the keys [N, m] after message passing in the key bank."""
+        edges, cosine = keys.neighbours(self.config.k)
         weights = F.softmax(cosine / self.config.temperature, 1)
         for _ in range(self.config.layers):
             columns = self._layer(columns, edges, weights)
         return columns
 
     def _layer(self, signal: Tensor, sources: Tensor, weights: Tensor) -> Tensor:
-        """Signals [n, c] -> [m, c]: of the first m nodes and of their K neighbours `sources`, `weights` [m, K]."""
-        votes = F.embedding_bag(sources, signal, per_sample_weights=weights, mode="sum")  # the quickest weighted gather
+        """One layer: signals [n, c] of all nodes, sources and weights [m, K] of the first m -> their signals [m, c]."""
+        votes = F.embedding_bag(sources, signal, per_sample_weights=weights, mode="sum")  # the fastest weighted gather
         return torch.lerp(votes, signal[: len(sources)], self.config.residual)
 
 
-def _directions(queries: Tensor, side: RetrievalDirection, t: float, agree: bool) -> list[Tensor]:
-    scores = (queries / t) @ side.banks.keys.embeddings.T  # the small factor is divided, not the product
-    found = [F.softmax(scores, 1)]
+def _probabilities(queries: Tensor, banks: BankPair, t: float, agree: bool) -> list[Tensor]:
+    """[p(key | query)], or [p(key | query), p(query | key)] if `agree`; each [B, N]."""
+    scores = (queries / t) @ banks.key_bank.embeddings.T  # dividing the smaller factor is cheaper
+    probabilities = [F.softmax(scores, 1)]
     if agree:
-        found.append(torch.exp(scores - side.banks.log_partition(t)))
-    return found
+        probabilities.append(torch.exp(scores - banks.log_partition(t)))
+    return probabilities
 
 
-def _joined(queries: Tensor, side: RetrievalDirection, t: float, agree: bool) -> Tensor:
-    """Both directions beside each other, [B, N] or [B, 2 N], so that one pass takes them along."""
-    return torch.cat(_directions(queries, side, t, agree), 1)
+def _concatenated(queries: Tensor, banks: BankPair, t: float, agree: bool) -> Tensor:
+    """`_probabilities` side by side, [B, N] or [B, 2 N], so that both take part in one message passing."""
+    return torch.cat(_probabilities(queries, banks, t, agree), 1)
 
 
-def log_partitions(own: Tensor, keys: Tensor, t: float) -> tuple[Tensor, Tensor]:
-    """log sum exp(own_i . key_j / t) over i, [N], and over j, [M]: one pass in blocks, never M x N at once."""
-    over_own, over_keys = [], []
-    for part in own.split(BLOCK):
+def log_partitions(queries: Tensor, keys: Tensor, t: float) -> tuple[Tensor, Tensor]:
+    """log sum exp(query_i . key_j / t) over i, [N], and over j, [M], in blocks of rows, without an M x N matrix."""
+    over_queries, over_keys = [], []
+    for part in queries.split(BLOCK):
         scores = (part / t) @ keys.T
-        over_own.append(scores.logsumexp(0))
+        over_queries.append(scores.logsumexp(0))
         over_keys.append(scores.logsumexp(1))
-    return torch.stack(over_own).logsumexp(0), torch.cat(over_keys)
+    return torch.stack(over_queries).logsumexp(0), torch.cat(over_keys)

@@ -1,4 +1,4 @@
-"""The shape of a KNN graph: whether few nodes are everyone's neighbour, and whether it falls apart."""
+"""Statistics of embeddings and of their KNN graphs: hubness, connected components, effective rank."""
 
 from __future__ import annotations
 
@@ -10,42 +10,49 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 
-def hubness(index: Tensor) -> float:
-    """Skewness of the in-degree N_K of a graph with an edge from each of its N nodes to its K nearest, `index` [N, K].
+def hubness(neighbours: Tensor) -> float:
+    """Skewness of the in-degree N_K in a KNN graph.
 
-    0 where every node is as often a neighbour as any other; high where few nodes are neighbours of most (Radovanovic et
-    al., "Hubs in space: popular nearest neighbors in high-dimensional data", JMLR 2010).
+    0 if all nodes are neighbours of equally many nodes; large if few nodes are neighbours of most. Source: Radovanovic
+    et al., "Hubs in space: popular nearest neighbors in high-dimensional data", JMLR 2010.
+
+    Args:
+        neighbours: [N, K], indices of the K nearest nodes of each node.
     """
-    degree = torch.bincount(index.flatten(), minlength=len(index)).double()
-    off = degree - degree.mean()
-    variance = float(off.square().mean())
-    return float(off.pow(3).mean()) / variance**1.5 if variance else 0.0
+    degree = torch.bincount(neighbours.flatten(), minlength=len(neighbours)).double()
+    deviation = degree - degree.mean()
+    variance = float(deviation.square().mean())
+    return float(deviation.pow(3).mean()) / variance**1.5 if variance else 0.0
 
 
-def components(index: Tensor) -> int:
-    """Weakly connected components of the same graph: parts that no edge joins, whichever way it points."""
-    nodes, k = index.shape
-    targets = index.flatten().cpu().numpy()
+def components(neighbours: Tensor) -> int:
+    """Number of weakly connected components of a KNN graph, for which edges count in both directions.
+
+    Args:
+        neighbours: [N, K], indices of the K nearest nodes of each node.
+    """
+    nodes, k = neighbours.shape
+    targets = neighbours.flatten().cpu().numpy()
     starts = torch.arange(0, nodes * k + 1, k, device="cpu").numpy()
     adjacency = csr_array((torch.ones(nodes * k, device="cpu").numpy(), targets, starts), shape=(nodes, nodes))
     return int(connected_components(adjacency, directed=True, connection="weak", return_labels=False))
 
 
 def effective_rank(embeddings: Tensor) -> float:
-    """exp(entropy of the singular values over their sum) of embeddings [N, d]; in [1, d].
+    """exp(entropy of p), p = the singular values of embeddings [N, d] over their sum; in [1, min(N, d)].
 
-    Garrido et al., "RankMe: assessing the downstream performance of pretrained self-supervised representations by
-    their rank", ICML 2023. Differs: no 1e-7 is added to the shares, as 0 log 0 = 0 here; embeddings of zero have 1.
+    Source: Garrido et al., "RankMe: assessing the downstream performance of pretrained self-supervised representations
+    by their rank", ICML 2023. Differs: 0 log 0 = 0 instead of adding 1e-7 to p; the rank of zero embeddings is 1.
     """
     values = singular_values(embeddings.double())
-    shares = values / values.sum().clamp_min(torch.finfo(values.dtype).tiny)
-    return math.exp(float(torch.special.entr(shares).sum()))
+    p = values / values.sum().clamp_min(torch.finfo(values.dtype).tiny)
+    return math.exp(float(torch.special.entr(p).sum()))
 
 
 def singular_values(x: Tensor) -> Tensor:
-    """Those of float64 x [a, b], from its smaller Gram matrix: several times quicker than an SVD, and symmetric.
+    """Singular values of x [a, b] in float64, from its smaller Gram matrix, which is several times faster than an SVD.
 
-    Squaring loses what is below 1e-8 of the largest.
+    Values below 1e-8 of the largest are inaccurate, because the Gram matrix squares them.
     """
     gram = x @ x.T if len(x) <= x.shape[1] else x.T @ x
     values: Tensor = torch.linalg.eigvalsh(gram)

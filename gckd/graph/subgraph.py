@@ -1,4 +1,4 @@
-"""The part of a KNN graph (eq. 3) that some nodes depend on: never more than their L-hop neighbourhood."""
+"""Part of a KNN graph (eq. 3) that the outputs at some nodes depend on: their L-hop neighbourhood."""
 
 from __future__ import annotations
 
@@ -12,73 +12,76 @@ from gckd.graph.knn import Neighbours, nearest
 
 
 class Neighbourhood(NamedTuple):
-    """What B inputs depend on, in an order in which every layer's receivers are a prefix of its sources."""
+    """L-hop neighbourhood of B inputs. The n nodes are ordered so that each layer's receivers are a prefix of them."""
 
-    order: Tensor  # [n] indices into the nodes; the distinct inputs first, then hop by hop
-    place: Tensor  # [B] where each input stands in `order`
-    receivers: list[int]  # of each layer, first layer first: the nodes whose output the later layers need
-    edges: Tensor  # [2, E] (source, receiver) as places in `order`, K to a receiver, sorted by receiver
-    weights: Tensor  # [E], softmax(cosine / temperature) over a receiver's K edges
+    nodes: Tensor  # [n] indices into all nodes; the distinct inputs first, then hop by hop
+    input_positions: Tensor  # [B] position of each input in `nodes`
+    receivers: list[int]  # per layer, first layer first: number of nodes whose output later layers need
+    edges: Tensor  # [2, E] (source, receiver) as positions in `nodes`, K edges per receiver, sorted by receiver
+    weights: Tensor  # [E] softmax(cosine / temperature) over a receiver's K edges
 
 
-class Nodes:
-    """The nodes of a graph, unit vectors [N, d]; neighbours that several graphs of one step ask for are found once.
+class KnnIndex:
+    """K nearest neighbours among unit vectors [N, d]. Neighbours of all nodes are computed once per K and kept.
 
-    Only the first `senders` of them are anyone's neighbours (None: all).
+    Args:
+        senders: only the first `senders` nodes can be neighbours; None: all N.
     """
 
     def __init__(self, embeddings: Tensor, senders: int | None = None) -> None:
         self.embeddings, self.senders = embeddings, senders
-        self._found: dict[int, Neighbours] = {}
+        self._neighbours: dict[int, Neighbours] = {}
 
     def __len__(self) -> int:
         return len(self.embeddings)
 
-    def all(self, k: int) -> Neighbours:
-        """Every node's K nearest.
+    def neighbours(self, k: int) -> Neighbours:
+        """The K nearest neighbours of all N nodes.
 
         Raises:
-            ValueError: K is not below N.
+            ValueError: K is not below the number of senders.
         """
-        if k not in self._found:
-            everyone = torch.arange(len(self), device=self.embeddings.device)
-            self._found[k] = nearest(self.embeddings, everyone, k, senders=self.senders)
-        return self._found[k]
+        if k not in self._neighbours:
+            all_nodes = torch.arange(len(self), device=self.embeddings.device)
+            self._neighbours[k] = nearest(self.embeddings, all_nodes, k, senders=self.senders)
+        return self._neighbours[k]
 
-    def some(self, inputs: Tensor, k: int) -> Neighbours:
-        """The K nearest of the nodes `inputs` [n]; looked up where all are known, else found for them alone."""
-        if k not in self._found:
-            return nearest(self.embeddings, inputs, k, senders=self.senders)
-        known = self._found[k]
-        return Neighbours(known.index[inputs], known.cosine[inputs])
+    def neighbours_of(self, nodes: Tensor, k: int) -> Neighbours:
+        """The K nearest neighbours of the nodes with indices `nodes` [n]; see `neighbours`."""
+        if k not in self._neighbours:
+            return nearest(self.embeddings, nodes, k, senders=self.senders)
+        neighbours = self._neighbours[k]
+        return Neighbours(neighbours.indices[nodes], neighbours.cosine[nodes])
 
 
 @torch.no_grad()
-def neighbourhood(nodes: Nodes, inputs: Tensor, layers: int, k: int, temperature: float) -> Neighbourhood:
-    """The inputs and what they depend on: `layers` rounds of K neighbours, each node's looked up once.
+def neighbourhood(index: KnnIndex, inputs: Tensor, layers: int, k: int, temperature: float) -> Neighbourhood:
+    """L-hop neighbourhood of some nodes. The neighbours of each node are computed once.
 
     Args:
-        inputs: [B] indices into the nodes.
+        inputs: indices [B] of the nodes whose outputs are needed.
+        layers: L.
+        temperature: of the edge weights.
 
     Raises:
-        ValueError: K is not below N.
+        ValueError: K is not below the number of senders.
     """
-    device = nodes.embeddings.device
-    order, place = torch.unique(inputs, return_inverse=True)
-    seen = torch.zeros(len(nodes), dtype=torch.bool, device=device)
-    found: list[Neighbours] = []
+    device = index.embeddings.device
+    nodes, input_positions = torch.unique(inputs, return_inverse=True)
+    visited = torch.zeros(len(index), dtype=torch.bool, device=device)
+    hops: list[Neighbours] = []
     receivers: list[int] = []
-    fresh = order
+    frontier = nodes
     for _ in range(layers):
-        found.append(nodes.some(fresh, k))
-        receivers.insert(0, len(order))
-        seen[fresh] = True
-        fresh = torch.unique(found[-1].index)
-        fresh = fresh[~seen[fresh]]
-        order = torch.cat((order, fresh))
-    local = torch.zeros(len(nodes), dtype=torch.long, device=device)
-    local[order] = torch.arange(len(order), device=device)
-    sources = local[torch.cat([near.index for near in found]).flatten()]
-    takers = torch.arange(receivers[0], device=device).repeat_interleave(k)
-    weights = F.softmax(torch.cat([near.cosine for near in found]) / temperature, 1).flatten()
-    return Neighbourhood(order, place, receivers, torch.stack((sources, takers)), weights)
+        hops.append(index.neighbours_of(frontier, k))
+        receivers.insert(0, len(nodes))
+        visited[frontier] = True
+        frontier = torch.unique(hops[-1].indices)
+        frontier = frontier[~visited[frontier]]
+        nodes = torch.cat((nodes, frontier))
+    position = torch.zeros(len(index), dtype=torch.long, device=device)
+    position[nodes] = torch.arange(len(nodes), device=device)
+    sources = position[torch.cat([hop.indices for hop in hops]).flatten()]
+    targets = torch.arange(receivers[0], device=device).repeat_interleave(k)
+    weights = F.softmax(torch.cat([hop.cosine for hop in hops]) / temperature, 1).flatten()
+    return Neighbourhood(nodes, input_positions, receivers, torch.stack((sources, targets)), weights)

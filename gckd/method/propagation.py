@@ -10,14 +10,14 @@ from torch import Tensor
 from gckd.config.component import PropagationConfig
 from gckd.config.graph import Diffusion, Gnn, NoPropagation
 from gckd.config.registry import Registry
-from gckd.graph.propagation import Four, Graphs, message_passing
+from gckd.graph.bank_graphs import BankGraphs, PerBankTensors, bank_graphs
 from gckd.graph.similarity import DiffusedSimilarity, DirectSimilarity, Similarity
 
 
 class EmbeddingPropagation(Protocol):
     """Message passing on the embeddings of the four banks Q_SI, Q_ST, Q_TI and Q_TT."""
 
-    def __call__(self, banks: Four, positions: Four) -> Sequence[Tensor]:
+    def __call__(self, banks: PerBankTensors, positions: PerBankTensors) -> Sequence[Tensor]:
         """Propagated unit embeddings [B, d] of some entries of each bank.
 
         Args:
@@ -26,7 +26,7 @@ class EmbeddingPropagation(Protocol):
         """
         ...
 
-    def join(self, banks: Four, bank: int, items: Tensor) -> Tensor:
+    def join(self, banks: PerBankTensors, bank: int, items: Tensor) -> Tensor:
         """Propagated unit embeddings of items that are in no bank; each joins the graph of bank number `bank` alone.
 
         Items receive messages and send none, so that no item changes the embedding of another.
@@ -50,20 +50,20 @@ PROPAGATIONS: Registry[PropagationConfig, BankPropagation, int] = Registry(Propa
 
 @PROPAGATIONS.register(Gnn)
 def _on_embeddings(node: Gnn, width: int) -> BankPropagation:
-    return BankPropagation(message_passing(node, width), DirectSimilarity())
+    return BankPropagation(bank_graphs(node, width), DirectSimilarity())
 
 
 @PROPAGATIONS.register(Diffusion)
 def _on_similarities(node: Diffusion, width: int) -> BankPropagation:
-    return BankPropagation(Graphs(), DiffusedSimilarity(node))
+    return BankPropagation(BankGraphs(), DiffusedSimilarity(node))
 
 
 @PROPAGATIONS.register(NoPropagation)
 def _no_propagation(node: NoPropagation, width: int) -> BankPropagation:
-    return BankPropagation(Graphs(), DirectSimilarity())
+    return BankPropagation(BankGraphs(), DirectSimilarity())
 
 
-def propagate_bank(propagate: EmbeddingPropagation, banks: Four, bank: int, positions: Tensor) -> Tensor:
+def propagate_bank(propagate: EmbeddingPropagation, banks: PerBankTensors, bank: int, positions: Tensor) -> Tensor:
     """Propagated unit embeddings [B, d] of the entries at `positions` [B] of bank number `bank` alone."""
     empty = positions[:0]
     return propagate(banks, [positions if number == bank else empty for number in range(len(banks))])[bank]

@@ -124,17 +124,17 @@ class MutualNearestNeighbours:
 
     def labels(self, direction: RetrievalDirection, tau: float) -> Tensor:
         nearest_key = self.similarity(direction, tau, agree=False).argmax(1)
-        key_embeddings = direction.banks.keys.embeddings[nearest_key]
-        reverse = RetrievalDirection(key_embeddings, nearest_key, direction.banks.turned())
-        mutual = self.similarity(reverse, tau, agree=False).argmax(1) == direction.place
-        return F.one_hot(nearest_key, len(direction.banks.keys)).to(direction.queries.dtype) * mutual[:, None]
+        key_embeddings = direction.banks.key_bank.embeddings[nearest_key]
+        reverse = RetrievalDirection(key_embeddings, nearest_key, direction.banks.reversed())
+        mutual = self.similarity(reverse, tau, agree=False).argmax(1) == direction.positions
+        return F.one_hot(nearest_key, len(direction.banks.key_bank)).to(direction.queries.dtype) * mutual[:, None]
 
 
 class NoPseudoLabels:
     """Labels of zeros [B, N]: no query has a pseudo label."""
 
     def labels(self, direction: RetrievalDirection, tau: float) -> Tensor:
-        return torch.zeros(len(direction.queries), len(direction.banks.keys))
+        return torch.zeros(len(direction.queries), len(direction.banks.key_bank))
 
 
 class PseudoLabelLoss:
@@ -159,7 +159,7 @@ class PseudoLabelLoss:
         for queries, direction in (image, text):
             with torch.no_grad():
                 labels = self.labeller.labels(direction, float(tau))
-            loss = loss + soft_cross_entropy(queries @ direction.banks.keys.embeddings.T / tau, labels) / 2
+            loss = loss + soft_cross_entropy(queries @ direction.banks.key_bank.embeddings.T / tau, labels) / 2
         return {"target_contrastive": loss}
 
 

@@ -184,7 +184,7 @@ class CrossDomain(SourceOnly):
         """
         parts, pair = self.parts, BankPair(banks.target_image, banks.target_text)
         to_texts = RetrievalDirection(propagated.target_image, positions.target_image, pair)
-        to_images = RetrievalDirection(propagated.target_text, positions.target_text, pair.turned())
+        to_images = RetrievalDirection(propagated.target_text, positions.target_text, pair.reversed())
         image, text = StudentQueries(student.image, to_texts), StudentQueries(student.text, to_images)
         terms = parts.target_loss(image, text, parts.student.tau)
         every = self.config.adapt.fusion_every

@@ -1,0 +1,1 @@
+"""ALBEF, CLIP and BLIP behind one interface, and loading of published weights."""

@@ -14,7 +14,7 @@ from gckd.config.graph import Graph
 from gckd.graph.knn import nearest
 from gckd.graph.similarity import BankPair, DirectSimilarity, RetrievalDirection
 from gckd.graph.statistics import components, hubness
-from gckd.graph.subgraph import Nodes
+from gckd.graph.subgraph import KnnIndex
 from gckd.method.banks import PerBank
 from gckd.method.parts import Parts
 from gckd.method.propagation import propagate_bank
@@ -43,7 +43,7 @@ def inspect(parts: Parts) -> dict[str, float]:
 
 
 def _entropies(parts: Parts, direction: Direction) -> dict[str, float]:
-    tau, keys = float(parts.student.tau), direction.side.banks.keys.embeddings
+    tau, keys = float(parts.student.tau), direction.side.banks.key_bank.embeddings
     wanted = parts.labeller.labels(direction.side, tau)
     taught = F.normalize(wanted[wanted.sum(1) > 0], p=1, dim=1)
     own = F.softmax(direction.raw @ keys.T / tau, 1)
@@ -64,7 +64,7 @@ def _confidence(parts: Parts, both: tuple[Direction, Direction]) -> dict[str, fl
 
 def confidence(direction: Direction) -> tuple[Tensor, Tensor]:
     """Cosine and place [n] of each query's most similar key: the pair that eq. 9 accepts or not."""
-    cosine, best = (direction.side.queries @ direction.side.banks.keys.embeddings.T).max(1)
+    cosine, best = (direction.side.queries @ direction.side.banks.key_bank.embeddings.T).max(1)
     return cosine, best
 
 
@@ -127,18 +127,18 @@ def directions(parts: Parts) -> tuple[Direction, Direction]:
     """From images to captions, and back."""
     views = parts.banks.space(parts.config.centre).banks
     banks = BankPair(views.target_image, views.target_text)
-    return _direction(parts, views, TARGET_IMAGE, banks), _direction(parts, views, TARGET_TEXT, banks.turned())
+    return _direction(parts, views, TARGET_IMAGE, banks), _direction(parts, views, TARGET_TEXT, banks.reversed())
 
 
 def _direction(parts: Parts, views: PerBank, bank: int, banks: BankPair) -> Direction:
-    own, name = banks.own.embeddings, {TARGET_IMAGE: "image", TARGET_TEXT: "text"}[bank]
+    own, name = banks.query_bank.embeddings, {TARGET_IMAGE: "image", TARGET_TEXT: "text"}[bank]
     place = torch.arange(len(own))[-SAMPLE:]
     queries = propagate_bank(parts.propagate, views, bank, place)
-    graph = knn_graph(parts.config.graph, views, bank, banks.own)
+    graph = knn_graph(parts.config.graph, views, bank, banks.query_bank)
     return Direction(name, own[place], RetrievalDirection(queries, place, banks), graph)
 
 
-def knn_graph(config: Graph, views: Sequence[Tensor], bank: int, own: Nodes) -> KnnGraph | None:
+def knn_graph(config: Graph, views: Sequence[Tensor], bank: int, own: KnnIndex) -> KnnGraph | None:
     """The graph that entries of a target bank are nodes of, over the four banks; None without one.
 
     Args:
@@ -148,14 +148,14 @@ def knn_graph(config: Graph, views: Sequence[Tensor], bank: int, own: Nodes) -> 
     graph = next((graph for graph in node.graphs() if bank in graph.banks), None)
     if graph is None:
         return None
-    nodes = own if graph.banks == (bank,) else Nodes(torch.cat([views[number] for number in graph.banks]))
+    nodes = own if graph.banks == (bank,) else KnnIndex(torch.cat([views[number] for number in graph.banks]))
     source = sum(len(views[number]) for number in graph.banks if number < TARGET_IMAGE)
     return _looked_up(nodes, source, node.neighbours, graph.banks)
 
 
-def _looked_up(nodes: Nodes, source: int, k: int, banks: tuple[int, ...]) -> KnnGraph:
+def _looked_up(nodes: KnnIndex, source: int, k: int, banks: tuple[int, ...]) -> KnnGraph:
     count, everyone = len(nodes), torch.arange(len(nodes))
     if count <= WHOLE:
-        return KnnGraph(nodes.all(k).index, everyone, source, count, banks)
+        return KnnGraph(nodes.neighbours(k).indices, everyone, source, count, banks)
     sample = everyone[source:][-SAMPLE:]
-    return KnnGraph(nearest(nodes.embeddings, sample, k).index, sample, source, count, banks)
+    return KnnGraph(nearest(nodes.embeddings, sample, k).indices, sample, source, count, banks)

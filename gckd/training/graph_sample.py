@@ -14,7 +14,7 @@ from gckd.config.banks import TARGET_IMAGE, TARGET_TEXT
 from gckd.config.schema import Config
 from gckd.errors import InputError
 from gckd.graph.memory import centred
-from gckd.graph.subgraph import Nodes
+from gckd.graph.subgraph import KnnIndex
 from gckd.method.banks import PerBank
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.storage.path import StoragePath
@@ -42,7 +42,7 @@ def snapshot(config: Config, checkpoint: Path | StoragePath) -> Arrays:
     views = [_bank(modules["banks"], name, config.centre) for name in PerBank._fields]
     found: Arrays = {}
     for modality, bank in (("image", TARGET_IMAGE), ("text", TARGET_TEXT)):
-        graph = knn_graph(config.graph, views, bank, Nodes(views[bank])) if len(views[bank]) else None
+        graph = knn_graph(config.graph, views, bank, KnnIndex(views[bank])) if len(views[bank]) else None
         if graph is not None:
             nodes = torch.cat([views[number] for number in graph.banks])
             found |= {f"{modality}_{name}": array for name, array in _part(graph, nodes).items()}

@@ -107,10 +107,10 @@ def _findings(name: str, parts: Parts, datasets: DatasetPair) -> Iterator[Findin
     image = torch.tensor(labels.image_identities)[banks.target_image.rows[: len(views.target_image)]]
     text = torch.tensor(labels.caption_identities)[banks.target_text.rows[: len(views.target_text)]]
     target = BankPair(views.target_image, views.target_text)
-    sides = ((TARGET_IMAGE, target, image, text), (TARGET_TEXT, target.turned(), text, image))
+    sides = ((TARGET_IMAGE, target, image, text), (TARGET_TEXT, target.reversed(), text, image))
     for direction, (bank, faced, own_labels, key_labels) in zip(DIRECTIONS, sides, strict=True):
         rows = []
-        for place in torch.arange(len(faced.own)).split(QUERIES):
+        for place in torch.arange(len(faced.query_bank)).split(QUERIES):
             side = RetrievalDirection(propagate_bank(parts.propagate, views, bank, place), place, faced)
             rows.append(_look(parts.labeller, side, float(parts.student.tau), own_labels[place], key_labels))
         yield _summary(name, direction, torch.cat(rows, 1))

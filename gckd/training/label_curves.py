@@ -53,7 +53,7 @@ def _hits(
     held: the same of each target bank, for a graph may be over both.
     """
     side, graph = direction.side, direction.graph
-    asked = own[side.place]
+    asked = own[side.positions]
     wanted = parts.labeller.labels(side, float(parts.student.tau))
     taught = wanted.sum(1) > 0
     yield "target_precision", (asked == keys[wanted.argmax(1)])[taught]

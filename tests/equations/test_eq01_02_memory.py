@@ -99,3 +99,12 @@ def test_no_example_is_in_a_bank_twice() -> None:
         assert bank.rows.tolist() == expected
         assert bank.embeddings[positions].tolist() == [[row, step] for row in rows.tolist()]
         assert len(bank) == sum(row >= 0 for row in expected)
+
+
+def test_without_rows_a_bank_is_a_plain_fifo_queue() -> None:
+    bank = MemoryBank(4, 2)
+    assert bank.push(numbered(0, 3), torch.tensor([5, 6, 7]), torch.tensor([1, 1, 2])).tolist() == [0, 1, 2]
+    assert bank.push(numbered(3, 3)).tolist() == [3, 0, 1]
+    assert bank.filled()[:, 0].tolist() == [4, 5, 2, 3]
+    assert bank.rows.tolist() == [-1, -1, 7, -1]
+    assert bank.identities.tolist() == [-1, -1, 2, -1]

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.graph import Gnn
-from gckd.graph.propagation import Graphs, message_passing
+from gckd.graph.bank_graphs import BankGraphs, bank_graphs
 from gckd.method.propagation import propagate_bank
 from tests.dense import smoothed
 
@@ -49,34 +49,34 @@ CASES: dict[str, tuple[Gnn, Rule]] = {
 def test_neighbours_against_a_masked_graph(name: str) -> None:
     config, linked = CASES[name]
     banks = four_banks()
-    propagated = message_passing(config, WIDTH)(banks, POSITIONS)
+    propagated = bank_graphs(config, WIDTH)(banks, POSITIONS)
     expected = smoothed(torch.cat(banks), config, linked()).split(SIZES)
     for number, positions in enumerate(POSITIONS):
         torch.testing.assert_close(propagated[number], expected[number][positions])
 
 
 def test_one_bank_is_propagated_alone() -> None:
-    banks, module = four_banks(), message_passing(CONFIG, WIDTH)
+    banks, module = four_banks(), bank_graphs(CONFIG, WIDTH)
     torch.testing.assert_close(propagate_bank(module, banks, 2, POSITIONS[2]), module(banks, POSITIONS)[2])
 
 
 def test_without_graphs_embeddings_do_not_change() -> None:
     banks = four_banks()
-    for bank, positions, propagated in zip(banks, POSITIONS, Graphs()(banks, POSITIONS), strict=True):
+    for bank, positions, propagated in zip(banks, POSITIONS, BankGraphs()(banks, POSITIONS), strict=True):
         assert torch.equal(propagated, bank[positions])
 
 
 def test_domains_share_layers_and_a_joint_graph_has_one_set() -> None:
     for config, count, names in ((CONFIG, 4, ["image", "text"]), (JOINT, 2, ["joint"])):
-        module = message_passing(dataclasses.replace(config, conv="sage", cross_edges=False), WIDTH)
-        assert (len(module.nodes), list(module.layers)) == (count, names)
+        module = bank_graphs(dataclasses.replace(config, conv="sage", cross_edges=False), WIDTH)
+        assert (len(module.graphs), list(module.layers)) == (count, names)
 
 
 def test_a_domain_without_inputs_needs_no_nodes() -> None:
     """K = 3, and the source banks are empty."""
     banks = four_banks()
     empty = [banks[0][:0], banks[1][:0], *banks[2:]]
-    module = message_passing(dataclasses.replace(CONFIG, cross_edges=False), WIDTH)
+    module = bank_graphs(dataclasses.replace(CONFIG, cross_edges=False), WIDTH)
     none = torch.zeros(0, dtype=torch.long)
     propagated = module(empty, [none, none, *POSITIONS[2:]])[2:]
     torch.testing.assert_close(propagated, module(banks, POSITIONS)[2:])
@@ -90,7 +90,7 @@ JOINED = {"a graph per modality": CONFIG, "no cross edges": CASES["no cross edge
 def test_each_item_joins_alone(name: str, bank: int) -> None:
     """Each item against a graph with it as an additional node that is nobody's neighbour."""
     config, linked = CASES[name]
-    banks, module = four_banks(), message_passing(config, WIDTH)
+    banks, module = four_banks(), bank_graphs(config, WIDTH)
     items = F.normalize(torch.randn(40, WIDTH, generator=torch.Generator().manual_seed(9), dtype=torch.float64), dim=1)
     allowed_in_bank = linked()[sum(SIZES[:bank])]  # neighbours that a node of the bank may have, itself included
     joined = module.join(banks, bank, items)
@@ -103,5 +103,5 @@ def test_each_item_joins_alone(name: str, bank: int) -> None:
 
 
 def test_an_item_of_a_modality_without_a_graph_does_not_change() -> None:
-    banks, module = four_banks(), message_passing(dataclasses.replace(CONFIG, texts=False), WIDTH)
+    banks, module = four_banks(), bank_graphs(dataclasses.replace(CONFIG, texts=False), WIDTH)
     assert torch.equal(module.join(banks, 3, banks[0]), banks[0])

@@ -18,7 +18,7 @@ def at_degrees(*angles: float) -> torch.Tensor:
 
 def test_by_hand_on_the_circle() -> None:
     neighbours = nearest(at_degrees(0, 10, 30, 60, 180), torch.tensor([0, 2]), 2)
-    assert neighbours.index.tolist() == [[1, 2], [1, 3]]
+    assert neighbours.indices.tolist() == [[1, 2], [1, 3]]
     expected = [[math.cos(math.radians(a)) for a in row] for row in ((10, 30), (20, 30))]
     torch.testing.assert_close(neighbours.cosine, torch.tensor(expected))
 
@@ -32,13 +32,13 @@ def test_equals_brute_force(k: int, block: int) -> None:
     for row, query in enumerate(queries.tolist()):
         cosine = {node: float(nodes[query].dot(nodes[node])) for node in range(40) if node != query}
         expected = sorted(cosine, key=cosine.__getitem__, reverse=True)[:k]
-        assert neighbours.index[row].tolist() == expected
+        assert neighbours.indices[row].tolist() == expected
         assert neighbours.cosine[row].tolist() == pytest.approx([cosine[node] for node in expected])
 
 
 def test_a_node_is_not_its_own_neighbour_but_its_copy_is() -> None:
     nodes = at_degrees(0, 90, 0)
-    assert nearest(nodes, torch.tensor([0, 2]), 1).index.tolist() == [[2], [0]]
+    assert nearest(nodes, torch.tensor([0, 2]), 1).indices.tolist() == [[2], [0]]
 
 
 def test_k_must_be_below_the_number_of_nodes() -> None:

@@ -46,34 +46,34 @@ def dense(signal: Tensor, own: Tensor, keys: Tensor, layers: int, r: float) -> T
 @pytest.mark.parametrize("layers", [1, 2, 3])
 def test_equals_the_whole_graph(layers: int) -> None:
     own, keys = banks()
-    place = torch.tensor([49, 3, 17, 30, 3])
-    side, scores = RetrievalDirection(own[place], place, BankPair(own, keys)), own @ keys.T / T
-    forward, backward = (dense(scores.softmax(dim), own, keys, layers, 0.3)[place] for dim in (1, 0))
+    positions = torch.tensor([49, 3, 17, 30, 3])
+    side, scores = RetrievalDirection(own[positions], positions, BankPair(own, keys)), own @ keys.T / T
+    forward, backward = (dense(scores.softmax(dim), own, keys, layers, 0.3)[positions] for dim in (1, 0))
     diffused = DiffusedSimilarity(config(layers))
     torch.testing.assert_close(diffused(side, T, agree=False), forward)
     torch.testing.assert_close(diffused(side, T, agree=True), forward * backward)
 
 
 @pytest.mark.parametrize("agree", [True, False])
-@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("images", [False, True])
-def test_a_modality_without_a_graph(images: bool, turned: bool, agree: bool) -> None:
+def test_a_modality_without_a_graph(images: bool, reverse: bool, agree: bool) -> None:
     """Message passing among images only or among captions only, for queries of either modality."""
     both = BankPair(*banks())
-    pair = both.turned() if turned else both
-    own, keys = pair.own.embeddings, pair.keys.embeddings
-    place = torch.tensor([49, 3, 17, 30, 3])
+    pair = both.reversed() if reverse else both
+    own, keys = pair.query_bank.embeddings, pair.key_bank.embeddings
+    positions = torch.tensor([49, 3, 17, 30, 3])
     diffused = DiffusedSimilarity(config(images=images, texts=not images))(
-        RetrievalDirection(own[place], place, pair), T, agree
+        RetrievalDirection(own[positions], positions, pair), T, agree
     )
-    votes = images != turned  # the queries' own modality has the graph
+    votes = images != reverse  # the queries' own modality has the graph
     expected = torch.ones(len(own), len(keys), dtype=own.dtype)
     for dim in (1, 0) if agree else (1,):
         signal = (own @ keys.T / T).softmax(dim)
         for _ in range(2):
             signal = 0.3 * signal + 0.7 * (edges(own) @ signal if votes else signal @ edges(keys).T)
         expected = expected * signal
-    torch.testing.assert_close(diffused, expected[place])
+    torch.testing.assert_close(diffused, expected[positions])
 
 
 def test_residual_1_equals_no_graph() -> None:
@@ -108,9 +108,13 @@ def test_log_partitions_in_blocks_equal_logsumexp() -> None:
 def test_each_direction_has_its_partition_and_both_share_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     own, keys = units(9, 3), units(7, 4)
     banks = BankPair(own, keys)
-    partitions = [banks.log_partition(T), banks.turned().log_partition(T), banks.turned().turned().log_partition(2 * T)]
+    partitions = [
+        banks.log_partition(T),
+        banks.reversed().log_partition(T),
+        banks.reversed().reversed().log_partition(2 * T),
+    ]
     scores = own @ keys.T / T
     torch.testing.assert_close(partitions, [scores.logsumexp(0), scores.logsumexp(1), (scores / 2).logsumexp(0)])
     # The partition of the reverse direction was computed in the same pass.
     monkeypatch.setattr(similarity, "log_partitions", None)
-    torch.testing.assert_close(banks.turned().log_partition(2 * T), (scores / 2).logsumexp(1))
+    torch.testing.assert_close(banks.reversed().log_partition(2 * T), (scores / 2).logsumexp(1))

@@ -11,22 +11,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric.nn import GCNConv
 
-from gckd.config.graph import Gnn
-from gckd.graph.propagation import Gcn, Propagation
+from gckd.graph.propagation import Gcn, GraphPropagation
 
 Convolve = Callable[[Any, Tensor, Tensor], Tensor]  # a layer, features [N, d], linked [N, N] -> [N, d]
 N, WIDTH, INPUTS = 60, 6, torch.tensor([59, 3, 17, 30])
 
 
-def gnn(conv: str = "smooth", layers: int = 2, residual: float = 0.3, temperature: float = 0.2) -> Gnn:
-    return Gnn(k=3, layers=layers, conv=conv, residual=residual, temperature=temperature)
+def gnn(conv: str = "smooth", layers: int = 2, residual: float = 0.3, temperature: float = 0.2) -> dict[str, Any]:
+    """Arguments of `GraphPropagation`."""
+    return {"k": 3, "layers": layers, "conv": conv, "residual": residual, "temperature": temperature}
 
 
 def unit_nodes(n: int = N) -> Tensor:
     return F.normalize(torch.randn(n, WIDTH, generator=torch.Generator().manual_seed(2), dtype=torch.float64), dim=1)
 
 
-def edge_weights(nodes: Tensor, config: Gnn) -> Tensor:
+def edge_weights(nodes: Tensor, config: GraphPropagation) -> Tensor:
     """Dense [N, N]: row i holds softmax(cosine / temperature) at the K nearest of node i and 0 elsewhere."""
     cosine = nodes @ nodes.T
     cosine.fill_diagonal_(-torch.inf)
@@ -77,21 +77,20 @@ def pyg_layer(conv: Any, x: Tensor, linked: Tensor) -> Tensor:
 
 def whole_graph(nodes: Tensor, module: Any, convolve: Convolve | None = None) -> Tensor:
     """Every layer on every node, with the convolution as dense matrices or as given."""
-    config, x = module.config, nodes
-    weights = edge_weights(nodes, config)
-    for layer in range(config.layers):
+    x, weights = nodes, edge_weights(nodes, module)
+    for layer in range(module.layers):
         message = weights @ x
-        if config.conv != "smooth":
-            out = (convolve or DENSE[config.conv])(module.convs[layer], x, weights > 0)
+        if module.conv != "smooth":
+            out = (convolve or DENSE[module.conv])(module.convs[layer], x, weights > 0)
             message = message + F.gelu(out) @ module.gates[layer].weight.T
-        x = F.normalize(config.residual * x + (1 - config.residual) * message, dim=1)
+        x = F.normalize(module.residual * x + (1 - module.residual) * message, dim=1)
     return x
 
 
-def propagation(config: Gnn, *, learned: bool = True) -> Any:
+def propagation(config: dict[str, Any], *, learned: bool = True) -> Any:
     """A module in double precision; its zero-initialised gates are drawn at random if `learned`."""
     torch.manual_seed(3)
-    module: Any = Propagation(config, WIDTH).double()
+    module: Any = GraphPropagation(**config, width=WIDTH).double()
     for gate in module.gates if learned else ():
         nn.init.normal_(gate.weight)
     return module
@@ -114,7 +113,7 @@ def test_equals_pyg_layers_on_the_whole_graph(conv: str, layers: int) -> None:
 
 def test_one_layer_by_hand() -> None:
     nodes = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.6, 0.8]])
-    out = Propagation(Gnn(k=1, layers=1, residual=0.5), 2)(nodes, torch.tensor([0]))
+    out = GraphPropagation(k=1, layers=1, residual=0.5)(nodes, torch.tensor([0]))
     torch.testing.assert_close(out, F.normalize(torch.tensor([[1.8, 0.6]]), dim=1))
 
 
@@ -124,7 +123,7 @@ def test_only_the_neighbourhood_is_computed(layers: int) -> None:
     touched: list[int] = []
     module.smooth.register_forward_hook(lambda _, given, __: touched.append(len(given[0])))
     module(nodes, INPUTS)
-    linked, reached = edge_weights(nodes, module.config) > 0, torch.zeros(400, dtype=torch.bool)
+    linked, reached = edge_weights(nodes, module) > 0, torch.zeros(400, dtype=torch.bool)
     reached[INPUTS] = True
     for _ in range(layers):
         reached = reached | linked[reached].any(0)

@@ -14,7 +14,7 @@ from gckd.graph.statistics import components, hubness
 def random_graph(seed: int, nodes: int = 40, k: int = 3) -> torch.Tensor:
     random = torch.Generator().manual_seed(seed)
     points = torch.nn.functional.normalize(torch.randn(nodes, 6, generator=random), dim=1)
-    return nearest(points, torch.arange(nodes), k).index
+    return nearest(points, torch.arange(nodes), k).indices
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -29,5 +29,5 @@ class TargetBatchCase:
     def queries(self) -> tuple[StudentQueries, StudentQueries]:
         """Image queries and caption queries."""
         to_texts = RetrievalDirection(self.images[self.image_positions], self.image_positions, self.banks)
-        to_images = RetrievalDirection(self.texts[self.text_positions], self.text_positions, self.banks.turned())
+        to_images = RetrievalDirection(self.texts[self.text_positions], self.text_positions, self.banks.reversed())
         return StudentQueries(self.student_image, to_texts), StudentQueries(self.student_text, to_images)

@@ -98,7 +98,7 @@ def test_pseudo_labels(node: TargetsConfig) -> None:
     for queries in TargetBatchCase().queries():
         direction = queries.direction
         labels = labeller.labels(direction, 0.3)
-        assert labels.shape == (len(direction.queries), len(direction.banks.keys))
+        assert labels.shape == (len(direction.queries), len(direction.banks.key_bank))
         assert bool(torch.isfinite(labels).all()) and bool((labels >= 0).all())
         assert node.pseudo_labels or not labels.any()
 

@@ -40,7 +40,7 @@ class TransportLoss:
         self.information = node.information
 
     def __call__(self, image: StudentQueries, text: StudentQueries, tau: Tensor) -> dict[str, Tensor]:
-        bank, positions = text.direction.banks.own.embeddings, text.direction.place
+        bank, positions = text.direction.banks.query_bank.embeddings, text.direction.positions
         cosine = image.embeddings @ bank.index_copy(0, positions, text.embeddings).T
         logits, cost = cosine / tau.detach(), 1 - cosine
         to_captions = (cost * F.softmax(logits, 1)).sum(1).mean()

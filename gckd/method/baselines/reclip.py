@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from gckd.config.distill import PropagatedLabels
 from gckd.graph.knn import nearest
 from gckd.graph.similarity import RetrievalDirection, Similarity
-from gckd.graph.subgraph import Nodes
+from gckd.graph.subgraph import KnnIndex
 from gckd.method.pseudo_labels import TARGETS, PseudoLabelLoss
 
 ITERATIONS = 20  # of conjugate gradients, as in ReCLIP
@@ -67,16 +67,16 @@ class LabelPropagation:
     def __init__(self, node: PropagatedLabels) -> None:
         self.node = node
         # Both directions of a step use the same two graphs.
-        self._graphs: WeakKeyDictionary[Nodes, LabelGraph] = WeakKeyDictionary()
+        self._graphs: WeakKeyDictionary[KnnIndex, LabelGraph] = WeakKeyDictionary()
 
     @torch.no_grad()
     def labels(self, direction: RetrievalDirection, tau: float) -> Tensor:
-        own, keys = direction.banks.own, direction.banks.keys
-        label = self._propagate(self._graph(keys, own), direction.place)
-        agreed = self._propagate(self._graph(own, keys), label) == direction.place
+        own, keys = direction.banks.query_bank, direction.banks.key_bank
+        label = self._propagate(self._graph(keys, own), direction.positions)
+        agreed = self._propagate(self._graph(own, keys), label) == direction.positions
         return F.one_hot(label, len(keys)).to(direction.queries.dtype) * agreed[:, None]
 
-    def _graph(self, labels: Nodes, others: Nodes) -> LabelGraph:
+    def _graph(self, labels: KnnIndex, others: KnnIndex) -> LabelGraph:
         if labels not in self._graphs:
             k, rank = self.node.k, self.node.rank
             nodes = torch.cat((labels.embeddings, others.embeddings)) @ projection(labels.embeddings, rank)
@@ -120,7 +120,7 @@ def affinity(nodes: Tensor, k: int) -> SparseSymmetric:
     """
     indices = torch.arange(len(nodes), device=nodes.device)
     neighbours = nearest(nodes, indices, k)
-    edges = torch.stack((indices.repeat_interleave(k), neighbours.index.flatten()))
+    edges = torch.stack((indices.repeat_interleave(k), neighbours.indices.flatten()))
     half = (1 + neighbours.cosine.flatten()) / 4
     degree = torch.zeros(len(nodes), dtype=nodes.dtype).index_add(0, edges.flatten(), half.repeat(2))
     scale = degree.clamp(min=torch.finfo(nodes.dtype).tiny).rsqrt()

@@ -43,6 +43,6 @@ class EntropyLoss:
     def __call__(self, image: StudentQueries, text: StudentQueries, tau: Tensor) -> dict[str, Tensor]:
         tau = tau.detach()
         selected = self.mutual.labels(text.direction, float(tau)).sum(1)
-        log_p = F.log_softmax(text.embeddings @ text.direction.banks.keys.embeddings.T / tau, 1)
+        log_p = F.log_softmax(text.embeddings @ text.direction.banks.key_bank.embeddings.T / tau, 1)
         entropy = -(log_p.exp() * log_p).sum(1)
         return {"target_contrastive": (selected * entropy).sum() / selected.sum().clamp(min=1)}

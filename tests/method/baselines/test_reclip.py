@@ -74,10 +74,10 @@ def test_the_projection_removes_the_mean_and_has_its_rank() -> None:
 def test_agreed_labels_equal_dense_algebra(rank: int, turned: bool) -> None:
     config = PropagatedLabels(k=4, alpha=0.9, rank=rank)
     banks = BankPair(units(11, 6, seed=5), units(13, 6, seed=6))
-    banks = banks.turned() if turned else banks
-    own, keys = banks.own.embeddings.numpy(), banks.keys.embeddings.numpy()
+    banks = banks.reversed() if turned else banks
+    own, keys = banks.query_bank.embeddings.numpy(), banks.key_bank.embeddings.numpy()
     positions = torch.arange(len(own)).flip(0)
-    direction = RetrievalDirection(banks.own.embeddings[positions], positions, banks)
+    direction = RetrievalDirection(banks.query_bank.embeddings[positions], positions, banks)
     labels = LabelPropagation(config).labels(direction, 0.1)
     label_of, reverse = dense_labels(keys, own, config), dense_labels(own, keys, config)
     expected = np.zeros((len(own), len(keys)))
@@ -90,7 +90,9 @@ def test_agreed_labels_equal_dense_algebra(rank: int, turned: bool) -> None:
 def test_k_is_capped_by_the_nodes_and_both_directions_share_graphs() -> None:
     """K = 20 of 5 nodes."""
     labeller, banks = LabelPropagation(PropagatedLabels()), BankPair(units(2, seed=1).float(), units(3, seed=2).float())
-    for pair in (banks, banks.turned()):
-        labels = labeller.labels(RetrievalDirection(pair.own.embeddings, torch.arange(len(pair.own)), pair), 0.1)
-        assert bool(torch.isfinite(labels).all()) and labels.shape == (len(pair.own), len(pair.keys))
+    for pair in (banks, banks.reversed()):
+        labels = labeller.labels(
+            RetrievalDirection(pair.query_bank.embeddings, torch.arange(len(pair.query_bank)), pair), 0.1
+        )
+        assert bool(torch.isfinite(labels).all()) and labels.shape == (len(pair.query_bank), len(pair.key_bank))
     assert len(labeller._graphs) == 2

@@ -1,0 +1,57 @@
+"""`GraphPropagation` on a user's own tensors."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from gckd.config.graph import Gnn
+from gckd.graph.memory import MemoryBank
+from gckd.graph.propagation import GraphPropagation
+from tests.dense import smoothed
+
+
+def unit_vectors(count: int, seed: int = 0) -> torch.Tensor:
+    return F.normalize(torch.randn(count, 8, generator=torch.Generator().manual_seed(seed), dtype=torch.float64), dim=1)
+
+
+def test_all_nodes_are_propagated_by_default() -> None:
+    embeddings, propagation = unit_vectors(40), GraphPropagation()
+    config = Gnn(k=10, layers=2, conv="smooth", residual=0.5, temperature=0.05)
+    torch.testing.assert_close(propagation(embeddings), smoothed(embeddings, config))
+    torch.testing.assert_close(propagation(embeddings, torch.tensor([7, 3])), propagation(embeddings)[[7, 3]])
+
+
+def test_defaults_equal_those_of_the_config() -> None:
+    propagation, config = GraphPropagation(), Gnn()
+    for name in ("k", "layers", "conv", "residual", "temperature"):
+        assert getattr(propagation, name) == getattr(config, name)
+
+
+def test_gradients_reach_embeddings_and_layers() -> None:
+    embeddings = unit_vectors(30).float().requires_grad_()
+    propagation = GraphPropagation(k=3, conv="sage", width=8)
+    propagation(embeddings).square().sum().backward()
+    propagation(embeddings)[:, 0].sum().backward()
+    assert embeddings.grad is not None and bool(embeddings.grad.abs().sum() > 0)
+    assert all(gate.weight.grad is not None for gate in propagation.gates)
+
+
+def test_a_memory_bank_gives_the_nodes() -> None:
+    bank = MemoryBank(capacity=64, width=8).double()
+    bank.push(unit_vectors(50, seed=1))
+    positions = bank.push(unit_vectors(6, seed=2))
+    propagated = GraphPropagation(k=5)(bank.filled(), positions)
+    assert propagated.shape == (6, 8)
+    torch.testing.assert_close(propagated.norm(dim=1), torch.ones(6, dtype=torch.float64))
+
+
+def test_a_learned_convolution_needs_the_width() -> None:
+    with pytest.raises(ValueError, match="conv: 'gcn' has parameters; give width = d"):
+        GraphPropagation(conv="gcn")
+
+
+def test_k_must_be_below_the_number_of_nodes() -> None:
+    with pytest.raises(ValueError, match="K = 10 is outside its limit: < 10 nodes"):
+        GraphPropagation()(unit_vectors(10))
