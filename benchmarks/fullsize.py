@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.step import SOURCE, TARGET, seconds_a_step, stage_of
 from benchmarks.timing import interleaved, timed
 from gckd.config import PRESETS, Config, apply, parse_edits, preset
-from gckd.data.domains import DatasetPair, open_datasets
+from gckd.data.dataset_pair import DatasetPair, open_datasets
 from gckd.data.street import make_street
 from gckd.device import on_device
 from gckd.graph.memory import MemoryBank

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gckd.data.transforms import Augmentation as Augmentation
     from gckd.data.transforms import clean_view as clean_view
     from gckd.data.types import Record as Record
+    from gckd.data.types import SplitCounts as SplitCounts
     from gckd.errors import InputError as InputError
     from gckd.graph.similarity import DirectSimilarity as DirectSimilarity
     from gckd.graph.similarity import RetrievalDirection as RetrievalDirection
@@ -73,7 +74,7 @@ _MODULES = {
     "gckd.data.batches": ("Feed",),
     "gckd.data.readers": ("DatasetReader", "register_reader"),
     "gckd.data.transforms": ("AUGMENTATIONS", "Augmentation", "clean_view"),
-    "gckd.data.types": ("Record",),
+    "gckd.data.types": ("Record", "SplitCounts"),
     "gckd.errors": ("InputError",),
     "gckd.graph.similarity": ("DirectSimilarity", "RetrievalDirection", "Similarity"),
     "gckd.method.alignment": ("ALIGNMENTS", "AlignmentLoss", "StudentEmbeddings"),

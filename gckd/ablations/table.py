@@ -15,7 +15,7 @@ from gckd.cluster.executor import Execution, execute
 from gckd.cluster.launch_log import LAUNCHES_FILE, log_launch
 from gckd.cluster.tasks import RunFunctions
 from gckd.config import Config, ConfigError, apply
-from gckd.data.domains import DatasetPair
+from gckd.data.dataset_pair import DatasetPair
 from gckd.device import cores
 from gckd.errors import InputError
 from gckd.report.comparability import MIXED, budget

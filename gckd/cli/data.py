@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gckd.cli.options import cache_option
+from gckd.cli.options import cache_option, plugin_option
 from gckd.errors import InputError, reason_of
 from gckd.storage.cache import CachePath
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from gckd.data.dataset_check import CheckResult, SplitRow
     from gckd.data.types import ProgressCallback
-    from gckd.data.validate import CheckResult, SplitRow
 
 SECONDS_BETWEEN_LINES = 10.0
 CONTACT_SHEET = "contact-sheet.png"
@@ -73,6 +73,7 @@ def street(folder: Path, ids: int, shift: float, seed: int, domains: str, sheet:
 @data.command()
 @click.argument("first", metavar="PATH")
 @click.argument("second", metavar="[PATH2]", required=False)
+@plugin_option
 def check(first: str, second: str | None) -> None:
     """Check the dataset at PATH (or FORMAT:PATH), or two datasets, for problems that would spoil an experiment.
 
@@ -84,7 +85,7 @@ def check(first: str, second: str | None) -> None:
     """
     from rich.console import Console
 
-    from gckd.data.validate import check as check_datasets
+    from gckd.data.dataset_check import check as check_datasets
 
     with progress_bar("reading images") as progress:
         result = check_datasets(first, second, progress=progress)
@@ -104,6 +105,7 @@ def check(first: str, second: str | None) -> None:
 @click.argument("destination")
 @click.option("--skip-broken", is_flag=True, help="Leave out images that cannot be read, and count them.")
 @click.option("--ray", "on_ray", is_flag=True, help=_RAY_HELP)
+@plugin_option
 @cache_option
 def store(dataset: str, destination: str, skip_broken: bool, on_ray: bool, cache: CachePath) -> None:
     """Build the store of DATASET (a folder, or FORMAT:FOLDER) and upload it to DESTINATION.

@@ -72,7 +72,7 @@ def evaluate(checkpoints: tuple[str, ...], split: str, assignments: tuple[str, .
     from gckd.training.load import checkpoint_config
 
     configs = [checkpoint_config(place, edits) for place in places]
-    from gckd.data.domains import shared_datasets
+    from gckd.data.dataset_pair import shared_datasets
     from gckd.distributed import process_group, rank
     from gckd.training.target_evaluation import evaluate_checkpoint
 

@@ -20,7 +20,7 @@ from gckd.cli.tune_options import Options, search_options
 from gckd.cluster.connect import cluster, reachable_resources
 from gckd.cluster.trial import ORACLE, Search
 from gckd.config import Config, apply, digest, encode
-from gckd.data.domains import DatasetPair
+from gckd.data.dataset_pair import DatasetPair
 from gckd.data.street.default_pair import with_default_datasets
 from gckd.device import cores
 from gckd.errors import InputError

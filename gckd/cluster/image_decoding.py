@@ -15,7 +15,7 @@ from gckd.data.images import ImageInspection, inspect
 from gckd.device import cores
 
 if TYPE_CHECKING:
-    from gckd.data.store import ImageInspector
+    from gckd.data.store_builder import ImageInspector
     from gckd.data.types import ProgressCallback
 
 _IMAGES_PER_TASK = 256

@@ -169,7 +169,7 @@ def _value(
 
 def _oracle(search: Search, config: Config, out: StoragePath, number: int, epoch: Epoch) -> float:
     """Rank-1 on target val, by its labels. Kept in a file, because the checkpoints of earlier epochs are gone."""
-    from gckd.data.domains import shared_datasets
+    from gckd.data.dataset_pair import shared_datasets
     from gckd.distributed import barrier, rank
     from gckd.training.load import CHECKPOINT
     from gckd.training.target_evaluation import evaluate_checkpoint

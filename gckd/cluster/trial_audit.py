@@ -20,7 +20,7 @@ def true_metrics(search: Search, trial: Mapping[str, Any], split: str) -> dict[s
     """
     import torch
 
-    from gckd.data.domains import shared_datasets
+    from gckd.data.dataset_pair import shared_datasets
     from gckd.training.target_evaluation import evaluate_checkpoint
 
     torch.set_num_threads(search.threads)

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 from gckd.data.annotations import read_annotations
+from gckd.data.dataset_check import published_match
 from gckd.data.remote_store import RemoteStore
-from gckd.data.store import META, ImageInspector, Store, build_store
+from gckd.data.store import META, Store
+from gckd.data.store_builder import ImageInspector, build_store
 from gckd.data.types import Annotations, ProgressCallback
-from gckd.data.validate import published_match
 from gckd.storage.path import StoragePath
 
 
@@ -47,7 +48,7 @@ class Dataset(Protocol):
             inspector: reads and checks image files in place of local threads.
 
         Raises:
-            InputError: see `gckd.data.store.build_store` and `RemoteStore.download`.
+            InputError: see `gckd.data.store_builder.build_store` and `RemoteStore.download`.
         """
 
 

@@ -17,26 +17,18 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
-from gckd.data.annotations import require_splits
-from gckd.data.images import ImageInspection, confine, in_parallel, inspect
 from gckd.data.splits import LabelledSplit, UnlabelledSplit
-from gckd.data.store_writer import ImageRow, write_split
-from gckd.data.types import SPLITS, Annotations, ProgressCallback, Record
+from gckd.data.store_writer import ImageRow
+from gckd.data.types import SPLITS
 from gckd.errors import InputError, reason_of
 
 META, INDEX = "meta.json", "index"
 VERSION = 1  # of the layout above; part of the digest and the index key, so that a new layout gets new names
-
-# Inspects image files and returns one result per file, in order.
-ImageInspector = Callable[[Sequence[Path], ProgressCallback | None], Iterable[ImageInspection]]
-UsableImage = tuple[Record, ImageInspection]
 
 
 @dataclass(frozen=True)
@@ -92,48 +84,6 @@ class Store:
         return self.path / split
 
 
-def build_store(
-    annotations: Annotations,
-    cache: Path,
-    *,
-    skip_broken: bool = False,
-    workers: int | None = None,
-    progress: ProgressCallback | None = None,
-    inspector: ImageInspector | None = None,
-) -> Store:
-    """Build the store of a dataset under `cache`, or open it if it exists. One process builds while others wait.
-
-    Later calls compare the records and the size and modification time of the images; they read no image.
-
-    Args:
-        annotations: the dataset.
-        cache: cache folder.
-        skip_broken: leave out and count images that are missing, truncated or not images, instead of raising an error.
-        workers: threads that read and decode images; None for one per core.
-        progress: called with (images done, images in total).
-        inspector: reads and checks image files in place of these threads.
-
-    Raises:
-        InputError: a broken image (unless `skip_broken`), an image outside the image folder, an empty split, or a
-            cache folder that cannot be written.
-    """
-    root = stores_folder(cache)
-    index = root / INDEX
-    key = _index_key(annotations)
-    entry_file = index / f"{key}.json"
-    with FileLock(index / f"{key}.lock"):
-        entry = json.loads(entry_file.read_text()) if entry_file.exists() else None
-        if entry is None or not (root / entry["digest"]).is_dir():
-            usable, broken = _inspect_images(annotations, skip_broken, inspector or _by_threads(workers), progress)
-            entry = _build(annotations, root, key, usable, broken, workers)
-            _write_atomically(entry_file, entry)
-    if entry["broken"] and not skip_broken:
-        raise InputError(entry["broken"][0])
-    store = Store.open(root / entry["digest"])
-    # A folder with the same content may have been stored first; format, notes and skipped images are per folder.
-    return replace(store, format=annotations.format, notes=_notes(annotations, entry), skipped=len(entry["broken"]))
-
-
 def stores_folder(cache: Path) -> Path:
     """Folder of all stores in a cache, created with its index folder if missing.
 
@@ -158,79 +108,6 @@ def move_to_final_name(partial: Path, final: Path) -> None:
             raise
 
 
-def _notes(annotations: Annotations, entry: dict[str, Any]) -> tuple[str, ...]:
-    skipped = len(entry["broken"])
-    notes = [f"{skipped} broken images were left out"] if skipped else []
-    if entry["blank"]:
-        notes.append(f"{entry['blank']} empty captions were left out")
-    return (*annotations.notes, *notes)
-
-
-def _index_key(annotations: Annotations) -> str:
-    """Hash of the records and of the size and modification time of every image file.
-
-    The records are hashed, not the annotation file, because the same file read by a changed reader is other data.
-    """
-    statuses = confine(annotations.images, [record.image for record in annotations.records])
-    key = hashlib.sha256(json.dumps([VERSION, annotations.format, str(annotations.images)]).encode())
-    for record, status in zip(annotations.records, statuses, strict=True):
-        stamp = (status.st_size, status.st_mtime_ns) if status else None
-        key.update(json.dumps([record.image, record.captions, record.identity, record.split, stamp]).encode())
-    return key.hexdigest()[:16]
-
-
-def _build(
-    annotations: Annotations,
-    root: Path,
-    key: str,
-    usable: list[UsableImage],
-    broken: list[str],
-    workers: int | None,
-) -> dict[str, Any]:
-    """Write the store to a temporary folder, rename it to its digest, and return its index entry."""
-    require_splits(tuple(record for record, _ in usable), annotations.file)
-    rows = {
-        split: sorted(ImageRow.of(annotations.images, record, i) for record, i in usable if record.split == split)
-        for split in SPLITS
-    }
-    blank = sum(not caption.strip() for record, _ in usable for caption in record.captions)
-    digest = content_digest(rows)
-    entry = {"digest": digest, "broken": broken, "blank": blank}
-    if (root / digest).is_dir():
-        return entry
-    partial = root / f"partial-{key}"
-    shutil.rmtree(partial, ignore_errors=True)  # left by a killed build; the lock excludes another writer
-    counts = {split: write_split(rows[split], partial / split, workers) for split in SPLITS}
-    meta = {"version": VERSION, "digest": digest, "format": annotations.format, "counts": counts}
-    (partial / META).write_text(json.dumps(meta | {"notes": _notes(annotations, entry), "skipped": len(broken)}))
-    move_to_final_name(partial, root / digest)
-    return entry
-
-
-def _by_threads(workers: int | None) -> ImageInspector:
-    return lambda paths, progress: in_parallel(inspect, paths, workers, progress)
-
-
-def _inspect_images(
-    annotations: Annotations, skip_broken: bool, inspector: ImageInspector, progress: ProgressCallback | None
-) -> tuple[list[UsableImage], list[str]]:
-    """Records of usable images with their hashes, and one line for each broken image.
-
-    Raises:
-        InputError: the first broken image, unless `skip_broken`.
-    """
-    paths = [annotations.images / record.image for record in annotations.records]
-    usable, broken = [], []
-    for record, path, inspection in zip(annotations.records, paths, inspector(paths, progress), strict=True):
-        if not inspection.problem:
-            usable.append((record, inspection))
-            continue
-        broken.append(f"{path}: {inspection.problem}")
-        if not skip_broken:
-            raise InputError(broken[0])
-    return usable, broken
-
-
 def content_digest(rows: Mapping[str, list[ImageRow]]) -> str:
     """Digest of a store's sorted rows, 16 hexadecimal digits.
 
@@ -242,9 +119,3 @@ def content_digest(rows: Mapping[str, list[ImageRow]]) -> str:
         for row in rows[split]:
             content.update(json.dumps([split, row.file_hash, row.identity, row.captions]).encode() + b"\n")
     return content.hexdigest()[:16]
-
-
-def _write_atomically(path: Path, value: Any) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(value))
-    os.replace(partial, path)

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from gckd.data.domains import StoreProgress
+    from gckd.data.dataset_pair import StoreProgress
 
 _SECONDS_BETWEEN_COUNTS = 0.1
 

@@ -21,7 +21,7 @@ from gckd.storage.path import StoragePath
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gckd.data.domains import DatasetPair
+    from gckd.data.dataset_pair import DatasetPair
     from gckd.progress import Progress
     from gckd.runs.progress_display import Display
     from gckd.training.run import RunResult

@@ -10,7 +10,7 @@ import filelock
 
 from gckd.config import Config, ConfigError, config_text, digest, encode, read_config
 from gckd.config.serialization import differences
-from gckd.data.domains import DatasetPair
+from gckd.data.dataset_pair import DatasetPair
 from gckd.errors import InputError
 from gckd.runs.preflight import usable_folder
 from gckd.runs.records import QUERIES_FILE

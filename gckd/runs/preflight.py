@@ -9,7 +9,7 @@ from gckd.config import Config, ConfigError, apply, check
 from gckd.config.banks import per_bank
 from gckd.config.component import PropagationConfig
 from gckd.config.paths import with_files
-from gckd.data.domains import DatasetPair, StoreProgress, open_datasets
+from gckd.data.dataset_pair import DatasetPair, StoreProgress, open_datasets
 from gckd.data.wordpiece import load_pretrained
 from gckd.errors import InputError, reason_of
 from gckd.storage.cache import CachePath

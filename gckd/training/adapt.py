@@ -11,7 +11,7 @@ from typing import Any
 
 from gckd.config import check, digest
 from gckd.config.schema import Config
-from gckd.data.domains import DatasetPair, as_progress, open_datasets
+from gckd.data.dataset_pair import DatasetPair, as_progress, open_datasets
 from gckd.distributed import check_batch_size
 from gckd.method.build import build_parts, build_step
 from gckd.method.parts import Parts

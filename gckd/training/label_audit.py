@@ -14,7 +14,7 @@ from gckd.config import apply, check
 from gckd.config.banks import TARGET_IMAGE, TARGET_TEXT
 from gckd.config.graph import Diffusion, Gnn, NoPropagation
 from gckd.config.schema import Config
-from gckd.data.domains import DatasetPair, as_progress, open_datasets
+from gckd.data.dataset_pair import DatasetPair, as_progress, open_datasets
 from gckd.device import on_its_device
 from gckd.errors import InputError
 from gckd.graph.similarity import BankPair, RetrievalDirection

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gckd.config.banks import TARGET_IMAGE, TARGET_TEXT
-from gckd.data.domains import DatasetPair
+from gckd.data.dataset_pair import DatasetPair
 from gckd.method.parts import Parts
 from gckd.training.curves import Direction, confidence, directions
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from gckd.config import apply, check, read_config
 from gckd.config.schema import Config
 from gckd.data.batches import Feed
-from gckd.data.domains import DatasetPair, open_datasets
+from gckd.data.dataset_pair import DatasetPair, open_datasets
 from gckd.errors import InputError
 from gckd.evaluation.retrieval import EmbeddingTransform, Retriever, unchanged
 from gckd.method.banks import train_means

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gckd.config import digest
 from gckd.config.schema import Config
-from gckd.data.domains import DatasetPair
+from gckd.data.dataset_pair import DatasetPair
 from gckd.data.images import decode, resized
 from gckd.data.splits import Images
 from gckd.device import on_device

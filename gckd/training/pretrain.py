@@ -10,7 +10,7 @@ from gckd.config import digest
 from gckd.config.schema import Config
 from gckd.config.train import CrossBatchMemory, MomentumDistillation
 from gckd.data.batches import Feed
-from gckd.data.domains import DatasetPair
+from gckd.data.dataset_pair import DatasetPair
 from gckd.distributed import barrier, broadcast_bool, check_batch_size
 from gckd.evaluation.retrieval import val_metrics
 from gckd.method.banks import train_means

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gckd.config import check
 from gckd.config.schema import Config
-from gckd.data.domains import DatasetPair, as_progress, open_datasets
+from gckd.data.dataset_pair import DatasetPair, as_progress, open_datasets
 from gckd.device import on_its_device
 from gckd.progress import Progress, Report
 from gckd.storage.cache import CachePath

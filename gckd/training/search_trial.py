@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gckd.config.schema import Config
-from gckd.data.domains import shared_datasets
+from gckd.data.dataset_pair import shared_datasets
 from gckd.evaluation.retrieval import Retriever, val_metrics
 from gckd.graph.memory import centred
 from gckd.method.banks import train_means

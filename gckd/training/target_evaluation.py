@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gckd.config import digest
 from gckd.config.schema import Config
-from gckd.data.domains import DatasetPair
+from gckd.data.dataset_pair import DatasetPair
 from gckd.device import on_its_device
 from gckd.evaluation.retrieval import Ranking
 from gckd.storage.cache import CachePath

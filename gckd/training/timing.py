@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gckd.config.schema import Config
-from gckd.data.domains import DatasetPair
+from gckd.data.dataset_pair import DatasetPair
 from gckd.device import on_its_device
 from gckd.method.build import build_parts, build_step
 from gckd.method.warm_start import WarmStart

@@ -11,7 +11,7 @@ import pytest
 
 from gckd.data.annotations import read_annotations
 from gckd.data.remote_store import RemoteStore
-from gckd.data.store import build_store
+from gckd.data.store_builder import build_store
 from gckd.storage.path import StoragePath
 from tests.toy import make_toy
 

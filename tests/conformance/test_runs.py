@@ -16,7 +16,7 @@ from gckd.config.backbone import Blip, Clip, Tower
 from gckd.config.data import FolderTokenizer
 from gckd.config.distill import NoMatching
 from gckd.config.train import MomentumDistillation
-from gckd.data.domains import open_datasets
+from gckd.data.dataset_pair import open_datasets
 from gckd.data.loaders import TargetLoader
 from gckd.data.splits import UnlabelledSplit
 from gckd.data.tokenizer import build_tokenizer

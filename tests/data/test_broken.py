@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from gckd.data.annotations import read_annotations
-from gckd.data.store import Store, build_store
+from gckd.data.store import Store
+from gckd.data.store_builder import build_store
 from gckd.errors import InputError
 
 SPLITS = ("train", "val", "test")

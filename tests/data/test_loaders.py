@@ -13,7 +13,8 @@ import torch
 from gckd.config.data import TrainedTokenizer
 from gckd.data.annotations import read_annotations
 from gckd.data.loaders import SourceLoader, TargetLoader, evaluation_set
-from gckd.data.store import Store, build_store
+from gckd.data.store import Store
+from gckd.data.store_builder import build_store
 from gckd.data.tokenizer import Tokenizer, build_tokenizer
 from gckd.data.types import TargetBatch
 from gckd.errors import InputError

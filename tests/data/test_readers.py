@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from gckd.data.annotations import read_annotations
+from gckd.data.dataset_check import check
 from gckd.data.datasets import find_dataset
 from gckd.data.readers import READERS, DatasetReader, register_reader
 from gckd.data.types import Record
-from gckd.data.validate import check
 from gckd.errors import InputError
 from tests.data.conftest import draw
 
@@ -62,6 +65,21 @@ def write_dataset(folder: Path, rows: list[tuple[str, str, object, str]]) -> Pat
     with (folder / "captions.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("image", "caption", "identity", "split"), *rows])
     return folder
+
+
+def test_the_commands_take_its_file(tmp_path: Path) -> None:
+    """In a process of its own, because a loaded plugin stays loaded."""
+    folder, plugin = write_dataset(tmp_path / "set", ROWS), tmp_path / "my_reader.py"
+    plugin.write_text(PLUGIN)
+    arguments = ["data", "check", f"test-csv:{folder}", "--plugin", str(plugin)]
+    process = subprocess.run(
+        [sys.executable, "-m", "gckd", *arguments],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (process.returncode, process.stderr) == (0, "") and "problems: none" in process.stdout
 
 
 @pytest.mark.parametrize("prefix", ["", "test-csv:"])

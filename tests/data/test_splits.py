@@ -15,7 +15,8 @@ from PIL import Image
 from gckd.data import splits
 from gckd.data.annotations import read_annotations
 from gckd.data.splits import UnlabelledSplit
-from gckd.data.store import Store, build_store
+from gckd.data.store import Store
+from gckd.data.store_builder import build_store
 
 SPLITS = ("train", "val", "test")
 

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from gckd.data import store
+from gckd.data import store_builder
 from gckd.data.annotations import read_annotations
 from gckd.data.images import inspect
 from gckd.data.splits import LabelledSplit
-from gckd.data.store import Store, build_store
+from gckd.data.store import Store
+from gckd.data.store_builder import build_store
 from gckd.data.store_writer import write_split
 from gckd.errors import InputError
 
@@ -111,7 +112,7 @@ class TestBuiltOnce:
         def refuse(path: Path) -> None:
             raise AssertionError(f"{path} was read again")
 
-        monkeypatch.setattr(store, "inspect", refuse)
+        monkeypatch.setattr(store_builder, "inspect", refuse)
         assert build(folder, tmp_path / "cache") == first
 
     def test_other_callers_wait_for_the_first(
@@ -123,7 +124,7 @@ class TestBuiltOnce:
             read.append(path)
             return inspect(path)
 
-        monkeypatch.setattr(store, "inspect", counting)
+        monkeypatch.setattr(store_builder, "inspect", counting)
         built: list[Store] = []
         threads = [threading.Thread(target=lambda: built.append(build(folder, tmp_path / "cache"))) for _ in range(4)]
         for thread in threads:
@@ -143,7 +144,7 @@ class TestBuiltOnce:
             return write_split(rows, to, workers)
 
         with monkeypatch.context() as patch:
-            patch.setattr(store, "write_split", interrupted)
+            patch.setattr(store_builder, "write_split", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 build(folder, tmp_path / "cache")
         built = build(folder, tmp_path / "cache")
@@ -156,11 +157,11 @@ class TestBuiltOnce:
         one, two = make_dataset(folder="one"), make_dataset(folder="two")
 
         def write_after_another(rows: Any, to: Path, workers: Any) -> Any:
-            monkeypatch.setattr(store, "write_split", write_split)
+            monkeypatch.setattr(store_builder, "write_split", write_split)
             build(two, tmp_path / "cache")
             return write_split(rows, to, workers)
 
-        monkeypatch.setattr(store, "write_split", write_after_another)
+        monkeypatch.setattr(store_builder, "write_split", write_after_another)
         built = build(one, tmp_path / "cache")
         assert {p.name for p in (tmp_path / "cache" / "stores").iterdir()} == {"index", built.digest}
 

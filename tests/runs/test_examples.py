@@ -13,7 +13,7 @@ from PIL import Image
 
 from gckd.config import preset
 from gckd.data.annotations import read_annotations
-from gckd.data.store import build_store
+from gckd.data.store_builder import build_store
 from gckd.runs.examples import EACH, RANDOM, draw, write_examples
 from gckd.runs.plan import plan
 from gckd.runs.records import Records

@@ -8,7 +8,7 @@ import pytest
 
 from gckd.config import Config, ConfigError, apply, preset
 from gckd.config.graph import Gnn
-from gckd.data.domains import DatasetPair
+from gckd.data.dataset_pair import DatasetPair
 from gckd.errors import InputError
 from gckd.runs.output import default_output, output_folder
 from gckd.runs.preflight import check_sizes, prepare_datasets

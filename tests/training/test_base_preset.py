@@ -12,7 +12,7 @@ import torch
 from gckd.config import Config, apply, check, preset
 from gckd.config.data import FolderTokenizer
 from gckd.config.train import MomentumDistillation
-from gckd.data.domains import open_datasets
+from gckd.data.dataset_pair import open_datasets
 from gckd.data.tokenizer import build_tokenizer
 from gckd.data.types import Vocabulary
 from gckd.models.build import build_model

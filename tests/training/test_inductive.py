@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gckd.config import Config, apply
 from gckd.config.graph import Gnn
-from gckd.data.domains import open_datasets
+from gckd.data.dataset_pair import open_datasets
 from gckd.errors import InputError
 from gckd.evaluation.retrieval import Retriever
 from gckd.graph.memory import centred

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from gckd.config import Config, apply
-from gckd.data.domains import open_datasets
+from gckd.data.dataset_pair import open_datasets
 from gckd.errors import InputError
 from gckd.method.banks import embed_clean
 from gckd.method.unseen_words import mask_unseen_words

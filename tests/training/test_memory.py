@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gckd.config import Config, apply
-from gckd.data.domains import open_datasets
+from gckd.data.dataset_pair import open_datasets
 from gckd.graph.memory import centred
 from gckd.method.banks import embed_clean
 from gckd.method.build import build_parts

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gckd.config import Config, apply
+from gckd.data.dataset_pair import DatasetPair, open_datasets
 from gckd.data.datasets import find_dataset
-from gckd.data.domains import DatasetPair, open_datasets
 from gckd.data.remote_store import upload_store
 from gckd.progress import Report
 from gckd.storage.cache import CachePath

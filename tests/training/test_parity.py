@@ -21,7 +21,7 @@ import torch
 
 from gckd.config import Config, apply
 from gckd.config.graph import Diffusion
-from gckd.data.domains import open_datasets
+from gckd.data.dataset_pair import open_datasets
 from gckd.progress import Progress
 from gckd.storage.checkpoint import load_checkpoint
 from tests.training.micro import Interruption, stop_at, trained

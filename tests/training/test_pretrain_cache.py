@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gckd.config import Config, apply
-from gckd.data.domains import open_datasets
+from gckd.data.dataset_pair import open_datasets
 from gckd.progress import Progress
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.training.pretrain import pretrain_digest

@@ -10,7 +10,7 @@ import pytest
 
 from gckd.config import Config, apply
 from gckd.config.train import MomentumDistillation
-from gckd.data.domains import open_datasets
+from gckd.data.dataset_pair import open_datasets
 from gckd.errors import InputError
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.training.pretrain import pretrain_digest

@@ -12,7 +12,7 @@ import torch
 from gckd.config import Config, ConfigError, apply
 from gckd.config.distill import NoMatching, NoTargets
 from gckd.config.graph import Diffusion
-from gckd.data.domains import DatasetPair, open_datasets
+from gckd.data.dataset_pair import DatasetPair, open_datasets
 from gckd.data.loaders import SourceLoader
 from gckd.method.banks import LabelledEmbeddings, embed_clean
 from gckd.method.source_free import prototypes

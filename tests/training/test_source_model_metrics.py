@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gckd.config import Config, apply
-from gckd.data.domains import open_datasets
+from gckd.data.dataset_pair import open_datasets
 from gckd.evaluation.retrieval import Retriever
 from gckd.graph.statistics import effective_rank
 from gckd.method.banks import train_means, train_sample

@@ -11,7 +11,7 @@ import torch
 
 from gckd.config import Config, ConfigError, apply, check
 from gckd.config.train import MomentumDistillation
-from gckd.data.domains import open_datasets
+from gckd.data.dataset_pair import open_datasets
 from gckd.data.types import Vocabulary
 from gckd.errors import InputError
 from gckd.models.build import build_model, initial_models

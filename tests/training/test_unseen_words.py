@@ -10,7 +10,7 @@ import torch
 
 from gckd.config import Config, apply
 from gckd.config.data import FolderTokenizer
-from gckd.data.domains import open_datasets
+from gckd.data.dataset_pair import open_datasets
 from gckd.errors import InputError
 from gckd.method.build import build_parts
 from gckd.method.unseen_words import mask_unseen_words

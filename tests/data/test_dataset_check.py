@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from gckd.cli.data import data
-from gckd.data import validate
+from gckd.data import dataset_check
 from gckd.data.annotations import read_annotations
+from gckd.data.dataset_check import CheckResult, check, published_match, split_counts
 from gckd.data.types import Annotations, Record, SplitCounts
-from gckd.data.validate import CheckResult, check, published_match, split_counts
 from gckd.errors import InputError
 
 PUBLISHED = {
@@ -130,12 +130,12 @@ class TestPublishedCounts:
 
     def test_a_difference_is_a_problem_only_near_the_published_size(self, monkeypatch: pytest.MonkeyPatch) -> None:
         annotations = as_published("rstpreid")
-        monkeypatch.setattr(validate, "confine", lambda folder, names: [])
-        monkeypatch.setattr(validate, "_inspect_pictures", lambda annotations, progress: ({}, []))
+        monkeypatch.setattr(dataset_check, "confine", lambda folder, names: [])
+        monkeypatch.setattr(dataset_check, "_inspect_pictures", lambda annotations, progress: ({}, []))
         results = []
         for size in (len(annotations.records), 17_000, 16_000):
             short = Annotations(annotations.format, annotations.file, annotations.images, annotations.records[-size:])
-            monkeypatch.setattr(validate, "read_annotations", lambda spec, short=short: short)
+            monkeypatch.setattr(dataset_check, "read_annotations", lambda spec, short=short: short)
             results.append(problems(check("any")))
         assert results[0] == [] and results[2] == []
         assert results[1] == [("counts", "train has 15,000 images, the published rstpreid 18,505")]
