@@ -1,4 +1,4 @@
-"""Where a run computes: factories and loaders make their tensors on torch's default device, which a run sets."""
+"""Device of a run, set as torch's default device, on which factories and loaders create tensors."""
 
 from __future__ import annotations
 
@@ -18,43 +18,45 @@ R = TypeVar("R")
 
 
 def on_device(name: str) -> contextlib.AbstractContextManager[object]:
-    """A context in which new tensors are made on the device that `config.device` names; the CPU's adds in one order.
+    """Context in which new tensors are created on the device `name` (`config.device`: auto, cpu or cuda).
+
+    On the CPU, it also makes gradients deterministic.
 
     Raises:
-        InputError: it names a GPU, and torch sees none.
+        InputError: `cuda`, and torch sees no GPU.
     """
     gpu = torch.cuda.is_available()
     if name == "cuda" and not gpu:
         raise InputError("device: 'cuda' is outside its limit: torch sees no GPU here; use auto or cpu")
-    # The context costs a little at every call, so the CPU does without.
-    return torch.device("cuda") if gpu and name != "cpu" else _in_one_order()
+    # torch.device as a context slows every call down a little; on the CPU it is not needed.
+    return torch.device("cuda") if gpu and name != "cpu" else _deterministic()
 
 
 @contextlib.contextmanager
-def _in_one_order() -> Iterator[None]:
-    """Equal config and seed give equal weights: a gradient of indexing is else added up as two threads come to it."""
-    filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
-    before = torch.get_deterministic_debug_mode()
+def _deterministic() -> Iterator[None]:
+    """Sum gradients in a fixed order. Otherwise the order in which threads add gradients of indexing would vary."""
+    previous_fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    previous_mode = torch.get_deterministic_debug_mode()
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # slow, to find mistakes
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # slow debugging aid
     try:
         yield
     finally:
-        torch.set_deterministic_debug_mode(before)
-        torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
+        torch.set_deterministic_debug_mode(previous_mode)
+        torch.utils.deterministic.fill_uninitialized_memory = previous_fill  # type: ignore[attr-defined]
 
 
-def on_its_device(function: Callable[Concatenate[Config, P], R]) -> Callable[Concatenate[Config, P], R]:
-    """Makes a function of a config compute where the config says."""
+def on_config_device(function: Callable[Concatenate[Config, P], R]) -> Callable[Concatenate[Config, P], R]:
+    """Decorator: run a function of a config on the device of the config."""
 
     @functools.wraps(function)
-    def placed(config: Config, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def wrapper(config: Config, /, *args: P.args, **kwargs: P.kwargs) -> R:
         with on_device(config.device):
             return function(config, *args, **kwargs)
 
-    return placed
+    return wrapper
 
 
 def cores() -> int:
-    """CPU cores this process may use."""
+    """Number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

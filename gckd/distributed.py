@@ -1,9 +1,9 @@
-"""Several workers of one run: each has its rows of every batch; banks, negatives and losses are of the whole batch.
+"""Data-parallel training: the workers of one run share every batch.
 
-Every worker draws the same batch and keeps the same banks. It encodes its own rows alone, one more or fewer than
-another's where the batch does not divide; what compares rows with each other gathers their embeddings. A loss over own
-rows is a *share*, so that the mean over workers is the loss of the whole batch; so is the mean of their gradients.
-Without a process group all of this is the identity.
+Every worker draws the same batch and keeps the same memory banks, but encodes its own rows only; if the batch is not
+divisible, the first workers have one row more. Losses compare rows of the whole batch, so embeddings are gathered
+first. A loss over a worker's rows is weighted such that the mean over workers equals the loss of the whole batch; the
+same holds for gradients. Without a process group every function returns its input unchanged.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from gckd.errors import InputError
 
 
 def world_size() -> int:
-    """Workers of this run."""
+    """Number of workers of this run."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """Which of them this process is, from 0."""
+    """Number of this worker, from 0."""
     return dist.get_rank() if world_size() > 1 else 0
 
 
 @contextlib.contextmanager
 def process_group(*devices: str) -> Iterator[None]:
-    """The process group that `torchrun` describes in the environment, if it does and there are several workers.
+    """Process group that `torchrun` describes in the environment; none for a single worker.
 
-    Where a run computes on a GPU, each worker takes one and NCCL carries its tensors; gloo carries those of the CPU.
-    Workers of one machine talk over loopback alone.
+    On GPUs, each worker uses one GPU, and NCCL transfers its tensors; gloo transfers tensors of the CPU. Workers on one
+    machine communicate over loopback only.
 
     Args:
         devices: `config.device` of each run of the group.
@@ -48,7 +48,7 @@ def process_group(*devices: str) -> Iterator[None]:
     if gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     if os.environ.get("MASTER_ADDR") in ("127.0.0.1", "localhost") and sys.platform == "linux":
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # by default gloo listens on the outer address
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # the default is an address that other machines can reach
     dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo")
     try:
         yield
@@ -57,30 +57,30 @@ def process_group(*devices: str) -> Iterator[None]:
 
 
 def check_batch_size(field: str, batch: int) -> None:
-    """Raises InputError where a batch leaves a worker without a row."""
+    """Raise InputError if a batch has fewer rows than there are workers."""
     if batch < world_size():
         raise InputError(f"{field}: {batch} is outside its limit: at least the {world_size()} workers")
 
 
 def local_rows(whole: Tensor) -> Tensor:
-    """This worker's rows [b, ...] of a batch [B, ...]; b is B / count, rounded up for the first workers."""
+    """This worker's rows [b, ...] of a batch [B, ...]; b = B / world size, rounded up for the first workers."""
     return whole if world_size() == 1 else whole.tensor_split(world_size())[rank()]
 
 
-def gather(own: Tensor, total: int) -> Tensor:
-    """The whole batch [B, ...], B = `total`, from every worker's own rows [b, ...], those that `mine` gives it.
+def gather(local: Tensor, total: int) -> Tensor:
+    """Whole batch [B, ...], B = `total`, from the rows [b, ...] of each worker, split as by `local_rows`.
 
-    The gradient comes back to them, summed over workers.
+    In the backward pass each worker gets the gradient of its rows, summed over workers.
     """
-    found: Tensor = own if world_size() == 1 else _Gather.apply(own, total)  # type: ignore[no-untyped-call]
-    return found
+    whole: Tensor = local if world_size() == 1 else _Gather.apply(local, total)  # type: ignore[no-untyped-call]
+    return whole
 
 
 class _Gather(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, own: Tensor, total: int) -> Tensor:
-        least, more = divmod(total, world_size())
-        return torch.cat(_exchanged(own, [least + (worker < more) for worker in range(world_size())]))
+    def forward(ctx: Any, local: Tensor, total: int) -> Tensor:
+        rows, remainder = divmod(total, world_size())
+        return torch.cat(_all_gather(local, [rows + (worker < remainder) for worker in range(world_size())]))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
@@ -90,37 +90,41 @@ class _Gather(torch.autograd.Function):
         return local_rows(gradient), None
 
 
-def _exchanged(own: Tensor, sizes: Sequence[int]) -> list[Tensor]:
-    """The rows of the first workers, `sizes` of them; the others' do not count."""
-    if lacking := max(sizes) - len(own):  # a collective takes equal shapes
-        own = torch.cat((own, own.new_zeros(lacking, *own.shape[1:])))
-    own = own.contiguous()
-    parts = [torch.empty_like(own) for _ in range(world_size())]
-    dist.all_gather(parts, own)
+def _all_gather(local: Tensor, sizes: Sequence[int]) -> list[Tensor]:
+    """Rows of the first `len(sizes)` workers, cut to their sizes."""
+    if missing := max(sizes) - len(local):  # collectives need equal shapes
+        local = torch.cat((local, local.new_zeros(missing, *local.shape[1:])))
+    local = local.contiguous()
+    parts = [torch.empty_like(local) for _ in range(world_size())]
+    dist.all_gather(parts, local)
     return [part[:size] for part, size in zip(parts, sizes, strict=False)]
 
 
 @torch.no_grad()
-def map_batches(work: Callable[[Tensor], Tensor], batches: Sequence[Tensor]) -> Tensor:
-    """What `work` makes of the rows of all batches, [N, ...] in their order; each batch is done by one of the workers.
+def map_batches(function: Callable[[Tensor], Tensor], batches: Sequence[Tensor]) -> Tensor:
+    """Apply a function to batches, each of which is computed by one of the workers. Returns all rows [N, ...] in order.
 
-    Batches stay whole, so that a result depends on how many workers there are in nothing but time. Every worker has to
-    call it, with the same batches, and gets all of the result; without gradient.
+    Batches are not split, so the result does not depend on the number of workers. All workers must call it with the
+    same batches; all get the whole result, without a gradient.
     """
     if world_size() == 1:
-        return torch.cat([work(batch) for batch in batches])
-    found: list[Tensor] = []
+        return torch.cat([function(batch) for batch in batches])
+    results: list[Tensor] = []
     for first in range(0, len(batches), world_size()):
-        turn = batches[first : first + world_size()]
-        own = work(turn[min(rank(), len(turn) - 1)])  # where fewer are left than workers, some do the last one too
-        found += _exchanged(own, [len(batch) for batch in turn])
-    return torch.cat(found)
+        group = batches[first : first + world_size()]
+        local = function(group[min(rank(), len(group) - 1)])  # workers without a batch repeat the last one
+        results += _all_gather(local, [len(batch) for batch in group])
+    return torch.cat(results)
 
 
 def weighted_local_mean(mean: Tensor, items: int) -> Tensor:
-    """A mean over this worker's `items`, scaled so that the mean over workers is that over the items of all.
+    """Mean over this worker's items, weighted such that its mean over workers is the mean over all items.
 
-    Every worker has to call it, also one without items (its mean is then a zero of the caller's).
+    All workers must call it. A worker without items passes a mean of zero.
+
+    Args:
+        mean: scalar.
+        items: number of this worker's items.
     """
     if world_size() == 1:
         return mean
@@ -130,7 +134,7 @@ def weighted_local_mean(mean: Tensor, items: int) -> Tensor:
 
 
 def average_over_workers(values: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Named scalars, each the mean over workers; without gradient."""
+    """Mean over workers of each named scalar, without a gradient."""
     if world_size() == 1:
         return values
     stacked = torch.stack([value.detach().float() for value in values.values()])
@@ -140,29 +144,29 @@ def average_over_workers(values: dict[str, Tensor]) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Every gradient becomes the mean over workers; a parameter that no worker has one for keeps none."""
+    """Replace every gradient by its mean over workers. A parameter without a gradient on all workers keeps none."""
     if world_size() == 1:
         return
     parameters = list(parameters)
-    there = torch.tensor([p.grad is not None for p in parameters], dtype=torch.int32)
-    dist.all_reduce(there)
-    used = [p for p, workers in zip(parameters, there.tolist(), strict=True) if workers]
+    has_gradient = torch.tensor([p.grad is not None for p in parameters], dtype=torch.int32)
+    dist.all_reduce(has_gradient)
+    used = [p for p, workers in zip(parameters, has_gradient.tolist(), strict=True) if workers]
     flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in used])
     dist.all_reduce(flat)
     for p, part in zip(used, (flat / world_size()).split([p.numel() for p in used]), strict=True):
         p.grad = part.view_as(p)
 
 
-def broadcast_bool(answer: bool) -> bool:
-    """What the first worker answers."""
+def broadcast_bool(value: bool) -> bool:
+    """Value of the first worker."""
     if world_size() == 1:
-        return answer
-    word = torch.tensor(int(answer))
-    dist.broadcast(word, src=0)
-    return bool(word)
+        return value
+    flag = torch.tensor(int(value))
+    dist.broadcast(flag, src=0)
+    return bool(flag)
 
 
 def barrier() -> None:
-    """Returns once every worker is here."""
+    """Wait until all workers have reached this call."""
     if world_size() > 1:
         dist.barrier()

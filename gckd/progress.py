@@ -1,24 +1,20 @@
-"""What a run tells while it works, and what it gives back."""
+"""Progress of a run, as it reports it to displays and to Ray."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands. `rank_1` (percent) is of target val, for the display only; nothing is selected by it."""
+    """Current stage and step of a run, and its latest losses."""
 
     stage: str  # "data", "pretrain", "warm-start", "adapt" or "evaluate"
     step: int
     steps: int
     losses: dict[str, float]
-    rank_1: float | None
+    rank_1: float | None  # percent on target val; for display only, never for selection
 
 
-Report = Callable[[Progress], None]
+ProgressCallback = Callable[[Progress], None]

@@ -1,4 +1,4 @@
-"""Random streams that are functions of (seed, stream, step): a resumed run draws what the uninterrupted one drew."""
+"""Random number streams as functions of (seed, stream, step), so that a resumed run equals an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import torch
 
 
 def derived_seed(seed: int, stream: str, step: int = 0) -> int:
-    """A 63-bit seed for one purpose at one step; streams do not overlap for practical purposes."""
+    """A 63-bit seed for one purpose (`stream`) at one step. It is a hash, so different streams do not overlap."""
     text = f"{seed}/{stream}/{step}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
 
 def generator(seed: int, stream: str, step: int = 0) -> torch.Generator:
-    """A generator for `(seed, stream, step)` on the default device; another kind of device draws other numbers."""
+    """Generator for `(seed, stream, step)` on the default device. CPU and CUDA generators draw different numbers."""
     return torch.Generator(torch.get_default_device()).manual_seed(derived_seed(seed, stream, step))

@@ -1,4 +1,4 @@
-"""What an error says, in one line that a user can read."""
+"""`reason_of` describes any error in one line."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from gckd.errors import reason_of
 
 
-def test_an_error_of_the_system_is_told_without_its_number(tmp_path: Path) -> None:
+def test_a_system_error_is_described_without_number_and_path(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         (tmp_path / "missing").read_bytes()
     assert reason_of(caught.value) == "No such file or directory"
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "expected"),
     [
         (ValueError("first\nsecond"), "first"),
         (ValueError("\n  indented"), "indented"),
@@ -24,5 +24,5 @@ def test_an_error_of_the_system_is_told_without_its_number(tmp_path: Path) -> No
         (TimeoutError(), "TimeoutError"),
     ],
 )
-def test_any_other_by_its_first_line_or_its_type(error: Exception, told: str) -> None:
-    assert reason_of(error) == told
+def test_other_errors_are_described_by_their_first_line_or_their_type(error: Exception, expected: str) -> None:
+    assert reason_of(error) == expected

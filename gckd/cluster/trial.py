@@ -17,7 +17,7 @@ from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
 
 if TYPE_CHECKING:
-    from gckd.progress import Report
+    from gckd.progress import ProgressCallback
     from gckd.training.search_trial import Epoch, Look, SourceModel
 
 Scores = dict[str, float]
@@ -42,7 +42,7 @@ class Search:
     start: Mapping[int, Mapping[str, float]]
     board: Any = None  # actor handle of a Board; None shows nothing
 
-    def tell(self, name: str, seed: int) -> Report:
+    def tell(self, name: str, seed: int) -> ProgressCallback:
         """Progress of one run, to the board; of several workers the first one tells."""
         from gckd.distributed import rank
 

@@ -18,7 +18,7 @@ from gckd.data.store import Store
 from gckd.data.tokenizer import NO_MASK, Tokenizer, build_tokenizer
 from gckd.data.types import EvaluationSet
 from gckd.errors import InputError
-from gckd.progress import Progress, Report
+from gckd.progress import Progress, ProgressCallback
 from gckd.storage.cache import CachePath
 
 StoreProgress = Callable[[str, int, int], None]  # (name of the dataset, images done, images in total)
@@ -140,6 +140,6 @@ def _tokenizer(config: Config, stores: Sequence[Store], cache: Path | CachePath)
     return tokenizer
 
 
-def as_progress(report: Report) -> StoreProgress:
+def as_progress(report: ProgressCallback) -> StoreProgress:
     """Callback that reports the storing of datasets as the stage `data` of a run."""
     return lambda _name, done, total: report(Progress("data", done, total, {}, None))

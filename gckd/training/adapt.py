@@ -22,7 +22,7 @@ from gckd.method.unseen_words import mask_unseen_words
 from gckd.method.warm_start import WarmStart
 from gckd.models.base import Backbone
 from gckd.models.build import build_model
-from gckd.progress import Progress, Report
+from gckd.progress import Progress, ProgressCallback
 from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
 from gckd.training.optimizer import keep_trainable
@@ -40,7 +40,7 @@ class Adaptation:
     step: SourceOnly
     source: dict[str, Any]
     warm: WarmStart
-    report: Report
+    report: ProgressCallback
 
     def stage(self, monitor: Any) -> Stage:
         """The stage; `monitor` as `Stage`'s."""
@@ -68,7 +68,9 @@ class Adaptation:
         yield from stage.epochs(checkpoint)
 
 
-def begin(config: Config, cache: Path | CachePath, report: Report, datasets: DatasetPair | None = None) -> Adaptation:
+def begin(
+    config: Config, cache: Path | CachePath, report: ProgressCallback, datasets: DatasetPair | None = None
+) -> Adaptation:
     """Datasets, source pre-training (or its cached result), and everything that the config names.
 
     Args:

@@ -15,7 +15,7 @@ from gckd.config.banks import TARGET_IMAGE, TARGET_TEXT
 from gckd.config.graph import Diffusion, Gnn, NoPropagation
 from gckd.config.schema import Config
 from gckd.data.dataset_pair import DatasetPair, as_progress, open_datasets
-from gckd.device import on_its_device
+from gckd.device import on_config_device
 from gckd.errors import InputError
 from gckd.graph.similarity import BankPair, RetrievalDirection
 from gckd.method.build import build_parts
@@ -25,7 +25,7 @@ from gckd.method.pseudo_labels import PseudoLabeller, entropies
 from gckd.method.unseen_words import mask_unseen_words
 from gckd.method.warm_start import WarmStart
 from gckd.models.build import build_model
-from gckd.progress import Report
+from gckd.progress import ProgressCallback
 from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.storage.path import StoragePath
@@ -48,9 +48,9 @@ class Finding:
     by_entropy: tuple[float, ...]  # precision of the GROUPS, the sharpest targets first
 
 
-@on_its_device
+@on_config_device
 def audit(
-    config: Config, *, cache: Path | CachePath, report: Report, checkpoint: Path | StoragePath | None = None
+    config: Config, *, cache: Path | CachePath, report: ProgressCallback, checkpoint: Path | StoragePath | None = None
 ) -> list[Finding]:
     """Targets without a graph, from propagated embeddings and from diffused similarities, of one and the same teacher.
 

@@ -17,7 +17,7 @@ from gckd.method.banks import train_means
 from gckd.models.base import Backbone
 from gckd.models.build import initial_models
 from gckd.models.weights import weights_digest
-from gckd.progress import Report
+from gckd.progress import ProgressCallback
 from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.storage.path import StoragePath
@@ -38,7 +38,9 @@ def pretrain_digest(config: Config, datasets: DatasetPair) -> str:
     return digest(*shared, *sizes, *weights, datasets.source.digest, datasets.tokenizer.digest)
 
 
-def pretrained(config: Config, datasets: DatasetPair, cache: Path | CachePath, report: Report) -> dict[str, Any]:
+def pretrained(
+    config: Config, datasets: DatasetPair, cache: Path | CachePath, report: ProgressCallback
+) -> dict[str, Any]:
     """The source-trained checkpoint of a config, trained now unless the cache has it; a second process waits.
 
     Returns:
@@ -84,7 +86,7 @@ def _complete(kept: CachePath, config: Config) -> bool:
     return here() or (kept.download() and here())
 
 
-def _train(config: Config, datasets: DatasetPair, name: str, place: StoragePath, report: Report) -> None:
+def _train(config: Config, datasets: DatasetPair, name: str, place: StoragePath, report: ProgressCallback) -> None:
     feed = datasets.feed(config, config.pretrain.batch, config.pretrain.per_identity)
     model, copies = initial_models(config, datasets.tokenizer.vocabulary)
     objective = build_objective(config, feed, model, copies)

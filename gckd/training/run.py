@@ -8,8 +8,8 @@ from pathlib import Path
 from gckd.config import check
 from gckd.config.schema import Config
 from gckd.data.dataset_pair import DatasetPair, as_progress, open_datasets
-from gckd.device import on_its_device
-from gckd.progress import Progress, Report
+from gckd.device import on_config_device
+from gckd.progress import Progress, ProgressCallback
 from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
 from gckd.training.adapt import begin
@@ -19,8 +19,8 @@ from gckd.training.pretrain import flatness, pretrained
 from gckd.training.target_evaluation import Evaluation, evaluate_student
 
 
-@on_its_device
-def prepare_run(config: Config, *, cache: Path | CachePath, report: Report = lambda progress: None) -> None:
+@on_config_device
+def prepare_run(config: Config, *, cache: Path | CachePath, report: ProgressCallback = lambda progress: None) -> None:
     """Everything that runs of the same datasets, backbone and seed share: stores, vocabulary, pre-training.
 
     Raises:
@@ -30,13 +30,13 @@ def prepare_run(config: Config, *, cache: Path | CachePath, report: Report = lam
     pretrained(config, datasets, cache, report)
 
 
-@on_its_device
+@on_config_device
 def train_run(
     config: Config,
     *,
     cache: Path | CachePath,
     out: Path | StoragePath,
-    report: Report = lambda progress: None,
+    report: ProgressCallback = lambda progress: None,
     datasets: DatasetPair | None = None,
 ) -> RunResult:
     """Adapt a source-trained retriever to the target and evaluate the last step's student on target test.

@@ -14,7 +14,7 @@ from gckd.data.dataset_pair import shared_datasets
 from gckd.evaluation.retrieval import Retriever, val_metrics
 from gckd.graph.memory import centred
 from gckd.method.banks import train_means
-from gckd.progress import Report
+from gckd.progress import ProgressCallback
 from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
 from gckd.training.adapt import Adaptation, begin
@@ -50,7 +50,7 @@ class SourceModel(NamedTuple):
     warm_seconds: float
 
 
-def source_model(config: Config, *, cache: Path | CachePath, score: Score, report: Report) -> SourceModel:
+def source_model(config: Config, *, cache: Path | CachePath, score: Score, report: ProgressCallback) -> SourceModel:
     """Trains the source model and fills the banks, unless the cache has them, and scores it.
 
     Raises:
@@ -70,7 +70,7 @@ class Epoch(NamedTuple):
 
 
 def epochs(
-    config: Config, *, cache: Path | CachePath, out: StoragePath, score: Score, report: Report
+    config: Config, *, cache: Path | CachePath, out: StoragePath, score: Score, report: ProgressCallback
 ) -> Iterator[Epoch]:
     """Adapts, stopping after each evaluation, once its checkpoint is saved.
 
@@ -94,7 +94,7 @@ def epochs(
         yield Epoch(values, current=step == stage.saved)
 
 
-def _begin(config: Config, cache: Path | CachePath, report: Report) -> Adaptation:
+def _begin(config: Config, cache: Path | CachePath, report: ProgressCallback) -> Adaptation:
     return begin(config, cache, report, shared_datasets(config, cache))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from gckd.config import digest
 from gckd.config.schema import Config
 from gckd.data.dataset_pair import DatasetPair
-from gckd.device import on_its_device
+from gckd.device import on_config_device
 from gckd.evaluation.retrieval import Ranking
 from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
@@ -54,7 +54,7 @@ def evaluate_student(student: Student, split: str) -> Evaluation:
     )
 
 
-@on_its_device
+@on_config_device
 def evaluate_checkpoint(
     config: Config,
     checkpoint: Path | StoragePath,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gckd.config.schema import Config
 from gckd.data.dataset_pair import DatasetPair
-from gckd.device import on_its_device
+from gckd.device import on_config_device
 from gckd.method.build import build_parts, build_step
 from gckd.method.warm_start import WarmStart
 from gckd.models.build import build_model
@@ -31,7 +31,7 @@ class StepSeconds(NamedTuple):
     pretrained: bool
 
 
-@on_its_device
+@on_config_device
 def step_seconds(config: Config, datasets: DatasetPair, cache: Path | CachePath, threads: int) -> StepSeconds:
     """Mean of a few steps from fresh weights.
 

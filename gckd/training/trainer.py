@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gckd.distributed import average_gradients, average_over_workers, rank
 from gckd.errors import InputError
-from gckd.progress import Progress, Report
+from gckd.progress import Progress, ProgressCallback
 from gckd.seeding import derived_seed
 from gckd.storage.checkpoint import load_checkpoint, save_atomically
 from gckd.storage.path import StoragePath
@@ -64,7 +64,7 @@ class Stage:
     weights: Mapping[str, float]
     monitor: Callable[[int], dict[str, float]]
     after: Callable[[], None] = lambda: None
-    report: Report = lambda progress: None
+    report: ProgressCallback = lambda progress: None
     curve: list[Point] = field(default_factory=list)
     seconds: float = 0.0
     saved: int = field(default=0, init=False)  # step of the checkpoint

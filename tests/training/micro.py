@@ -14,7 +14,7 @@ from gckd.config.data import Augment, Data, TrainedTokenizer
 from gckd.config.distill import CrossDomainMatching, Distill, Ema, SoftTargets
 from gckd.config.graph import Gnn, Graph, Memory
 from gckd.config.train import Adapt, CrossBatchMemory, Evaluate, Pretrain, Weights
-from gckd.progress import Progress, Report
+from gckd.progress import Progress, ProgressCallback
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.training.run import train_run
 
@@ -74,7 +74,7 @@ def row(config: Config, *dropped: str) -> Config:
     return apply(config, drop_edits(frozenset(dropped), config)) if dropped else config
 
 
-def trained(config: Config, cache: Path, out: Path, report: Report = lambda progress: None) -> dict[str, Any]:
+def trained(config: Config, cache: Path, out: Path, report: ProgressCallback = lambda progress: None) -> dict[str, Any]:
     """The last checkpoint of a run."""
     train_run(config, cache=cache, out=out, report=report)
     found: dict[str, Any] = load_checkpoint(out / "checkpoint.pt")
@@ -97,7 +97,7 @@ class Interruption(Exception):
     """Stands for a crash."""
 
 
-def stop_at(stage: str, step: int) -> Report:
+def stop_at(stage: str, step: int) -> ProgressCallback:
     """A report callback that crashes the run at a step (from 1) of a stage."""
 
     def report(progress: Progress) -> None:

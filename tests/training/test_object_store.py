@@ -12,7 +12,7 @@ from gckd.config import Config, apply
 from gckd.data.dataset_pair import DatasetPair, open_datasets
 from gckd.data.datasets import find_dataset
 from gckd.data.remote_store import upload_store
-from gckd.progress import Report
+from gckd.progress import ProgressCallback
 from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.storage.path import StoragePath
@@ -55,7 +55,7 @@ def on_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
     return lambda name: monkeypatch.setattr("gckd.storage.cache.USER_CACHE", tmp_path / name)
 
 
-def source_model(config: Config, cache: Path | CachePath, report: Report = quiet) -> dict[str, Any]:
+def source_model(config: Config, cache: Path | CachePath, report: ProgressCallback = quiet) -> dict[str, Any]:
     return pretrain.pretrained(config, open_datasets(config, cache), cache, report)
 
 
@@ -109,7 +109,9 @@ def test_two_machines_at_the_same_time(
     expected, there = source_model(config, cache), CachePath.at(bucket)
     train, early = pretrain._train, StoragePath.at(tmp_path / "early.pt")
 
-    def overtaken(config: Config, datasets: DatasetPair, name: str, place: StoragePath, report: Report) -> None:
+    def overtaken(
+        config: Config, datasets: DatasetPair, name: str, place: StoragePath, report: ProgressCallback
+    ) -> None:
         monkeypatch.setattr(pretrain, "_train", train)
         on_machine("second")
         with pytest.raises(Interruption):

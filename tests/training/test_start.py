@@ -16,13 +16,13 @@ from gckd.data.types import Vocabulary
 from gckd.errors import InputError
 from gckd.models.build import build_model, initial_models
 from gckd.models.weights import Weights, our_name
-from gckd.progress import Report
+from gckd.progress import ProgressCallback
 from gckd.training.pretrain import pretrain_digest, pretrained
 from gckd.training.run import train_run
 from tests.published import published
 from tests.training.micro import trained
 
-QUIET: Report = lambda progress: None  # noqa: E731
+QUIET: ProgressCallback = lambda progress: None  # noqa: E731
 
 
 @pytest.fixture(scope="module")
