@@ -1,4 +1,4 @@
-"""The retriever: image, text and fusion encoders."""
+"""Backbones of the retriever: image, text and fusion encoder."""
 
 from __future__ import annotations
 
@@ -13,61 +13,65 @@ from gckd.config.fields import option, section
 
 @dataclass(frozen=True)
 class Vision:
-    """Vision transformer (pre-norm, class token)."""
+    """Vision transformer (pre-norm, class token). The defaults are ALBEF's ViT-B/16."""
 
     patch: int = option(16, "side of a square patch", unit="pixels", ge=2, le=64)
     stem: str = option(
-        "linear", "how a patch becomes a token: one linear map, or stride-2 convolutions", choices=("linear", "conv")
+        "linear",
+        "map from a patch to a token: one linear layer, or convolutions of stride 2",
+        choices=("linear", "conv"),
     )
     width: int = option(768, "token width", ge=8, le=4096)
     depth: int = option(12, "blocks", ge=1, le=64)
     heads: int = option(12, "attention heads", ge=1, le=64)
-    mlp_ratio: float = option(4.0, "hidden width of the MLP / token width", gt=0, le=16)
+    mlp_ratio: float = option(4.0, "hidden width of the MLP, as a multiple of the token width", gt=0, le=16)
     pixels: str = option(
         "clip",
-        "mean and deviation that pixels are normalised by: 0.5 and 0.5, or those of CLIP, which ALBEF's weights expect",
+        "mean and standard deviation of pixels: 0.5 and 0.5, or those of CLIP, which ALBEF's weights expect",
         choices=("half", "clip"),
     )
 
 
 @dataclass(frozen=True)
 class Text:
-    """BERT-style text transformer; its last `fusion_depth` layers also attend to the image tokens."""
+    """BERT-style text transformer; the last `fusion_depth` layers attend to the image. The defaults are ALBEF's."""
 
     width: int = option(768, "token width", ge=8, le=4096)
-    depth: int = option(6, "text-only layers", ge=1, le=64)
+    depth: int = option(6, "layers that read text alone", ge=1, le=64)
     fusion_depth: int = option(6, "layers with cross-attention to the image", ge=1, le=64)
     heads: int = option(12, "attention heads", ge=1, le=64)
-    mlp_ratio: float = option(4.0, "hidden width of the MLP / token width", gt=0, le=16)
+    mlp_ratio: float = option(4.0, "hidden width of the MLP, as a multiple of the token width", gt=0, le=16)
     dropout: float = option(0.1, "dropout in the text layers", ge=0, lt=1)
 
 
 @dataclass(frozen=True)
 class Compute:
-    """How the encoders are computed. Embeddings, similarities and losses stay in float32."""
+    """Precision and memory use of the encoders. Embeddings, similarities and losses stay in float32."""
 
-    precision: str = option(
-        "fp32", "arithmetic of the encoders: float32, or bfloat16 autocast", choices=("fp32", "bf16")
+    precision: str = option("fp32", "float32, or bfloat16 autocast", choices=("fp32", "bf16"))
+    checkpointing: bool = option(
+        False, "recompute each layer in the backward pass: less memory, about a third more time"
     )
-    checkpointing: bool = option(False, "recompute each layer in the backward pass: less memory, a third more time")
-    compile: bool = option(False, "torch.compile each layer: slow first steps, quicker ones after")
+    compile: bool = option(False, "torch.compile each layer: slow first steps, faster steps afterwards")
 
 
 @dataclass(frozen=True)
 class Albef(BackboneConfig):
-    """ALBEF: image, text and fusion encoders, projections to the joint space, matching head and MLM head."""
+    """ALBEF: image, text and fusion encoder, projections to the joint space, matching head and MLM head."""
 
     kind: ClassVar[str] = "albef"
     weights_are_a_file: ClassVar[bool] = True
     vision: Vision = section(Vision, "image encoder")
     text: Text = section(Text, "text and fusion encoder")
     embed_dim: int = option(256, "d: width of the joint embedding", ge=4, le=4096)
-    compute: Compute = section(Compute, "how it is computed")
-    tau: float = option(0.07, "initial temperature, learned", gt=0, le=1)
-    weights: str = option("", "an ALBEF checkpoint (.pth or .safetensors) to start from; empty: random weights")
-    strict: bool = option(True, "refuse a checkpoint with missing, unexpected or misshapen weights, or load the rest")
+    compute: Compute = section(Compute, "precision and memory use")
+    tau: float = option(0.07, "tau: initial temperature; it is learned", gt=0, le=1)
+    weights: str = option("", "ALBEF checkpoint (.pth or .safetensors) to start from; empty: random weights")
+    strict: bool = option(
+        True, "refuse a checkpoint with missing or unexpected weights or wrong shapes; off: load the others"
+    )
     positions: str = option(
-        "bicubic", "how its position embeddings are resized to other images", choices=("bicubic", "bilinear")
+        "bicubic", "interpolation of position embeddings for images of another size", choices=("bicubic", "bilinear")
     )
 
     def problems(self, config: Any) -> Iterator[str]:
@@ -82,24 +86,24 @@ class Albef(BackboneConfig):
 
 @dataclass(frozen=True)
 class Tower:
-    """An encoder of CLIP or BLIP; read only where weights are random."""
+    """Encoder of CLIP or BLIP. Used only with random weights; a checkpoint has its own sizes."""
 
     width: int = option(64, "token width", ge=8, le=4096)
     depth: int = option(3, "layers", ge=1, le=64)
     heads: int = option(2, "attention heads", ge=1, le=64)
-    mlp_ratio: float = option(4.0, "hidden width of the MLP / token width", gt=0, le=16)
+    mlp_ratio: float = option(4.0, "hidden width of the MLP, as a multiple of the token width", gt=0, le=16)
 
 
 @dataclass(frozen=True)
 class HubBackbone(BackboneConfig):
-    """Fields that the models of transformers share. With `weights`, the sizes are the checkpoint's."""
+    """Model of the transformers library. The default sizes are small ones; a checkpoint has its own."""
 
     weights: str = option("", "local folder or hub name; empty: random weights")
     patch: int = option(8, "side of a square patch", unit="pixels", ge=2, le=64)
     vision: Tower = section(Tower, "image encoder")
     text: Tower = section(Tower, "text encoder")
     embed_dim: int = option(96, "d: width of the joint embedding", ge=4, le=4096)
-    compute: Compute = section(Compute, "how it is computed")
+    compute: Compute = section(Compute, "precision and memory use")
 
     def problems(self, config: Any) -> Iterator[str]:
         if not self.weights:
@@ -109,21 +113,23 @@ class HubBackbone(BackboneConfig):
 
 @dataclass(frozen=True)
 class Blip(HubBackbone):
-    """BLIP's image-text-retrieval model of transformers: no MLM head. Sizes are the checkpoint's, if there is one."""
+    """BLIP for image-text retrieval, of the transformers library. It has no MLM head."""
 
     kind: ClassVar[str] = "blip"
     weights: str = option("", "local folder or hub name (Salesforce/blip-itm-base-coco); empty: random weights")
-    tau: float = option(0.07, "initial temperature, learned; a checkpoint has none", gt=0, le=1)
+    tau: float = option(0.07, "tau: initial temperature; it is learned, and a checkpoint has none", gt=0, le=1)
 
 
 @dataclass(frozen=True)
 class Clip(HubBackbone):
-    """CLIP of transformers: no fusion encoder, no MLM head. Sizes are the checkpoint's, if there is one."""
+    """CLIP of the transformers library. It has no fusion encoder of its own and no MLM head."""
 
     kind: ClassVar[str] = "clip"
     weights: str = option("", "local folder or hub name (openai/clip-vit-base-patch16); empty: random weights")
-    fusion_depth: int = option(1, "layers of a fusion head on top, from random weights; 0: no matching", ge=0, le=64)
-    tau: float = option(0.07, "initial temperature, learned; a checkpoint has its own", gt=0, le=1)
+    fusion_depth: int = option(
+        1, "layers of a fusion encoder on top, from random weights; 0: none, so no matching", ge=0, le=64
+    )
+    tau: float = option(0.07, "tau: initial temperature; it is learned, and a checkpoint has its own", gt=0, le=1)
 
     @property
     def has_fusion(self) -> bool:

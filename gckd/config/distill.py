@@ -11,14 +11,14 @@ from gckd.config.fields import option, section
 
 @dataclass(frozen=True)
 class Ema(TeacherConfig):
-    """EMA teacher (eq. 5): parameters and buffers."""
+    """EMA teacher (eq. 5): moving average of the student's parameters and buffers."""
 
     kind: ClassVar[str] = "ema"
-    m: float = option(0.999, "momentum of the teacher", ge=0, lt=1)
+    m: float = option(0.999, "momentum of the moving average", ge=0, lt=1)
     start: str = option(
         "student",
-        "what it is at the first step: the source-trained student, or the momentum model of its pre-training (with "
-        "pretrain.steps = 0: the momentum copies in backbone.weights)",
+        "initial teacher: the source-trained student, or the momentum model of pre-training (with pretrain.steps = 0: "
+        "the momentum copies in backbone.weights)",
         choices=("student", "momentum"),
     )
 
@@ -29,7 +29,7 @@ class Ema(TeacherConfig):
 
 @dataclass(frozen=True)
 class NoTeacher(TeacherConfig):
-    """No teacher: the banks hold detached embeddings of the student itself."""
+    """No teacher. The banks hold detached embeddings of the student."""
 
     kind: ClassVar[str] = "none"
     off: ClassVar[bool] = True
@@ -37,14 +37,18 @@ class NoTeacher(TeacherConfig):
 
 @dataclass(frozen=True)
 class SoftTargets(TargetsConfig):
-    """Pseudo similarity targets of the teacher (eq. 6-8)."""
+    """Pseudo similarity targets of the teacher (eq. 6-8). The defaults are the paper's."""
 
     kind: ClassVar[str] = "soft"
     needs_teacher: ClassVar[bool] = True
-    sharpen: float = option(1.0, "targets use temperature sharpen x tau", gt=0, le=4)
-    agree: bool = option(False, "multiply p(key | query) by p(query | key): both directions must agree")
-    confidence: float = option(0.0, "a row weighs exp(-confidence x its entropy in nats); 0 = all alike", ge=0, le=10)
-    hard: bool = option(False, "all of a row on its most similar key; its entropy is 0 then")
+    sharpen: float = option(
+        1.0, "temperature of the targets, as a multiple of tau; below 1 they are sharper", gt=0, le=4
+    )
+    agree: bool = option(False, "multiply p(key | query) by p(query | key), so that both directions have to agree")
+    confidence: float = option(
+        0.0, "a query weighs exp(-confidence x entropy of its targets in nats); 0: all weigh the same", ge=0, le=10
+    )
+    hard: bool = option(False, "one-hot targets on the most similar key; their entropy is 0")
 
     @property
     def temperature_scale(self) -> float:
@@ -53,7 +57,7 @@ class SoftTargets(TargetsConfig):
 
 @dataclass(frozen=True)
 class MutualNeighbours(TargetsConfig):
-    """Targets without a teacher: mutual nearest neighbours between propagated target images and captions."""
+    """One-hot targets without a teacher: mutual nearest neighbours of propagated target images and captions."""
 
     kind: ClassVar[str] = "mutual"
     needs_graph: ClassVar[bool] = True
@@ -61,26 +65,33 @@ class MutualNeighbours(TargetsConfig):
 
 @dataclass(frozen=True)
 class TransportCost(TargetsConfig):
-    """No targets: transport cost between target images and captions (POUF)."""
+    """Transport cost between target images and captions, instead of pseudo targets (POUF)."""
 
     kind: ClassVar[str] = "transport"
     pseudo_labels: ClassVar[bool] = False
-    information: float = option(0.3, "weight of the mutual information of images and captions", ge=0, le=100)
+    information: float = option(0.3, "weight of the mutual information between images and captions", ge=0, le=100)
 
 
 @dataclass(frozen=True)
 class PropagatedLabels(TargetsConfig):
-    """Targets by label propagation, where the views of both modalities agree (ReCLIP)."""
+    """Pseudo targets by label propagation, where both modalities agree (ReCLIP)."""
 
     kind: ClassVar[str] = "labels"
-    k: int = option(20, "neighbours per node, at most", unit="nodes", ge=1, le=1024)
-    alpha: float = option(0.99, "how far labels go: weight of the neighbours' against a node's own", gt=0, lt=1)
-    rank: int = option(250, "directions in which the labels differ most that are kept, at most", ge=1, le=65_536)
+    k: int = option(20, "largest number of neighbours per node", unit="nodes", ge=1, le=1024)
+    alpha: float = option(
+        0.99,
+        "weight of the neighbours' labels against a node's own; labels travel farther with a larger one",
+        gt=0,
+        lt=1,
+    )
+    rank: int = option(
+        250, "largest rank of the projection onto the directions in which labels differ most", ge=1, le=65_536
+    )
 
 
 @dataclass(frozen=True)
 class EntropyMinimisation(TargetsConfig):
-    """No targets: the student is to be sure of what it retrieves for captions, where both sides choose each other."""
+    """Entropy of retrieval instead of pseudo targets, for captions and images that retrieve each other (Tent)."""
 
     kind: ClassVar[str] = "entropy"
     pseudo_labels: ClassVar[bool] = False
@@ -88,7 +99,7 @@ class EntropyMinimisation(TargetsConfig):
 
 @dataclass(frozen=True)
 class NoTargets(TargetsConfig):
-    """Nothing is learned from the target."""
+    """No loss on the target."""
 
     kind: ClassVar[str] = "none"
     off: ClassVar[bool] = True
@@ -97,13 +108,15 @@ class NoTargets(TargetsConfig):
 
 @dataclass(frozen=True)
 class CrossDomainMatching(MatchingConfig):
-    """Binary matching of target images and captions (eq. 9)."""
+    """Binary matching of target images and captions by the fusion encoder (eq. 9)."""
 
     kind: ClassVar[str] = "cross"
     needs_source: ClassVar[bool] = True
-    delta: float = option(0.8, "least cosine of an accepted positive pair", ge=-1, le=1)
+    delta: float = option(0.8, "delta: cosine that an accepted positive pair has to exceed", ge=-1, le=1)
     negatives: str = option(
-        "hard", "which source entry is a pair's negative: the most similar one, or any", choices=("hard", "random")
+        "hard",
+        "source entry that is the negative of a pair: the most similar one, or a random one",
+        choices=("hard", "random"),
     )
 
     @property
@@ -123,11 +136,14 @@ class NoMatching(MatchingConfig):
 class Distill:
     """Cross-modal knowledge distillation (CMKD)."""
 
-    teacher: TeacherConfig = section(Ema, "the teacher, or none")
+    teacher: TeacherConfig = section(Ema, "teacher")
     targets: TargetsConfig = section(
-        SoftTargets, "what the student's target distributions follow, or what is learned from the target instead"
+        SoftTargets, "pseudo targets of the student on the target, or the loss in their place"
     )
-    matching: MatchingConfig = section(CrossDomainMatching, "cross-domain matching, or none")
+    matching: MatchingConfig = section(CrossDomainMatching, "matching of target images and captions")
     alpha: float = option(
-        0.4, "weight of soft targets against identity targets on the source, ramped over the first epoch", ge=0, le=1
+        0.4,
+        "alpha: weight of soft targets against identity targets on the source, ramped up over the first epoch",
+        ge=0,
+        le=1,
     )

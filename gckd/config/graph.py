@@ -1,4 +1,4 @@
-"""What is remembered and how it is propagated (GMP)."""
+"""Memory banks and message passing over them (GMP)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gckd.config.banks import GraphNodes
 from gckd.config.component import PropagationConfig
 from gckd.config.fields import option, section
 
-NO_GRAPH = "graph.propagate: neither images nor texts have a graph; use graph.propagate=none"
+NO_GRAPH = "graph.propagate: images and texts are both off; use graph.propagate=none"
 
 
 @dataclass(frozen=True)
@@ -18,35 +18,50 @@ class Memory:
     """The four FIFO banks of teacher embeddings (eq. 1-2)."""
 
     capacity: int = option(
-        65_536, "C: entries of each bank; never more than the dataset has", unit="entries", ge=1, le=2**22
+        65_536, "C: entries of each bank, at most as many as the dataset has", unit="entries", ge=1, le=2**22
     )
     warm_start: bool = option(True, "fill the banks with teacher embeddings before the first step")
-    source: bool = option(True, "remember the source beyond the batch; off: its two banks hold the newest batch alone")
-    target: bool = option(True, "the same for the two banks of the target")
+    source: bool = option(
+        True, "keep earlier source batches in the banks; off: the two source banks hold the newest batch alone"
+    )
+    target: bool = option(
+        True, "keep earlier target batches in the banks; off: the two target banks hold the newest batch alone"
+    )
 
     def capacities(self, batch: int) -> tuple[int, int]:
-        """Entries of each source bank and of each target bank, for batches of B."""
+        """Capacity of each source bank and of each target bank, for batches of B examples."""
         return self.capacity if self.source else batch, self.capacity if self.target else batch
 
 
 @dataclass(frozen=True)
 class Gnn(PropagationConfig):
-    """Graph-based message passing (eq. 3-4) over KNN graphs of the banks."""
+    """Message passing on embeddings (eq. 3-4) over KNN graphs of the banks.
+
+    The paper states K and L. It leaves convolution, residual and edge weights open: their defaults are ours.
+    """
 
     kind: ClassVar[str] = "gnn"
     joins_items: ClassVar[bool] = True
     reads_source: ClassVar[bool] = True
     k: int = option(10, "K: neighbours per node", unit="nodes", ge=1, le=1024)
     layers: int = option(2, "L: propagation layers", ge=1, le=3)
-    conv: str = option("smooth", "the convolution", choices=("smooth", "gcn", "sage", "gatv2", "gin"))
-    residual: float = option(0.5, "weight of a node's own embedding against its neighbourhood, per layer", ge=0, le=1)
+    conv: str = option(
+        "smooth",
+        "convolution: a weighted mean without parameters, or a layer of PyG that is learned",
+        choices=("smooth", "gcn", "sage", "gatv2", "gin"),
+    )
+    residual: float = option(
+        0.5, "weight of a node's own embedding against that of its neighbours, in each layer", ge=0, le=1
+    )
     temperature: float = option(
         0.05, "edge weights are softmax(cosine / temperature) over a node's K edges", gt=0, le=10
     )
-    cross_edges: bool = option(True, "a node's neighbours are of both domains; off: of its own alone, a graph for each")
-    images: bool = option(True, "there is a graph of images; off: their embeddings stay as they are")
-    texts: bool = option(True, "there is a graph of captions; off: their embeddings stay as they are")
-    joint: bool = option(False, "one graph over images and captions, with one set of layers, instead of one for each")
+    cross_edges: bool = option(True, "neighbours may be of the other domain; off: a graph for each domain")
+    images: bool = option(True, "propagate image embeddings; off: they stay as they are")
+    texts: bool = option(True, "propagate caption embeddings; off: they stay as they are")
+    joint: bool = option(
+        False, "one graph over images and captions with shared layers, instead of a graph for each modality"
+    )
 
     @property
     def neighbours(self) -> int:
@@ -57,7 +72,7 @@ class Gnn(PropagationConfig):
         return self.conv != "smooth"
 
     def graphs(self) -> list[GraphNodes]:
-        """One graph for each modality, or one for both; over both domains, or one for each."""
+        """One graph for each modality, or one over both; in each case over both domains, or one for each domain."""
         modalities = {"joint": (0, 1)} if self.joint else _modalities(self.images, self.texts)
         domains: list[tuple[int, ...]] = [(0, 1)] if self.cross_edges else [(0,), (1,)]
         return [
@@ -70,23 +85,25 @@ class Gnn(PropagationConfig):
         if not (self.images or self.texts):
             yield NO_GRAPH
         elif self.joint and not (self.images and self.texts):
-            yield "graph.propagate.joint: true is one graph of images and texts, and one of the two is off"
+            yield "graph.propagate.joint: true needs both graph.propagate.images and graph.propagate.texts"
 
 
 @dataclass(frozen=True)
 class Diffusion(PropagationConfig):
-    """Message passing on pseudo similarities instead of embeddings, over the KNN graphs of the two target banks."""
+    """Message passing on pseudo similarities instead of embeddings, over KNN graphs of the two target banks."""
 
     kind: ClassVar[str] = "diffusion"
     on_similarities: ClassVar[bool] = True
     k: int = option(10, "K: neighbours per node", unit="nodes", ge=1, le=1024)
     layers: int = option(2, "L: propagation layers", ge=1, le=3)
-    residual: float = option(0.4, "weight of a node's own similarities against its neighbours', per layer", ge=0, le=1)
+    residual: float = option(
+        0.4, "weight of a node's own similarities against those of its neighbours, in each layer", ge=0, le=1
+    )
     temperature: float = option(
         0.05, "edge weights are softmax(cosine / temperature) over a node's K edges", gt=0, le=10
     )
-    images: bool = option(True, "images vote, and share as keys; off: each stands by itself")
-    texts: bool = option(True, "captions vote, and share as keys; off: each stands by itself")
+    images: bool = option(True, "pass messages over the graph of images; off: not")
+    texts: bool = option(True, "pass messages over the graph of captions; off: not")
 
     @property
     def neighbours(self) -> int:
@@ -103,7 +120,7 @@ class Diffusion(PropagationConfig):
 
 @dataclass(frozen=True)
 class NoPropagation(PropagationConfig):
-    """No graph: embeddings pass through unchanged."""
+    """No message passing: embeddings stay as they are."""
 
     kind: ClassVar[str] = "none"
     off: ClassVar[bool] = True
@@ -111,10 +128,12 @@ class NoPropagation(PropagationConfig):
 
 @dataclass(frozen=True)
 class Graph:
-    """What is remembered and how it is propagated."""
+    """Memory banks and message passing over them (GMP)."""
 
-    memory: Memory = section(Memory, "embedding memory")
-    propagate: PropagationConfig = section(Gnn, "GMP: of embeddings (gnn), of pseudo similarities (diffusion), or none")
+    memory: Memory = section(Memory, "memory banks")
+    propagate: PropagationConfig = section(
+        Gnn, "message passing (GMP), on embeddings (gnn) or on pseudo similarities (diffusion)"
+    )
 
 
 def _modalities(images: bool, texts: bool) -> dict[str, tuple[int, ...]]:

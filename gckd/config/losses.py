@@ -1,4 +1,4 @@
-"""Alignment of source and target embeddings: losses that make the two domains look alike."""
+"""Losses that align source and target embeddings, and metric losses on the source."""
 
 from __future__ import annotations
 
@@ -11,29 +11,37 @@ from gckd.config.fields import option
 
 @dataclass(frozen=True)
 class Mmd(AlignmentConfig):
-    """Maximum mean discrepancy between source and target, per modality."""
+    """Maximum mean discrepancy between source and target, for each modality."""
 
     kind: ClassVar[str] = "mmd"
     kernels: int = option(
-        5, "Gaussian kernels, each twice as wide as the last; the middle one is as the median", ge=1, le=32
+        5,
+        "Gaussian kernels, each twice as wide as the one before; the middle one has the median distance as its width",
+        ge=1,
+        le=32,
     )
 
 
 @dataclass(frozen=True)
 class Adversarial(AlignmentConfig):
-    """A domain discriminator behind gradient reversal, per modality."""
+    """Domain discriminator behind a gradient reversal, for each modality."""
 
     kind: ClassVar[str] = "adversarial"
-    modality: str = option("both", "whose embeddings are to hide their domain", choices=("both", "image", "text"))
-    hidden: int = option(256, "width of the discriminator's two hidden layers", unit="units", ge=1, le=8192)
+    modality: str = option(
+        "both", "modality whose embeddings the discriminator sees", choices=("both", "image", "text")
+    )
+    hidden: int = option(256, "width of the two hidden layers of the discriminator", unit="units", ge=1, le=8192)
     gamma: float = option(
-        10.0, "the reversed gradient weighs 2 / (1 + exp(-gamma x progress)) - 1, progress from 0 to 1", gt=0, le=1000
+        10.0,
+        "slope of the ramp of the reversed gradient: 2 / (1 + exp(-gamma x progress)) - 1, progress in [0, 1]",
+        gt=0,
+        le=1000,
     )
 
 
 @dataclass(frozen=True)
 class NoAlignment(AlignmentConfig):
-    """The domains are not aligned."""
+    """No alignment."""
 
     kind: ClassVar[str] = "none"
     off: ClassVar[bool] = True
@@ -45,7 +53,7 @@ class Triplet(MetricLossConfig):
 
     kind: ClassVar[str] = "triplet"
     margin: float = option(
-        0.2, "by which a negative has to be farther than a positive; distances in [0, 2]", ge=0, le=2
+        0.2, "distance by which a negative has to be farther away than a positive; distances are in [0, 2]", ge=0, le=2
     )
 
 
@@ -54,14 +62,14 @@ class MultiSimilarity(MetricLossConfig):
     """Multi-similarity loss over all pairs of a batch."""
 
     kind: ClassVar[str] = "multi-similarity"
-    alpha: float = option(2.0, "how much the least similar positives count above the others", gt=0, le=1000)
-    beta: float = option(50.0, "how much the most similar negatives count above the others", gt=0, le=1000)
-    base: float = option(0.5, "cosine that positives should exceed and negatives should not", ge=-1, le=1)
+    alpha: float = option(2.0, "emphasis on the least similar positives", gt=0, le=1000)
+    beta: float = option(50.0, "emphasis on the most similar negatives", gt=0, le=1000)
+    base: float = option(0.5, "cosine that positives are pushed above and negatives below", ge=-1, le=1)
 
 
 @dataclass(frozen=True)
 class NoMetric(MetricLossConfig):
-    """No further loss."""
+    """No metric loss."""
 
     kind: ClassVar[str] = "none"
     off: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""The files that a config names beside its datasets: pretrained weights, and a tokenizer's folder."""
+"""Local files that a config names beside its datasets: pretrained weights, and the folder of a tokenizer."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from gckd.config.tree import value_at
 
 
 def albef_checkpoint(name: str | Path) -> Path:
-    """Where an ALBEF checkpoint lies, absolute. A link stays one: what it leads to may have no suffix.
+    """Absolute path of an ALBEF checkpoint. Symbolic links are not resolved: their targets may have no suffix.
 
     Raises:
-        ConfigError: it is no file; no hub gives ALBEF's weights.
+        ConfigError: there is no such file. ALBEF's weights are on no hub.
     """
     path = Path(name).expanduser().absolute()
     if not path.is_file():
-        raise ConfigError([f"backbone.weights: {path} is no file; give an ALBEF checkpoint (.pth or .safetensors)"])
+        raise ConfigError([f"backbone.weights: {path} is not a file; give an ALBEF checkpoint (.pth or .safetensors)"])
     return path
 
 
 def files_of(config: Config) -> dict[str, str]:
-    """Field -> path, absolute, of what lies on this machine; a name that only the hub may know is none.
+    """Field -> absolute path, for every such file on this machine. Names on the hub are left out.
 
     Raises:
         ConfigError: see `albef_checkpoint`.
     """
-    found, weights = dict[str, Path](), config.backbone.weights
+    paths, weights = dict[str, Path](), config.backbone.weights
     if weights:
         is_file = config.backbone.weights_are_a_file
-        found["backbone.weights"] = albef_checkpoint(weights) if is_file else Path(weights).expanduser().absolute()
+        paths["backbone.weights"] = albef_checkpoint(weights) if is_file else Path(weights).expanduser().absolute()
     if config.tokenizer.pretrained:
-        found["tokenizer.name"] = Path(config.tokenizer.pretrained).expanduser().absolute()
-    return {field: str(path) for field, path in found.items() if path.exists()}
+        paths["tokenizer.name"] = Path(config.tokenizer.pretrained).expanduser().absolute()
+    return {field: str(path) for field, path in paths.items() if path.exists()}
 
 
 def with_files(config: Config) -> Config:
-    """The config with absolute paths in it, whatever folder a worker runs in.
+    """The config with these paths made absolute, because a worker may run in another folder.
 
     Raises:
         ConfigError: see `albef_checkpoint`.

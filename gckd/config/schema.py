@@ -1,4 +1,4 @@
-"""The whole config of a run. Symbols (K, C, delta, m, tau) as in the paper; see PAPER.md for each decision."""
+"""Config of a run. Symbols (K, C, delta, m, tau) are the paper's; PAPER.md explains each decision."""
 
 from __future__ import annotations
 
@@ -25,26 +25,22 @@ from gckd.config.train import Adapt, Evaluate, Pretrain, Weights
 
 @dataclass(frozen=True)
 class Config:
-    """One run. A search trial and an ablation row are this plus edits `{path: value}`."""
+    """Config of a run. The defaults are the paper's setting where it states one; see `presets` for smaller runs."""
 
-    seed: int = option(0, "seed of weights, batches and augmentation", ge=0, le=2**31 - 1)
-    device: str = option("auto", "where to compute; auto: the GPU where there is one", choices=("auto", "cpu", "cuda"))
-    centre: bool = option(
-        False, "compare embeddings without the mean of their domain and modality, in training and evaluation"
-    )
+    seed: int = option(0, "seed of initial weights, batches and augmentation", ge=0, le=2**31 - 1)
+    device: str = option("auto", "device to compute on; auto: the GPU if there is one", choices=("auto", "cpu", "cuda"))
+    centre: bool = option(False, "subtract the mean of domain and modality from embeddings, in training and evaluation")
     data: Data = section(Data, "datasets")
-    tokenizer: TokenizerConfig = section(FolderTokenizer, "vocabulary")
+    tokenizer: TokenizerConfig = section(FolderTokenizer, "tokenizer of the captions")
     augment: AugmentationConfig = section(
-        RandAugment, "strong view, seen by the student; the teacher sees the clean one"
+        RandAugment, "augmentation of the student's view; the teacher sees clean images and captions"
     )
-    backbone: BackboneConfig = section(Albef, "retriever")
-    graph: Graph = section(Graph, "memory and propagation (GMP)")
-    distill: Distill = section(Distill, "teacher and targets (CMKD)")
-    align: AlignmentConfig = section(NoAlignment, "what makes the domains look alike, if anything")
-    metric: MetricLossConfig = section(
-        NoMetric, "metric learning on the source in adaptation, beside the contrastive loss"
-    )
-    weights: Weights = section(Weights, "loss weights")
+    backbone: BackboneConfig = section(Albef, "image, text and fusion encoder")
+    graph: Graph = section(Graph, "memory banks and message passing (GMP)")
+    distill: Distill = section(Distill, "teacher, targets and matching (CMKD)")
+    align: AlignmentConfig = section(NoAlignment, "loss that aligns source and target embeddings")
+    metric: MetricLossConfig = section(NoMetric, "metric loss on the source in adaptation, beside the contrastive loss")
+    weights: Weights = section(Weights, "weights of the loss terms")
     pretrain: Pretrain = section(Pretrain, "source pre-training")
     adapt: Adapt = section(Adapt, "adaptation")
     evaluate: Evaluate = section(Evaluate, "evaluation")
@@ -81,7 +77,7 @@ class Config:
     def _fusion_problems(self) -> Iterator[str]:
         if self.backbone.has_fusion:
             return
-        reason = "needs a fusion encoder, and this backbone has none"
+        reason = "needs a fusion encoder, but this backbone has none"
         if not self.distill.matching.off:
             yield f"distill.matching: {self.distill.matching.kind!r} {reason}; set it to none"
         if self.evaluate.k_test:
@@ -92,7 +88,7 @@ class Config:
         if source == "samples":
             return
         if self.distill.targets.off:
-            yield f"adapt.source: {source!r} leaves nothing to learn from, distill.targets is 'none'"
+            yield f"adapt.source: {source!r} leaves nothing to learn from; set distill.targets, which is none"
         if matching.needs_source:
             yield f"distill.matching: {matching.kind!r} needs adapt.source = samples, not {source}; set it to none"
         if source != "none" and not propagate.reads_source:
@@ -105,7 +101,7 @@ class Config:
                 yield f"{name}: {node.kind!r} needs adapt.source = samples, not {source}"
         for name in ("source", "warm_start"):
             if source != "none" and not getattr(self.graph.memory, name):
-                yield f"graph.memory.{name}: false leaves nothing to freeze, and adapt.source is {source!r}"
+                yield f"graph.memory.{name}: false leaves the source banks empty, which adapt.source = {source} reads"
         if propagate.learns:
             yield f"graph.propagate: a learned convolution needs adapt.source = samples to learn from, not {source}"
 
@@ -120,24 +116,24 @@ class Config:
             yield f"graph.propagate.k: K = {k} is outside its limit: < {smallest.total(sizes)} nodes ({reason})"
 
     def _first_entries(self, remembered: bool) -> str:
-        """Number of entries of a bank in the first step, in words."""
+        """Entries of a bank in the first step, in words."""
         if not remembered:
-            return f"the batch alone, B = {self.adapt.batch}"
+            return f"banks of the batch alone, B = {self.adapt.batch}"
         if not self.graph.memory.warm_start:
-            return f"first batches in cold banks, B = {self.adapt.batch}"
-        return f"of C = {self.graph.memory.capacity}"
+            return f"banks without a warm start, B = {self.adapt.batch}"
+        return f"banks of C = {self.graph.memory.capacity}"
 
     def _inference_problems(self) -> Iterator[str]:
         if not self.evaluate.propagate:
             return
         if not self.graph.propagate.joins_items:
-            yield f"evaluate.propagate: true needs graph.propagate = gnn, and it is {self.graph.propagate.kind}"
+            yield f"evaluate.propagate: true needs graph.propagate = gnn, not {self.graph.propagate.kind}"
         if self.distill.targets.off:
-            yield "evaluate.propagate: true needs the target's banks, and with distill.targets = none they stay empty"
+            yield "evaluate.propagate: true needs target banks, which stay empty with distill.targets = none"
 
     def _target_problems(self) -> Iterator[str]:
         targets = self.distill.targets
         if targets.needs_teacher and self.distill.teacher.off:
-            yield f"distill.targets: {targets.kind!r} needs a teacher, and distill.teacher is 'none'"
+            yield f"distill.targets: {targets.kind!r} needs a teacher, but distill.teacher is none"
         if targets.needs_graph and self.graph.propagate.off:
-            yield f"distill.targets: {targets.kind!r} needs the graph, and graph.propagate is 'none'"
+            yield f"distill.targets: {targets.kind!r} needs a graph, but graph.propagate is none"

@@ -1,4 +1,4 @@
-"""Stages, loss weights and evaluation."""
+"""Stages of a run (pre-training, adaptation, evaluation) and the weights of the loss terms."""
 
 from __future__ import annotations
 
@@ -18,22 +18,24 @@ class Weights:
     source_intra: float = option(0.0, "image-image and text-text contrastive loss of pre-training", ge=0, le=100)
     source_matching: float = option(1.0, "image-text matching on the source", ge=0, le=100)
     source_mlm: float = option(1.0, "masked language modelling on the source", ge=0, le=100)
-    source_metric: float = option(1.0, "metric learning on the source, in adaptation alone", ge=0, le=100)
-    target_contrastive: float = option(1.0, "pseudo similarity targets, or what is in their place", ge=0, le=100)
-    graph: float = option(
-        1.0, "source identities told by propagated embeddings: what a learned convolution learns from", ge=0, le=100
+    source_metric: float = option(1.0, "metric loss on the source, in adaptation alone", ge=0, le=100)
+    target_contrastive: float = option(
+        1.0, "cross-entropy with the pseudo targets on the target, or the loss in its place", ge=0, le=100
     )
-    target_matching: float = option(1.0, "cross-domain matching", ge=0, le=100)
-    align: float = option(1.0, "alignment of the domains", ge=0, le=100)
+    graph: float = option(
+        1.0, "source identities from propagated embeddings, by which a learned convolution is trained", ge=0, le=100
+    )
+    target_matching: float = option(1.0, "cross-domain matching on the target", ge=0, le=100)
+    align: float = option(1.0, "alignment of source and target", ge=0, le=100)
 
 
 @dataclass(frozen=True)
 class CrossBatchMemory(ObjectiveConfig):
-    """Identity-aware contrast with the batch and the model's own recent embeddings, across and within modalities."""
+    """Identity-aware contrast with the batch and with recent embeddings of the model, across and within modalities."""
 
     kind: ClassVar[str] = "memory"
     size: int = option(
-        1024, "recent embeddings that are negatives beside the batch, after the warm-up; 0 = none", ge=0, le=2**20
+        1024, "recent embeddings that are negatives beside the batch, after the warm-up; 0: none", ge=0, le=2**20
     )
 
     def problems(self, config: Any) -> Iterator[str]:
@@ -44,13 +46,15 @@ class CrossBatchMemory(ObjectiveConfig):
 
 @dataclass(frozen=True)
 class MomentumDistillation(ObjectiveConfig):
-    """ALBEF's own: contrast with queues of a momentum model, whose similarities and words also soften the targets."""
+    """ALBEF's objective: contrast with queues of a momentum model, which also softens the targets."""
 
     kind: ClassVar[str] = "momentum"
     momentum_model: ClassVar[bool] = True
     queue: int = option(65_536, "embeddings of the momentum model in each queue", unit="entries", ge=1, le=2**22)
     m: float = option(0.995, "momentum of the momentum model", ge=0, lt=1)
-    alpha: float = option(0.4, "weight of its targets against identities, ramped over the first epoch", ge=0, le=1)
+    alpha: float = option(
+        0.4, "weight of its soft targets against identity targets, ramped up over the first epoch", ge=0, le=1
+    )
 
     def problems(self, config: Any) -> Iterator[str]:
         batch: int = config.pretrain.batch
@@ -60,62 +64,70 @@ class MomentumDistillation(ObjectiveConfig):
 
 @dataclass(frozen=True)
 class Pretrain:
-    """Stage 1: source pre-training, shared by every row and trial under its digest."""
+    """Source pre-training (stage 1). Rows and trials with the same digest share its result."""
 
     steps: int = option(
-        30_000, "optimiser steps; 0: backbone.weights are the source model", unit="steps", ge=0, le=10_000_000
+        30_000, "optimiser steps; 0: backbone.weights is the source model", unit="steps", ge=0, le=10_000_000
     )
-    batch: int = option(32, "pairs that are compared with each other", unit="pairs", ge=2, le=65_536)
-    accumulate: int = option(1, "batches whose gradients are averaged in a step", unit="batches", ge=1, le=4096)
+    batch: int = option(32, "image-caption pairs in a batch", unit="pairs", ge=2, le=65_536)
+    accumulate: int = option(1, "batches in a step, whose gradients are averaged", unit="batches", ge=1, le=4096)
     lr: float = option(1e-5, "peak learning rate", gt=0, le=1)
-    warmup: float = option(0.1, "share of the steps with rising learning rate", ge=0, lt=1)
-    weight_decay: float = option(0.02, "AdamW weight decay, not on 1-D parameters", ge=0, le=10)
-    clip: float = option(1.0, "gradients are clipped to this norm", gt=0, le=1e6)
-    ramp: float = option(0.0, "share of the steps over which the augmentation grows to full strength", ge=0, le=1)
-    objective: ObjectiveConfig = section(MomentumDistillation, "what the contrastive terms compare")
-    per_identity: int = option(1, "images of one identity that stand together in a batch", unit="images", ge=1, le=64)
-    evaluations: int = option(5, "evaluations on source val, evenly spread", ge=1, le=1000)
+    warmup: float = option(0.1, "share of the steps in which the learning rate rises", ge=0, lt=1)
+    weight_decay: float = option(0.02, "weight decay of AdamW, except on 1-D parameters", ge=0, le=10)
+    clip: float = option(1.0, "largest norm of the gradient", gt=0, le=1e6)
+    ramp: float = option(0.0, "share of the steps in which the augmentation grows to full strength", ge=0, le=1)
+    objective: ObjectiveConfig = section(MomentumDistillation, "contrastive objective")
+    per_identity: int = option(1, "images of each identity in a batch", unit="images", ge=1, le=64)
+    evaluations: int = option(5, "evaluations on source val, evenly spaced", ge=1, le=1000)
     fusion_every: int = option(
-        1, "matching and MLM are computed at every n-th step, weighted n-fold", unit="steps", ge=1, le=1000
+        1, "compute matching and MLM at every n-th step, with n times the weight", unit="steps", ge=1, le=1000
     )
 
 
 @dataclass(frozen=True)
 class Adapt:
-    """Stage 3: adaptation; equal for every row."""
+    """Adaptation (stage 3)."""
 
-    steps: int = option(10_000, "optimiser steps; 0: the source model as it is", unit="steps", ge=0, le=10_000_000)
-    batch: int = option(32, "B: examples per domain and batch", unit="pairs", ge=2, le=65_536)
-    accumulate: int = option(1, "batches whose gradients are averaged in a step", unit="batches", ge=1, le=4096)
+    steps: int = option(10_000, "optimiser steps; 0: evaluate the source model", unit="steps", ge=0, le=10_000_000)
+    batch: int = option(32, "B: examples of each domain in a batch", unit="pairs", ge=2, le=65_536)
+    accumulate: int = option(1, "batches in a step, whose gradients are averaged", unit="batches", ge=1, le=4096)
     lr: float = option(1e-5, "peak learning rate", gt=0, le=1)
-    warmup: float = option(0.1, "share of the steps with rising learning rate", ge=0, lt=1)
-    weight_decay: float = option(0.02, "AdamW weight decay, not on 1-D parameters", ge=0, le=10)
-    clip: float = option(1.0, "gradients are clipped to this norm", gt=0, le=1e6)
+    warmup: float = option(0.1, "share of the steps in which the learning rate rises", ge=0, lt=1)
+    weight_decay: float = option(0.02, "weight decay of AdamW, except on 1-D parameters", ge=0, le=10)
+    clip: float = option(1.0, "largest norm of the gradient", gt=0, le=1e6)
     parameters: str = option(
         "all",
-        "what of the student is trained: all, or the LayerNorms of its text encoder alone",
+        "trained parameters of the student: all, or the LayerNorms of its text encoder",
         choices=("all", "text-norms"),
     )
-    evaluations: int = option(2, "points of the curves, evenly spread (target val, for monitoring only)", ge=1, le=1000)
+    evaluations: int = option(
+        2, "evaluations on target val for the curves, evenly spaced; they select nothing", ge=1, le=1000
+    )
     source: str = option(
         "samples",
-        "what there is of the source: its samples; or, source-free, embeddings by the source model frozen in the "
-        "source banks; their mean for each identity; or nothing",
+        "available source data: samples; or, source-free, frozen source banks, their mean for each identity "
+        "(prototypes), or none",
         choices=("samples", "banks", "prototypes", "none"),
     )
     fusion_every: int = option(
-        1, "matching and MLM are computed at every n-th step, weighted n-fold", unit="steps", ge=1, le=1000
+        1, "compute matching and MLM at every n-th step, with n times the weight", unit="steps", ge=1, le=1000
     )
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Retrieval on the target test split: captions are queries, images the gallery."""
+    """Retrieval on the target test split. Captions are the queries, images the gallery."""
 
-    batch: int = option(256, "examples per forward pass", ge=1, le=65_536)
-    k_test: int = option(0, "re-rank the top k_test by the matching head; 0 = off", unit="images", ge=0, le=100_000)
-    below: str = option("contrastive", "order below the re-ranked top", choices=("contrastive", "constant"))
-    propagate: bool = option(
-        False, "at the end, rank by propagated embeddings: each test item joined by itself to the graph over the banks"
+    batch: int = option(256, "examples in a forward pass", ge=1, le=65_536)
+    k_test: int = option(
+        0, "re-rank the top k_test images by the matching head; 0: off", unit="images", ge=0, le=100_000
     )
-    audit: bool = option(False, "curves that read the labels of the target's train split; for understanding only")
+    below: str = option(
+        "contrastive",
+        "order of the images below the re-ranked ones: contrastive similarity, or one constant score",
+        choices=("contrastive", "constant"),
+    )
+    propagate: bool = option(
+        False, "rank by propagated embeddings at the end: each test item joins the graph over the banks by itself"
+    )
+    audit: bool = option(False, "draw curves that read labels of the target's train split; they influence nothing")

@@ -118,53 +118,53 @@ def test_a_component_of_another_field_is_refused() -> None:
         ({"graph.memory.capacity": 32}, "graph.memory.capacity: C = 32 is below its limit: adapt.batch = 64"),
         (
             {"graph.memory.capacity": 64, "graph.propagate": Gnn(k=128)},
-            "graph.propagate.k: K = 128 is outside its limit: < 128 nodes (of C = 64)",
+            "graph.propagate.k: K = 128 is outside its limit: < 128 nodes (banks of C = 64)",
         ),
         (
             {"graph.memory.capacity": 64, "graph.propagate.k": 64},
-            "graph.propagate.k: K = 64 is outside its limit: < 64 nodes (of C = 64)",
+            "graph.propagate.k: K = 64 is outside its limit: < 64 nodes (banks of C = 64)",
         ),
         (
             {"graph.memory.warm_start": False, "graph.propagate": Gnn(k=128)},
-            "graph.propagate.k: K = 128 is outside its limit: < 128 nodes (first batches in cold banks, B = 64)",
+            "graph.propagate.k: K = 128 is outside its limit: < 128 nodes (banks without a warm start, B = 64)",
         ),
         (
             {"graph.memory.source": False, "graph.memory.capacity": 100, "graph.propagate": Gnn(k=164)},
-            "graph.propagate.k: K = 164 is outside its limit: < 164 nodes (the batch alone, B = 64; of C = 100)",
+            "graph.propagate.k: K = 164 is outside its limit: < 164 nodes (banks of the batch alone, B = 64; banks of C = 100)",
         ),
         (
             {"graph.memory.target": False, "graph.memory.warm_start": False, "graph.propagate.k": 64},
-            "graph.propagate.k: K = 64 is outside its limit: < 64 nodes (the batch alone, B = 64)",
+            "graph.propagate.k: K = 64 is outside its limit: < 64 nodes (banks of the batch alone, B = 64)",
         ),
         (
             {"graph.memory.capacity": 100, "graph.propagate": Gnn(k=100, cross_edges=False)},
-            "graph.propagate.k: K = 100 is outside its limit: < 100 nodes (of C = 100)",
+            "graph.propagate.k: K = 100 is outside its limit: < 100 nodes (banks of C = 100)",
         ),
         (
             {"graph.propagate.images": False, "graph.propagate.texts": False},
-            "graph.propagate: neither images nor texts have a graph; use graph.propagate=none",
+            "graph.propagate: images and texts are both off; use graph.propagate=none",
         ),
         (
             {"graph.propagate": Gnn(joint=True, images=False)},
-            "graph.propagate.joint: true is one graph of images and texts, and one of the two is off",
+            "graph.propagate.joint: true needs both graph.propagate.images and graph.propagate.texts",
         ),
         (
             {"evaluate.propagate": True},
-            "evaluate.propagate: true needs graph.propagate = gnn, and it is diffusion",
+            "evaluate.propagate: true needs graph.propagate = gnn, not diffusion",
         ),
         (
             {"evaluate.propagate": True, "graph.propagate": Gnn(), "distill.targets": "none"},
-            "evaluate.propagate: true needs the target's banks, and with distill.targets = none they stay empty",
+            "evaluate.propagate: true needs target banks, which stay empty with distill.targets = none",
         ),
         ({"data.height": 60}, "data.height: 60 is not a multiple of backbone.vision.patch = 8"),
         (
             {"backbone.text.width": 100, "backbone.text.heads": 7},
             "backbone.text.width: 100 is not a multiple of backbone.text.heads = 7",
         ),
-        ({"distill.teacher": "none"}, "distill.targets: 'soft' needs a teacher, and distill.teacher is 'none'"),
+        ({"distill.teacher": "none"}, "distill.targets: 'soft' needs a teacher, but distill.teacher is none"),
         (
             {"distill.targets": "mutual", "graph.propagate": "none"},
-            "distill.targets: 'mutual' needs the graph, and graph.propagate is 'none'",
+            "distill.targets: 'mutual' needs a graph, but graph.propagate is none",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Pretrained weights and tokenizers are found where a command is typed, before anything starts."""
+"""Pretrained weights and tokenizers are looked up before a run starts, and their paths made absolute."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ALBEF = {"backbone.vision.stem": "linear"}
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
-    """Of a user whose home and present folder is `tmp_path`, with some files in it."""
+    """Config of a user whose home and working directory is `tmp_path`, with a checkpoint and a folder in it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "ALBEF.pth").touch()
@@ -27,50 +27,51 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     return preset("tiny")
 
 
-def test_a_config_that_names_none_is_as_it_was(config: Config) -> None:
+def test_a_config_without_files_does_not_change(config: Config) -> None:
     assert with_files(config) == config
     assert files_of(config) == {}
 
 
 @pytest.mark.parametrize("name", ["ALBEF.pth", "./ALBEF.pth", "~/ALBEF.pth"])
-def test_weights_are_named_by_their_absolute_path(config: Config, tmp_path: Path, name: str) -> None:
-    found = with_files(apply(config, ALBEF | {"backbone.weights": name}))
-    assert found == apply(config, ALBEF | {"backbone.weights": str(tmp_path / "ALBEF.pth")})
-    assert with_files(found) == found
-    assert files_of(found) == {"backbone.weights": str(tmp_path / "ALBEF.pth")}
+def test_the_path_of_weights_becomes_absolute(config: Config, tmp_path: Path, name: str) -> None:
+    absolute = with_files(apply(config, ALBEF | {"backbone.weights": name}))
+    assert absolute == apply(config, ALBEF | {"backbone.weights": str(tmp_path / "ALBEF.pth")})
+    assert with_files(absolute) == absolute
+    assert files_of(absolute) == {"backbone.weights": str(tmp_path / "ALBEF.pth")}
 
 
-def test_a_folder_is_named_by_its_absolute_path_and_a_name_of_the_hub_as_it_is(config: Config, tmp_path: Path) -> None:
-    clip = apply(
-        config, {"backbone": Clip(weights="clip"), "tokenizer": FolderTokenizer("openai/clip-vit-base-patch16")}
-    )
-    found = with_files(clip)
-    assert found.backbone.weights == str(tmp_path / "clip")
-    assert found.tokenizer == clip.tokenizer
-    hub = apply(clip, {"backbone.weights": "openai/clip-vit-base-patch16"})
+def test_the_path_of_a_folder_becomes_absolute_and_a_hub_name_does_not_change(config: Config, tmp_path: Path) -> None:
+    tokenizer = FolderTokenizer("openai/clip-vit-base-patch16")
+    folder = apply(config, {"backbone": Clip(weights="clip"), "tokenizer": tokenizer})
+    absolute = with_files(folder)
+    assert absolute.backbone.weights == str(tmp_path / "clip")
+    assert absolute.tokenizer == tokenizer
+    hub = apply(folder, {"backbone.weights": "openai/clip-vit-base-patch16"})
     assert with_files(hub) == hub
 
 
-def test_a_link_stays_one(config: Config, tmp_path: Path) -> None:
-    """The hub's cache is made of links, to files whose names have no suffix."""
+def test_a_symbolic_link_is_not_resolved(config: Config, tmp_path: Path) -> None:
+    """The cache of the hub consists of links to files without a suffix."""
     (tmp_path / "1f2e").touch()
     (tmp_path / "albef.safetensors").symlink_to("1f2e")
-    found = with_files(apply(config, ALBEF | {"backbone.weights": "albef.safetensors"}))
-    assert found.backbone.weights == str(tmp_path / "albef.safetensors")
+    absolute = with_files(apply(config, ALBEF | {"backbone.weights": "albef.safetensors"}))
+    assert absolute.backbone.weights == str(tmp_path / "albef.safetensors")
 
 
-def test_weights_that_are_no_file_are_refused_before_anything_starts(config: Config, tmp_path: Path) -> None:
-    for name in ("missing.pth", "clip"):
-        wrong = ALBEF | {"backbone.weights": name}
-        line = f"backbone.weights: {tmp_path / name} is no file; give an ALBEF checkpoint (.pth or .safetensors)"
-        with pytest.raises(ConfigError) as caught:
-            prepare_datasets(apply(config, wrong), tmp_path / "cache")
-        assert caught.value.problems == [line]
-        with pytest.raises(ConfigError) as caught:
-            plan(config, {"published": wrong}, 1, tmp_path / "out")
-        assert caught.value.problems == [f"row published: {line}"]
+@pytest.mark.parametrize("name", ["missing.pth", "clip"])
+def test_weights_that_are_not_a_file_are_refused_before_anything_starts(
+    config: Config, tmp_path: Path, name: str
+) -> None:
+    edits = ALBEF | {"backbone.weights": name}
+    line = f"backbone.weights: {tmp_path / name} is not a file; give an ALBEF checkpoint (.pth or .safetensors)"
+    with pytest.raises(ConfigError) as caught:
+        prepare_datasets(apply(config, edits), tmp_path / "cache")
+    assert caught.value.problems == [line]
+    with pytest.raises(ConfigError) as caught:
+        plan(config, {"published": edits}, 1, tmp_path / "out")
+    assert caught.value.problems == [f"row published: {line}"]
 
 
 def test_a_folder_without_a_tokenizer_is_refused_before_anything_starts(config: Config, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"tokenizer.name: {tmp_path / 'clip'} holds neither"):
+    with pytest.raises(InputError, match=f"tokenizer.name: {tmp_path / 'clip'} has neither tokenizer.json nor vocab"):
         prepare_datasets(apply(config, {"tokenizer": FolderTokenizer("clip")}), tmp_path / "cache")

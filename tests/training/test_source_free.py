@@ -112,9 +112,12 @@ REFUSED = [
     ({"adapt.source": "banks", "graph.propagate.conv": "sage"}, "needs adapt.source = samples to learn from"),
     (
         {"adapt.source": "prototypes", "graph.memory.warm_start": False},
-        "warm_start: false leaves nothing to freeze",
+        "warm_start: false leaves the source banks empty",
     ),
-    ({"adapt.source": "banks", "graph.memory.source": False}, "graph.memory.source: false leaves nothing to freeze"),
+    (
+        {"adapt.source": "banks", "graph.memory.source": False},
+        "graph.memory.source: false leaves the source banks empty",
+    ),
 ]
 
 
