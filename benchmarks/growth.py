@@ -28,11 +28,11 @@ from gckd.cluster.trial import score_names
 from gckd.report.console import wide_console
 from gckd.storage.mirror import Mirror
 from gckd.storage.path import StoragePath
-from gckd.tune.report.write import write_search_report
-from gckd.tune.searcher import Bridge
+from gckd.tune.report.search_report import write_search_report
+from gckd.tune.samplers import SAMPLERS
+from gckd.tune.searcher import StudySearcher
 from gckd.tune.space.space import load_space
 from gckd.tune.storage import FILE, open_storage
-from gckd.tune.study import SAMPLERS
 
 _LAST = 20  # trials behind each median
 _MIB = 2**20
@@ -103,7 +103,7 @@ class Growth:
         space, _ = load_space().check(base, 65536)
         self.study = hollow_study(self.folder, base, sampler, storage)
         self.study.set_user_attr("start", dict.fromkeys(score_names(), 0.5))
-        self.bridge = Bridge(
+        self.searcher = StudySearcher(
             self.study, space, base, owner="growth", budget=budget, folder="out", objectives={"score": "max"}
         )
         store = folder / "store"
@@ -124,7 +124,7 @@ class Growth:
         """Propose a trial; False once the budget is used up."""
         name = f"trial-{self._drawn}"
         begun = time.process_time()
-        suggestion: Any = self.bridge.suggest(name)
+        suggestion: Any = self.searcher.suggest(name)
         if suggestion == Searcher.FINISHED:
             return False
         self._running.append((name, suggestion["number"], time.process_time() - begun))
@@ -133,8 +133,8 @@ class Growth:
 
     def _end(self, name: str, number: int, suggest: float) -> Spent:
         *firsts, last = [_flat(result) for result in results(number, 0.0)]
-        reported = sum(cpu_of(functools.partial(self.bridge.on_trial_result, name, result)) for result in firsts)
-        end = cpu_of(lambda: self.bridge.on_trial_complete(name, last))
+        reported = sum(cpu_of(functools.partial(self.searcher.on_trial_result, name, result)) for result in firsts)
+        end = cpu_of(lambda: self.searcher.on_trial_complete(name, last))
         self.mirror.upload_if_due()
         return Spent(suggest, reported, end)
 
@@ -142,7 +142,7 @@ class Growth:
         """Cells of the table, from the latest trials and the current study."""
         latest = [astuple(spent) for spent in self.spent[-_LAST:]]
         snapshot = self.folder.parent / "searcher"
-        saved = cpu_of(lambda: self.bridge.save(str(snapshot)))
+        saved = cpu_of(lambda: self.searcher.save(str(snapshot)))
         return [
             *(f"{1000 * statistics.median(values):.1f}" for values in zip(*latest, strict=True)),
             f"{self.mirror.copied / _MIB:.0f}",

@@ -30,9 +30,10 @@ from gckd.runs.progress_display import PlainDisplay
 from gckd.storage.path import StoragePath
 from gckd.tune.engine import Engine
 from gckd.tune.plan import Plan
+from gckd.tune.samplers import make_sampler
 from gckd.tune.space.space import load_space
 from gckd.tune.storage import open_storage
-from gckd.tune.study import make_sampler, open_study
+from gckd.tune.study import open_study
 
 if TYPE_CHECKING:
     from optuna import Study

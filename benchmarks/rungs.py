@@ -58,7 +58,7 @@ def main(folder: Path, orders: int) -> None:
 def scores_by_epoch(folder: Path) -> np.ndarray:
     """Scores [trials, epochs] of the trials that ran to their last epoch."""
     rows = pd.read_parquet(folder / "trials.parquet")
-    table = rows[rows["twin"].isna()].pivot(index="trial", columns="epoch", values="value").dropna()
+    table = rows[rows["duplicate_of"].isna()].pivot(index="trial", columns="epoch", values="value").dropna()
     return table.to_numpy()
 
 

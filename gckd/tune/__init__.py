@@ -1,1 +1,1 @@
-"""The search for hyperparameters over any config path, without target labels. Runs from a checkout."""
+"""Hyperparameter search over any config path, without target labels."""

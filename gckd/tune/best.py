@@ -1,4 +1,4 @@
-"""Which trial a study chooses, and its config as `best.yaml`."""
+"""Chosen trial of a study, and its config as `best.yaml`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from gckd.cluster.trial import ORACLE
 from gckd.config import Config, config_text
 from gckd.tune.study import EDITS, EPOCH, FOLDER, SEEDS
-from gckd.tune.trial_table import Scores, config_of, objectives, scores_at, write_whole
+from gckd.tune.trial_table import Scores, config_of, objectives, replace_file, scores_at
 from gckd.validators.choose import merits
 
 if TYPE_CHECKING:
@@ -26,16 +26,16 @@ WITH_LABELS = "selected with target labels"
 
 @dataclass(frozen=True)
 class Candidate:
-    """A finished trial with its label-free scores at its selected epoch, whose checkpoint was kept."""
+    """A finished trial with the label-free scores of its selected epoch, whose checkpoint was kept."""
 
     trial: FrozenTrial
     epoch: int
     scores: Scores
-    true_rank_1: float | None  # percent on the target's val split, which the audit measured; None before it has
+    true_rank_1: float | None  # percent on the target's val split, from the audit; None: not audited
 
 
 def candidates(study: Study) -> list[Candidate]:
-    """What may be chosen: the COMPLETE trials that ran. One that the scheduler stopped had less training than they."""
+    """The COMPLETE trials that ran. PRUNED trials are no candidates, as they had less training."""
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     selected = ((trial, trial.user_attrs[EPOCH]) for trial in finished if EPOCH in trial.user_attrs)
     return [
@@ -47,92 +47,93 @@ def candidates(study: Study) -> list[Candidate]:
 
 
 def audit_key(number: int) -> str:
-    """Where the audit notes the true metrics of a trial: in the study, as a finished trial cannot be changed."""
+    """user_attr of the study with the true metrics of a trial; Optuna does not let a finished trial change."""
     return f"audit/{number}"
 
 
 def front(study: Study) -> list[Candidate]:
-    """The candidates no other is better than in every objective; with one objective all of them."""
-    found = candidates(study)
+    """The candidates on the Pareto front; with one objective all of them."""
+    finished = candidates(study)
     if len(study.directions) == 1:
-        return found
+        return finished
     best_numbers = {trial.number for trial in study.best_trials}
-    return [candidate for candidate in found if candidate.trial.number in best_numbers]
+    return [candidate for candidate in finished if candidate.trial.number in best_numbers]
 
 
 def ranked(study: Study) -> list[Candidate]:
-    """The front, the best first: by what `gckd.validators.choose` compares, or with `oracle` by the true Rank-1 told.
+    """The front, best first: by `gckd.validators.choose.merits`, or with `oracle` by the true Rank-1.
 
-    Where the first of several objectives is another than "score", that objective alone decides.
+    If the first of several objectives is not "score", that objective alone decides.
     """
-    found = front(study)
+    pool = front(study)
     if selector(study) == ORACLE or objectives(study)[0] != "score":
         sign = 1 if study.directions[0] == StudyDirection.MAXIMIZE else -1
-        worth = [sign * candidate.trial.values[0] for candidate in found]
+        merit = [sign * candidate.trial.values[0] for candidate in pool]
     else:
-        worth = merits([c.scores for c in found], study.user_attrs["start"], selector(study)) if found else []
-    order = sorted(range(len(found)), key=lambda place: -worth[place])
-    return [found[place] for place in order]
+        merit = merits([c.scores for c in pool], study.user_attrs["start"], selector(study)) if pool else []
+    order = sorted(range(len(pool)), key=lambda place: -merit[place])
+    return [pool[place] for place in order]
 
 
 def best(study: Study) -> Candidate | None:
-    """The chosen trial; None where no trial has finished."""
+    """The chosen trial; None if no trial has finished."""
     return next(iter(ranked(study)), None)
 
 
 def selector(study: Study) -> str:
-    """The score that selects, or `oracle`."""
+    """Name of the score that selects, or `oracle`."""
     return str(study.user_attrs.get("select", "default"))
 
 
 def labels_used(study: Study) -> str:
-    """What every table of this study must carry."""
+    """Statement about target labels that every table of the study must have."""
     return WITH_LABELS if selector(study) == ORACLE else WITHOUT_LABELS
 
 
 def caption(study: Study) -> str:
-    """Which labels were used by what."""
-    read = any(candidate.true_rank_1 is not None for candidate in candidates(study))
+    """Statement about the use of val and test labels, in sentences."""
     if labels_used(study) == WITH_LABELS:
-        how = "by the true Rank-1 on the target's val split, which no search without labels could do"
+        selection = "by the true Rank-1 on the target's val split, which needs target labels"
     else:
-        audit = "only the audit read them, after the search" if read else "nothing read them"
-        score = f"by the score {selector(study)!r}, from labelled source and unlabelled target data"
-        how = f"{score}. Target val labels: {audit}"
+        audited = any(candidate.true_rank_1 is not None for candidate in candidates(study))
+        use = "read by the audit after the search, not by the choice" if audited else "not read"
+        scores = f"by the score {selector(study)!r}, from labelled source data and unlabelled target data"
+        selection = f"{scores}. Target val labels: {use}"
     test = study.user_attrs.get("best_test")
-    final = f"read for trial {test['number']} alone" if test else "nothing read them"
-    return f"{labels_used(study).capitalize()}: {how}. Target test labels: {final}."
+    test_use = f"read for the metrics of trial {test['number']}" if test else "not read"
+    return f"{labels_used(study).capitalize()}: {selection}. Target test labels: {test_use}."
 
 
 def best_config(study: Study, candidate: Candidate) -> Config:
-    """The config of a candidate. Raises ConfigError: see `gckd.tune.trial_table.config_of`."""
+    """Config of a candidate. Raises ConfigError: see `gckd.tune.trial_table.config_of`."""
     return config_of(study, candidate.trial.user_attrs.get(EDITS, {}))
 
 
 def write_best(study: Study, folder: Path) -> Path | None:
-    """Writes best.yaml, which `gckd train --config` reads, and says on top of it how it was chosen.
+    """Writes best.yaml for `gckd train --config`, with comments on how it was chosen.
 
     Returns:
-        its path; None, and no file is touched, where there is nothing to choose from.
+        its path; None, without a change of files, if no trial has finished.
     """
     chosen = best(study)
     if chosen is None:
         return None
-    head = "".join(f"# {' '.join(line.split())}\n" for line in _head(study, chosen))
+    comments = "".join(f"# {' '.join(line.split())}\n" for line in _comments(study, chosen))
     path = folder / "best.yaml"
-    write_whole(path, (head + config_text(best_config(study, chosen))).encode())
+    replace_file(path, (comments + config_text(best_config(study, chosen))).encode())
     return path
 
 
-def _head(study: Study, chosen: Candidate) -> list[str]:
+def _comments(study: Study, chosen: Candidate) -> list[str]:
     trial, pool = chosen.trial, front(study)
-    among = f"{len(pool)} finished trials" if len(study.directions) == 1 else f"{len(pool)} trials of the Pareto front"
+    single = len(study.directions) == 1
+    pool_text = f"{len(pool)} finished trials" if single else f"the {len(pool)} trials of the Pareto front"
     values = zip(objectives(study), trial.values, strict=False)
     return [
         f"Study {study.study_name}, trial {trial.number}, epoch {chosen.epoch}, seeds {trial.user_attrs.get(SEEDS)}",
-        f"{labels_used(study)}: by {selector(study)}, among {among}",
-        "Told to the sampler: " + ", ".join(f"{name} {value:.6g}" for name, value in values),
-        "Scores of that epoch: " + ", ".join(f"{name} {value:.6g}" for name, value in chosen.scores.items()),
-        f"Its checkpoint is in {trial.user_attrs.get(FOLDER, 'no folder that the study knows of')}",
-        "gckd train --config best.yaml trains all steps and keeps the last; the search kept that of the epoch above",
+        f"{labels_used(study)}: by {selector(study)}, among {pool_text}",
+        "Objectives: " + ", ".join(f"{name} {value:.6g}" for name, value in values),
+        "Scores of this epoch: " + ", ".join(f"{name} {value:.6g}" for name, value in chosen.scores.items()),
+        f"Checkpoint of this epoch: in {trial.user_attrs.get(FOLDER, 'an unknown folder')}",
+        "gckd train --config best.yaml trains all steps and keeps the last checkpoint, not that of this epoch",
     ]

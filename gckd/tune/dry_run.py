@@ -1,4 +1,4 @@
-"""What a search will do, before it does it: the lines of `--dry-run`."""
+"""Plan and time estimate that `--dry-run` prints."""
 
 from __future__ import annotations
 
@@ -16,35 +16,46 @@ if TYPE_CHECKING:
     from gckd.tune.space.space import Space
 
 
-def planned(plan: Plan, config: Config, space: Space, sampler: str, select: str, done: int) -> Iterator[str]:
-    """One line a fact.
+def plan_lines(plan: Plan, config: Config, space: Space, sampler: str, select: str, finished: int) -> Iterator[str]:
+    """The plan, one fact per line.
 
     Args:
-        done: trials that the study has already.
+        finished: trials that the study has already.
     """
-    yield f"source {config.data.source} (labelled), target {config.data.target} (unlabelled)"
+    yield f"source: {config.data.source} (labelled), target: {config.data.target} (unlabelled)"
+    yield "space:"
     for line in space.describe():
         yield f"  {line}"
-    left = max(0, plan.trials - done)
-    yield f"{plan.trials} trials by {sampler}, {done} of them done; scheduler {plan.scheduler}; selected by {select}"
+    yield f"trials: {plan.trials} in the study, {finished} of them finished, {max(0, plan.trials - finished)} to run"
+    yield f"sampler: {sampler}, scheduler: {plan.scheduler}, selection score: {select}"
     seeds, steps, epochs = len(plan.seeds), config.adapt.steps, config.adapt.evaluations
-    yield f"a trial: {seeds} seed{'s' * (seeds > 1)} of {steps} steps in {epochs} epochs"
-    each = f"{plan.workers} worker{'s' * (plan.workers > 1)} of {plan.threads} CPU and {plan.gpus:g} GPU"
-    yield f"resources of a trial: {each}; {plan.concurrent} trials at a time, {left} to run"
+    yield f"per trial: {_count(seeds, 'seed')} of {_count(steps, 'step')} in {_count(epochs, 'epoch')}"
+    workers = f"{_count(plan.workers, 'worker')} with {plan.threads} CPU and {plan.gpus:g} GPU each"
+    yield f"resources per trial: {workers}; {_count(plan.concurrent, 'trial')} at a time"
 
 
-def estimate(plan: Plan, config: Config, seconds: StepSeconds, done: int) -> str:
-    """How long it may take, in words; evaluations and start-up apart, pruning counted as if no trial were stopped."""
-    seeds, left = len(plan.seeds), max(0, plan.trials - done)
+def estimate(plan: Plan, config: Config, seconds: StepSeconds, finished: int) -> str:
+    """Time estimate in words. It leaves out evaluations and start-up; its upper end assumes that no trial is stopped.
+
+    Args:
+        seconds: per training step, measured here.
+        finished: trials that the study has already.
+    """
+    seeds, left = len(plan.seeds), max(0, plan.trials - finished)
     source = config.pretrain.steps * config.pretrain.accumulate * seconds.pretrain
     trial = config.adapt.steps * config.adapt.accumulate * seconds.adapt
     before = 0.0 if seconds.pretrained else source * -(-seeds // plan.concurrent)
-    whole = before + trial * seeds * -(-left // plan.concurrent)
-    least = before + trial * seeds * -(-left // plan.concurrent) / REDUCTION
-    spread = f"{clock_text(least)} to {clock_text(whole)}" if plan.scheduler == "asha" else f"about {clock_text(whole)}"
-    known = "in the cache" if seconds.pretrained else f"{clock_text(source)} a seed"
+    longest = before + trial * seeds * -(-left // plan.concurrent)
+    shortest = before + trial * seeds * -(-left // plan.concurrent) / REDUCTION
+    stops = plan.scheduler == "asha"
+    total = f"{clock_text(shortest)} to {clock_text(longest)}" if stops else f"about {clock_text(longest)}"
+    source_text = "in the cache" if seconds.pretrained else f"{clock_text(source)} per seed"
     return (
-        f"estimate, from {1000 * seconds.pretrain:.0f} ms a pre-training step and {1000 * seconds.adapt:.0f} ms an "
-        f"adaptation step here: source model {known}, a trial {clock_text(trial * seeds)}, the search {spread}, "
-        "evaluations apart"
+        f"estimate: {total} for the search without evaluations; source model {source_text}, a trial "
+        f"{clock_text(trial * seeds)} (measured here: {1000 * seconds.pretrain:.0f} ms per pre-training step, "
+        f"{1000 * seconds.adapt:.0f} ms per adaptation step)"
     )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"

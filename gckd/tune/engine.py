@@ -1,4 +1,4 @@
-"""A search on a connected Ray: source models first, trials through Tune, then the audit."""
+"""Engine of a search on a connected Ray: source models first, then trials through Tune, then the audit's tasks."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from gckd.cluster import trial as work
+from gckd.cluster import trial as search_trial
 from gckd.cluster.shared_board import shared_board
 from gckd.errors import InputError
 from gckd.storage.mirror import RAY_TUNE_FOLDER
+from gckd.tune.plan import OBJECTIVES, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,35 +28,36 @@ if TYPE_CHECKING:
     from gckd.training.search_trial import SourceModel
     from gckd.tune.space.space import Space
 
-from gckd.tune.plan import OBJECTIVES, Plan
-
-_SECONDS_BETWEEN_LOOKS = 0.5
-# What Tune prints, the display and the report say better; its own SIGINT handler would swallow Ctrl-C; and a trial that
-# gives up with its reason reports no score.
+_SECONDS_BETWEEN_UPDATES = 0.5
 _ENVIRONMENT = {
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",  # the display and the report replace Tune's own output
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # it would swallow Ctrl-C
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a trial that gives up reports a reason and no score
 }
-_ATTEMPTS = 3  # of a trial whose worker or node dies; it goes on from its checkpoint
+_ATTEMPTS = 3  # per trial, when its worker or node dies; each attempt resumes from the checkpoint
 
 
 class Engine:
-    """One search, from source models to its last trial."""
+    """One search, from its source models to its last trial."""
 
     def __init__(
         self,
         ray: Any,
         interruption: Interruption,
         plan: Plan,
-        search: work.Search,
+        search: search_trial.Search,
         out: StoragePath,
         folder: Path,
         display: Display,
         after_trial: Callable[[], None],
     ) -> None:
-        """search: without `start`, which `source_models` finds. folder: the driver's own; `out` itself where that is
-        on a disk. after_trial: called when one has ended."""
+        """
+        Args:
+            search: what all trials share; `source_models` adds its `start`.
+            out: output of the search, which every node reaches.
+            folder: local folder of the driver; `out` itself if that is on a disk.
+            after_trial: called after each trial.
+        """
         self._ray, self._interruption, self._display = ray, interruption, display
         self._after_trial = after_trial
         self._plan, self._out, self._folder = plan, out, folder
@@ -63,29 +65,36 @@ class Engine:
         self.search = dataclasses.replace(search, board=self._board)
 
     def source_models(self) -> list[SourceModel]:
-        """Trains the source model of every seed unless the cache has it; in the order of the seeds."""
+        """The source model of every seed, from the cache or trained now; in the order of the seeds."""
         seeds = self._plan.seeds
-        found: list[SourceModel] = self.each(work.source_model, [(self.search, seed) for seed in seeds])
+        models: list[SourceModel] = self.run_tasks(search_trial.source_model, [(self.search, seed) for seed in seeds])
         for seed in seeds:
-            self._board.end.remote((work.SOURCE_MODEL, seed))
-        start = {seed: model.scores for seed, model in zip(seeds, found, strict=True)}
+            self._board.end.remote((search_trial.SOURCE_MODEL, seed))
+        start = {seed: model.scores for seed, model in zip(seeds, models, strict=True)}
         self.search = dataclasses.replace(self.search, start=start)
-        return found
+        return models
 
     def trials(self, study: Study, space: Space, owner: str) -> str:
-        """Runs trials until the study has as many as planned; why it ended."""
+        """Runs trials until the study has as many as planned.
+
+        Args:
+            owner: id of the output folder; see `gckd.tune.searcher.StudySearcher`.
+
+        Returns:
+            the reason why the search ended.
+        """
         from ray import tune
 
-        from gckd.tune.results import Failures
+        from gckd.tune.failure_reasons import FailureReasons
         from gckd.tune.scheduler import make_scheduler
-        from gckd.tune.searcher import Bridge
+        from gckd.tune.searcher import StudySearcher
 
         os.environ.update(_ENVIRONMENT)
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-        plan, failures, base = self._plan, Failures(), self.search.base
+        plan, failure_reasons, base = self._plan, FailureReasons(), self.search.base
         objectives = {name: OBJECTIVES[name] for name in plan.objectives}
         first, mode = next(iter(objectives.items()))
-        bridge = Bridge(
+        searcher = StudySearcher(
             study,
             space,
             base,
@@ -94,36 +103,36 @@ class Engine:
             folder=str(self._out),
             objectives=objectives,
             seeds=plan.seeds,
-            why=failures,
+            failure_reason=failure_reasons,
         )
-        tuned = tune.TuneConfig(
-            search_alg=bridge,
+        tune_config = tune.TuneConfig(
+            search_alg=searcher,
             scheduler=make_scheduler(plan.scheduler, study, first, mode, base.adapt.evaluations),
             num_samples=-1,
             max_concurrent_trials=plan.concurrent,
             reuse_actors=plan.workers == 1,
         )
-        tune.Tuner(
-            self._trainable(tune), tune_config=tuned, run_config=self._run_config(tune, failures, study.study_name)
-        ).fit()
-        return bridge.ended
+        run_config = self._run_config(tune, failure_reasons, study.study_name)
+        tune.Tuner(self._trainable(tune), tune_config=tune_config, run_config=run_config).fit()
+        return searcher.end_reason
 
-    def _run_config(self, tune: Any, failures: Callback, name: str) -> Any:
+    def _run_config(self, tune: Any, failure_reasons: Callback, name: str) -> Any:
         from ray.air.integrations.mlflow import MLflowLoggerCallback
 
-        from gckd.tune.progress import Watch
+        from gckd.tune.progress_callback import ProgressCallback
 
-        callbacks = [failures, Watch(self._ray, self._board, self._display, self._interruption, self._after_trial)]
+        progress = ProgressCallback(self._ray, self._board, self._display, self._interruption, self._after_trial)
+        callbacks = [failure_reasons, progress]
         if self._plan.mlflow:
             callbacks.append(MLflowLoggerCallback(tracking_uri=self._plan.mlflow, experiment_name=name))
         return tune.RunConfig(
-            # A new name each time: what is to be kept is in the study and in the trials' checkpoints.
+            # A new name each time: the state of a search is in the study and in the checkpoints of its trials.
             name=time.strftime("%Y%m%d-%H%M%S-") + uuid.uuid4().hex[:4],
-            # Workers keep nothing there. Every few seconds Tune copies it whole, some files a trial; and none is read
-            # again but by TensorBoard. That is nothing for an object store.
+            # Local: every few seconds Tune copies the whole folder, some files per trial, which would flood an object
+            # store. Only TensorBoard reads it.
             storage_path=str(self._folder / RAY_TUNE_FOLDER),
             failure_config=tune.FailureConfig(max_failures=_ATTEMPTS - 1),
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # trials keep their own
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # trials write their own checkpoints
             callbacks=callbacks,
             verbose=0,
         )
@@ -133,26 +142,26 @@ class Engine:
 
         plan = self._plan
         if plan.workers == 1:
-            alone = tune.with_parameters(SingleWorkerTrial, search=self.search)
-            return tune.with_resources(alone, {"cpu": plan.threads, "gpu": plan.gpus})
-        given = {"search": self.search, "workers": plan.workers, "gpu": plan.gpus > 0}
-        several = tune.with_parameters(multi_worker_trial, **given, storage=str(self._out / "train"))
-        return tune.with_resources(several, nested_resources(self._ray.cluster_resources()))
+            single = tune.with_parameters(SingleWorkerTrial, search=self.search)
+            return tune.with_resources(single, {"cpu": plan.threads, "gpu": plan.gpus})
+        arguments = {"search": self.search, "workers": plan.workers, "gpu": plan.gpus > 0}
+        nested = tune.with_parameters(multi_worker_trial, **arguments, storage=str(self._out / "train"))
+        return tune.with_resources(nested, nested_resources(self._ray.cluster_resources()))
 
-    def each(self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """What a function of `gckd.runs` returns for each tuple of arguments, as Ray tasks.
+    def run_tasks(self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Calls `function` with each tuple of arguments as Ray tasks; the results in the same order.
 
         Raises:
-            InputError: one of them did.
+            InputError: a task raised it.
         """
         task = self._ray.remote(num_cpus=self._plan.threads, num_gpus=self._plan.gpus, max_retries=1)(function)
-        waiting = refs = [task.remote(*given) for given in arguments]
-        while waiting:
-            _, waiting = self._ray.wait(waiting, timeout=_SECONDS_BETWEEN_LOOKS)
+        unfinished = refs = [task.remote(*values) for values in arguments]
+        while unfinished:
+            _, unfinished = self._ray.wait(unfinished, timeout=_SECONDS_BETWEEN_UPDATES)
             self._interruption.check()
             self._display.show(self._ray.get(self._board.snapshot.remote()))
         try:
-            found: list[Any] = self._ray.get(refs)
+            results: list[Any] = self._ray.get(refs)
         except self._ray.exceptions.RayTaskError as error:
             raise error.cause if isinstance(error.cause, InputError) else error from None
-        return found
+        return results

@@ -1,4 +1,4 @@
-"""After the last trial: the audit by target labels, and one reading of the test split for the chosen trial."""
+"""Evaluation with target labels after the last trial: audit on val, and test metrics of the chosen trial."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ if TYPE_CHECKING:
 
     from gckd.tune.engine import Engine
 
-TEST = "best_test"
+TEST = "best_test"  # user_attr of a study: number and test metrics of the chosen trial
 
 
 def audit(study: Study, engine: Engine) -> None:
-    """Notes the true metrics on target val of every candidate in reach that has none yet; none is chosen by them.
+    """Writes the true metrics on target val of every candidate into the study; the choice does not use them.
 
-    Another search on the study may work elsewhere, and checkpoints may have been deleted.
+    It leaves out trials whose checkpoint cannot be reached: it was deleted, or is on another machine.
     """
-    found_here = (c.trial for c in candidates(study) if reachable(given(c.trial)))
-    todo = [trial for trial in found_here if audit_key(trial.number) not in study.user_attrs]
-    found = engine.each(true_metrics, [(engine.search, given(trial), "val") for trial in todo])
-    for trial, metrics in zip(todo, found, strict=True):
+    within_reach = (c.trial for c in candidates(study) if reachable(trial_arguments(c.trial)))
+    unaudited = [trial for trial in within_reach if audit_key(trial.number) not in study.user_attrs]
+    arguments = [(engine.search, trial_arguments(trial), "val") for trial in unaudited]
+    for trial, metrics in zip(unaudited, engine.run_tasks(true_metrics, arguments), strict=True):
         study.set_user_attr(audit_key(trial.number), {name: metrics[name] for name in ("rank_1", "map")})
 
 
-def read_test(study: Study, engine: Engine) -> None:
-    """Notes the metrics of the chosen trial on the target's test split; once for each trial that is chosen."""
+def evaluate_on_test(study: Study, engine: Engine) -> None:
+    """Writes the metrics of the chosen trial on the target's test split into the study, once per chosen trial."""
     chosen = best(study)
     if (
         chosen is None
-        or not reachable(given(chosen.trial))
+        or not reachable(trial_arguments(chosen.trial))
         or study.user_attrs.get(TEST, {}).get("number") == chosen.trial.number
     ):
         return
-    (metrics,) = engine.each(true_metrics, [(engine.search, given(chosen.trial), "test")])
+    (metrics,) = engine.run_tasks(true_metrics, [(engine.search, trial_arguments(chosen.trial), "test")])
     study.set_user_attr(TEST, {"number": chosen.trial.number, **metrics})
 
 
-def given(trial: FrozenTrial) -> dict[str, Any]:
-    """What a worker must know of a trial: its edits, folder and seeds."""
+def trial_arguments(trial: FrozenTrial) -> dict[str, Any]:
+    """Edits, folder and seeds of a trial, for a worker."""
     return {name: trial.user_attrs[name] for name in ("edits", "folder", "seeds")}

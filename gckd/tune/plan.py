@@ -1,36 +1,26 @@
-"""Plan of a search: how many trials run, on what, and towards which objectives."""
+"""Plan of a search: number of trials, their resources, scheduler and objectives."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 SCORE = "score"
-
-
-SCHEDULERS = ("asha", "none")
-
-
-REDUCTION = 2  # ASHA: of the trials at a rung, the better half goes on; see benchmarks/rungs.py
-
-
 OBJECTIVES = {SCORE: "max", "seconds": "min", "memory_gib": "min"}
+SCHEDULERS = ("asha", "none")
+REDUCTION = 2  # of ASHA: the better half of the trials at a rung continues; benchmarks/rungs.py compares values
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a search is run. Counts are of trials, workers a trial, CPU threads and GPUs a worker."""
+    """How a search is run."""
 
-    trials: int
-    concurrent: int
-    workers: int
-    threads: int
-    gpus: float
-    scheduler: str
-    objectives: Sequence[str]
-    seeds: Sequence[int]
+    trials: int  # in the study, with those of earlier runs
+    concurrent: int  # trials at a time
+    workers: int  # per trial
+    threads: int  # CPU threads per worker
+    gpus: float  # per worker
+    scheduler: str  # of SCHEDULERS
+    objectives: Sequence[str]  # of OBJECTIVES; the first selects the epoch
+    seeds: Sequence[int]  # of each trial
     mlflow: str | None  # tracking URI

@@ -1,4 +1,4 @@
-"""The bridge between Ray Tune and an Optuna study: Ray's OptunaSearch, right where that is wrong (design/ray.md)."""
+"""Searcher of Ray Tune over an Optuna study."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ray.tune.search.optuna import OptunaSearch
 
 from gckd.config import Config, ConfigError
 from gckd.config.edit import configure
-from gckd.tune.results import Outcomes
-from gckd.tune.study import EDITS, FOLDER, OWNER, REASON, REFUSED, SEEDS, TWIN, counts
+from gckd.tune.study import DUPLICATE_OF, EDITS, FOLDER, OWNER, REASON, REFUSED, SEEDS, counts
+from gckd.tune.trial_results import TrialResults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,26 +22,28 @@ if TYPE_CHECKING:
 
     from gckd.tune.space.space import Space
 
-NUMBER = "number"  # of the trial, in what the trainable gets
-DRAWS = 20  # in a row that cannot or need not be run, until the search ends
+NUMBER = "number"  # of the trial, in the config of the trainable
+DRAWS = 20  # consecutive draws that are not run, after which the search ends
 
 
-class Bridge(OptunaSearch):
-    """Hands the trials of a study to Tune and writes into the study what becomes of them. The study is the only truth.
+class StudySearcher(OptunaSearch):
+    """Gives the trials of a study to Tune and writes their results into the study, which holds all state.
 
-    * A trial that ends at its last epoch (`gckd.tune.results.LAST`) is COMPLETE with the values of its selected epoch:
-      the one with the best first objective, the earlier of two alike. One that ends before was stopped by the
-      scheduler: PRUNED, with the values it reported. One that raised, died, reported a value that is not finite, or
-      ended before its first epoch: FAIL, with user_attrs["reason"].
-    * Steps are epochs as the trainable counts them. One that is reported again, by a trial that was resumed, is
-      ignored.
-    * RUNNING trials of the same `owner` that this bridge did not hand out are those of a dead driver: `suggest` hands
-      them out first, with the same parameters and number. Those of other owners are never touched.
-    * The search ends when COMPLETE, PRUNED and FAIL trials and those that any owner is running are `budget` together,
-      over all searches on the study; a larger budget extends it.
-    * Draws that are never run do not count: what the config refuses (FAIL, user_attrs["refused"]), and a twin of a
-      COMPLETE trial, which is told the same values at once (user_attrs["twin"]). After 20 such draws in a row the
-      space is taken for exhausted, and the search ends.
+    Ray's own OptunaSearch records stopped trials as COMPLETE, leaves trials with NaN RUNNING for ever, loses the
+    trials of a dead driver, and counts epochs from 1 again after a resume. Here:
+
+    * A trial that reports its last epoch (`gckd.tune.trial_results.LAST`) is COMPLETE, with the values of its selected
+      epoch: the best by the first objective, the earlier of equals. A trial that ends before was stopped by the
+      scheduler: PRUNED, with its intermediate values. A trial that raised, died, reported a value that is not finite,
+      or ended before its first epoch: FAIL, with user_attrs["reason"].
+    * Steps are the trainable's epochs. An epoch that a resumed trial reports again is ignored.
+    * RUNNING trials of the same `owner` that this searcher did not start are those of a dead driver: `suggest` returns
+      them first, with their number and parameters. Trials of other owners are never touched.
+    * The search ends at `budget` trials: COMPLETE, PRUNED, FAIL, and RUNNING of any owner, over all searches on the
+      study. A larger budget extends it.
+    * Draws that are never run do not count: edits that the config refuses (FAIL, user_attrs["refused"]), and a
+      duplicate of a COMPLETE trial, which gets the same values at once (user_attrs["duplicate_of"]). After 20 such
+      draws in a row the space counts as exhausted, and the search ends.
     """
 
     def __init__(
@@ -55,91 +57,92 @@ class Bridge(OptunaSearch):
         folder: str,
         objectives: Mapping[str, str],
         seeds: Sequence[int] = (0,),
-        why: Callable[[str], str] | None = None,
+        failure_reason: Callable[[str], str] | None = None,
     ) -> None:
         """For `tune.TuneConfig(search_alg=..., num_samples=-1)`.
 
         Args:
-            study: of `gckd.tune.study.open_study`, with a direction for each objective.
+            study: from `gckd.tune.study.open_study`, with a direction for each objective.
             space: checked.
-            owner: id of the output folder, which no other live process has.
-            budget: trials wanted in the study.
-            folder: trial n works in `folder/trials/n`.
+            owner: id of the output folder; no other running process has it.
+            budget: number of trials in the study.
+            folder: trial n writes to `folder/trials/n`.
             objectives: key of the result -> "max" or "min"; the first one selects the epoch.
             seeds: of each trial.
-            why: Tune's trial id -> why that trial failed, in one line; see `gckd.tune.results.Failures`.
+            failure_reason: Tune's trial id -> reason of the failure, in one line.
         """
         names, modes = list(objectives), list(objectives.values())
         several = len(names) > 1
         super().__init__(metric=names if several else names[0], mode=modes if several else modes[0])
         self._study = study
-        self._searched = space
+        self._checked_space = space  # `_space` is the parent's
         self._base = base
         self._owner = owner
         self._budget = budget
         self._folder = folder
         self._seeds = list(seeds)
-        self._why = why
-        self._outcomes = Outcomes(study, objectives)
-        self._handed_out: dict[str, Trial] = {}  # and not told, by Tune's trial id
-        self.ended = ""  # why no more trials are handed out, once that is so
+        self._failure_reason = failure_reason
+        self._results = TrialResults(study, objectives)
+        self._running: dict[str, Trial] = {}  # by Tune's trial id
+        self.end_reason = ""  # why `suggest` returned FINISHED
 
     def set_search_properties(self, metric: Any, mode: Any, config: dict[str, Any], **spec: Any) -> bool:
-        """Nothing of it is Tune's to set."""
+        """False: Tune may not change metric, mode or space."""
         return False
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """What the trainable gets: `edits` of the search's config, `number`, `folder` and `seeds`; or FINISHED."""
+        """Config of the trainable: `edits` of the search's config, `number`, `folder` and `seeds`; or FINISHED."""
         for _ in range(DRAWS):
-            trial = self._left_behind() or self._new()
+            trial = self._left_by_dead_driver() or self._new_trial()
             if trial is None:
-                self.ended = f"{self._budget} trials are done or running"
-                return Searcher.FINISHED  # type: ignore[return-value] # a text, as Tune has it
-            config = self._prepared(trial)
+                self.end_reason = f"{self._budget} trials are finished or running"
+                return Searcher.FINISHED  # type: ignore[return-value] # a str, by Tune's protocol
+            config = self._trainable_config(trial)
             if config is not None:
-                self._handed_out[trial_id] = trial
+                self._running[trial_id] = trial
                 return config
-        self.ended = f"the last {DRAWS} draws had been tried before or cannot be run: the space is exhausted"
+        self.end_reason = f"the last {DRAWS} draws were duplicates or refused: the space is exhausted"
         return Searcher.FINISHED  # type: ignore[return-value]
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Notes an epoch; nothing where the trial is not ours, or told already."""
-        trial = self._untold(trial_id)
+        """Writes an epoch into the study; ignores unknown and finished trials."""
+        trial = self._unfinished(trial_id)
         if trial is not None:
-            self._outcomes.note(trial_id, trial, result)
+            self._results.add(trial_id, trial, result)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tells Optuna how a trial ended; nothing where the trial is not ours, or told already."""
-        trial = self._untold(trial_id)
+        """Finishes a trial in the study; ignores unknown and finished trials."""
+        trial = self._unfinished(trial_id)
         if trial is None:
             return
-        if result:  # the result at which the scheduler stopped a trial comes here alone
-            self._outcomes.note(trial_id, trial, result)
-        failure = (self._why(trial_id) if self._why else "it failed") if error else ""
-        self._outcomes.tell(trial_id, trial, failure)
-        del self._handed_out[trial_id]  # what is kept of a trial is in the study
+        if result:  # Tune passes the result at which the scheduler stopped a trial only here
+            self._results.add(trial_id, trial, result)
+        failure = (self._failure_reason(trial_id) if self._failure_reason else "unknown error") if error else ""
+        self._results.finish(trial_id, trial, failure)
+        del self._running[trial_id]
 
     def save(self, checkpoint_path: str) -> None:
-        """Writes what `restore` reads."""
+        """Writes the state that `restore` reads."""
         Path(checkpoint_path).write_bytes(pickle.dumps(self.__getstate__()))
 
     def restore(self, checkpoint_path: str) -> None:
-        """Goes on as the bridge that was saved; what has become of its trials since, the study knows."""
-        self.__dict__.update(pickle.loads(Path(checkpoint_path).read_bytes()), _why=self._why)  # noqa: S301
+        """Takes over the state of a saved searcher; newer results are in the study."""
+        state = pickle.loads(Path(checkpoint_path).read_bytes())  # noqa: S301
+        self.__dict__.update(state, _failure_reason=self._failure_reason)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_why": None}  # it holds what is live of Tune
+        return {**self.__dict__, "_failure_reason": None}  # it refers to live objects of Tune
 
-    def _left_behind(self) -> Trial | None:
-        """A trial that a dead driver of this owner was running."""
-        ours = {trial.number for trial in self._handed_out.values()}
+    def _left_by_dead_driver(self) -> Trial | None:
+        """A RUNNING trial of this owner that this searcher did not start."""
+        started = {trial.number for trial in self._running.values()}
         for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if frozen.user_attrs.get(OWNER) == self._owner and frozen.number not in ours:
+            if frozen.user_attrs.get(OWNER) == self._owner and frozen.number not in started:
                 return Trial(self._study, frozen._trial_id)
         return None
 
-    def _new(self) -> Trial | None:
-        """A queued trial, or else a new one; None where the budget is used up."""
+    def _new_trial(self) -> Trial | None:
+        """A queued trial, otherwise a new one; None if the budget is used up."""
         study = self._study
         trials = study.get_trials(deepcopy=False)
         if sum(map(counts, trials)) >= self._budget:
@@ -148,43 +151,44 @@ class Bridge(OptunaSearch):
             trial = study.ask()
             trial.set_user_attr(OWNER, self._owner)
         else:
-            # Between `ask` and a note of the owner, a driver that dies would leave a trial that nobody takes up.
+            # Created with its owner: a driver that died between `ask` and `set_user_attr` would leave a trial that no
+            # search resumes.
             template = create_trial(state=TrialState.RUNNING, user_attrs={OWNER: self._owner})
             trial = Trial(study, study._storage.create_new_trial(study._study_id, template))
-        so_far = [other for other in study.get_trials(deepcopy=False) if other.number <= trial.number]
-        if sum(map(counts, so_far)) > self._budget:
-            self._refuse(trial, f"another search on this study drew the last of {self._budget} trials just before")
+        up_to_this = [earlier for earlier in study.get_trials(deepcopy=False) if earlier.number <= trial.number]
+        if sum(map(counts, up_to_this)) > self._budget:
+            self._refuse(trial, f"another search on this study drew the last of {self._budget} trials at the same time")
             return None
         return trial
 
-    def _prepared(self, trial: Trial) -> dict[str, Any] | None:
-        """What the trainable gets; None where the trial is told at once, as it cannot or need not be run."""
+    def _trainable_config(self, trial: Trial) -> dict[str, Any] | None:
+        """Config of the trainable; None if the trial is finished at once, as refused or as a duplicate."""
         try:
-            edits = self._searched.edits(self._searched.suggest(trial))
+            edits = self._checked_space.edits(self._checked_space.suggest(trial))
             trial.set_user_attr(EDITS, edits)
             configure(self._base, edits)
         except ConfigError as error:
             self._refuse(trial, "; ".join(error.problems))
             return None
-        except ValueError as error:  # Optuna's, of a queued trial with a value that is none of the space's
+        except ValueError as error:  # from Optuna: a queued trial has a value that is outside the space
             self._refuse(trial, " ".join(str(error).split()))
             return None
-        for other in self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-            if other.user_attrs.get(EDITS) == edits and TWIN not in other.user_attrs:
-                trial.set_user_attr(TWIN, other.number)
-                self._study.tell(trial, other.values)
+        for earlier in self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+            if earlier.user_attrs.get(EDITS) == edits and DUPLICATE_OF not in earlier.user_attrs:
+                trial.set_user_attr(DUPLICATE_OF, earlier.number)
+                self._study.tell(trial, earlier.values)
                 return None
-        given = {FOLDER: f"{self._folder}/trials/{trial.number}", SEEDS: self._seeds}
-        for key, value in given.items():
+        placement = {FOLDER: f"{self._folder}/trials/{trial.number}", SEEDS: self._seeds}
+        for key, value in placement.items():
             trial.set_user_attr(key, value)
-        return {EDITS: edits, NUMBER: trial.number, **given}
+        return {EDITS: edits, NUMBER: trial.number, **placement}
 
     def _refuse(self, trial: Trial, reason: str) -> None:
         trial.set_user_attr(REASON, reason)
         trial.set_user_attr(REFUSED, True)
         self._study.tell(trial, state=TrialState.FAIL)
 
-    def _untold(self, trial_id: str) -> Trial | None:
-        trial = self._handed_out.get(trial_id)
-        told = trial and self._study.get_trials(deepcopy=False)[trial.number].state.is_finished()
-        return None if told else trial
+    def _unfinished(self, trial_id: str) -> Trial | None:
+        trial = self._running.get(trial_id)
+        finished = trial and self._study.get_trials(deepcopy=False)[trial.number].state.is_finished()
+        return None if finished else trial

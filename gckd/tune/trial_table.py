@@ -1,4 +1,4 @@
-"""A study -> plain rows and `trials.parquet`. The study alone is read, never an output folder."""
+"""Table of the trials of a study, one row per epoch: plain rows and `trials.parquet`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from gckd.config import Config, ConfigError, decode, digest
 from gckd.config.edit import configure
 from gckd.storage.path import StoragePath
-from gckd.tune.study import EDITS, EPOCH, FOLDER, MEMORY, OWNER, REASON, REFUSED, SECONDS, SEEDS, TWIN
+from gckd.tune.study import DUPLICATE_OF, EDITS, EPOCH, FOLDER, MEMORY, OWNER, REASON, REFUSED, SECONDS, SEEDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,67 +23,66 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 Scores = dict[str, float]
-Said = dict[str, Any]  # scores (None where not finite), seconds, value
+EpochResult = dict[str, Any]  # scores (None: not finite), seconds, value
 
-_EPOCH = "epoch/"  # user_attrs["epoch/<n>"]: scores, and
+_EPOCH = "epoch/"  # user_attrs["epoch/<n>"]: an EpochResult; its keys beside the scores:
 _SECONDS, _VALUE = "seconds", "value"
 
 
-def epochs(trial: FrozenTrial) -> dict[int, Said]:
-    """Epoch -> what the trial said after it (scores, `seconds`, `value`), in order of epochs."""
-    said = {int(key.removeprefix(_EPOCH)): body for key, body in trial.user_attrs.items() if key.startswith(_EPOCH)}
-    return dict(sorted(said.items()))
+def epochs(trial: FrozenTrial) -> dict[int, EpochResult]:
+    """Epoch -> its reported result, in order of epochs."""
+    results = {int(key.removeprefix(_EPOCH)): body for key, body in trial.user_attrs.items() if key.startswith(_EPOCH)}
+    return dict(sorted(results.items()))
 
 
 def scores_at(trial: FrozenTrial, epoch: int) -> Scores:
-    """The label-free scores after an epoch that the trial reported; without those that were not finite."""
+    """The finite label-free scores that a trial reported after `epoch`."""
     return _scores(epochs(trial)[epoch])
 
 
-def _scores(said: Said) -> Scores:
-    return {name: score for name, score in said.items() if name not in (_SECONDS, _VALUE) and score is not None}
+def _scores(result: EpochResult) -> Scores:
+    return {name: score for name, score in result.items() if name not in (_SECONDS, _VALUE) and score is not None}
 
 
 def objectives(study: Study) -> list[str]:
-    """Names of the objectives, one for each value of a trial."""
+    """Names of the objectives, in the order of a trial's values."""
     return list(study.user_attrs.get("objectives", ["score"]))
 
 
 def config_of(study: Study, edits: Mapping[str, Any]) -> Config:
-    """The config of a trial: that of the whole search with the trial's edits.
+    """The config of a trial: the base config of the search with the trial's edits.
 
     Raises:
-        ConfigError: they do not fit, or the study was made by code whose config had other fields.
+        ConfigError: the base refuses the edits, or the study is from a version of the code with other config fields.
     """
     return configure(decode(Config, study.user_attrs["base"]), edits)
 
 
 def rows(study: Study) -> list[Row]:
-    """One row a trial and epoch, in order of number and epoch; a trial without epochs has one, its epoch None.
+    """One row per trial and epoch, in order of number and epoch; a trial without epochs has one row, with epoch None.
 
-    What belongs to the trial (state, edits, reason, ...) stands in each of its rows, what belongs to the epoch (scores,
-    `value`, `seconds`, `selected`) in that epoch's. A key that a row does not have is None.
+    Values of the trial (state, edits, reason, ...) are repeated in each of its rows. A key that a row lacks is None.
     """
     return [row for trial in study.get_trials(deepcopy=False) for row in _rows(trial, study)]
 
 
 def _rows(trial: FrozenTrial, study: Study) -> list[Row]:
-    common = _of_trial(trial, study)
-    found = [
+    common = _trial_columns(trial, study)
+    epoch_rows = [
         {
             **common,
             "epoch": epoch,
             "selected": epoch == trial.user_attrs.get(EPOCH),
-            "value": said.get(_VALUE),
-            "seconds": said.get(_SECONDS),
-            **{f"score:{name}": score for name, score in _scores(said).items()},
+            "value": result.get(_VALUE),
+            "seconds": result.get(_SECONDS),
+            **{f"score:{name}": score for name, score in _scores(result).items()},
         }
-        for epoch, said in epochs(trial).items()
+        for epoch, result in epochs(trial).items()
     ]
-    return found or [{**common, "epoch": None, "selected": False}]
+    return epoch_rows or [{**common, "epoch": None, "selected": False}]
 
 
-def _of_trial(trial: FrozenTrial, study: Study) -> Row:
+def _trial_columns(trial: FrozenTrial, study: Study) -> Row:
     attrs, edits = trial.user_attrs, trial.user_attrs.get(EDITS)
     return {
         "trial": trial.number,
@@ -95,7 +94,7 @@ def _of_trial(trial: FrozenTrial, study: Study) -> Row:
         "memory_gib": attrs.get(MEMORY),
         "reason": attrs.get(REASON),
         "refused": attrs.get(REFUSED, False),
-        "twin": attrs.get(TWIN),
+        "duplicate_of": attrs.get(DUPLICATE_OF),
         "owner": attrs.get(OWNER),
         "folder": attrs.get(FOLDER),
         "seeds": attrs.get(SEEDS),
@@ -105,20 +104,20 @@ def _of_trial(trial: FrozenTrial, study: Study) -> Row:
 
 
 def _digest(study: Study, edits: Mapping[str, Any]) -> str | None:
-    """None for a trial whose edits make no sound config: its reason says so."""
+    """Digest of a trial's config; None if the base refuses the edits."""
     with contextlib.suppress(ConfigError):
         return digest(config_of(study, edits))
     return None
 
 
-def schema(study: Study, found: Iterable[Row]) -> pa.Schema:
-    """Columns of `trials.parquet`: fixed ones, and one for each objective, and each score and edited path of the rows.
+def schema(study: Study, table: Iterable[Row]) -> pa.Schema:
+    """Columns of `trials.parquet`: fixed ones, and one for each objective, score and edited path of the rows.
 
-    The column of an edit has the type of its values: whole numbers, numbers, true or false, or text; components that
-    are given as mappings, and values of several types, are JSON texts.
+    The column of an edit has the type of its values: integer, float, bool or string; components given as mappings, and
+    values of several types, are JSON strings.
     """
     columns: dict[str, list[Any]] = {}
-    for row in found:
+    for row in table:
         for name, value in row.items():
             columns.setdefault(name, []).append(value)
     scores, edits = (sorted(name for name in columns if name.startswith(head)) for head in ("score:", "edit:"))
@@ -127,51 +126,51 @@ def schema(study: Study, found: Iterable[Row]) -> pa.Schema:
             ("trial", pa.int64()),
             ("state", pa.string()),  # COMPLETE, PRUNED (stopped by the scheduler), FAIL, RUNNING or WAITING
             ("epoch", pa.int64()),
-            ("selected", pa.bool_()),  # the epoch whose checkpoint was kept
-            ("value", pa.float64()),  # what the scheduler and the sampler were told after this epoch
-            ("seconds", pa.float64()),  # of adaptation since the trial began, sums over resumes
+            ("selected", pa.bool_()),  # the epoch with the kept checkpoint
+            ("value", pa.float64()),  # first objective after this epoch
+            ("seconds", pa.float64()),  # of adaptation since the trial began, over all resumes
             *((name, pa.float64()) for name in scores),
             *((f"objective:{name}", pa.float64()) for name in objectives(study)),  # Optuna's values of the trial
             *((name, _edit_type(columns[name])) for name in edits),
-            ("edits", pa.string()),  # JSON, relative to the search's config
+            ("edits", pa.string()),  # JSON, relative to the base config
             ("trial_seconds", pa.float64()),
             ("memory_gib", pa.float64()),  # peak of the trial
             ("reason", pa.string()),  # why it failed
-            ("refused", pa.bool_()),  # drawn and never run
-            ("twin", pa.int64()),  # the trial with the same edits whose values it has; it never ran
+            ("refused", pa.bool_()),  # drawn, but never run
+            ("duplicate_of", pa.int64()),  # trial with the same edits and values; this one never ran
             ("owner", pa.string()),
             ("folder", pa.string()),
             ("seeds", pa.list_(pa.int64())),
-            ("config_digest", pa.string()),  # with the seed of the search's config
+            ("config_digest", pa.string()),  # with the seed of the base config
             ("revision", pa.string()),
         ]
     )
 
 
 def _edit_type(values: Iterable[Any]) -> pa.DataType:
-    kinds = {type(value) for value in values if value is not None}
-    for plain, column in (({bool}, pa.bool_()), ({int}, pa.int64()), ({int, float}, pa.float64())):
-        if kinds and kinds <= plain:
+    types = {type(value) for value in values if value is not None}
+    for accepted, column in (({bool}, pa.bool_()), ({int}, pa.int64()), ({int, float}, pa.float64())):
+        if types and types <= accepted:
             return column
     return pa.string()
 
 
 def write_trials(study: Study, path: Path) -> None:
-    """Replaces `path` by the parquet file of `rows(study)`."""
-    found = rows(study)
-    columns = schema(study, found)
+    """Replaces `path` with the Parquet file of `rows(study)`."""
+    trial_rows = rows(study)
+    columns = schema(study, trial_rows)
     texts = {field.name for field in columns if field.name.startswith("edit:") and field.type == pa.string()}
-    table = [{name: _text(v) if name in texts else v for name, v in row.items()} for row in found]
+    table = [{name: _text(v) if name in texts else v for name, v in row.items()} for row in trial_rows]
     buffer = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(table, schema=columns), buffer)
-    write_whole(path, buffer.getvalue().to_pybytes())
+    replace_file(path, buffer.getvalue().to_pybytes())
 
 
 def _text(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Replaces `path` so that a reader, or a power cut, sees the old file or the new one and nothing between."""
+def replace_file(path: Path, content: bytes) -> None:
+    """Replaces `path` atomically: a reader, also after a power cut, sees the old file or the new one."""
     with StoragePath.at(path).writing() as file:
         file.write_bytes(content)

@@ -140,7 +140,7 @@ def test_a_search_outlives_a_host(up: Up) -> None:
     there = {f"data.{side}": f"{SHARED}/{side}" for side in ("source", "target")}
     # A trial takes many seconds on a fast machine too: it is to be caught in its middle.
     (up.shared / "config.yaml").write_text(to_yaml(apply(config, {"adapt.steps": 240, **there})))
-    # No two draws alike: a twin of a trial that has ended is told at once and does not count.
+    # No two equal draws: a duplicate of a finished trial is not run and does not count.
     (up.shared / "space.yaml").write_text("adapt.lr: {float: [1.0e-4, 1.0e-3]}\n")
     options = [f"--config {SHARED}/config.yaml --space {SHARED}/space.yaml --cache {SHARED}/cache --out {SHARED}/out"]
     options += [f"--trials {TRIALS} --concurrent {2 * CORES} --scheduler none --epochs {EPOCHS}"]

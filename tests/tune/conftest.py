@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.nodes import Nodes, simulated
-from tests.tune.search_process import Place
+from tests.tune.search_process import SearchFolder
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    made = Place(tmp_path)
+def place(tmp_path: Path) -> Iterator[SearchFolder]:
+    made = SearchFolder(tmp_path)
     yield made
     for process in made.started:
         if process.poll() is None:

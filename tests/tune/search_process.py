@@ -26,7 +26,7 @@ TRIAL = "ray::ResourceTrainable"  # what Ray calls the worker of a trial
 PATIENCE = 280.0  # seconds; some twenty on an idle machine
 
 
-class Place:
+class SearchFolder:
     """A folder with two toy datasets, a config and a space, where the command is run."""
 
     def __init__(self, folder: Path) -> None:

@@ -11,12 +11,12 @@ from gckd.cluster.trial import Search, results, source_model
 from gckd.config import apply
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.training.load import CHECKPOINT
-from tests.tune.search_process import EPOCHS, TRIAL, Place, descendants, ended, wait_until
+from tests.tune.search_process import EPOCHS, TRIAL, SearchFolder, descendants, ended, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-def undisturbed(place: Place, trial: FrozenTrial) -> dict[int, dict[str, float]]:
+def undisturbed(place: SearchFolder, trial: FrozenTrial) -> dict[int, dict[str, float]]:
     """What the trial tells after each epoch where nothing happens to it: run here, without Ray."""
     base = apply(place.config, {"adapt.evaluations": EPOCHS})
     bare = Search(base, place.folder / "cache", "default", threads=1, start={})
@@ -32,7 +32,7 @@ def told(trial: FrozenTrial) -> dict[int, dict[str, float]]:
     return {epoch: {name: value for name, value in said.items() if name != "seconds"} for epoch, said in found.items()}
 
 
-def trained_once(place: Place, trial: FrozenTrial) -> list[int]:
+def trained_once(place: SearchFolder, trial: FrozenTrial) -> list[int]:
     """Epochs of its last checkpoint that took the very seconds it told, which no second training would take again."""
     checkpoint: Any = load_checkpoint(
         place.out / "trials" / str(trial.number) / f"seed-{place.config.seed}" / CHECKPOINT
@@ -41,7 +41,7 @@ def trained_once(place: Place, trial: FrozenTrial) -> list[int]:
     return [epoch for epoch, took in enumerate(seconds, 1) if took == trial.user_attrs[f"epoch/{epoch}"]["seconds"]]
 
 
-def test_a_worker_and_what_shows_progress(place: Place) -> None:
+def test_a_worker_and_what_shows_progress(place: SearchFolder) -> None:
     place.configure(apply(place.config, {"adapt.steps": 150}))
     driver = place.start("--trials", "2", "--concurrent", "2", "--scheduler", "none", "--no-audit")
     place.told(1)
@@ -58,7 +58,7 @@ def test_a_worker_and_what_shows_progress(place: Place) -> None:
         assert told(trial) == undisturbed(place, trial)
 
 
-def test_one_of_the_workers_of_a_nested_trial(place: Place) -> None:
+def test_one_of_the_workers_of_a_nested_trial(place: SearchFolder) -> None:
     """Dropout masks are a worker's own, so without dropout; sums over two workers round in another order."""
     place.configure(apply(place.config, {"adapt.steps": 150, "backbone.text.dropout": 0.0}))
     driver = place.start("--trials", "1", "--scheduler", "none", "--no-audit", "--workers-per-trial", "2")

@@ -12,8 +12,8 @@ from optuna.distributions import FloatDistribution
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
-from gckd.tune.report.importance import FEWEST, importance
-from gckd.tune.report.trial_values import points
+from gckd.tune.report.importance import MIN_TRIALS, importance
+from gckd.tune.report.trial_values import trial_values
 from tests.tune.studies import add, scores, study
 
 DELTA, M = "distill.matching.delta", "distill.teacher.m"
@@ -64,7 +64,7 @@ def test_fanova_weighs_a_logarithmic_range_as_it_was_sampled() -> None:
     assert get_param_importances(made, evaluator=FanovaImportanceEvaluator(seed=0))[M] < 0.5
 
 
-@pytest.mark.parametrize(("trials", "slope"), [(FEWEST - 1, 1.0), (20, 0.0), (0, 1.0)])
+@pytest.mark.parametrize(("trials", "slope"), [(MIN_TRIALS - 1, 1.0), (20, 0.0), (0, 1.0)])
 def test_nothing_to_say(trials: int, slope: float) -> None:
     made = study()
     for number in range(trials):
@@ -98,9 +98,9 @@ def test_a_collapse_counts_as_the_worst_of_the_sound() -> None:
     for value in (1.0, 2.0, 3.0, 4.0, 5.0):
         add(made, "COMPLETE", [value], said=[scores()])
     add(made, "COMPLETE", [-12.0], said=[scores(rank_me=2.0)])
-    found = points(made)
-    assert [point.shown for point in found] == [1.0, 2.0, 3.0, 4.0, 5.0, 1.0]
-    assert [point.beyond for point in found] == [False] * 5 + [True]
+    found = trial_values(made)
+    assert [point.clipped for point in found] == [1.0, 2.0, 3.0, 4.0, 5.0, 1.0]
+    assert [point.is_clipped for point in found] == [False] * 5 + [True]
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -110,12 +110,12 @@ def test_the_fence_is_three_interquartile_ranges_past_the_worse_quartile(sign: i
     for value in (10.0, 11.0, 12.0, 13.0, 14.0, 15.0, 16.0, -50.0, 60.0):
         add(made, "COMPLETE", [sign * value])
     # Quartiles of the nine: 11 and 15; 11 - 3 x 4 = -1. What is far better stays.
-    assert [sign * point.shown for point in points(made)][-2:] == [-1.0, 60.0]
+    assert [sign * point.clipped for point in trial_values(made)][-2:] == [-1.0, 60.0]
 
 
-def test_failed_trials_and_twins_are_no_points() -> None:
+def test_failed_trials_and_twins_are_no_trial_values() -> None:
     made = study()
     add(made, "FAIL", [1.0])
-    add(made, "COMPLETE", [], several=[1.0], twin=0)
+    add(made, "COMPLETE", [], several=[1.0], duplicate_of=0)
     add(made, "PRUNED", [2.0, 3.0])
-    assert [(point.trial.number, point.value, point.complete) for point in points(made)] == [(2, 3.0, False)]
+    assert [(point.trial.number, point.value, point.complete) for point in trial_values(made)] == [(2, 3.0, False)]

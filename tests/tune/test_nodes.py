@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 from benchmarks.nodes import Nodes
 from gckd.config import apply
-from tests.tune.search_process import EPOCHS, TRIAL, Place, descendants, ended, wait_until
+from tests.tune.search_process import EPOCHS, TRIAL, SearchFolder, descendants, ended, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -25,7 +25,7 @@ def kill_node(raylet: int) -> None:
         process.kill()
 
 
-def test_a_node_that_dies_costs_its_running_epoch_alone(place: Place, nodes: Nodes) -> None:
+def test_a_node_that_dies_costs_its_running_epoch_alone(place: SearchFolder, nodes: Nodes) -> None:
     place.ray = nodes.environment
     place.configure(apply(place.config, {"adapt.steps": 150}))
     relative = ("--source", "source", "--target", "target")  # workers stand in folders of their own

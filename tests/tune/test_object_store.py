@@ -9,17 +9,17 @@ from optuna.trial import TrialState
 
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.storage.path import StoragePath
-from tests.tune.search_process import StoragePath as Folder
+from tests.tune.search_process import SearchFolder
 
 
-def text(place: StoragePath) -> str:
-    with place.reading() as file:
-        return file.read_text()
+def text(file: StoragePath) -> str:
+    with file.reading() as local:
+        return local.read_text()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_search_goes_on_from_another_machine(place: Folder, bucket: str) -> None:
+def test_a_search_goes_on_from_another_machine(place: SearchFolder, bucket: str) -> None:
     out = f"{bucket}/search"
     place.run("--trials", "2", "--scheduler", "none", out=out)
     (folder,) = (place.folder / "runs").iterdir()

@@ -19,7 +19,7 @@ from optuna.trial import TrialState
 from playwright.sync_api import Browser
 from rich.console import Console
 
-from gckd.tune.report.write import write_search_report
+from gckd.tune.report.search_report import write_search_report
 from tests.browser import check_layout
 from tests.tune.studies import RANGES, add, scores, study
 
@@ -93,7 +93,7 @@ def report(folder: Path) -> tuple[Cells, str, str]:
 def test_the_page_says_the_right_numbers(report: tuple[Cells, str, str]) -> None:
     page, _, printed = report
     # Chosen: the trial of the largest bnm, 1; base: tiny has delta 0.8 and m 0.99.
-    assert ["hyperparameter", "in the base", "in trial 1"] in page.rows
+    assert ["hyperparameter", "base config", "trial 1"] in page.rows
     assert page.row(DELTA) == [DELTA, "0.8", "0.5"]
     assert page.row(M) == [M, "0.99", "0.999"]
     assert next(row for row in page.rows if row[0] == "bnm")[2:] == ["0.4", "0.7"]
@@ -105,14 +105,14 @@ def test_the_page_says_the_right_numbers(report: tuple[Cells, str, str]) -> None
     (cycle,) = [row for row in page.rows if row[0] == "cycle" and len(row) == 6]
     assert cycle[3:] == ["3", "30", "20.00"]
     assert page.row("random")[-1] == f"{50 - (50 + 48.5 + 40 + 30) / 4:.2f}"
-    assert page.row("trials")[1] == "7: 4 finished, 1 stopped early, 1 failed, 1 refused and never run"
-    assert page.row("adaptation of a finished trial")[1] == "median 20.0 s (20.0 s to 20.0 s)"
-    assert page.row("adaptation of all trials together")[1] == "90.0 s"
+    assert page.row("trials")[1] == "7: 4 finished, 1 stopped early, 1 failed, 1 refused, not run"
+    assert page.row("adaptation time of a finished trial")[1] == "median 20.0 s (20.0 s to 20.0 s)"
+    assert page.row("adaptation time of all trials")[1] == "90.0 s"
     assert page.row("largest peak memory of a trial")[1] == "4 GiB"
-    assert page.row("saved by sharing what trials have in common")[1] == "2.0 h"
+    assert page.row("time saved by shared source models")[1] == "2.0 h"
     assert page.row("5")[1] == "OSError: <b>disk</b> & more"
-    assert page.row("6")[1] == "refused and never run: C is too small"
-    assert page.row("base")[1] == "preset tiny, except:" and ["", "adapt.steps: 80 -> 90"] in page.rows
+    assert page.row("6")[1] == "refused, not run: C is too small"
+    assert page.row("base config")[1] == "preset tiny, except:" and ["", "adapt.steps: 80 -> 90"] in page.rows
     assert "Chosen: trial 1, epoch 1." in printed and "selected without target labels" in printed
 
 
@@ -235,14 +235,18 @@ def without_params() -> Study:
     ("make", "chosen", "pictures"),
     [
         (study, None, set()),
-        (one, 0, {"epochs", "history", "parallel", "parameters", "resources"}),
-        (all_failed, None, set()),
-        (all_pruned, None, {"history", "importance", "parallel", "parameters", "resources"}),
-        (conditional, 11, {"history", "importance", "parallel", "parameters", "resources"}),
-        (several, 0, {"history", "importance", "parallel", "parameters", "pareto", "resources"}),
-        (alike, 0, {"history", "parallel", "parameters", "resources"}),
-        (collapsed, 0, {"history", "parallel", "parameters", "resources"}),
-        (without_params, 0, {"history", "resources"}),
+        (one, 0, {"epochs"}),
+        (all_failed, None, {"timeline"}),
+        (all_pruned, None, {"importance", "parallel", "slices", "timeline"}),
+        (conditional, 11, {"history", "importance", "parallel", "slices", "timeline"}),
+        (
+            several,
+            0,
+            {"history", "history-2", "history-3", "importance", "parallel", "pareto", "pareto-2", "slices", "timeline"},
+        ),
+        (alike, 0, {"history", "timeline"}),
+        (collapsed, 0, {"history", "timeline"}),
+        (without_params, 0, set()),
     ],
 )
 def test_studies_of_every_kind(
@@ -253,7 +257,10 @@ def test_studies_of_every_kind(
     assert {file.name for file in tmp_path.iterdir()} == files | ({"best.yaml"} if chosen is not None else set())
     said = "No trial has finished" if chosen is None else f"Chosen: trial {chosen}, epoch"
     assert said in printed
-    for name, title in (("importance", "Not known: it needs 8 trials"), ("history", "Nothing to draw")):
+    for name, title in (
+        ("importance", "Unknown: it needs 8 trials"),
+        ("history", "No figure: it needs two trials with a value."),
+    ):
         assert (title in page.text) == (name not in pictures)
 
 

@@ -13,7 +13,7 @@ from optuna.trial import TrialState, create_trial
 from ray.tune.schedulers import TrialScheduler
 
 from gckd.tune.plan import REDUCTION
-from gckd.tune.scheduler import Asha, make_scheduler
+from gckd.tune.scheduler import StudyAsha, make_scheduler
 
 EPOCHS = 9
 
@@ -43,7 +43,7 @@ def study_with(values: list[list[float]], state: TrialState = TrialState.PRUNED)
 
 
 def decision(study: Study, mode: str, epoch: int, value: float) -> str:
-    scheduler = Asha(study, "score", mode, EPOCHS)
+    scheduler = StudyAsha(study, "score", mode, EPOCHS)
     sign = 1 if mode == "max" else -1
     return scheduler._brackets[0].on_result(FakeTrial("new"), epoch, sign * value)  # type: ignore[arg-type]
 
@@ -77,7 +77,7 @@ def test_a_trial_is_not_held_against_itself() -> None:
 
 def test_between_rungs_nothing_is_decided() -> None:
     assert decision(study_with([[9.0, 9.0]]), "max", 3, -5.0) == TrialScheduler.STOP  # held against the rung at 2
-    scheduler = Asha(study_with([[9.0, 9.0, 9.0]]), "score", "max", EPOCHS)
+    scheduler = StudyAsha(study_with([[9.0, 9.0, 9.0]]), "score", "max", EPOCHS)
     new = FakeTrial("new")
     bracket = scheduler._brackets[0]
     for rung in (1, 2):
@@ -87,4 +87,4 @@ def test_between_rungs_nothing_is_decided() -> None:
 
 def test_none_stops_nothing() -> None:
     scheduler = make_scheduler("none", study_with([[1.0]]), "score", "max", EPOCHS)
-    assert not isinstance(scheduler, Asha)
+    assert not isinstance(scheduler, StudyAsha)

@@ -13,13 +13,13 @@ from optuna.trial import TrialState
 from gckd.cli.guard import run_command
 from gckd.cli.tune import search
 from gckd.config import apply, read_config
-from tests.tune.search_process import EPOCHS, PATIENCE, Place, processes_of
+from tests.tune.search_process import EPOCHS, PATIENCE, SearchFolder, processes_of
 
 pytestmark = pytest.mark.timeout(900)  # a Ray takes a minute to start on a busy machine, and a test starts two
 
 
 @pytest.mark.slow
-def test_what_comes_out_and_how_it_is_extended(place: Place) -> None:
+def test_what_comes_out_and_how_it_is_extended(place: SearchFolder) -> None:
     text = place.run("--trials", "3", "--scheduler", "none")
     assert "selected without target labels" in text
     files = {"trials.parquet", "best.yaml", "report.html", "study.journal", "history.png"}
@@ -42,7 +42,7 @@ def test_what_comes_out_and_how_it_is_extended(place: Place) -> None:
 
 
 @pytest.mark.slow
-def test_kill_9_loses_nothing(place: Place) -> None:
+def test_kill_9_loses_nothing(place: SearchFolder) -> None:
     place.configure(apply(place.config, {"adapt.steps": 300}))
     driver = place.start("--trials", "2", "--scheduler", "none")
     place.told(1)
@@ -60,7 +60,7 @@ def test_kill_9_loses_nothing(place: Place) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_cleanly(place: Place) -> None:
+def test_ctrl_c_stops_cleanly(place: SearchFolder) -> None:
     place.configure(apply(place.config, {"adapt.steps": 300}))
     driver = place.start("--trials", "2", "--scheduler", "none")
     place.told(1)
@@ -77,13 +77,13 @@ def test_ctrl_c_stops_cleanly(place: Place) -> None:
 
 
 def test_the_same_command_goes_on_from_an_interruption_before_the_first_trial(
-    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    place: SearchFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(self: Any, study: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.chdir(place.folder)
-    monkeypatch.setattr("gckd.cli.tune._Command.search", interrupt)
+    monkeypatch.setattr("gckd.tune.search.HyperparameterSearch._search", interrupt)
     for _ in range(2):
         with pytest.raises(SystemExit) as ended:
             run_command(search, ["--config", "config.yaml", "--space", "space.yaml", "--cache", "cache"])
@@ -91,7 +91,7 @@ def test_the_same_command_goes_on_from_an_interruption_before_the_first_trial(
 
 
 @pytest.mark.slow
-def test_one_worker_and_two_give_the_same_metrics(place: Place) -> None:
+def test_one_worker_and_two_give_the_same_metrics(place: SearchFolder) -> None:
     """The same function in a reused actor and under a nested TorchTrainer; dropout masks are a worker's own."""
     place.configure(apply(place.config, {"backbone.text.dropout": 0.0}))
     place.run("--trials", "1", "--scheduler", "none", "--no-audit")
@@ -104,11 +104,14 @@ def test_one_worker_and_two_give_the_same_metrics(place: Place) -> None:
 
 
 REFUSED = {
-    "scheduler": (["--scheduler", "pbt"], "--scheduler: 'pbt' is not one of asha, none"),
-    "select": (["--select", "rank_1"], "--select: 'rank_1' is not one of default"),
-    "objective": (["--objective", "speed"], "--objective: 'speed' is not one of score, seconds, memory_gib"),
-    "first objective": (["--objective", "seconds"], "--objective: 'seconds' is first, and score must be"),
-    "sampler": (["--sampler", "cma"], "--sampler: 'cma' is not one of"),
+    "scheduler": (["--scheduler", "pbt"], "--scheduler: unknown name 'pbt'; choose from asha, none"),
+    "select": (["--select", "rank_1"], "--select: unknown name 'rank_1'; choose from default"),
+    "objective": (
+        ["--objective", "speed"],
+        "--objective: unknown name 'speed'; choose from score, seconds, memory_gib",
+    ),
+    "first objective": (["--objective", "seconds"], "--objective: 'seconds' comes first; name score first"),
+    "sampler": (["--sampler", "cma"], "--sampler: unknown name 'cma'; choose from tpe"),
     "storage": (["--storage", "study.db"], "--storage: 'study.db' is neither"),
     "space": (["--space", "missing.yaml"], "--space: missing.yaml cannot be read"),
 }
@@ -116,7 +119,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_bad_input_is_one_line(
-    place: Place, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    place: SearchFolder, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(place.folder)
     arguments, message = REFUSED[name]
@@ -128,14 +131,14 @@ def test_bad_input_is_one_line(
 
 
 def test_dry_run_trains_nothing(
-    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    place: SearchFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(place.folder)
     with pytest.raises(SystemExit) as ended:
         run_command(search, ["--config", "config.yaml", "--space", "space.yaml", "--cache", "cache", "--dry-run"])
     assert ended.value.code == 0
     text = capsys.readouterr().out
-    assert "16 trials by tpe, 0 of them done" in text
+    assert "trials: 16 in the study, 0 of them finished, 16 to run" in text
     assert "estimate" in text
     assert not (place.folder / "runs").exists()
     assert not (place.folder / "cache" / "pretrain").exists()

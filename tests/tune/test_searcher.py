@@ -1,4 +1,4 @@
-"""The bridge against Ray's own OptunaSearch, driven as Tune drives a searcher; Ray itself is not started."""
+"""StudySearcher compared with Ray's own OptunaSearch, driven as Tune drives a searcher; Ray itself is not started."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
 from gckd.config import encode, preset
-from gckd.tune.results import Failures
-from gckd.tune.searcher import DRAWS, Bridge
+from gckd.tune.failure_reasons import FailureReasons
+from gckd.tune.samplers import make_sampler
+from gckd.tune.searcher import DRAWS, StudySearcher
 from gckd.tune.space.space import Space, read_space
 from gckd.tune.storage import open_storage
-from gckd.tune.study import TWIN, counts, make_sampler, open_study
+from gckd.tune.study import DUPLICATE_OF, counts, open_study
 from tests.tune.together import check_kill_of_one, check_two_at_once
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ def space_of(text: str) -> Space:
     return read_space(text).check(BASE, 4096)[0]
 
 
-def bridge_to(folder: Path, uri: str | None = None, **changes: Any) -> Bridge:
-    """A bridge of its own process: nothing but the storage is shared with another."""
+def searcher_on(folder: Path, uri: str | None = None, **changes: Any) -> StudySearcher:
+    """A searcher of its own process: nothing but the storage is shared with another."""
     space = space_of(changes.pop("text", WIDE))
     objectives = changes.setdefault("objectives", {"score": "max"})
     study = open_study(
@@ -54,7 +55,7 @@ def bridge_to(folder: Path, uri: str | None = None, **changes: Any) -> Bridge:
         {"base": encode(BASE), "space": space.encode()},
         changes.pop("points", ()),
     )
-    return Bridge(study, space, BASE, **{"owner": "us", "budget": 8, "folder": "/out", **changes})
+    return StudySearcher(study, space, BASE, **{"owner": "us", "budget": 8, "folder": "/out", **changes})
 
 
 def study_in(folder: Path, uri: str | None = None) -> Study:
@@ -65,10 +66,10 @@ def trials_in(folder: Path) -> list[FrozenTrial]:
     return study_in(folder).trials
 
 
-def next_trial(bridge: Bridge) -> tuple[str, dict[str, Any]]:
+def next_trial(searcher: StudySearcher) -> tuple[str, dict[str, Any]]:
     trial_id = f"t{next(IDS)}"
-    config: Any = bridge.suggest(trial_id)
-    assert config != Searcher.FINISHED, bridge.ended
+    config: Any = searcher.suggest(trial_id)
+    assert config != Searcher.FINISHED, searcher.end_reason
     return trial_id, config
 
 
@@ -77,30 +78,30 @@ def result(epoch: int, score: Any, last: bool = False, **more: Any) -> dict[str,
     return {**head, "done_all": last, **more}
 
 
-def finish(bridge: Bridge, trial_id: str, scores: list[float], **more: Any) -> None:
+def finish(searcher: StudySearcher, trial_id: str, scores: list[float], **more: Any) -> None:
     """As Tune does with a function that returns: the last result once more, to on_trial_complete."""
     for epoch, score in enumerate(scores, 1):
         said = result(epoch, score, last=epoch == len(scores), **more)
-        bridge.on_trial_result(trial_id, said)
-    bridge.on_trial_complete(trial_id, said)
+        searcher.on_trial_result(trial_id, said)
+    searcher.on_trial_complete(trial_id, said)
 
 
-def stop(bridge: Any, trial_id: str, scores: list[float]) -> None:
+def stop(searcher: Any, trial_id: str, scores: list[float]) -> None:
     """As Tune does with a trial that the scheduler stops: the last result goes to on_trial_complete alone."""
     for epoch, score in enumerate(scores[:-1], 1):
-        bridge.on_trial_result(trial_id, result(epoch, score))
-    bridge.on_trial_complete(trial_id, result(len(scores), scores[-1]))
+        searcher.on_trial_result(trial_id, result(epoch, score))
+    searcher.on_trial_complete(trial_id, result(len(scores), scores[-1]))
 
 
-def run_all(bridge: Bridge, score: Any = lambda config: 0.0) -> list[int]:
+def run_all(searcher: StudySearcher, score: Any = lambda config: 0.0) -> list[int]:
     """Runs what is handed out, one trial after the other, until the search ends."""
     numbers = []
     while True:
         trial_id = f"t{next(IDS)}"
-        config: Any = bridge.suggest(trial_id)
+        config: Any = searcher.suggest(trial_id)
         if config == Searcher.FINISHED:
             return numbers
-        finish(bridge, trial_id, [score(config)])
+        finish(searcher, trial_id, [score(config)])
         numbers.append(config["number"])
 
 
@@ -126,27 +127,27 @@ def test_a_trial_that_the_scheduler_stops_is_pruned(theirs: OptunaSearch, tmp_pa
     stop(theirs, "a", [0.1, 0.4, 0.3])
     assert (of_theirs(tmp_path).state, of_theirs(tmp_path).value) == (COMPLETE, 0.3)  # the trap
 
-    bridge = bridge_to(tmp_path)
-    trial_id, _ = next_trial(bridge)
-    stop(bridge, trial_id, [0.1, 0.4, 0.3])
+    searcher = searcher_on(tmp_path)
+    trial_id, _ = next_trial(searcher)
+    stop(searcher, trial_id, [0.1, 0.4, 0.3])
     (trial,) = trials_in(tmp_path)
     assert (trial.state, trial.intermediate_values) == (PRUNED, {1: 0.1, 2: 0.4, 3: 0.3})
     assert (trial.user_attrs["epoch"], trial.user_attrs["seconds"]) == (2, 30.0)
 
 
 def test_steps_are_epochs_after_a_resume_too(theirs: OptunaSearch, tmp_path: Path) -> None:
-    def said(bridge: Any, trial_id: str) -> None:
+    def said(searcher: Any, trial_id: str) -> None:
         for epoch, iteration in ((1, 1), (2, 2), (3, 1), (4, 2)):  # resumed after epoch 2
-            bridge.on_trial_result(trial_id, result(epoch, epoch / 10, training_iteration=iteration))
+            searcher.on_trial_result(trial_id, result(epoch, epoch / 10, training_iteration=iteration))
 
     theirs.suggest("a")
     with pytest.warns(UserWarning, match="is already reported"):
         said(theirs, "a")
     assert of_theirs(tmp_path).intermediate_values == {1: 0.1, 2: 0.2}  # the trap
 
-    bridge = bridge_to(tmp_path)
-    trial_id, _ = next_trial(bridge)
-    said(bridge, trial_id)
+    searcher = searcher_on(tmp_path)
+    trial_id, _ = next_trial(searcher)
+    said(searcher, trial_id)
     assert trials_in(tmp_path)[0].intermediate_values == {1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4}
 
 
@@ -160,11 +161,11 @@ def test_steps_are_epochs_after_a_resume_too(theirs: OptunaSearch, tmp_path: Pat
     ],
 )
 def test_a_value_that_is_no_number_fails_the_trial(bad: Any, reason: str, tmp_path: Path) -> None:
-    bridge = bridge_to(tmp_path)
-    trial_id, _ = next_trial(bridge)
-    bridge.on_trial_result(trial_id, result(1, 0.5))
-    bridge.on_trial_result(trial_id, result(2, bad))
-    bridge.on_trial_complete(trial_id, result(3, 0.7, last=True))
+    searcher = searcher_on(tmp_path)
+    trial_id, _ = next_trial(searcher)
+    searcher.on_trial_result(trial_id, result(1, 0.5))
+    searcher.on_trial_result(trial_id, result(2, bad))
+    searcher.on_trial_complete(trial_id, result(3, 0.7, last=True))
     (trial,) = trials_in(tmp_path)
     assert (trial.state, trial.user_attrs["reason"]) == (FAIL, reason)
     assert trial.intermediate_values == {1: 0.5, 3: 0.7}
@@ -181,10 +182,10 @@ def test_a_missing_metric_fails_the_trial(theirs: OptunaSearch, tmp_path: Path) 
     with pytest.raises(KeyError):  # the trap: it takes Tune's loop down
         theirs.on_trial_result("a", {"epoch": 1, "training_iteration": 1})
 
-    bridge = bridge_to(tmp_path)
-    trial_id, _ = next_trial(bridge)
-    bridge.on_trial_result(trial_id, {"epoch": 1, "training_iteration": 1})
-    bridge.on_trial_complete(trial_id, {"epoch": 1, "training_iteration": 1})
+    searcher = searcher_on(tmp_path)
+    trial_id, _ = next_trial(searcher)
+    searcher.on_trial_result(trial_id, {"epoch": 1, "training_iteration": 1})
+    searcher.on_trial_complete(trial_id, {"epoch": 1, "training_iteration": 1})
     assert trials_in(tmp_path)[0].user_attrs["reason"] == "epoch 1: score is None"
 
 
@@ -194,9 +195,9 @@ def test_the_value_is_that_of_the_selected_epoch(theirs: OptunaSearch, tmp_path:
     theirs.on_trial_complete("a", result(2, 0.2, last=True))
     assert of_theirs(tmp_path).value == 0.2  # the trap
 
-    bridge = bridge_to(tmp_path)
-    trial_id, _ = next_trial(bridge)
-    finish(bridge, trial_id, [0.1, 0.9, 0.9, 0.2])
+    searcher = searcher_on(tmp_path)
+    trial_id, _ = next_trial(searcher)
+    finish(searcher, trial_id, [0.1, 0.9, 0.9, 0.2])
     (trial,) = trials_in(tmp_path)
     assert (trial.state, trial.value, trial.user_attrs["epoch"]) == (COMPLETE, 0.9, 2)
 
@@ -219,10 +220,10 @@ def test_starting_points_are_queued_once(tmp_path: Path) -> None:
 
     point = {"distill.matching.delta": 0.5, "graph.propagate.k": 7}
     for number in range(3):
-        bridge = bridge_to(tmp_path, points=[point])
-        trial_id, config = next_trial(bridge)
+        searcher = searcher_on(tmp_path, points=[point])
+        trial_id, config = next_trial(searcher)
         assert (config["edits"] == point) == (number == 0)
-        finish(bridge, trial_id, [0.1])
+        finish(searcher, trial_id, [0.1])
     assert len(trials_in(tmp_path)) == 3
 
 
@@ -245,12 +246,12 @@ def test_theirs_loses_the_trials_of_a_dead_driver(tmp_path: Path) -> None:
 
 
 def test_what_stands_in_a_finished_trial(tmp_path: Path) -> None:
-    bridge = bridge_to(tmp_path, seeds=(3, 4))
-    trial_id, config = next_trial(bridge)
+    searcher = searcher_on(tmp_path, seeds=(3, 4))
+    trial_id, config = next_trial(searcher)
     assert set(config) == {"edits", "number", "folder", "seeds"}
     assert (config["number"], config["folder"], config["seeds"]) == (0, "/out/trials/0", [3, 4])
-    bridge.on_trial_result(trial_id, result(1, np.float32(0.5), memory_gib=2.5))
-    bridge.on_trial_complete(trial_id, result(2, 0.25, last=True, memory_gib=1.5, **{"scores/snd": math.nan}))
+    searcher.on_trial_result(trial_id, result(1, np.float32(0.5), memory_gib=2.5))
+    searcher.on_trial_complete(trial_id, result(2, 0.25, last=True, memory_gib=1.5, **{"scores/snd": math.nan}))
     (trial,) = trials_in(tmp_path)
     assert trial.params == config["edits"]
     assert trial.user_attrs == {
@@ -273,9 +274,9 @@ def test_what_stands_in_a_finished_trial(tmp_path: Path) -> None:
 def test_the_selected_epoch_is_the_earliest_of_the_best(scores: list[float], low: bool, stopped: bool) -> None:
     study = optuna.create_study(direction="minimize" if low else "maximize")
     objectives = {"score": "min" if low else "max"}
-    bridge = Bridge(study, space_of(WIDE), BASE, owner="us", budget=1, folder="", objectives=objectives)
-    trial_id, _ = next_trial(bridge)
-    (stop if stopped else finish)(bridge, trial_id, scores)
+    searcher = StudySearcher(study, space_of(WIDE), BASE, owner="us", budget=1, folder="", objectives=objectives)
+    trial_id, _ = next_trial(searcher)
+    (stop if stopped else finish)(searcher, trial_id, scores)
     (trial,) = study.trials
     best = min(scores) if low else max(scores)
     assert trial.user_attrs["epoch"] == scores.index(best) + 1
@@ -284,23 +285,23 @@ def test_the_selected_epoch_is_the_earliest_of_the_best(scores: list[float], low
 
 
 def test_an_epoch_that_is_reported_again_is_ignored(tmp_path: Path) -> None:
-    bridge = bridge_to(tmp_path)
-    trial_id, _ = next_trial(bridge)
+    searcher = searcher_on(tmp_path)
+    trial_id, _ = next_trial(searcher)
     for epoch, score in ((1, 0.1), (2, 0.2), (1, 0.7), (2, 0.8)):
-        bridge.on_trial_result(trial_id, result(epoch, score))
-    bridge.on_trial_complete(trial_id, result(3, 0.15, last=True))
+        searcher.on_trial_result(trial_id, result(epoch, score))
+    searcher.on_trial_complete(trial_id, result(3, 0.15, last=True))
     (trial,) = trials_in(tmp_path)
     assert (trial.intermediate_values, trial.value) == ({1: 0.1, 2: 0.2, 3: 0.15}, 0.2)
 
 
 def test_several_objectives_are_those_of_the_epoch_that_the_first_selects(tmp_path: Path) -> None:
-    bridge = bridge_to(tmp_path, objectives={"score": "max", "seconds": "min"}, sampler="nsga2")
-    trial_id, _ = next_trial(bridge)
-    finish(bridge, trial_id, [0.1, 0.9, 0.3])
-    other_id, _ = next_trial(bridge)
-    stop(bridge, other_id, [0.5, 0.4])
-    failed_id, _ = next_trial(bridge)
-    bridge.on_trial_complete(failed_id, {**result(1, 0.5, last=True), "seconds": math.nan})
+    searcher = searcher_on(tmp_path, objectives={"score": "max", "seconds": "min"}, sampler="nsga2")
+    trial_id, _ = next_trial(searcher)
+    finish(searcher, trial_id, [0.1, 0.9, 0.3])
+    other_id, _ = next_trial(searcher)
+    stop(searcher, other_id, [0.5, 0.4])
+    failed_id, _ = next_trial(searcher)
+    searcher.on_trial_complete(failed_id, {**result(1, 0.5, last=True), "seconds": math.nan})
     done, stopped, failed = trials_in(tmp_path)
     assert (done.state, done.values, done.user_attrs["epoch"]) == (COMPLETE, [0.9, 20.0], 2)
     assert (stopped.state, stopped.user_attrs["epoch"]) == (PRUNED, 1)
@@ -312,7 +313,7 @@ def test_several_objectives_are_those_of_the_epoch_that_the_first_selects(tmp_pa
 
 
 class TuneTrial:
-    """What `Failures` looks at of Tune's trials."""
+    """What `FailureReasons` looks at of Tune's trials."""
 
     def __init__(self, trial_id: str, folder: Path, error: BaseException | None) -> None:
         self.trial_id, self.local_path = trial_id, str(folder)
@@ -334,34 +335,34 @@ class TaskError(Exception):
     [
         (TaskError(ValueError("lr: 3 is\nabove its limit")), "ValueError: lr: 3 is above its limit"),
         (RayActorError(error_msg="The actor died."), "RayActorError: The actor died."),
-        (None, "it failed; see {}"),
+        (None, "unknown error; see {}"),
     ],
 )
 def test_a_trial_that_raises_or_dies_fails_with_the_reason(
     error: BaseException | None, reason: str, tmp_path: Path
 ) -> None:
-    failures = Failures()
-    bridge = bridge_to(tmp_path, why=failures)
-    trial_id, _ = next_trial(bridge)
-    bridge.on_trial_result(trial_id, result(1, 0.5))
+    failures = FailureReasons()
+    searcher = searcher_on(tmp_path, failure_reason=failures)
+    trial_id, _ = next_trial(searcher)
+    searcher.on_trial_result(trial_id, result(1, 0.5))
     failures.on_step_begin(0, [TuneTrial("another", tmp_path, None), TuneTrial(trial_id, tmp_path, error)])
-    bridge.on_trial_complete(trial_id, error=True)
+    searcher.on_trial_complete(trial_id, error=True)
     (trial,) = trials_in(tmp_path)
     assert (trial.state, trial.user_attrs["reason"]) == (FAIL, reason.format(tmp_path))
     assert (trial.user_attrs["epoch"], trial.user_attrs["seconds"]) == (1, 10.0)
 
 
 def test_reasons_that_nobody_knows_and_that_the_trial_gave(tmp_path: Path) -> None:
-    bridge = bridge_to(tmp_path)
-    ids = [next_trial(bridge)[0] for _ in range(5)]
-    bridge.on_trial_complete(ids[0], error=True)
-    bridge.on_trial_complete(ids[1])  # Tune removes a trial that never started
-    bridge.on_trial_complete(ids[2], {"training_iteration": 1, "done": True})  # it returned without a report
-    bridge.on_trial_complete(ids[3], {**result(1, 0.5), "reason": "out of memory"})
-    bridge.on_trial_result(ids[4], {**result(1, 0.5), "reason": "out of memory"})
-    bridge.on_trial_complete(ids[4], result(2, 0.5, last=True))  # it was started again, and got through
+    searcher = searcher_on(tmp_path)
+    ids = [next_trial(searcher)[0] for _ in range(5)]
+    searcher.on_trial_complete(ids[0], error=True)
+    searcher.on_trial_complete(ids[1])  # Tune removes a trial that never started
+    searcher.on_trial_complete(ids[2], {"training_iteration": 1, "done": True})  # it returned without a report
+    searcher.on_trial_complete(ids[3], {**result(1, 0.5), "reason": "out of memory"})
+    searcher.on_trial_result(ids[4], {**result(1, 0.5), "reason": "out of memory"})
+    searcher.on_trial_complete(ids[4], result(2, 0.5, last=True))  # it was started again, and got through
     assert [trial.user_attrs.get("reason") for trial in trials_in(tmp_path)] == [
-        "it failed",
+        "unknown error",
         "it ended before its first epoch",
         "it ended before its first epoch",
         "out of memory",
@@ -371,13 +372,13 @@ def test_reasons_that_nobody_knows_and_that_the_trial_gave(tmp_path: Path) -> No
 
 
 def test_what_is_told_twice_or_unknown_is_ignored(tmp_path: Path) -> None:
-    bridge = bridge_to(tmp_path)
-    trial_id, _ = next_trial(bridge)
-    finish(bridge, trial_id, [0.1])
+    searcher = searcher_on(tmp_path)
+    trial_id, _ = next_trial(searcher)
+    finish(searcher, trial_id, [0.1])
     before = trials_in(tmp_path)[0]
-    finish(bridge, trial_id, [0.9, 0.9])
-    bridge.on_trial_complete(trial_id, error=True)
-    finish(bridge, "unknown", [0.9])
+    finish(searcher, trial_id, [0.9, 0.9])
+    searcher.on_trial_complete(trial_id, error=True)
+    finish(searcher, "unknown", [0.9])
     assert trials_in(tmp_path) == [before]
 
 
@@ -385,24 +386,24 @@ def test_what_is_told_twice_or_unknown_is_ignored(tmp_path: Path) -> None:
 
 
 def test_a_search_ends_at_its_budget_and_can_be_extended(tmp_path: Path) -> None:
-    bridge = bridge_to(tmp_path, budget=3)
-    assert run_all(bridge) == [0, 1, 2]
-    assert bridge.ended == "3 trials are done or running"
-    assert run_all(bridge_to(tmp_path, budget=3)) == []
-    assert run_all(bridge_to(tmp_path, budget=5)) == [3, 4]
+    searcher = searcher_on(tmp_path, budget=3)
+    assert run_all(searcher) == [0, 1, 2]
+    assert searcher.end_reason == "3 trials are finished or running"
+    assert run_all(searcher_on(tmp_path, budget=3)) == []
+    assert run_all(searcher_on(tmp_path, budget=5)) == [3, 4]
 
 
 def test_pruned_failed_and_running_trials_count(tmp_path: Path) -> None:
-    bridge = bridge_to(tmp_path, budget=4)
-    finish(bridge, next_trial(bridge)[0], [0.1])
-    stop(bridge, next_trial(bridge)[0], [0.1])
-    bridge.on_trial_complete(next_trial(bridge)[0], error=True)
-    next_trial(bridge)
-    assert bridge.suggest("x") == Searcher.FINISHED
+    searcher = searcher_on(tmp_path, budget=4)
+    finish(searcher, next_trial(searcher)[0], [0.1])
+    stop(searcher, next_trial(searcher)[0], [0.1])
+    searcher.on_trial_complete(next_trial(searcher)[0], error=True)
+    next_trial(searcher)
+    assert searcher.suggest("x") == Searcher.FINISHED
 
 
 def test_of_two_that_take_the_last_trial_at_once_one_gets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one, two = bridge_to(tmp_path, owner="one", budget=1), bridge_to(tmp_path, owner="two", budget=1)
+    one, two = searcher_on(tmp_path, owner="one", budget=1), searcher_on(tmp_path, owner="two", budget=1)
     create = one._study._storage.create_new_trial
 
     def late(*args: Any) -> int:
@@ -414,7 +415,7 @@ def test_of_two_that_take_the_last_trial_at_once_one_gets_it(tmp_path: Path, mon
     kept, withdrawn = trials_in(tmp_path)
     assert (kept.state, kept.user_attrs["owner"]) == (RUNNING, "two")
     assert (withdrawn.state, counts(withdrawn)) == (FAIL, False)
-    assert withdrawn.user_attrs["reason"] == "another search on this study drew the last of 1 trials just before"
+    assert withdrawn.user_attrs["reason"] == "another search on this study drew the last of 1 trials at the same time"
 
 
 # Resumed and shared
@@ -426,13 +427,13 @@ def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
 
 
 def test_the_trials_of_a_dead_driver_are_handed_out_first(uri: str | None, tmp_path: Path) -> None:
-    bridge = bridge_to(tmp_path, uri)
-    ids, configs = zip(*(next_trial(bridge) for _ in range(4)), strict=True)
-    finish(bridge, ids[1], [0.3])
-    bridge.on_trial_result(ids[2], result(1, 0.8))
-    del bridge  # kill -9
+    searcher = searcher_on(tmp_path, uri)
+    ids, configs = zip(*(next_trial(searcher) for _ in range(4)), strict=True)
+    finish(searcher, ids[1], [0.3])
+    searcher.on_trial_result(ids[2], result(1, 0.8))
+    del searcher  # kill -9
 
-    again = bridge_to(tmp_path, uri)
+    again = searcher_on(tmp_path, uri)
     handed = [next_trial(again) for _ in range(4)]
     assert [config for _, config in handed[:3]] == [configs[0], configs[2], configs[3]]
     assert handed[3][1]["number"] == 4
@@ -446,53 +447,53 @@ def test_the_trials_of_a_dead_driver_are_handed_out_first(uri: str | None, tmp_p
 def test_what_a_driver_had_not_finished_drawing_is_drawn_to_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bridge = bridge_to(tmp_path)
+    searcher = searcher_on(tmp_path)
     for place in ("create_new_trial", "set_trial_param", "set_trial_user_attr"):
         with monkeypatch.context() as patched:
-            done = getattr(bridge._study._storage, place)
+            done = getattr(searcher._study._storage, place)
 
             def die_after(*args: Any, done: Any = done, **more: Any) -> None:
                 done(*args, **more)
                 raise KeyboardInterrupt
 
-            patched.setattr(bridge._study._storage, place, die_after)
+            patched.setattr(searcher._study._storage, place, die_after)
             with pytest.raises(KeyboardInterrupt):
-                bridge.suggest("a")
+                searcher.suggest("a")
         left = trials_in(tmp_path)[-1]
-        bridge = bridge_to(tmp_path)
-        trial_id, config = next_trial(bridge)
+        searcher = searcher_on(tmp_path)
+        trial_id, config = next_trial(searcher)
         assert config["number"] == left.number
         assert left.params.items() <= config["edits"].items() and len(config["edits"]) == 2
-        finish(bridge, trial_id, [0.1])
+        finish(searcher, trial_id, [0.1])
     assert [trial.number for trial in trials_in(tmp_path)] == [0, 1, 2]
 
 
 def test_trials_of_others_are_never_touched(uri: str | None, tmp_path: Path) -> None:
-    one, two = bridge_to(tmp_path, uri, owner="one"), bridge_to(tmp_path, uri, owner="two")
+    one, two = searcher_on(tmp_path, uri, owner="one"), searcher_on(tmp_path, uri, owner="two")
     handed = {
-        owner: [next_trial(bridge)[1]["number"] for _ in range(2)] for owner, bridge in (("one", one), ("two", two))
+        owner: [next_trial(searcher)[1]["number"] for _ in range(2)] for owner, searcher in (("one", one), ("two", two))
     }
     foreign = study_in(tmp_path, uri).ask().number  # a program of its own, on the same study
     del one
-    rebuilt = bridge_to(tmp_path, uri, owner="one")
+    rebuilt = searcher_on(tmp_path, uri, owner="one")
     assert [next_trial(rebuilt)[1]["number"] for _ in range(3)] == [*handed["one"], foreign + 1]
     assert [next_trial(two)[1]["number"]] == [foreign + 2]
     owners = [trial.user_attrs.get("owner") for trial in study_in(tmp_path, uri).trials]
     assert owners == ["one", "one", "two", "two", None, "one", "two"]
 
 
-def test_two_bridges_in_turn_share_the_budget_and_the_knowledge(uri: str | None, tmp_path: Path) -> None:
-    bridges = [bridge_to(tmp_path, uri, owner=name, budget=9, sampler="tpe") for name in ("one", "two")]
+def test_two_searchers_in_turn_share_the_budget_and_the_knowledge(uri: str | None, tmp_path: Path) -> None:
+    searchers = [searcher_on(tmp_path, uri, owner=name, budget=9, sampler="tpe") for name in ("one", "two")]
     numbers: list[int] = []
-    for bridge in itertools.cycle(bridges):
+    for searcher in itertools.cycle(searchers):
         trial_id = f"t{next(IDS)}"
-        config: Any = bridge.suggest(trial_id)
+        config: Any = searcher.suggest(trial_id)
         if config == Searcher.FINISHED:
             break
-        finish(bridge, trial_id, [0.5])
+        finish(searcher, trial_id, [0.5])
         numbers.append(config["number"])
     assert numbers == list(range(9))
-    assert all(bridge.suggest("x") == Searcher.FINISHED for bridge in bridges)
+    assert all(searcher.suggest("x") == Searcher.FINISHED for searcher in searchers)
 
 
 @pytest.mark.slow
@@ -502,16 +503,16 @@ def test_two_processes_on_one_study(check: Any, kept: str, tmp_path: Path) -> No
     check(kept.format(tmp_path), "s")
 
 
-def test_a_bridge_survives_pickle_save_and_restore(uri: str | None, tmp_path: Path) -> None:
-    bridge = bridge_to(tmp_path, uri, why=lambda trial_id: "a closure, which no pickle holds")
-    trial_id, _ = next_trial(bridge)
-    bridge.on_trial_result(trial_id, result(1, 0.6))
-    bridge.save(str(tmp_path / "saved.pkl"))
-    copy: Bridge = pickle.loads(pickle.dumps(bridge))
+def test_a_searcher_survives_pickle_save_and_restore(uri: str | None, tmp_path: Path) -> None:
+    searcher = searcher_on(tmp_path, uri, failure_reason=lambda trial_id: "a closure, which no pickle holds")
+    trial_id, _ = next_trial(searcher)
+    searcher.on_trial_result(trial_id, result(1, 0.6))
+    searcher.save(str(tmp_path / "saved.pkl"))
+    copy: StudySearcher = pickle.loads(pickle.dumps(searcher))
     assert next_trial(copy)[1]["number"] == 1  # trial 0 is handed out
     finish(copy, trial_id, [0.6, 0.2])
 
-    other = bridge_to(tmp_path, uri, why=lambda trial_id: "mine")
+    other = searcher_on(tmp_path, uri, failure_reason=lambda trial_id: "mine")
     other.restore(str(tmp_path / "saved.pkl"))
     finish(other, trial_id, [0.9])  # told already
     failed, _ = next_trial(other)
@@ -523,10 +524,10 @@ def test_a_bridge_survives_pickle_save_and_restore(uri: str | None, tmp_path: Pa
 
 def test_trials_that_have_ended_are_not_saved_again_and_again(tmp_path: Path) -> None:
     """Tune saves its searcher every few seconds. A trial is some 500 bytes; where it stands in the journal, some 60."""
-    bridge, sizes = bridge_to(tmp_path, budget=20), []
+    searcher, sizes = searcher_on(tmp_path, budget=20), []
     for _ in range(20):
-        finish(bridge, next_trial(bridge)[0], [0.1])
-        bridge.save(str(tmp_path / "saved.pkl"))
+        finish(searcher, next_trial(searcher)[0], [0.1])
+        searcher.save(str(tmp_path / "saved.pkl"))
         sizes.append((tmp_path / "saved.pkl").stat().st_size)
     assert sizes[-1] - sizes[0] < 19 * 100
 
@@ -536,8 +537,8 @@ def test_trials_that_have_ended_are_not_saved_again_and_again(tmp_path: Path) ->
 
 def test_what_the_config_refuses_is_told_and_drawn_again(tmp_path: Path) -> None:
     text = "adapt.batch: {powers_of_two: [32, 256]}\ngraph.memory.capacity: {powers_of_two: [32, 256]}"
-    bridge = bridge_to(tmp_path, text=text, budget=6)
-    numbers = run_all(bridge)
+    searcher = searcher_on(tmp_path, text=text, budget=6)
+    numbers = run_all(searcher)
     found = trials_in(tmp_path)
     refused = [trial for trial in found if trial.user_attrs.get("refused")]
     assert len(numbers) == sum(map(counts, found)) == 6
@@ -553,54 +554,54 @@ def test_what_the_config_refuses_is_told_and_drawn_again(tmp_path: Path) -> None
 
 
 def test_a_twin_is_told_at_once_and_does_not_count(tmp_path: Path) -> None:
-    bridge = bridge_to(tmp_path, text=NARROW, budget=3)
+    searcher = searcher_on(tmp_path, text=NARROW, budget=3)
     scores = {3: 0.1, 4: 0.5, 5: 0.2}
-    numbers = run_all(bridge, lambda config: scores[config["edits"]["graph.propagate.k"]])
+    numbers = run_all(searcher, lambda config: scores[config["edits"]["graph.propagate.k"]])
     found = trials_in(tmp_path)
     ran = {found[number].params["graph.propagate.k"]: number for number in numbers}
-    twins = [trial for trial in found if TWIN in trial.user_attrs]
+    twins = [trial for trial in found if DUPLICATE_OF in trial.user_attrs]
     assert set(ran) == {3, 4, 5} and len(numbers) == 3
     assert twins and len(found) == 3 + len(twins)
     for twin in twins:
-        assert twin.user_attrs[TWIN] == ran[twin.params["graph.propagate.k"]] < twin.number
+        assert twin.user_attrs[DUPLICATE_OF] == ran[twin.params["graph.propagate.k"]] < twin.number
         assert (twin.state, twin.value) == (COMPLETE, scores[twin.params["graph.propagate.k"]])
     assert study_in(tmp_path).best_trial.number == ran[4]
 
 
 def test_an_exhausted_space_ends_the_search(tmp_path: Path) -> None:
-    bridge = bridge_to(tmp_path, text=NARROW, budget=10)
-    assert len(run_all(bridge)) == 3
-    assert bridge.ended == f"the last {DRAWS} draws had been tried before or cannot be run: the space is exhausted"
-    assert sum(TWIN in trial.user_attrs for trial in trials_in(tmp_path)) >= DRAWS
+    searcher = searcher_on(tmp_path, text=NARROW, budget=10)
+    assert len(run_all(searcher)) == 3
+    assert searcher.end_reason == f"the last {DRAWS} draws were duplicates or refused: the space is exhausted"
+    assert sum(DUPLICATE_OF in trial.user_attrs for trial in trials_in(tmp_path)) >= DRAWS
 
 
 def test_a_trial_like_one_that_was_stopped_or_failed_is_run(tmp_path: Path) -> None:
     points = [{"graph.propagate.k": 3}] * 2
-    bridge = bridge_to(tmp_path, text=NARROW, budget=9)
+    searcher = searcher_on(tmp_path, text=NARROW, budget=9)
     for point in (*points, *points):
-        bridge._study.enqueue_trial(point)
-    stop(bridge, next_trial(bridge)[0], [0.1])
-    bridge.on_trial_complete(next_trial(bridge)[0], error=True)
-    finish(bridge, next_trial(bridge)[0], [0.3])
-    next_trial(bridge)
-    assert [TWIN in trial.user_attrs for trial in trials_in(tmp_path)][:4] == [False, False, False, True]
+        searcher._study.enqueue_trial(point)
+    stop(searcher, next_trial(searcher)[0], [0.1])
+    searcher.on_trial_complete(next_trial(searcher)[0], error=True)
+    finish(searcher, next_trial(searcher)[0], [0.3])
+    next_trial(searcher)
+    assert [DUPLICATE_OF in trial.user_attrs for trial in trials_in(tmp_path)][:4] == [False, False, False, True]
 
 
 @pytest.mark.filterwarnings("ignore:Fixed parameter")
 def test_queued_values_that_are_not_in_the_space(tmp_path: Path) -> None:
-    bridge = bridge_to(tmp_path, text=NARROW + "\ndistill.matching.delta: {float: [0.5, 0.9]}", budget=2)
-    bridge._study.enqueue_trial({"graph.propagate.k": 99})
-    bridge._study.enqueue_trial({"distill.matching.delta": 7.0})
-    bridge._study.enqueue_trial({"distill.matching.delta": "high"})
-    bridge._study.enqueue_trial({"distill.matching.delta": 0.25})
-    assert next_trial(bridge)[1]["edits"]["distill.matching.delta"] == 0.25  # outside, but the config takes it
+    searcher = searcher_on(tmp_path, text=NARROW + "\ndistill.matching.delta: {float: [0.5, 0.9]}", budget=2)
+    searcher._study.enqueue_trial({"graph.propagate.k": 99})
+    searcher._study.enqueue_trial({"distill.matching.delta": 7.0})
+    searcher._study.enqueue_trial({"distill.matching.delta": "high"})
+    searcher._study.enqueue_trial({"distill.matching.delta": 0.25})
+    assert next_trial(searcher)[1]["edits"]["distill.matching.delta"] == 0.25  # outside, but the config takes it
     reasons = [trial.user_attrs["reason"] for trial in trials_in(tmp_path)[:3]]
     assert reasons[1] == "distill.matching.delta: 7.0 is outside its limit: >= -1 and <= 1"
     assert "99" in reasons[0] and "high" in reasons[2] and "\n" not in "".join(reasons)
 
 
 def test_what_tune_asks_of_a_searcher(tmp_path: Path) -> None:
-    bridge = bridge_to(tmp_path)
-    assert (bridge.metric, bridge.mode) == ("score", "max")
-    assert not bridge.set_search_properties("other", "min", {"x": 1})
-    assert (bridge.metric, bridge.mode) == ("score", "max")
+    searcher = searcher_on(tmp_path)
+    assert (searcher.metric, searcher.mode) == ("score", "max")
+    assert not searcher.set_search_properties("other", "min", {"x": 1})
+    assert (searcher.metric, searcher.mode) == ("score", "max")

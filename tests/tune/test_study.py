@@ -19,8 +19,9 @@ from optuna.trial import TrialState, create_trial
 from gckd.config import apply, encode, preset
 from gckd.errors import InputError
 from gckd.tune import storage as storage_module
+from gckd.tune.samplers import SAMPLERS, make_sampler
 from gckd.tune.storage import open_storage
-from gckd.tune.study import OWNER, REFUSED, SAMPLERS, TWIN, claim, counts, make_sampler, open_study
+from gckd.tune.study import DUPLICATE_OF, OWNER, REFUSED, claim, counts, open_study
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,12 +95,12 @@ def test_the_default_is_a_journal_in_the_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("study", "--storage: 'study' is neither journal:PATH nor the URL of a database (sqlite:///study.db)"),
+        ("study", "--storage: 'study' is neither journal:PATH nor a database URL such as sqlite:///study.db"),
         ("journal:{}/no/j.log", "--storage: {}/no/j.log cannot be written (No such file or directory)"),
         ("journal:{}", "--storage: {} cannot be written (Is a directory)"),
         ("sqlite:///{}/no/s.db", "--storage: sqlite:///{}/no/s.db: unable to open database file"),
         ("nosuch://host/name", "--storage: nosuch://host/name: Can't load plugin: sqlalchemy.dialects:nosuch"),
-        ("postgresql://host:x/name", "--storage: 'postgresql://host:x/name' is not the URL of a database"),
+        ("postgresql://host:x/name", "--storage: 'postgresql://host:x/name' is not a database URL"),
     ],
 )
 def test_refused_storages(given: str, message: str, tmp_path: Path) -> None:
@@ -127,7 +128,7 @@ def test_another_file_is_not_taken_for_a_journal(content: str, tmp_path: Path) -
     if content == '{"op_code":':  # what a process that was killed in its very first line leaves
         open_storage(f"journal:{file}", tmp_path)
         return
-    assert refusal(f"journal:{file}", tmp_path) == f"--storage: {file} is not a journal of Optuna"
+    assert refusal(f"journal:{file}", tmp_path) == f"--storage: {file} is not an Optuna journal"
     assert file.read_text() == content
 
 
@@ -216,8 +217,8 @@ def test_every_sampler_gets_past_its_random_start(name: str, objectives: int) ->
 @pytest.mark.parametrize(
     ("name", "objectives", "message"),
     [
-        ("cma", 1, "--sampler: 'cma' is not one of tpe, gp, random, nsga2"),
-        ("nsga2", 1, "--sampler: nsga2 is for several objectives, and there is one; take tpe, gp or random"),
+        ("cma", 1, "--sampler: unknown name 'cma'; choose from tpe, gp, random, nsga2"),
+        ("nsga2", 1, "--sampler: nsga2 needs several objectives; choose from tpe, gp, random, or add --objective"),
     ],
 )
 def test_refused_samplers(name: str, objectives: int, message: str) -> None:
@@ -248,7 +249,7 @@ def test_another_search_is_refused_with_the_fields_that_differ(tmp_path: Path) -
     with pytest.raises(InputError) as caught:
         opened(tmp_path, attrs={**ATTRS, "base": base, "select": "bnm", "objectives": ["score"]})
     assert str(caught.value).splitlines() == [
-        "--study: 's' was made for another search; choose another --study, or take its own:",
+        "--study: 's' belongs to another search; choose another --study, or undo these changes:",
         "  base.graph.propagate.kind: 'diffusion' -> 'none'",
         "  base.graph.propagate.k: 5 -> None",
         "  base.graph.propagate.layers: 2 -> None",
@@ -271,8 +272,8 @@ def test_other_directions_are_refused(directions: list[str], tmp_path: Path) -> 
     assert len(plain.directions) == 1  # the trap: Optuna gives the study as it is
     with pytest.raises(InputError) as caught:
         opened(tmp_path, directions=directions)
-    text = f"its directions are maximize, and this search has {', '.join(directions)}"
-    assert str(caught.value) == f"--study: 's' was made for another search: {text}"
+    text = f"its directions are maximize; this search has {', '.join(directions)}"
+    assert str(caught.value) == f"--study: 's' belongs to another search: {text}"
 
 
 def test_of_several_that_open_a_study_at_once_one_prepares_it(uri: str | None, tmp_path: Path) -> None:
@@ -319,7 +320,7 @@ def test_what_a_dead_maker_left_undone_is_done(tmp_path: Path) -> None:
         (TrialState.RUNNING, {OWNER: "x"}, True),
         (TrialState.RUNNING, {}, False),
         (TrialState.WAITING, {}, False),
-        (TrialState.COMPLETE, {TWIN: 0}, False),
+        (TrialState.COMPLETE, {DUPLICATE_OF: 0}, False),
         (TrialState.FAIL, {REFUSED: True}, False),
     ],
 )

@@ -20,7 +20,7 @@ from gckd.tune.best import audit_key
 from gckd.tune.final_evaluation import audit
 from gckd.tune.storage import open_storage
 from gckd.tune.study import OWNER, counts
-from tests.tune.search_process import EPOCHS, PATIENCE, Place, ended
+from tests.tune.search_process import EPOCHS, PATIENCE, SearchFolder, ended
 from tests.tune.studies import add
 from tests.tune.studies import study as bare_study
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.mark.slow
-def test_two_commands_at_once_on_one_study(place: Place) -> None:
+def test_two_commands_at_once_on_one_study(place: SearchFolder) -> None:
     """Together they do what was asked for, each in its own folder, and each audits what the other did as well."""
     place.configure(apply(place.config, {"adapt.steps": 100}))  # long enough for both to have a share
     uri = f"sqlite:///{place.folder}/s.db"
@@ -58,11 +58,11 @@ def test_the_audit_leaves_out_what_it_cannot_reach(tmp_path: Path) -> None:
     (kept / BEST).touch()
     asked: list[str] = []
 
-    def each(function: Any, arguments: list[tuple[Any, ...]]) -> list[dict[str, float]]:
+    def run_tasks(function: Any, arguments: list[tuple[Any, ...]]) -> list[dict[str, float]]:
         asked.extend(given["folder"] for _, given, _ in arguments)
         return [{"rank_1": 50.0, "map": 40.0} for _ in arguments]
 
-    engine: Any = SimpleNamespace(search=None, each=each)
+    engine: Any = SimpleNamespace(search=None, run_tasks=run_tasks)
     audit(study, engine)
     assert asked == [str(tmp_path / "here")]
     assert [audit_key(number) in study.user_attrs for number in range(3)] == [False, False, True]
@@ -70,7 +70,7 @@ def test_the_audit_leaves_out_what_it_cannot_reach(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.cluster
-def test_a_stopped_nested_trial_leaves_its_workers_places_to_the_next(place: Place, nodes: Nodes) -> None:
+def test_a_stopped_nested_trial_leaves_its_workers_places_to_the_next(place: SearchFolder, nodes: Nodes) -> None:
     """Ray's own clean-up looks for the Ray it runs on, and there are two on this machine.
 
     Rungs that are full of better trials stop each one after its first epoch. If the places of its workers stayed taken,

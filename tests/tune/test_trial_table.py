@@ -16,7 +16,7 @@ from optuna import Study
 from gckd.cli.options import resolve
 from gckd.config import apply, digest, preset, value_at
 from gckd.tune.best import best, best_config, candidates, caption, front, ranked, write_best
-from gckd.tune.report.trial_values import told
+from gckd.tune.report.trial_values import last_value
 from gckd.tune.trial_table import config_of, rows, write_trials
 from gckd.validators import choose
 from tests.tune.studies import START, add, scores, study
@@ -69,7 +69,7 @@ def test_the_parquet_by_hand(tmp_path: Path) -> None:
             "memory_gib": [1.5, 1.5, nan, nan],
             "reason": [None, None, None, "OutOfMemoryError: no"],
             "refused": [False] * 4,
-            "twin": [nan] * 4,
+            "duplicate_of": [nan] * 4,
             "owner": ["me", "me", "me", "you"],
             "folder": ["out/trials/0", "out/trials/0", None, None],
             "seeds": [[0]] * 4,
@@ -121,7 +121,11 @@ def test_what_was_told_by_state() -> None:
     add(made, "COMPLETE", [0.5, 0.1], several=[0.5, 10.0])
     add(made, "PRUNED", [0.5, 0.3], **{"values/1": [0.5, 10.0], "values/2": [0.3, 20.0]})
     add(made, "FAIL", [])
-    assert [[told(trial, place) for place in (0, 1)] for trial in made.trials] == [[0.5, 10.0], [0.3, 20.0], [None] * 2]
+    assert [[last_value(trial, place) for place in (0, 1)] for trial in made.trials] == [
+        [0.5, 10.0],
+        [0.3, 20.0],
+        [None] * 2,
+    ]
 
 
 PARAMS = {"graph.propagate": "gnn", "graph.propagate.k": 7}
@@ -144,7 +148,7 @@ def searched(**attrs: Any) -> Study:
     add(made, "PRUNED", [9.0], said=[scores(bnm=0.9)])
     for said in candidate_scores():
         add(made, "COMPLETE", [0.0], PARAMS, said=[said], folder="out/trials/n")
-    add(made, "COMPLETE", [], PARAMS, several=[7.0], twin=1)
+    add(made, "COMPLETE", [], PARAMS, several=[7.0], duplicate_of=1)
     return made
 
 
@@ -210,8 +214,9 @@ def test_a_name_with_a_line_break_stays_in_its_comment(tmp_path: Path) -> None:
 def test_the_caption_says_which_labels_were_used_by_what() -> None:
     made = study()
     add(made, "COMPLETE", [0.0], said=[scores()])
-    assert "Target val labels: nothing read them. Target test labels: nothing read them." in caption(made)
+    assert "Target val labels: not read. Target test labels: not read." in caption(made)
     audited = searched(best_test={"number": 2, "rank_1": 1.0, "map": 1.0})
     assert caption(audited).startswith("Selected without target labels: by the score 'default'")
-    assert "only the audit read them, after the search. Target test labels: read for trial 2 alone" in caption(audited)
+    assert "read by the audit after the search, not by the choice." in caption(audited)
+    assert "Target test labels: read for the metrics of trial 2." in caption(audited)
     assert caption(searched(select="oracle")).startswith("Selected with target labels: by the true Rank-1")

@@ -1,8 +1,8 @@
 """A search of its own process, without Ray: `python worker.py URI STUDY OWNER BUDGET [DIE_AFTER]`.
 
-Plays Tune over a Bridge: two trials at a time, three epochs each, the value a function of the edits alone. It says
-`ready` and begins when it reads a line; then it prints the numbers of the trials that it tells, one a line. After
-DIE_AFTER of them it kills itself, with trials running.
+Acts as Tune for a StudySearcher: two trials at a time, three epochs each, with values that depend only on the edits. It
+prints `ready` and starts when it reads a line; then it prints the numbers of the trials that it finishes, one per line.
+After DIE_AFTER of them it kills itself while trials are running.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import optuna
 
 from gckd.config import encode, preset
-from gckd.tune.searcher import Bridge
+from gckd.tune.samplers import make_sampler
+from gckd.tune.searcher import StudySearcher
 from gckd.tune.space.space import load_space
 from gckd.tune.storage import open_storage
-from gckd.tune.study import make_sampler, open_study
+from gckd.tune.study import open_study
 
 EPOCHS = 3
 
@@ -32,7 +33,7 @@ def score(edits: dict[str, Any], epoch: int) -> float:
     return -abs(k - 10) / 10 - abs(delta - 0.6) - abs(epoch - 2)
 
 
-def open_bridge(uri: str, name: str, owner: str, budget: int) -> Bridge:
+def open_searcher(uri: str, name: str, owner: str, budget: int) -> StudySearcher:
     base = preset("tiny")
     space, _ = load_space().check(base, 4096)
     start = space.start(base)
@@ -44,7 +45,7 @@ def open_bridge(uri: str, name: str, owner: str, budget: int) -> Bridge:
         {"base": encode(base), "space": space.encode(), "select": "default", "revision": owner},
         [start] if start else [],
     )
-    return Bridge(study, space, base, owner=owner, budget=budget, folder=owner, objectives={"score": "max"})
+    return StudySearcher(study, space, base, owner=owner, budget=budget, folder=owner, objectives={"score": "max"})
 
 
 def say(what: object) -> None:
@@ -54,7 +55,7 @@ def say(what: object) -> None:
 
 def main(uri: str, name: str, owner: str, budget: str, die_after: str = "1000000") -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    bridge = open_bridge(uri, name, owner, int(budget))
+    searcher = open_searcher(uri, name, owner, int(budget))
     say("ready")
     sys.stdin.readline()
     running: list[tuple[str, dict[str, Any]]] = []
@@ -62,7 +63,7 @@ def main(uri: str, name: str, owner: str, budget: str, die_after: str = "1000000
     more = True
     while more or running:
         while more and len(running) < 2:
-            config: Any = bridge.suggest(f"{owner}-{asked}")
+            config: Any = searcher.suggest(f"{owner}-{asked}")
             more = config != "FINISHED"
             if more:
                 running.append((f"{owner}-{asked}", config))
@@ -74,8 +75,8 @@ def main(uri: str, name: str, owner: str, budget: str, die_after: str = "1000000
             last = epoch == EPOCHS
             result = {"epoch": epoch, "score": score(config["edits"], epoch), "seconds": 0.1 * epoch, "done_all": last}
             if not last:
-                bridge.on_trial_result(trial_id, result)
-        bridge.on_trial_complete(trial_id, result)
+                searcher.on_trial_result(trial_id, result)
+        searcher.on_trial_complete(trial_id, result)
         say(config["number"])
         told += 1
         if told == int(die_after):

@@ -1,1 +1,1 @@
-"""What comes out of a search: tables, pictures and one page, all from the study."""
+"""Report of a search: tables, figures and one HTML page, all from the study."""

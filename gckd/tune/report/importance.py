@@ -1,4 +1,4 @@
-"""Which hyperparameters mattered, by fANOVA and PED-ANOVA, over all trials that said something."""
+"""Importance of the hyperparameters by fANOVA and PED-ANOVA, over all trials with a value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
-from gckd.tune.report.trial_values import Point, points
+from gckd.tune.report.trial_values import TrialValue, trial_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from optuna.study import StudyDirection
     from optuna.trial import FrozenTrial
 
-FEWEST = 8  # trials; PED-ANOVA compares the best tenth with all, fANOVA fits a forest
-MOST = 256  # trials that fANOVA looks at: its time grows with their square, a minute of a core at a thousand
+MIN_TRIALS = 8  # PED-ANOVA compares the best tenth with all trials, fANOVA fits a random forest
+FANOVA_TRIALS = 256  # at most: its time grows with their square, to a minute on one core at a thousand trials
 
 
 @dataclass(frozen=True)
 class Importance:
-    """Shares that sum to 1 over the hyperparameters; a method that has nothing to say has none."""
+    """Shares of importance by path, which sum to 1, largest first; empty if a method finds no difference."""
 
     fanova: Mapping[str, float]
     ped_anova: Mapping[str, float]
@@ -41,61 +41,60 @@ class Importance:
 def importance(study: Study, objective: int = 0) -> Importance:
     """Importance of each hyperparameter for one objective.
 
-    Optuna's evaluators look at COMPLETE trials alone, the survivors of the scheduler. Here a PRUNED trial counts with
-    the last value it reported, and no value beyond the fence of `points`.
+    Optuna's evaluators use COMPLETE trials alone, the survivors of the scheduler. Here a PRUNED trial counts with its
+    last value, and values are clipped as in `trial_values`.
 
     fANOVA (Hutter et al., ICML 2014) leaves out hyperparameters that only some of the trials have; PED-ANOVA (Watanabe
-    et al., IJCAI 2023; conditional: KDD 2026) has them too. Both measure on the scale that was sampled: Optuna's fANOVA
-    would weigh a log-uniform range by its raw length, which is nearly all in the last decade.
+    et al., IJCAI 2023; conditional: KDD 2026) includes them. Both measure on the sampled scale: Optuna's fANOVA would
+    weigh a log-uniform range by its raw length, nearly all of which is in the last decade.
 
-    Below `FEWEST` trials both are empty, and so is a method for which no hyperparameter made a difference. Of more than
-    `MOST` trials, fANOVA looks at so many of them, drawn at random.
+    With fewer than `MIN_TRIALS` trials both are empty. fANOVA uses at most `FANOVA_TRIALS` trials, a random sample.
     """
-    found = points(study, objective)
-    drawn = random.Random(0).sample(found, MOST) if len(found) > MOST else found
+    values = trial_values(study, objective)
+    sample = random.Random(0).sample(values, FANOVA_TRIALS) if len(values) > FANOVA_TRIALS else values
     direction = study.directions[objective]
-    complete, enough = sum(point.complete for point in found), len(found) >= FEWEST
+    complete, enough = sum(value.complete for value in values), len(values) >= MIN_TRIALS
     return Importance(
-        fanova=_shares(_view(drawn, direction), FanovaImportanceEvaluator(seed=0)) if enough else {},
-        ped_anova=_shares(_view(found, direction), PedAnovaImportanceEvaluator()) if enough else {},
+        fanova=_shares(_linear_study(sample, direction), FanovaImportanceEvaluator(seed=0)) if enough else {},
+        ped_anova=_shares(_linear_study(values, direction), PedAnovaImportanceEvaluator()) if enough else {},
         complete=complete,
-        pruned=len(found) - complete,
+        pruned=len(values) - complete,
     )
 
 
-def _view(found: Sequence[Point], direction: StudyDirection) -> Study:
-    view = optuna.create_study(direction=direction)
-    view.add_trials([_counted(point) for point in found])
-    return view
+def _linear_study(values: Sequence[TrialValue], direction: StudyDirection) -> Study:
+    """A study of COMPLETE trials with these values, whose parameters are on linear scales."""
+    copy = optuna.create_study(direction=direction)
+    copy.add_trials([_linear_trial(value) for value in values])
+    return copy
 
 
-def _counted(point: Point) -> FrozenTrial:
-    """A COMPLETE trial for the evaluators."""
-    trial = point.trial
-    scaled = {name: _linear(trial.params[name], of) for name, of in trial.distributions.items()}
+def _linear_trial(value: TrialValue) -> FrozenTrial:
+    trial = value.trial
+    scaled = {name: _linear(trial.params[name], sampled) for name, sampled in trial.distributions.items()}
     return create_trial(
-        params={name: value for name, (value, _) in scaled.items()},
-        distributions={name: of for name, (_, of) in scaled.items()},
-        value=point.shown,
+        params={name: param for name, (param, _) in scaled.items()},
+        distributions={name: distribution for name, (_, distribution) in scaled.items()},
+        value=value.clipped,
     )
 
 
-def _linear(value: Any, of: BaseDistribution) -> tuple[Any, BaseDistribution]:
-    """A value and its distribution on the scale that was sampled: the logarithm's, where that was."""
-    if isinstance(of, (FloatDistribution, IntDistribution)) and of.log:
-        low, high = math.log(of.low), math.log(of.high)
-        return min(max(math.log(value), low), high), FloatDistribution(low, high)
-    return value, of
+def _linear(param: Any, sampled: BaseDistribution) -> tuple[Any, BaseDistribution]:
+    """A parameter and its distribution; their logarithms if the distribution is log-uniform."""
+    if isinstance(sampled, (FloatDistribution, IntDistribution)) and sampled.log:
+        low, high = math.log(sampled.low), math.log(sampled.high)
+        return min(max(math.log(param), low), high), FloatDistribution(low, high)
+    return param, sampled
 
 
-def _shares(view: Study, evaluator: BaseImportanceEvaluator) -> dict[str, float]:
-    """By importance, the largest first. Optuna's own normalisation makes equal shares of "nothing found"."""
+def _shares(study: Study, evaluator: BaseImportanceEvaluator) -> dict[str, float]:
+    """Shares, largest first; empty if no parameter has any importance, where Optuna would give equal shares."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # of normalize
-        warnings.simplefilter("ignore", UserWarning)  # "too few trials": an empty answer says it
+        warnings.simplefilter("ignore", ExperimentalWarning)  # about the argument normalize
+        warnings.simplefilter("ignore", UserWarning)  # about too few trials, for which the result is empty
         try:
-            raw = get_param_importances(view, evaluator=evaluator, normalize=False)
-        except RuntimeError:  # fANOVA's, of trials that differ in nothing it can split by
+            raw = get_param_importances(study, evaluator=evaluator, normalize=False)
+        except RuntimeError:  # fANOVA: the trials have equal parameters
             return {}
     total = math.fsum(raw.values())
     if not total > 0:

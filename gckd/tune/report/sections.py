@@ -1,4 +1,4 @@
-"""The parts of a search's report in their order: what each says, its table and its picture."""
+"""Sections of the report of a search, in their order, with their text, tables and figures."""
 
 from __future__ import annotations
 
@@ -11,166 +11,190 @@ import sqlalchemy
 from gckd.cluster.trial import ORACLE
 from gckd.report.html.page import Picture, Section, data_uri
 from gckd.tune.best import caption, selector
-from gckd.tune.report import cost as accounts
-from gckd.tune.report import figures, parameter_figures, tables
-from gckd.tune.report.importance import FEWEST, MOST, importance
+from gckd.tune.report import figures, tables
+from gckd.tune.report.cost import cost_table, failure_table
+from gckd.tune.report.importance import FANOVA_TRIALS, MIN_TRIALS, importance
+from gckd.tune.report.score_audit import audit_rows, audit_table
 from gckd.tune.storage import FILE
-from gckd.tune.trial_table import write_whole
+from gckd.tune.trial_table import replace_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from matplotlib.figure import Figure
     from optuna import Study
 
     from gckd.tune.best import Candidate
+    from gckd.tune.report.importance import Importance
 
-_TOP = 10
+_BEST_TRIALS = 10
 _DOTS_PER_INCH = 144
-_NOTHING = "Nothing to draw: no trial has told a value."
-_SAMPLED = (
-    "On the scale that was sampled, up to the worst value that can be read beside the others (far worse ones stand on "
-    "the edge)."
+_VALUE = (
+    "The value of a trial is that of its selected epoch; of a trial stopped early, that of its last epoch. A value far "
+    "below the others (a collapsed model) is drawn at the lower edge."
 )
 
 
 def sections(study: Study, chosen: Candidate | None, folder: Path, storage: str | None) -> list[Section]:
-    """All of them; writes a PNG for each picture into `folder`.
+    """All sections; writes a PNG into `folder` for each figure.
 
     Args:
-        storage: see `gckd.tune.report.write_search_report`.
+        storage: see `gckd.tune.report.search_report.write_search_report`.
     """
+    shares = [importance(study, objective) for objective in range(len(study.directions))]
     return [
         *_choice(study, chosen),
-        Section("What was searched", table=tables.searched(study)),
+        Section("Setup", table=tables.setup_table(study)),
         *_course(study, chosen, folder),
-        *_hyperparameters(study, chosen, folder),
-        _importance(study, folder),
+        *_hyperparameters(study, chosen, shares[0], folder),
+        _importance(study, shares, folder),
         _audit(study, folder),
-        Section(
-            "Time and resources",
-            table=accounts.resources(study),
-            pictures=_png(figures.resources(study), folder, "resources"),
-        ),
+        _cost(study, folder),
         _failures(study),
-        _going_on(study, chosen, folder, storage),
+        _commands(study, chosen, folder, storage),
     ]
 
 
 def _choice(study: Study, chosen: Candidate | None) -> list[Section]:
     if chosen is None:
-        return [Section("Chosen trial", ["None, and so no best.yaml: no trial has finished that could be chosen."])]
-    lines = [f"Trial {chosen.trial.number}, the checkpoint of its epoch {chosen.epoch}. Its config is best.yaml."]
+        return [Section("Chosen trial", ["None: no trial has finished. There is no best.yaml."])]
+    lines = [f"Trial {chosen.trial.number}, checkpoint of epoch {chosen.epoch}. Its config is best.yaml."]
     test = study.user_attrs.get("best_test")
     if test and test["number"] == chosen.trial.number:
-        values = f"Rank-1 {test['rank_1']:.1f} %, mAP {test['map']:.1f} %"
-        lines.append(f"On the target's test split, which was read for it alone: {values}.")
-    order = ["Finished trials, in the order of the choice."]
+        lines.append(f"On the target's test split: Rank-1 {test['rank_1']:.1f} %, mAP {test['map']:.1f} %.")
+    order = ["Finished trials, best first."]
     if len(study.directions) > 1:
-        order = ["The Pareto front: no other finished trial is better in one objective and as good in the rest."]
+        order = ["The Pareto front: no other finished trial is better in one objective and at least equal in the rest."]
     elif selector(study) == "default":
-        order.append("That is their mean rank; what the sampler is told is a gain, which may order them otherwise.")
+        order.append(
+            "They are ordered by mean rank; the sampler maximises a mean gain, which may order them otherwise."
+        )
     return [
-        Section("Chosen trial", lines, tables.edits_of(study, chosen)),
-        Section("Its scores", ["The higher, the better."], tables.scores_of(study, chosen)),
-        Section("Best trials", [" ".join(order), caption(study)], tables.top(study, _TOP, scores=True)),
+        Section("Chosen trial", lines, tables.edits_table(study, chosen)),
+        Section("Scores of the chosen trial", ["Higher is better."], tables.scores_table(study, chosen)),
+        Section(
+            "Best trials", [" ".join(order), caption(study)], tables.best_trials_table(study, _BEST_TRIALS, scores=True)
+        ),
     ]
 
 
 def _course(study: Study, chosen: Candidate | None, folder: Path) -> list[Section]:
-    history = _png(figures.history(study, chosen), folder, "history")
-    pareto = _png(figures.pareto(study, chosen), folder, "pareto")
-    curves = _png(figures.by_epoch(study, chosen), folder, "epochs")
-    text = "A trial's value is that of its selected epoch; of one stopped early, the last it told."
+    objectives = range(len(study.directions))
+    history = _pictures([figures.history(study, chosen, objective) for objective in objectives], folder, "history")
+    pareto = _pictures(figures.pareto(study, chosen), folder, "pareto")
+    curves = _pictures([figures.curves(study, chosen)], folder, "epochs")
+    text = _VALUE
     if selector(study) == "default":
-        text += " default: the mean over three scores of log(score / that of the source model)."
-    found = [Section("History", [text] if history else [_NOTHING], pictures=history)]
-    if pareto:
-        found.append(Section("Objectives against each other", pictures=pareto))
-    if curves:
-        found.append(
-            Section("Value by epoch", ["A line for each trial; far worse values are cut off."], pictures=curves)
-        )
-    return found
-
-
-def _hyperparameters(study: Study, chosen: Candidate | None, folder: Path) -> list[Section]:
-    each = _png(parameter_figures.against_score(study, chosen), folder, "parameters")
-    parallel = _png(parameter_figures.parallel(study, chosen), folder, "parallel")
-    if not each:
-        return [Section("Hyperparameters", ["None to draw: no trial has one and has told a value."])]
-    thick = "A line for each trial, coloured by its value; dotted: stopped early; thick and orange: chosen."
-    return [
-        Section("Each hyperparameter against the value", [_SAMPLED], pictures=each),
-        Section("Hyperparameters in parallel", [thick], pictures=parallel),
+        text += " default: mean over three scores of log(score / score of the source model)."
+    parts = [
+        Section("History", [text if history else "No figure: it needs two trials with a value."], pictures=history)
     ]
+    if pareto:
+        parts.append(Section("Objectives against each other", ["Finished trials."], pictures=pareto))
+    if curves:
+        parts.append(Section("Value by epoch", ["One line per trial."], pictures=curves))
+    return parts
 
 
-def _importance(study: Study, folder: Path) -> Section:
-    shares = [importance(study, place) for place in range(len(study.directions))]
+def _hyperparameters(study: Study, chosen: Candidate | None, shares: Importance, folder: Path) -> list[Section]:
+    ranking = shares.fanova or shares.ped_anova
+    parts = [
+        (
+            "Hyperparameters against the value",
+            "Finished trials and trials stopped early. Star: chosen trial.",
+            _pictures(figures.slices(study, chosen), folder, "slices"),
+        ),
+        (
+            "Parallel coordinates",
+            "One line per trial. None: the trial does not have this hyperparameter.",
+            _pictures([figures.parallel(study)], folder, "parallel"),
+        ),
+        (
+            "Contours",
+            "Value over pairs of the most important hyperparameters, interpolated between the trials (dots).",
+            _pictures([figures.contours(study, ranking)], folder, "contours"),
+        ),
+        (
+            "Ranks",
+            "Trials over pairs of the most important hyperparameters, coloured by the rank of their value.",
+            _pictures([figures.ranks(study, ranking)], folder, "ranks"),
+        ),
+    ]
+    drawn = [Section(title, [text], pictures=pictures) for title, text, pictures in parts if pictures]
+    return drawn or [Section("Hyperparameters", ["No figure: it needs two trials with different hyperparameters."])]
+
+
+def _importance(study: Study, shares: list[Importance], folder: Path) -> Section:
     count = f"{shares[0].complete} finished and {shares[0].pruned} stopped early"
-    picture = _png(parameter_figures.bars(study, shares), folder, "importance")
-    if not picture:
-        line = f"Not known: it needs {FEWEST} trials that told different values. This study has {count}."
+    pictures = _pictures([figures.importances(study, shares)], folder, "importance")
+    if not pictures:
+        line = f"Unknown: it needs {MIN_TRIALS} trials with different values. This study has {count}."
         return Section("Importance", [line])
     lines = [
-        f"Over the trials, {count}, which count with the last value they told. Shares sum to 1. fANOVA: of the "
-        f"variance, over hyperparameters that every trial has, and {MOST} trials at most. PED-ANOVA: of what sets the "
-        "best tenth apart. Hints, if trials are few."
+        f"Shares of importance, which sum to 1, over {count}, which count with their last value. fANOVA: share of the "
+        f"variance, for hyperparameters that every trial has, from at most {FANOVA_TRIALS} trials. PED-ANOVA: "
+        "difference of the best tenth from all trials. With few trials these are rough estimates."
     ]
-    return Section("Importance", lines, pictures=picture)
+    return Section("Importance", lines, pictures=pictures)
 
 
 def _audit(study: Study, folder: Path) -> Section:
-    known, rows = accounts.audit_rows(study)
+    audited, rows = audit_rows(study)
     if not rows:
         line = (
-            "Not done: no finished trial's true Rank-1 is known. It reads the labels of the target's val split, after "
-            "the search, and needs a target that has them; nothing else here depends on it."
+            "Not available: no finished trial has a true Rank-1. After the search the audit reads the labels of the "
+            "target's val split, if the target has labels. Nothing else in this report depends on it."
         )
         return Section("Audit of the scores", [line])
-    when = "" if selector(study) == ORACLE else ", which the audit read after the search"
+    when = "" if selector(study) == ORACLE else ", read after the search"
     lines = [
-        f"With target labels: the true Rank-1 of finished trials ({len(known)}) on the target's val split{when}. "
-        "Correlations: of a score's order of the trials with the true one. Oracle regret: the best true Rank-1 less "
-        "that of the trial a score picks, in percentage points. random: what a trial drawn at random is expected to "
-        "have. Ringed: the trial a score picks."
+        f"With target labels: true Rank-1 of {len(audited)} finished trials on the target's val split{when}. "
+        "Correlations are those of the score with the true Rank-1. Oracle regret: best true Rank-1 minus that of the "
+        "picked trial, in percentage points. random: mean over the trials. Ring: trial that the score picks."
     ]
     picked = {row.select: row.picked for row in rows if row.picked is not None}
-    picture = _png(figures.audited(known, picked), folder, "audit")
-    return Section("Audit of the scores", lines, accounts.audited(known, rows), pictures=picture)
+    pictures = _pictures([figures.score_audit(audited, picked)], folder, "audit")
+    return Section("Audit of the scores", lines, audit_table(audited, rows), pictures=pictures)
+
+
+def _cost(study: Study, folder: Path) -> Section:
+    pictures = _pictures([figures.timeline(study)], folder, "timeline")
+    text = "The time of a resumed trial includes the pause."
+    return Section("Time and memory", [text] if pictures else [], cost_table(study), pictures=pictures)
 
 
 def _failures(study: Study) -> Section:
-    lost = accounts.failures(study)
-    return Section("Failures", [] if lost else ["None."], lost)
+    table = failure_table(study)
+    return Section("Failures", [] if table else ["None."], table)
 
 
-def _going_on(study: Study, chosen: Candidate | None, folder: Path, storage: str | None) -> Section:
+def _commands(study: Study, chosen: Candidate | None, folder: Path, storage: str | None) -> Section:
     lines = [
-        "The first command (pip install optuna-dashboard) opens the study as it is. The second, with the options of "
-        "this search and a larger number of trials in all, goes on with it."
+        "The first command opens the study in a browser (pip install optuna-dashboard). The second extends the study; "
+        "repeat the options of this search, with a larger number of trials."
     ]
     uri = str(folder / FILE) if storage is None else storage.removeprefix("journal:")
     if "://" in uri:
         uri = sqlalchemy.make_url(uri).render_as_string(hide_password=True)
     commands = [
         f"optuna-dashboard {shlex.quote(uri)}",
-        f"python tune/search.py ... --study {shlex.quote(study.study_name)} --trials N",
+        f"gckd tune ... --study {shlex.quote(study.study_name)} --trials N",
     ]
     if chosen:
-        lines.append("The third trains the chosen config from its start to its last step.")
+        lines.append("The third trains the chosen config to its last step.")
         commands.append(f"gckd train --config {shlex.quote(str(folder / 'best.yaml'))}")
-    return Section("How to go on", [" ".join(lines)], commands=commands)
+    return Section("Next commands", [" ".join(lines)], commands=commands)
 
 
-def _png(figure: Figure | None, folder: Path, name: str) -> list[Picture]:
-    """Writes the picture and returns it; empty where there is none, and an older file is taken away."""
-    path = folder / f"{name}.png"
-    if figure is None:
-        path.unlink(missing_ok=True)
-        return []
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH)
-    write_whole(path, buffer.getvalue())
-    return [Picture(data_uri(buffer.getvalue(), "png"))]
+def _pictures(drawn: Iterable[Figure | None], folder: Path, name: str) -> list[Picture]:
+    """Writes NAME.png, NAME-2.png, ... and removes those of an earlier report."""
+    for file in (folder / f"{name}.png", *folder.glob(f"{name}-*.png")):
+        file.unlink(missing_ok=True)
+    pictures = []
+    for count, figure in enumerate((figure for figure in drawn if figure is not None), 1):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH)
+        replace_file(folder / (f"{name}.png" if count == 1 else f"{name}-{count}.png"), buffer.getvalue())
+        pictures.append(Picture(data_uri(buffer.getvalue(), "png")))
+    return pictures

@@ -1,4 +1,4 @@
-"""Trials as points to draw and to weigh: the value each told, and no further down than it can be read."""
+"""Values of the trials of a study, clipped for figures and for the importance of hyperparameters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from gckd.tune.study import EPOCH, TWIN
+from gckd.tune.study import DUPLICATE_OF, EPOCH
 from gckd.tune.trial_table import epochs, objectives, scores_at
 from gckd.validators import SELECTORS, collapsed
 
@@ -20,90 +20,86 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
-UNITS = {"seconds": "adaptation, s", "memory_gib": "peak memory, GiB"}
-_SCORES = {"default": "default: mean log gain", "oracle": "true Rank-1, %"}
-_COUNTED = (TrialState.COMPLETE, TrialState.PRUNED)
-_FENCE = 3.0  # interquartile ranges below the lower quartile: Tukey's "far out"
-_FEWEST = 4  # values of which quartiles mean something
+_UNITS = {"seconds": "adaptation, s", "memory_gib": "peak memory, GiB"}
+_SCORE_LABELS = {"default": "default: mean log gain", "oracle": "true Rank-1, %"}
+_STATES = (TrialState.COMPLETE, TrialState.PRUNED)
+_FENCE = 3.0  # interquartile ranges below the lower quartile: "far out" in Tukey's box plot
+_MIN_VALUES = 4  # for quartiles
 
 
 @dataclass(frozen=True)
-class Point:
-    """A trial that was not lost: COMPLETE, or PRUNED with the last value it reported."""
+class TrialValue:
+    """Value of a COMPLETE trial, or the last intermediate value of a PRUNED trial, for one objective."""
 
     trial: FrozenTrial
-    value: float  # told to the sampler
-    shown: float  # the same, or the fence where `value` is beyond it
+    value: float  # as the sampler knows it
+    clipped: float  # the same, or the fence if `value` is beyond it
 
     @property
     def complete(self) -> bool:
         return self.trial.state == TrialState.COMPLETE
 
     @property
-    def beyond(self) -> bool:
-        """Whether it is drawn at the edge."""
-        return self.value != self.shown
+    def is_clipped(self) -> bool:
+        return self.value != self.clipped
 
 
 def objective_label(study: Study, objective: int) -> str:
-    """What the values of an objective are, with their unit where the name does not carry it."""
+    """Axis label of an objective, with its unit."""
     name = objectives(study)[objective]
     select = str(study.user_attrs.get("select", "default"))
-    return _SCORES.get(select, select) if name == "score" else UNITS.get(name, name)
+    return _SCORE_LABELS.get(select, select) if name == "score" else _UNITS.get(name, name)
 
 
-def told(trial: FrozenTrial, objective: int = 0) -> float | None:
-    """What the sampler knows of a trial: its value, or the last one it reported before it was stopped.
-
-    None where it said nothing, or nothing finite.
-    """
+def last_value(trial: FrozenTrial, objective: int = 0) -> float | None:
+    """The value of a trial, or its last intermediate value; None if there is none, or it is not finite."""
     values: list[float] | None = trial.values
-    said = epochs(trial)
-    if values is None and said:
-        last = max(said)
-        values = trial.user_attrs.get(f"values/{last}", [said[last]["value"]])  # of several objectives, or of one
+    reported = epochs(trial)
+    if values is None and reported:
+        last = max(reported)
+        values = trial.user_attrs.get(f"values/{last}", [reported[last]["value"]])  # of several objectives, or of one
     value = values[objective] if values is not None and objective < len(values) else None
     return value if value is not None and math.isfinite(value) else None
 
 
-def points(study: Study, objective: int = 0) -> list[Point]:
-    """The trials that ran and told a value, in order of number.
+def trial_values(study: Study, objective: int = 0) -> list[TrialValue]:
+    """Values of the trials that ran and reported one, in order of number.
 
-    A model that collapsed has a value far below all others (`gckd.validators.value`), next to which the differences
-    between the others vanish, on a picture and in a regression forest alike. So what is worse than the fence counts as
-    the fence: 3 interquartile ranges past the worse quartile of the sound trials, or the worst of them if that is
+    A collapsed model has a value far below all others (`gckd.validators.value`); beside it the differences between the
+    others vanish, in a figure as well as in a regression forest. So a value beyond the fence is clipped to the fence: 3
+    interquartile ranges past the worse quartile of the trials without a collapse, or the worst of them if that is
     nearer.
     """
-    trials = study.get_trials(deepcopy=False, states=_COUNTED)
-    ran = [trial for trial in trials if TWIN not in trial.user_attrs]
-    values = [(trial, value) for trial in ran if (value := told(trial, objective)) is not None]
-    sound = [value for trial, value in values if not _collapsed(study, trial, objective)]
-    shown = capped(study, [value for _, value in values], sound, objective)
-    return [Point(trial, value, near) for (trial, value), near in zip(values, shown, strict=True)]
+    trials = study.get_trials(deepcopy=False, states=_STATES)
+    ran = [trial for trial in trials if DUPLICATE_OF not in trial.user_attrs]
+    values = [(trial, value) for trial in ran if (value := last_value(trial, objective)) is not None]
+    without_collapse = [value for trial, value in values if not _collapsed(study, trial, objective)]
+    clipped = clip(study, [value for _, value in values], without_collapse, objective)
+    return [TrialValue(trial, value, near) for (trial, value), near in zip(values, clipped, strict=True)]
 
 
-def capped(
-    study: Study, values: Sequence[float], sound: Sequence[float] | None = None, objective: int = 0
+def clip(
+    study: Study, values: Sequence[float], reference: Sequence[float] | None = None, objective: int = 0
 ) -> list[float]:
-    """`values` of an objective, those beyond the fence of the `sound` ones (by default of all) moved onto it."""
+    """`values` of an objective, clipped to the fence of the `reference` values, by default of `values`."""
     sign = 1 if study.directions[objective] == StudyDirection.MAXIMIZE else -1
-    fence = _fence([sign * value for value in (values if sound is None else sound)])
+    fence = _fence([sign * value for value in (values if reference is None else reference)])
     return [sign * max(sign * value, fence) for value in values]
 
 
-def _fence(sound: Sequence[float]) -> float:
-    """3 interquartile ranges below the lower quartile, or the least value if that is nearer."""
-    if len(sound) < _FEWEST:
-        return min(sound, default=-math.inf)
-    low, _, high = statistics.quantiles(sound, n=4, method="inclusive")
-    far = low - _FENCE * (high - low) if high > low else -math.inf
-    return max(min(sound), far)
+def _fence(values: Sequence[float]) -> float:
+    """3 interquartile ranges below the lower quartile, or the smallest value if that is nearer."""
+    if len(values) < _MIN_VALUES:
+        return min(values, default=-math.inf)
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    far_out = low - _FENCE * (high - low) if high > low else -math.inf
+    return max(min(values), far_out)
 
 
 def _collapsed(study: Study, trial: FrozenTrial, objective: int) -> bool:
     select, start = study.user_attrs.get("select", "default"), study.user_attrs.get("start", {})
-    said = epochs(trial)
-    if objectives(study)[objective] != "score" or select not in SELECTORS or not start or not said:
-        return False  # it has no value of its own for a collapse
-    scores = scores_at(trial, trial.user_attrs[EPOCH] if trial.state == TrialState.COMPLETE else max(said))
+    reported = epochs(trial)
+    if objectives(study)[objective] != "score" or select not in SELECTORS or not start or not reported:
+        return False  # only these scores have a value that marks a collapse
+    scores = scores_at(trial, trial.user_attrs[EPOCH] if trial.state == TrialState.COMPLETE else max(reported))
     return "rank_me" in scores and collapsed(scores, start)

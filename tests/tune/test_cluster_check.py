@@ -17,7 +17,7 @@ from gckd.config import apply, preset
 from gckd.errors import InputError
 from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
-from gckd.tune.preflight import check_cluster
+from gckd.tune.cluster_check import check_cluster
 
 TOKEN = ".seen"
 
@@ -91,8 +91,8 @@ def test_too_few_resources_for_one_trial(tmp_path: Path) -> None:
     with pytest.raises(InputError) as refused:
         check_cluster(cluster_of(CPU=4.0), config, StoragePath.at(tmp_path), tmp_path, 1, 8.0, 0.5)
     assert str(refused.value).splitlines() == [
-        "--threads: a trial needs 8 CPU, and the cluster has 4",
-        "--gpus-per-trial: a trial needs 0.5 GPU, and the cluster has 0",
+        "--threads: a trial needs 8 CPU; the cluster has 4",
+        "--gpus-per-worker: a trial needs 0.5 GPU; the cluster has 0",
     ]
 
 
@@ -102,7 +102,7 @@ def test_what_an_autoscaler_may_add_counts(tmp_path: Path) -> None:
     ray = cluster_of(addable={"CPU": 64.0, "GPU": 8.0}, CPU=0.0, head=1000.0)
     assert reachable_resources(ray) == {"CPU": 64.0, "GPU": 8.0, "head": 1000.0}
     check_cluster(ray, config, StoragePath.at(tmp_path), tmp_path, 1, 8.0, 1.0)
-    with pytest.raises(InputError, match="a trial needs 16 GPU, and the cluster has 8"):
+    with pytest.raises(InputError, match="a trial needs 16 GPU; the cluster has 8"):
         check_cluster(ray, config, StoragePath.at(tmp_path), tmp_path, 1, 8.0, 16.0)
 
 

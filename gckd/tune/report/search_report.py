@@ -1,4 +1,4 @@
-"""What comes out of a search, all of it from its study: trials.parquet, best.yaml, pictures and report.html."""
+"""Report of a search from its study: trials.parquet, best.yaml, figures and report.html."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from rich.table import Table
 from gckd.report.html.page import Page
 from gckd.tune.best import WITH_LABELS, best, caption, labels_used, write_best
 from gckd.tune.report.sections import sections
-from gckd.tune.report.tables import top
-from gckd.tune.trial_table import write_trials, write_whole
+from gckd.tune.report.tables import best_trials_table
+from gckd.tune.trial_table import replace_file, write_trials
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,38 +23,38 @@ if TYPE_CHECKING:
     from gckd.report.html.page import Section
     from gckd.tune.best import Candidate
 
-_TOP = 5
+_PRINTED_TRIALS = 5
 
 
 def write_search_report(
     study: Study, folder: Path, console: Console, *, storage: str | None = None
 ) -> Candidate | None:
-    """Writes trials.parquet, best.yaml, a PNG for each picture and report.html, and prints the best trials.
+    """Writes trials.parquet, best.yaml, a PNG for each figure and report.html, and prints the best trials.
 
-    report.html is one file that needs nothing beside it: no script, no address, the pictures inside.
+    report.html is self-contained: no script, no address, and the figures are inside.
 
     Args:
-        folder: where to; the files of an older report are replaced.
-        storage: as --storage was given, for the line that opens the study; a password in it is left out.
+        folder: the files of an earlier report are replaced.
+        storage: value of --storage, for the command that opens the study; a password in it is left out.
 
     Returns:
-        the chosen trial; None where there is none, and then there is no best.yaml.
+        the chosen trial; None, and no best.yaml, if no trial has finished.
 
     Raises:
-        ConfigError: the study was made by code whose config had other fields.
+        ConfigError: the study is from a version of the code with other config fields.
     """
     study = _snapshot(study)
     write_trials(study, folder / "trials.parquet")
     write_best(study, folder)
     chosen = best(study)
-    write_whole(folder / "report.html", _page(study, sections(study, chosen, folder, storage)).encode())
+    replace_file(folder / "report.html", _page(study, sections(study, chosen, folder, storage)).encode())
     _print(study, chosen, console)
     return chosen
 
 
 class _Snapshot(optuna.Study):
-    """A study whose attributes are not copied each time they are read: the report reads them for every trial, and the
-    audit has left one a trial there."""
+    """Study whose `user_attrs` are not copied at each access: the report reads them for every trial, and the audit adds
+    one for every trial."""
 
     @property
     def user_attrs(self) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class _Snapshot(optuna.Study):
 
 
 def _snapshot(study: Study) -> Study:
-    """In memory, all trials read at once: another search may be writing to this study."""
+    """A copy in memory with all trials as of now, as another search may be writing to the study."""
     made = optuna.create_study(study_name=study.study_name, directions=study.directions)
     copy = _Snapshot(made.study_name, made._storage)
     for key, value in study.user_attrs.items():
@@ -78,14 +78,14 @@ def _page(study: Study, parts: Sequence[Section]) -> str:
 
 def _print(study: Study, chosen: Candidate | None, console: Console) -> None:
     if chosen is None:
-        console.print("No trial has finished that could be chosen.")
+        console.print("No trial has finished, so none was chosen.")
         return
-    found = top(study, _TOP, scores=False)
+    best_trials = best_trials_table(study, _PRINTED_TRIALS, scores=False)
     table = Table(caption=labels_used(study), caption_justify="left")
-    for name in found.head:
+    for name in best_trials.head:
         table.add_column(name, justify="right")
-    for place, line in enumerate(found.body):
-        table.add_row(*line, style="bold" if place == found.highlighted_row else None)
+    for place, line in enumerate(best_trials.body):
+        table.add_row(*line, style="bold" if place == best_trials.highlighted_row else None)
     console.print(table)
     console.print(f"Chosen: trial {chosen.trial.number}, epoch {chosen.epoch}.", highlight=False)
     console.print(caption(study), style="dim", highlight=False, markup=False)

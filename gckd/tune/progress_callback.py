@@ -1,4 +1,4 @@
-"""What a running search shows: the trials at work, step by step, and the best so far."""
+"""Progress display of a running search: the running trials and the latest that ended."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ if TYPE_CHECKING:
     from gckd.runs.progress_display import Display
     from gckd.runs.signals import Interruption
 
-_SECONDS_BETWEEN_LOOKS = 0.5
-_ENDED_SHOWN = 8  # trials that have ended, of which the latest are shown
+_SECONDS_BETWEEN_UPDATES = 0.5
+_ENDED_SHOWN = 8  # latest trials that have ended
 
 
-class Watch(Callback):
-    """Shows the board while Tune works, notes on it how trials end, and stops Tune where the user asked for it."""
+class ProgressCallback(Callback):
+    """Tune callback that updates the display, marks ended trials on the board, and stops Tune at Ctrl-C."""
 
     def __init__(
         self, ray: Any, board: Any, display: Display, interruption: Interruption, after_trial: Callable[[], None]
     ) -> None:
         self._ray, self._board, self._display, self._interruption = ray, board, display, interruption
         self._after_trial = after_trial
-        self._next = 0.0
+        self._next_update = 0.0
 
     def __getstate__(self) -> dict[str, Any]:
-        """Tune keeps its callbacks beside its trials. Nothing is restored from there, and a terminal cannot be kept."""
+        """Empty: Tune pickles its callbacks, a terminal cannot be pickled, and no search restores them."""
         return {}
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self._interruption.check()
         now = time.monotonic()
-        if now >= self._next:
-            self._next = now + _SECONDS_BETWEEN_LOOKS
+        if now >= self._next_update:
+            self._next_update = now + _SECONDS_BETWEEN_UPDATES
             self._show()
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._end(trial, "")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._end(trial, "failed; the report says why")
+        self._end(trial, "failed; see the report for the reason")
 
     def _end(self, trial: Any, message: str) -> None:
         for seed in trial.config["seeds"]:

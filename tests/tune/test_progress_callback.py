@@ -11,7 +11,7 @@ from ray import cloudpickle
 
 from gckd.runs.progress_display import LiveDisplay, display
 from gckd.runs.signals import Interruption
-from gckd.tune.progress import Watch
+from gckd.tune.progress_callback import ProgressCallback
 
 
 def test_tune_can_keep_it_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,5 +21,5 @@ def test_tune_can_keep_it_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setattr(sys, "stderr", terminal)
         with display() as shown:
             assert isinstance(shown, LiveDisplay)
-            cloudpickle.dumps(Watch(None, None, shown, Interruption(), lambda: None))
+            cloudpickle.dumps(ProgressCallback(None, None, shown, Interruption(), lambda: None))
     os.close(ours)

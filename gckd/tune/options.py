@@ -1,0 +1,89 @@
+"""Options of a search, as the user gives them."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gckd.cluster.trial import ORACLE
+from gckd.errors import InputError
+from gckd.tune.plan import OBJECTIVES, SCHEDULERS, SCORE, Plan
+from gckd.validators import SELECTORS
+
+_NO_PBT = (
+    "; population-based training copies weights between trials, so that a trial's result is not that of its config"
+)
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """Options of `gckd tune` beside the config and the cache. None: chosen by the search."""
+
+    space: Path | None  # YAML file
+    trials: int
+    concurrent: int | None  # trials at a time
+    workers: int  # per trial
+    gpus: float | None  # per worker
+    threads: int  # CPU threads per worker
+    scheduler: str
+    sampler: str
+    select: str  # score that chooses epochs and trials
+    objectives: tuple[str, ...]
+    epochs: int  # evaluations per trial
+    seeds: int  # per trial
+    storage: str | None  # URI
+    study: str | None  # name
+    out: str | None  # folder or URI
+    resume: bool
+    audit: bool
+    mlflow: str | None  # tracking URI
+    dry_run: bool
+
+    def check(self) -> None:
+        """Raises InputError: an unknown name, a missing package, or options that conflict."""
+        for option, names, choices in (
+            ("--select", (self.select,), (*SELECTORS, ORACLE)),
+            ("--objective", self.objectives, tuple(OBJECTIVES)),
+            ("--scheduler", (self.scheduler,), SCHEDULERS),
+        ):
+            unknown = [name for name in names if name not in choices]
+            if unknown:
+                reason = _NO_PBT if unknown[0] == "pbt" else ""
+                raise InputError(f"{option}: unknown name {unknown[0]!r}; choose from {', '.join(choices)}{reason}")
+        if self.objectives[0] != SCORE:
+            raise InputError(
+                f"--objective: {self.objectives[0]!r} comes first; name {SCORE} first, which selects the epoch"
+            )
+        if len(set(self.objectives)) < len(self.objectives):
+            raise InputError(f"--objective: {', '.join(self.objectives)}: name each objective once")
+        if self.mlflow and importlib.util.find_spec("mlflow") is None:
+            raise InputError(f"--mlflow: {self.mlflow} needs mlflow, which is not installed; pip install mlflow")
+        if self.workers > 1 and self.seeds > 1:
+            raise InputError("--seeds-per-trial: several seeds need --workers-per-trial 1")
+
+    def plan(self, resources: Mapping[str, float], device: str, first_seed: int) -> Plan:
+        """The plan on a cluster; by default as many trials at a time as it has room for.
+
+        Args:
+            resources: of the cluster, "CPU" and "GPU".
+            device: of the search's config.
+            first_seed: seed of the search's config; further seeds of a trial follow it.
+        """
+        gpus = self.gpus
+        if gpus is None:
+            gpus = 1.0 if resources.get("GPU", 0) and device != "cpu" else 0.0
+        room = [resources.get("CPU", 0) / (self.threads * self.workers)]
+        room += [resources.get("GPU", 0) / (gpus * self.workers)] if gpus else []
+        return Plan(
+            trials=self.trials,
+            concurrent=self.concurrent or max(1, int(min(room))),
+            workers=self.workers,
+            threads=self.threads,
+            gpus=gpus,
+            scheduler=self.scheduler,
+            objectives=self.objectives,
+            seeds=range(first_seed, first_seed + self.seeds),
+            mlflow=self.mlflow,
+        )

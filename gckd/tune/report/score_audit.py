@@ -1,0 +1,42 @@
+"""Audit of the label-free scores in the report of a search."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gckd.report.html.page import NONE, Table
+from gckd.tune.best import candidates
+from gckd.tune.report.tables import number
+from gckd.validators import SELECTORS, audit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from optuna import Study
+
+    from gckd.tune.best import Candidate
+    from gckd.validators import AuditRow
+
+
+def audit_rows(study: Study) -> tuple[list[Candidate], list[AuditRow]]:
+    """The finished trials with a true Rank-1 and all scores, and the audit of each score over them."""
+    needed = set(SELECTORS) - {"default"} | {"rank_me"}
+    audited = [c for c in candidates(study) if c.true_rank_1 is not None and needed <= c.scores.keys()]
+    truth = [candidate.true_rank_1 or 0.0 for candidate in audited]
+    return audited, audit([c.scores for c in audited], truth, study.user_attrs["start"]) if audited else []
+
+
+def audit_table(audited: Sequence[Candidate], rows: Sequence[AuditRow]) -> Table:
+    """Correlation of each selection score with the true Rank-1, the trial that it picks, and its regret."""
+    body = []
+    for row in rows:
+        correlation = row.correlation
+        spearman = kendall = NONE
+        if correlation:
+            spearman = f"{correlation.spearman:+.2f} ({correlation.low:+.2f} to {correlation.high:+.2f})"
+            kendall = f"{correlation.kendall:+.2f}"
+        picked = None if row.picked is None else audited[row.picked]
+        trial, truth = (None, None) if picked is None else (picked.trial.number, picked.true_rank_1)
+        body.append([row.select, spearman, kendall, number(trial), number(truth), f"{row.regret:.2f}"])
+    head = ["selection score", "Spearman's rho (95 % interval)", "Kendall's tau", "picked trial", "true Rank-1, %"]
+    return Table([*head, "oracle regret, points"], body)

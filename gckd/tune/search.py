@@ -1,0 +1,166 @@
+"""Hyperparameter search without target labels: Optuna samples, Ray Tune runs the trials, label-free scores choose."""
+
+from __future__ import annotations
+
+import statistics
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from optuna.exceptions import StorageInternalError
+
+from gckd.cluster.connect import cluster, reachable_resources
+from gckd.cluster.trial import Search
+from gckd.config import Config, digest, encode
+from gckd.data.dataset_pair import DatasetPair
+from gckd.device import cores
+from gckd.errors import InputError
+from gckd.report.console import wide_console
+from gckd.runs.output import CONFIG_FILE, output_folder
+from gckd.runs.preflight import usable_folder
+from gckd.runs.progress_display import display
+from gckd.runs.provenance import git_revision
+from gckd.storage.cache import CachePath
+from gckd.storage.mirror import Mirror
+from gckd.storage.path import StoragePath
+from gckd.training.timing import step_seconds
+from gckd.tune.cluster_check import check_cluster
+from gckd.tune.dry_run import estimate, plan_lines
+from gckd.tune.engine import Engine
+from gckd.tune.final_evaluation import audit, evaluate_on_test
+from gckd.tune.options import SearchOptions
+from gckd.tune.plan import OBJECTIVES, Plan
+from gckd.tune.report.search_report import write_search_report
+from gckd.tune.samplers import make_sampler
+from gckd.tune.space.space import Space
+from gckd.tune.storage import FILE as JOURNAL
+from gckd.tune.storage import open_storage
+from gckd.tune.study import counts, open_study
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+_DIRECTIONS = {"max": "maximize", "min": "minimize"}
+_OWNER = "owner"  # file in the output folder
+
+
+class HyperparameterSearch:
+    """A search with checked options, config, space and datasets."""
+
+    def __init__(
+        self, options: SearchOptions, config: Config, cache: CachePath, space: Space, datasets: DatasetPair
+    ) -> None:
+        self.options, self.config, self.cache, self.space, self.datasets = options, config, cache, space, datasets
+        identity = [options.select, list(options.objectives), options.seeds, space.encode()]
+        self.out = StoragePath.at(options.out or Path("runs") / f"search-{digest(config, *identity)[:8]}")
+        self.mirror = Mirror.for_output(self.out)
+        self.folder = self.mirror.folder  # local
+        self.name = options.study or self.out.name
+
+    def run(self) -> bool:
+        """Runs or resumes the search and writes its report.
+
+        Returns:
+            whether a trial could be chosen.
+
+        Raises:
+            InputError: a folder, a storage or the cluster cannot be used, or the study belongs to another search.
+            KeyboardInterrupt: Ctrl-C, after the report of the trials so far.
+        """
+        usable_folder(self.folder, "--out")
+        self.mirror.download_appended(self.folder / JOURNAL)
+        self.mirror.download(self.folder / name for name in (_OWNER, CONFIG_FILE))
+        started_before = (self.folder / _OWNER).exists()
+        with output_folder(self.folder, self.config, resume=self.options.resume or started_before):
+            study = self._open_study()
+            self._owner()  # its file exists from here on: the same command resumes
+            try:
+                self._search(study)
+            except StorageInternalError as error:
+                raise InputError(
+                    f"--storage: lost during the search; repeat the command to resume ({error})"
+                ) from error
+            except KeyboardInterrupt:
+                click.echo("interrupted; repeat the command to resume. Results so far:", err=True)
+                self._report(study)
+                raise
+            chosen = self._report(study)
+        click.echo(f"written to {self.out}", err=True)
+        return chosen
+
+    def dry_run(self) -> None:
+        """Prints the plan and a time estimate."""
+        finished = 0
+        if self.options.storage or (self.folder / _OWNER).exists():
+            finished = sum(map(counts, self._open_study().get_trials(deepcopy=False)))
+        plan = self._plan({"CPU": cores()})
+        for line in plan_lines(plan, self.config, self.space, self.options.sampler, self.options.select, finished):
+            click.echo(line)
+        seconds = step_seconds(self.config, self.datasets, self.cache, plan.threads)
+        click.echo(estimate(plan, self.config, seconds, finished))
+
+    def _open_study(self) -> Study:
+        options = self.options
+        start = self.space.start(self.config)
+        study = open_study(
+            open_storage(options.storage, usable_folder(self.folder, "--out")),
+            self.name,
+            make_sampler(options.sampler, self.config.seed, len(options.objectives)),
+            [_DIRECTIONS[OBJECTIVES[name]] for name in options.objectives],
+            {
+                "select": options.select,
+                "objectives": list(options.objectives),
+                "base": encode(self.config),
+                "space": self.space.encode(),
+                "source": self.datasets.source_name,
+                "target": self.datasets.target_name,
+                "revision": git_revision(),
+            },
+            [start] if start else [],
+        )
+        study.set_user_attr("sampler", options.sampler)
+        return study
+
+    def _plan(self, resources: Mapping[str, float]) -> Plan:
+        return self.options.plan(resources, self.config.device, self.config.seed)
+
+    def _search(self, study: Study) -> None:
+        """Source models, trials, audit and the test metrics of the chosen trial."""
+        options, nested = self.options, self.options.workers > 1
+        local_plan = self._plan({"CPU": cores()})
+        cpus = local_plan.concurrent * local_plan.workers
+        shared = Search(self.config, self.cache, options.select, options.threads, start={})
+        with cluster(cpus, options.threads, nested=nested) as (ray, interruption), display() as progress:
+            plan = self._plan(reachable_resources(ray))
+            check_cluster(ray, self.config, self.out, self.cache, plan.workers, plan.threads, plan.gpus)
+            upload = self.mirror.upload_if_due
+            engine = Engine(ray, interruption, plan, shared, self.out, self.folder, progress, upload)
+            models = engine.source_models()
+            study.set_user_attr("start", _means([model.scores for model in models]))
+            end_reason = engine.trials(study, self.space, self._owner())
+            click.echo(f"search ended: {end_reason}", err=True)
+            runs = sum(counts(trial) for trial in study.get_trials(deepcopy=False))
+            shared_seconds = sum(model.pretrain_seconds + model.warm_seconds for model in models)
+            study.set_user_attr("saved_seconds", shared_seconds * max(0, runs - 1))
+            if options.audit:
+                audit(study, engine)
+                evaluate_on_test(study, engine)
+
+    def _owner(self) -> str:
+        """Id of the output folder. A RUNNING trial of the study is resumed only by a search in its owner's folder."""
+        file = self.folder / _OWNER
+        if not file.exists():
+            file.write_text(uuid.uuid4().hex, encoding="utf-8")
+        return file.read_text(encoding="utf-8")
+
+    def _report(self, study: Study) -> bool:
+        """Writes and prints the report; whether a trial could be chosen."""
+        chosen = write_search_report(study, self.folder, wide_console(), storage=self.options.storage)
+        self.mirror.upload()
+        return chosen is not None
+
+
+def _means(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: statistics.fmean(s[name] for s in scores) for name in scores[0]}

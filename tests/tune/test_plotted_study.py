@@ -1,0 +1,130 @@
+"""The copy of a study that Optuna's plots draw, and the figures from it."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+from optuna import Study
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.trial import TrialState
+
+from gckd.tune.report import figures
+from gckd.tune.report.plotted_study import parameter_axes, plotted_study, short_names
+from tests.tune.studies import add, scores, study
+
+DELTA, M, CAPACITY = "distill.matching.delta", "distill.teacher.m", "graph.memory.capacity"
+WHOLE = {"graph.propagate": "gnn", "graph.propagate.k": 10, CAPACITY: 9, M: 0.01}
+
+
+def searched() -> Study:
+    """Two finished trials, of which the second collapsed; one stopped early; one failed."""
+    made = study()
+    add(made, "COMPLETE", [0.25, 0.5], WHOLE, [scores(), scores()])
+    add(made, "FAIL", [], {DELTA: 0.3})
+    add(made, "PRUNED", [-0.5], {DELTA: 0.5}, [scores()])
+    add(made, "COMPLETE", [-12.0], WHOLE, [scores(rank_me=1.0)])
+    return made
+
+
+def test_trials_keep_their_numbers_and_values_are_clipped() -> None:
+    copy = plotted_study(searched())
+    assert [trial.state for trial in copy.trials] == [
+        TrialState.COMPLETE,
+        TrialState.FAIL,
+        TrialState.COMPLETE,
+        TrialState.COMPLETE,
+    ]
+    assert [trial.value for trial in copy.trials] == [0.5, None, -0.5, -0.5]
+    assert [trial.intermediate_values for trial in copy.trials] == [{1: 0.25, 2: 0.5}, {}, {1: -0.5}, {1: -0.5}]
+    finished = plotted_study(searched(), pruned=False).get_trials(states=(TrialState.COMPLETE,))
+    assert [trial.number for trial in finished] == [0, 3]
+
+
+def test_axes_show_config_values_on_the_sampled_scale() -> None:
+    trial = plotted_study(searched()).trials[0]
+    assert trial.params == {"propagate": "gnn", "k": 10, "capacity": 512, "1 - m": 0.01}
+    assert trial.distributions == {
+        "propagate": CategoricalDistribution(["gnn", "diffusion", "none"]),
+        "k": IntDistribution(2, 50, log=True),
+        "capacity": IntDistribution(256, 4096, log=True),
+        "1 - m": FloatDistribution(1e-4, 1e-1, log=True),
+    }
+
+
+def test_a_path_that_is_not_in_the_space_has_the_sampled_axis() -> None:
+    made = study(space={})
+    add(made, "COMPLETE", [0.5], {M: 0.01})
+    assert parameter_axes(made)[M].label == "m"
+    assert plotted_study(made).trials[0].params == {"m": 0.01}
+
+
+def test_a_component_given_as_a_mapping_is_shown_by_its_kind_if_that_is_unique() -> None:
+    small, large = '{"k": 2, "kind": "gnn"}', '{"k": 9, "kind": "gnn"}'
+    choices = ["none", {"kind": "gnn", "k": 2}]
+    axis = parameter_axes(with_choices(choices, small))["graph.propagate"]
+    assert [axis.value("none"), axis.value(small)] == ["none", "gnn"]
+    axis = parameter_axes(with_choices([*choices, {"kind": "gnn", "k": 9}], small))["graph.propagate"]
+    assert [axis.value("none"), axis.value(small), axis.value(large)] == ["none", small, large]
+
+
+def with_choices(choices: list[object], value: str) -> Study:
+    made = study(space={"graph.propagate": {"choice": choices}})
+    trial = made.ask()
+    trial.suggest_categorical("graph.propagate", [value, "none"])
+    return made
+
+
+def test_names_are_short_where_they_are_unique() -> None:
+    assert short_names(["a.k", "b.k", "b.m"]) == ["a.k", "b.k", "m"]
+
+
+def many() -> Study:
+    made, draws = study(), np.random.default_rng(0)
+    for number in range(12):
+        delta, m = float(draws.uniform(0.3, 0.95)), float(10 ** draws.uniform(-4, -1))
+        params = {DELTA: delta, M: m, CAPACITY: int(draws.integers(8, 13)), "graph.propagate": "gnn"}
+        state = "PRUNED" if number % 3 else "COMPLETE"
+        add(made, state, [delta - 0.1, delta], params, [scores(), scores()])
+    return made
+
+
+def test_figures_are_closed_and_leave_the_style_of_matplotlib_alone() -> None:
+    import matplotlib as mpl
+    from matplotlib import pyplot as plt
+
+    before = mpl.rcParams["axes.facecolor"], plt.get_fignums()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        drawn = [figures.history(many(), None), figures.contours(many(), {}), figures.ranks(many(), {})]
+        drawn += [figures.parallel(many()), figures.timeline(many()), *figures.slices(many(), None)]
+    assert None not in drawn
+    assert (mpl.rcParams["axes.facecolor"], plt.get_fignums()) == before
+
+
+def test_only_the_warning_that_plots_are_experimental_is_silent() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with figures._optuna_warnings():
+            warnings.warn("a.plot_slice is experimental (supported from v2.2.0)", ExperimentalWarning, stacklevel=1)
+            for text, category in (("Argument `multivariate`", ExperimentalWarning), ("a.plot_slice", UserWarning)):
+                with pytest.raises(category):
+                    warnings.warn(text, category, stacklevel=1)
+
+
+def test_contours_and_ranks_have_the_most_important_hyperparameters() -> None:
+    figure = figures.contours(many(), {CAPACITY: 0.7, DELTA: 0.3})
+    assert figure is not None
+    panel, _ = figure.axes  # and the colour bar
+    assert {panel.get_xlabel(), panel.get_ylabel()} == {"capacity", "delta"}
+
+
+def test_ticks_of_logarithmic_axes_are_plain_numbers() -> None:
+    figure, *_ = figures.slices(many(), None)
+    figure.canvas.draw()
+    texts = {axis.get_xlabel(): [label.get_text() for label in axis.get_xticklabels()] for axis in figure.axes}
+    assert {"500", "1000", "2000"} <= set(texts["capacity"])
+    assert all(math.log10(float(text)).is_integer() for text in texts["1 - m"])
