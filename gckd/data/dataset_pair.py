@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +16,10 @@ from gckd.data.datasets import Dataset, find_dataset
 from gckd.data.loaders import SourceLoader, TargetLoader, evaluation_set
 from gckd.data.store import Store
 from gckd.data.tokenizer import NO_MASK, Tokenizer, build_tokenizer
-from gckd.data.types import EvaluationSet
+from gckd.data.types import DatasetProgress, EvaluationSet
 from gckd.errors import InputError
 from gckd.progress import Progress, ProgressCallback
 from gckd.storage.cache import CachePath
-
-StoreProgress = Callable[[str, int, int], None]  # (name of the dataset, images done, images in total)
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def _size(config: Config, batch: int) -> dict[str, int]:
     return {"height": config.data.height, "width": config.data.width, "batch": batch, "seed": config.seed}
 
 
-def open_datasets(config: Config, cache: Path | CachePath, progress: StoreProgress | None = None) -> DatasetPair:
+def open_datasets(config: Config, cache: Path | CachePath, progress: DatasetProgress | None = None) -> DatasetPair:
     """Open both datasets of a config and build their tokenizer. Datasets are stored in the cache on first use.
 
     Raises:
@@ -122,7 +120,7 @@ def _named_datasets(config: Config) -> tuple[Dataset, Dataset]:
     return find_dataset(specs["source"]), find_dataset(specs["target"])
 
 
-def _stored(config: Config, dataset: Dataset, cache: Path | CachePath, progress: StoreProgress | None) -> Store:
+def _stored(config: Config, dataset: Dataset, cache: Path | CachePath, progress: DatasetProgress | None) -> Store:
     def report(done: int, total: int) -> None:
         if progress is not None:
             progress(dataset.name, done, total)
@@ -140,6 +138,6 @@ def _tokenizer(config: Config, stores: Sequence[Store], cache: Path | CachePath)
     return tokenizer
 
 
-def as_progress(report: ProgressCallback) -> StoreProgress:
+def as_progress(report: ProgressCallback) -> DatasetProgress:
     """Callback that reports the storing of datasets as the stage `data` of a run."""
     return lambda _name, done, total: report(Progress("data", done, total, {}, None))

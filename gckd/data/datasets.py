@@ -33,7 +33,7 @@ class Dataset(Protocol):
 
     def open_store(
         self,
-        cache: Path,
+        cache: str | Path,
         *,
         skip_broken: bool = False,
         progress: ProgressCallback | None = None,
@@ -92,7 +92,7 @@ class _FolderDataset:
 
     def open_store(
         self,
-        cache: Path,
+        cache: str | Path,
         *,
         skip_broken: bool = False,
         progress: ProgressCallback | None = None,
@@ -121,7 +121,7 @@ class _StoredDataset:
 
     def open_store(
         self,
-        cache: Path,
+        cache: str | Path,
         *,
         skip_broken: bool = False,
         progress: ProgressCallback | None = None,

@@ -62,7 +62,7 @@ class RemoteStore:
         """Digest of the content, see `gckd.data.store.content_digest`."""
         return str(self.meta["digest"])
 
-    def download(self, cache: Path, progress: ProgressCallback | None = None) -> Store:
+    def download(self, cache: str | Path, progress: ProgressCallback | None = None) -> Store:
         """Open the store under `cache`; the first process downloads it while others wait.
 
         Args:

@@ -84,13 +84,13 @@ class Store:
         return self.path / split
 
 
-def stores_folder(cache: Path) -> Path:
+def stores_folder(cache: str | Path) -> Path:
     """Folder of all stores in a cache, created with its index folder if missing.
 
     Raises:
         InputError: the cache folder cannot be written.
     """
-    root = cache.resolve() / "stores"
+    root = Path(cache).expanduser().resolve() / "stores"
     try:
         (root / INDEX).mkdir(parents=True, exist_ok=True)
     except OSError as error:

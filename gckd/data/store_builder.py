@@ -27,7 +27,7 @@ UsableImage = tuple[Record, ImageInspection]
 
 def build_store(
     annotations: Annotations,
-    cache: Path,
+    cache: str | Path,
     *,
     skip_broken: bool = False,
     workers: int | None = None,

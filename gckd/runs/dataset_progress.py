@@ -7,12 +7,12 @@ import time
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from gckd.data.dataset_pair import StoreProgress
+    from gckd.data.types import DatasetProgress
 
 _SECONDS_BETWEEN_COUNTS = 0.1
 
 
-def dataset_progress(stream: TextIO | None = None) -> StoreProgress:
+def dataset_progress(stream: TextIO | None = None) -> DatasetProgress:
     """Callback that writes `name: done/total images`: in place on a terminal, else one line per complete dataset."""
     stream = stream or sys.stderr
     last = time.monotonic()

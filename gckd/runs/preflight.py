@@ -9,7 +9,8 @@ from gckd.config import Config, ConfigError, apply, check
 from gckd.config.banks import per_bank
 from gckd.config.component import PropagationConfig
 from gckd.config.paths import with_files
-from gckd.data.dataset_pair import DatasetPair, StoreProgress, open_datasets
+from gckd.data.dataset_pair import DatasetPair, open_datasets
+from gckd.data.types import DatasetProgress
 from gckd.data.wordpiece import load_pretrained
 from gckd.errors import InputError, reason_of
 from gckd.storage.cache import CachePath
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def prepare_datasets(
-    config: Config, cache: Path | CachePath, progress: StoreProgress | None = None
+    config: Config, cache: Path | CachePath, progress: DatasetProgress | None = None
 ) -> tuple[Config, DatasetPair]:
     """Open both datasets of a config, and store those that the cache lacks.
 

@@ -94,7 +94,7 @@ def test_a_reader_of_a_user_reads_a_dataset(csv_format: str, tmp_path: Path, pre
 def test_its_dataset_is_stored_and_checked_like_any_other(csv_format: str, tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "set", ROWS)
     dataset = find_dataset(folder)
-    store = dataset.open_store(tmp_path / "cache")
+    store = dataset.open_store(str(tmp_path / "cache"))
     assert (dataset.spec, dataset.published, store.format) == (f"{csv_format}:{folder}", "", csv_format)
     assert store.counts["train"] == {"images": 3, "identities": 3, "captions": 3}
     split = store.labelled("train")

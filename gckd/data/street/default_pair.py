@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from filelock import FileLock
 
 from gckd.config import Config, ConfigError, apply
+from gckd.data.types import DatasetProgress
 
-StreetProgress = Callable[[str, int, int], None]  # ("street", images drawn, images in total)
 _SOURCE, _TARGET = "ICFG-PEDES", "RSTPReid"
 
 
-def with_default_datasets(config: Config, cache: Path, progress: StreetProgress, shift: float | None = None) -> Config:
+def with_default_datasets(config: Config, cache: Path, progress: DatasetProgress, shift: float | None = None) -> Config:
     """`config` with street as source and target if it names no dataset; otherwise unchanged.
 
     Args:
@@ -35,7 +34,7 @@ def with_default_datasets(config: Config, cache: Path, progress: StreetProgress,
     return apply(config, {"data.source": str(root / _SOURCE), "data.target": str(root / _TARGET)})
 
 
-def cached_street(cache: Path, domains: tuple[str, ...], progress: StreetProgress, shift: float | None = None) -> Path:
+def cached_street(cache: Path, domains: tuple[str, ...], progress: DatasetProgress, shift: float | None = None) -> Path:
     """Folder of the benchmark in the cache; the first process draws it while others wait.
 
     Args:
