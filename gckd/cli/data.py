@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from gckd.data.dataset_check import CheckResult, SplitRow
-    from gckd.data.types import ProgressCallback
+    from gckd.data.types import ItemProgress
 
 SECONDS_BETWEEN_LINES = 10.0
 CONTACT_SHEET = "contact-sheet.png"
@@ -134,7 +134,7 @@ def store(dataset: str, destination: str, skip_broken: bool, on_ray: bool, cache
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[ProgressCallback]:
+def progress_bar(title: str) -> Iterator[ItemProgress]:
     """Callback that shows progress on standard error: a bar on a terminal, a line every ten seconds elsewhere."""
     if not sys.stderr.isatty():
         yield _progress_lines(title)
@@ -147,7 +147,7 @@ def progress_bar(title: str) -> Iterator[ProgressCallback]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _progress_lines(title: str) -> ProgressCallback:
+def _progress_lines(title: str) -> ItemProgress:
     last_line = time.monotonic()
 
     def progress(done: int, total: int) -> None:

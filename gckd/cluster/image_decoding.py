@@ -16,7 +16,7 @@ from gckd.device import cores
 
 if TYPE_CHECKING:
     from gckd.data.store_builder import ImageInspector
-    from gckd.data.types import ProgressCallback
+    from gckd.data.types import ItemProgress
 
 _IMAGES_PER_TASK = 256
 
@@ -36,7 +36,7 @@ def ray_inspection() -> Iterator[ImageInspector]:
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         ray_data.DataContext.get_current().enable_progress_bars = False
 
-        def inspector(paths: Sequence[Path], progress: ProgressCallback | None) -> list[ImageInspection]:
+        def inspector(paths: Sequence[Path], progress: ItemProgress | None) -> list[ImageInspection]:
             items = [{"row": row, "path": str(path)} for row, path in enumerate(paths)]
             tasks = ray_data.from_items(items, override_num_blocks=-(-len(items) // _IMAGES_PER_TASK))
             inspections = {}

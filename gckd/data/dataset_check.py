@@ -11,7 +11,7 @@ from itertools import combinations
 from gckd.data.annotations import read_annotations
 from gckd.data.images import confine, in_parallel, inspect
 from gckd.data.readers import READERS
-from gckd.data.types import SPLITS, Annotations, ProgressCallback, Record, SplitCounts
+from gckd.data.types import SPLITS, Annotations, ItemProgress, Record, SplitCounts
 
 NEAR = 0.2  # a dataset within this share of the published number of images counts as a copy of the published one
 EXAMPLES = 5  # a problem names at most this many cases
@@ -51,7 +51,7 @@ def check(
     first: str | os.PathLike[str],
     second: str | os.PathLike[str] | None = None,
     *,
-    progress: ProgressCallback | None = None,
+    progress: ItemProgress | None = None,
 ) -> CheckResult:
     """Read every image of one or two datasets and report problems that would spoil an experiment.
 
@@ -136,7 +136,7 @@ def _rows(annotations: Annotations) -> Iterable[SplitRow]:
     return (SplitRow(file, split, counts, published.get(split)) for split, counts in split_counts(annotations).items())
 
 
-def _inspect_pictures(annotations: Annotations, progress: ProgressCallback | None) -> tuple[RecordsByPixels, list[str]]:
+def _inspect_pictures(annotations: Annotations, progress: ItemProgress | None) -> tuple[RecordsByPixels, list[str]]:
     """Records by the hash of their pixels, and one line for each image that cannot be read."""
     confine(annotations.images, [record.image for record in annotations.records])
     paths = [annotations.images / record.image for record in annotations.records]

@@ -12,7 +12,7 @@ from gckd.data.dataset_check import published_match
 from gckd.data.remote_store import RemoteStore
 from gckd.data.store import META, Store
 from gckd.data.store_builder import ImageInspector, build_store
-from gckd.data.types import Annotations, ProgressCallback
+from gckd.data.types import Annotations, ItemProgress
 from gckd.storage.path import StoragePath
 
 
@@ -36,7 +36,7 @@ class Dataset(Protocol):
         cache: str | Path,
         *,
         skip_broken: bool = False,
-        progress: ProgressCallback | None = None,
+        progress: ItemProgress | None = None,
         inspector: ImageInspector | None = None,
     ) -> Store:
         """Open its store under `cache`; the first process builds or downloads it while others wait.
@@ -95,7 +95,7 @@ class _FolderDataset:
         cache: str | Path,
         *,
         skip_broken: bool = False,
-        progress: ProgressCallback | None = None,
+        progress: ItemProgress | None = None,
         inspector: ImageInspector | None = None,
     ) -> Store:
         return build_store(self.annotations, cache, skip_broken=skip_broken, progress=progress, inspector=inspector)
@@ -124,7 +124,7 @@ class _StoredDataset:
         cache: str | Path,
         *,
         skip_broken: bool = False,
-        progress: ProgressCallback | None = None,
+        progress: ItemProgress | None = None,
         inspector: ImageInspector | None = None,
     ) -> Store:
         return self.remote.download(cache, progress)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from gckd.data.types import ProgressCallback
+from gckd.data.types import ItemProgress
 from gckd.errors import InputError, reason_of
 
 Item = TypeVar("Item")
@@ -124,7 +124,7 @@ def _flattened(picture: Image.Image) -> Image.Image:
 
 
 def in_parallel(
-    task: Callable[[Item], Result], items: Sequence[Item], workers: int | None, progress: ProgressCallback | None = None
+    task: Callable[[Item], Result], items: Sequence[Item], workers: int | None, progress: ItemProgress | None = None
 ) -> Iterator[Result]:
     """Results of `task` for each item, in order, computed by threads.
 

@@ -21,7 +21,7 @@ from filelock import FileLock
 from gckd.data.splits import read_arrow
 from gckd.data.store import INDEX, META, VERSION, Store, content_digest, move_to_final_name, stores_folder
 from gckd.data.store_writer import ImageRow
-from gckd.data.types import SPLITS, ProgressCallback
+from gckd.data.types import SPLITS, ItemProgress
 from gckd.errors import InputError, reason_of
 from gckd.storage.path import StoragePath
 
@@ -62,7 +62,7 @@ class RemoteStore:
         """Digest of the content, see `gckd.data.store.content_digest`."""
         return str(self.meta["digest"])
 
-    def download(self, cache: str | Path, progress: ProgressCallback | None = None) -> Store:
+    def download(self, cache: str | Path, progress: ItemProgress | None = None) -> Store:
         """Open the store under `cache`; the first process downloads it while others wait.
 
         Args:
@@ -82,7 +82,7 @@ class RemoteStore:
                 move_to_final_name(partial, final)
         return Store.from_meta(final, self.meta)
 
-    def _download_into(self, folder: Path, progress: ProgressCallback) -> None:
+    def _download_into(self, folder: Path, progress: ItemProgress) -> None:
         images = {split: self.meta["counts"][split]["images"] for split in SPLITS}
         done = 0
         for split in SPLITS:

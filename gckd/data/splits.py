@@ -12,7 +12,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from gckd.data.images import decode, in_parallel
-from gckd.data.types import ProgressCallback
+from gckd.data.types import ItemProgress
 
 
 def read_arrow(path: Path) -> pa.Table:
@@ -42,7 +42,7 @@ class Images:
         return bytes(self._column[row].as_buffer())
 
     def decoded(
-        self, height: int, width: int, *, workers: int | None = None, progress: ProgressCallback | None = None
+        self, height: int, width: int, *, workers: int | None = None, progress: ItemProgress | None = None
     ) -> NDArray[np.uint8]:
         """RGB pixels `[N, 3, height, width]` uint8, decoded once for all runs while other processes wait.
 
@@ -61,7 +61,7 @@ class Images:
         return pixels
 
     def _decode_all(
-        self, final: Path, height: int, width: int, workers: int | None, progress: ProgressCallback | None
+        self, final: Path, height: int, width: int, workers: int | None, progress: ItemProgress | None
     ) -> None:
         partial = final.with_suffix(".partial")
         shape = (len(self), 3, height, width)

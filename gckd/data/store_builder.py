@@ -17,11 +17,11 @@ from gckd.data.annotations import require_splits
 from gckd.data.images import ImageInspection, confine, in_parallel, inspect
 from gckd.data.store import INDEX, META, VERSION, Store, content_digest, move_to_final_name, stores_folder
 from gckd.data.store_writer import ImageRow, write_split
-from gckd.data.types import SPLITS, Annotations, ProgressCallback, Record
+from gckd.data.types import SPLITS, Annotations, ItemProgress, Record
 from gckd.errors import InputError
 
 # Inspects image files and returns one result per file, in order.
-ImageInspector = Callable[[Sequence[Path], ProgressCallback | None], Iterable[ImageInspection]]
+ImageInspector = Callable[[Sequence[Path], ItemProgress | None], Iterable[ImageInspection]]
 UsableImage = tuple[Record, ImageInspection]
 
 
@@ -31,7 +31,7 @@ def build_store(
     *,
     skip_broken: bool = False,
     workers: int | None = None,
-    progress: ProgressCallback | None = None,
+    progress: ItemProgress | None = None,
     inspector: ImageInspector | None = None,
 ) -> Store:
     """Build the store of a dataset under `cache`, or open it if it exists. One process builds while others wait.
@@ -121,7 +121,7 @@ def _by_threads(workers: int | None) -> ImageInspector:
 
 
 def _inspect_images(
-    annotations: Annotations, skip_broken: bool, inspector: ImageInspector, progress: ProgressCallback | None
+    annotations: Annotations, skip_broken: bool, inspector: ImageInspector, progress: ItemProgress | None
 ) -> tuple[list[UsableImage], list[str]]:
     """Records of usable images with their hashes, and one line for each broken image.
 

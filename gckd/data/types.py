@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "val", "test")
 
-ProgressCallback = Callable[[int, int], None]  # (items done, items in total)
+ItemProgress = Callable[[int, int], None]  # (items done, items in total)
 DatasetProgress = Callable[[str, int, int], None]  # (name of the dataset, images done, images in total)
 
 

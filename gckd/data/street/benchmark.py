@@ -16,7 +16,7 @@ from gckd.data.street.process_pool import draw_all
 from gckd.data.types import SplitCounts
 
 if TYPE_CHECKING:
-    from gckd.data.types import ProgressCallback
+    from gckd.data.types import ItemProgress
 
 GENERATOR = 6  # increase with every change that alters a written byte
 SHIFT = 0.25  # default gap between the domains
@@ -40,7 +40,7 @@ def make_street(
     seed: int = 0,
     domains: Sequence[str] = tuple(DOMAINS),
     workers: int | None = None,
-    progress: "ProgressCallback | None" = None,
+    progress: "ItemProgress | None" = None,
 ) -> Street:
     """Draw the street benchmark in the folder `root`, which appears only once it is complete.
 
@@ -70,7 +70,7 @@ def make_street(
     return Street(root, {name: _split_counts(splits) for name, splits in counts.items()})
 
 
-def _make(root: Path, arguments: dict[str, Any], workers: int, progress: "ProgressCallback | None") -> _CountsInFile:
+def _make(root: Path, arguments: dict[str, Any], workers: int, progress: "ItemProgress | None") -> _CountsInFile:
     """Draw into a temporary folder beside `root`, then rename it."""
     root.parent.mkdir(parents=True, exist_ok=True)
     folder = root.parent / f".{root.name}.making-{os.getpid()}"
@@ -85,7 +85,7 @@ def _make(root: Path, arguments: dict[str, Any], workers: int, progress: "Progre
 
 
 def _draw_domains(
-    folder: Path, arguments: dict[str, Any], workers: int, progress: "ProgressCallback | None"
+    folder: Path, arguments: dict[str, Any], workers: int, progress: "ItemProgress | None"
 ) -> _CountsInFile:
     """Write the images and annotation files of every domain."""
     names = arguments["domains"]
