@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from gckd.data.street import make_street
     from gckd.errors import InputError
     from gckd.graph.memory import MemoryBank
+    from gckd.graph.propagation import GraphPropagation
+    from gckd.method.losses import soft_cross_entropy
+    from gckd.method.matching import cross_domain_pairs
     from gckd.method.pseudo_labels import PseudoLabels
     from gckd.method.teacher import EmaTeacher
     from gckd.training.model import Match, Model
@@ -35,6 +38,7 @@ __all__ = [
     "Config",
     "EmaTeacher",
     "Evaluation",
+    "GraphPropagation",
     "InputError",
     "Match",
     "MemoryBank",
@@ -42,10 +46,12 @@ __all__ = [
     "PseudoLabels",
     "TrainingResult",
     "apply",
+    "cross_domain_pairs",
     "evaluate",
     "load",
     "make_street",
     "preset",
+    "soft_cross_entropy",
     "train",
 ]
 
@@ -53,6 +59,7 @@ _MODULES = {
     "Config": "gckd.config",
     "EmaTeacher": "gckd.method.teacher",
     "Evaluation": "gckd.training.target_evaluation",
+    "GraphPropagation": "gckd.graph.propagation",
     "InputError": "gckd.errors",
     "Match": "gckd.training.model",
     "MemoryBank": "gckd.graph.memory",
@@ -60,10 +67,12 @@ _MODULES = {
     "PseudoLabels": "gckd.method.pseudo_labels",
     "TrainingResult": "gckd.api",
     "apply": "gckd.config",
+    "cross_domain_pairs": "gckd.method.matching",
     "evaluate": "gckd.api",
     "load": "gckd.api",
     "make_street": "gckd.data.street",
     "preset": "gckd.config",
+    "soft_cross_entropy": "gckd.method.losses",
     "train": "gckd.api",
 }
 
