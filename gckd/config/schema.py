@@ -118,9 +118,9 @@ class Config:
     def _first_entries(self, remembered: bool) -> str:
         """Entries of a bank in the first step, in words."""
         if not remembered:
-            return f"banks of the batch alone, B = {self.adapt.batch}"
+            return f"the batch alone, B = {self.adapt.batch}"
         if not self.graph.memory.warm_start:
-            return f"banks without a warm start, B = {self.adapt.batch}"
+            return f"no warm start, B = {self.adapt.batch}"
         return f"banks of C = {self.graph.memory.capacity}"
 
     def _inference_problems(self) -> Iterator[str]:

@@ -126,15 +126,15 @@ def test_a_component_of_another_field_is_refused() -> None:
         ),
         (
             {"graph.memory.warm_start": False, "graph.propagate": Gnn(k=128)},
-            "graph.propagate.k: K = 128 is outside its limit: < 128 nodes (banks without a warm start, B = 64)",
+            "graph.propagate.k: K = 128 is outside its limit: < 128 nodes (no warm start, B = 64)",
         ),
         (
             {"graph.memory.source": False, "graph.memory.capacity": 100, "graph.propagate": Gnn(k=164)},
-            "graph.propagate.k: K = 164 is outside its limit: < 164 nodes (banks of the batch alone, B = 64; banks of C = 100)",
+            "graph.propagate.k: K = 164 is outside its limit: < 164 nodes (the batch alone, B = 64; banks of C = 100)",
         ),
         (
             {"graph.memory.target": False, "graph.memory.warm_start": False, "graph.propagate.k": 64},
-            "graph.propagate.k: K = 64 is outside its limit: < 64 nodes (banks of the batch alone, B = 64)",
+            "graph.propagate.k: K = 64 is outside its limit: < 64 nodes (the batch alone, B = 64)",
         ),
         (
             {"graph.memory.capacity": 100, "graph.propagate": Gnn(k=100, cross_edges=False)},
