@@ -1,4 +1,4 @@
-"""Precision, recomputation and compilation change how a backbone is computed, not what."""
+"""Compute options (precision, activation checkpointing, compilation) do not change the results of a backbone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gckd.models.base import InputSizes
 from gckd.models.vision import ClipPixels
 
 
-def model(compute: Compute, dropout: float = 0.0) -> AlbefBackbone:
+def build(compute: Compute, dropout: float = 0.0) -> AlbefBackbone:
     torch.manual_seed(0)
     vision = Vision(patch=8, stem="linear", width=32, depth=2, heads=2)
     text = Text(width=32, depth=1, fusion_depth=1, heads=2, dropout=dropout)
@@ -24,65 +24,65 @@ def model(compute: Compute, dropout: float = 0.0) -> AlbefBackbone:
     return AlbefBackbone(config, InputSizes(Vocabulary(50, 3), height=32, width=16, max_tokens=12))
 
 
-def outputs(of: AlbefBackbone) -> list[Tensor]:
-    """What a step uses, and the gradients it leaves."""
+def outputs(model: AlbefBackbone) -> list[Tensor]:
+    """Embeddings, logits and gradients of one training step."""
     random = torch.Generator().manual_seed(1)
     images = torch.randn(6, 3, 32, 16, generator=random)
     tokens = torch.randint(5, 50, (6, 9), generator=random)
     tokens[3:, 6:] = 0
     torch.manual_seed(7)
-    image, text = of.encode_image(images), of.encode_text(tokens)
-    logits = of.match(image.states, text.states, tokens)
-    words = of.predict_tokens(tokens, image.states, tokens > 20)
-    loss = (image.embedding * text.embedding).sum() + logits.square().sum() + words.square().mean()
+    image, text = model.encode_image(images), model.encode_text(tokens)
+    logits = model.match(image.states, text.states, tokens)
+    mlm_logits = model.predict_tokens(tokens, image.states, tokens > 20)
+    loss = (image.embedding * text.embedding).sum() + logits.square().sum() + mlm_logits.square().mean()
     loss.backward()
-    gradients = [p.grad.clone() for p in of.parameters() if p.grad is not None]
-    return [image.embedding, text.embedding, logits, words, *gradients]
+    gradients = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+    return [image.embedding, text.embedding, logits, mlm_logits, *gradients]
 
 
-def test_recomputing_layers_gives_the_same_numbers() -> None:
-    """Dropout too: the backward pass draws it again as it was."""
-    plain, frugal = (outputs(model(Compute(checkpointing=on), dropout=0.3).train()) for on in (False, True))
-    for one, two in zip(plain, frugal, strict=True):
-        torch.testing.assert_close(one, two)
+def test_activation_checkpointing_gives_the_same_results() -> None:
+    """Including dropout: the backward pass draws the same mask again."""
+    default, checkpointed = (outputs(build(Compute(checkpointing=on), dropout=0.3).train()) for on in (False, True))
+    for first, second in zip(default, checkpointed, strict=True):
+        torch.testing.assert_close(first, second)
 
 
-def test_recomputing_layers_keeps_fewer_activations() -> None:
-    kept = []
+def test_activation_checkpointing_stores_fewer_activations() -> None:
+    stored = []
     for on in (False, True):
         sizes: list[int] = []
 
-        def note(tensor: Tensor, sizes: list[int] = sizes) -> Tensor:
+        def record(tensor: Tensor, sizes: list[int] = sizes) -> Tensor:
             sizes.append(tensor.numel())
             return tensor
 
-        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            model(Compute(checkpointing=on)).encode_image(torch.randn(6, 3, 32, 16))
-        kept.append(sum(sizes))
-    assert kept[1] < kept[0] / 2
+        with torch.autograd.graph.saved_tensors_hooks(record, lambda tensor: tensor):
+            build(Compute(checkpointing=on)).encode_image(torch.randn(6, 3, 32, 16))
+        stored.append(sum(sizes))
+    assert stored[1] < stored[0] / 2
 
 
-def test_bf16_is_close_and_hands_on_float32() -> None:
-    plain, half = outputs(model(Compute())), outputs(model(Compute(precision="bf16")))
+def test_bf16_results_are_close_and_in_float32() -> None:
+    default, half = outputs(build(Compute())), outputs(build(Compute(precision="bf16")))
     assert all(tensor.dtype == torch.float32 for tensor in half)
-    for one, two in zip(plain[:3], half[:3], strict=True):
-        assert not torch.equal(one, two)
-        torch.testing.assert_close(one, two, atol=0.05, rtol=0.05)
+    for first, second in zip(default[:3], half[:3], strict=True):
+        assert not torch.equal(first, second)
+        torch.testing.assert_close(first, second, atol=0.05, rtol=0.05)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
-def test_compiled_layers_give_the_same_numbers_and_names() -> None:
-    plain, compiled = model(Compute()), model(Compute(compile=True))
-    assert plain.state_dict().keys() == compiled.state_dict().keys()
-    for one, two in zip(outputs(plain), outputs(compiled), strict=True):
-        torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4)
+def test_compiled_layers_give_the_same_results_and_names() -> None:
+    default, compiled = build(Compute()), build(Compute(compile=True))
+    assert default.state_dict().keys() == compiled.state_dict().keys()
+    for first, second in zip(outputs(default), outputs(compiled), strict=True):
+        torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-4)
     # The teacher is a deep copy of the student.
-    for one, two in zip(outputs(copy.deepcopy(compiled))[:2], outputs(plain)[:2], strict=True):
-        torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4)
+    for first, second in zip(outputs(copy.deepcopy(compiled))[:2], outputs(default)[:2], strict=True):
+        torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-4)
 
 
-def test_pixels_as_clip_s_images_were_normalised() -> None:
+def test_pixels_are_normalised_as_for_clip() -> None:
     mean, deviation = (
         torch.tensor([0.48145466, 0.4578275, 0.40821073]),
         torch.tensor([0.26862954, 0.26130258, 0.27577711]),

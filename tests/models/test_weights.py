@@ -1,4 +1,4 @@
-"""Published checkpoints: each key loaded, recognised, or listed in an error; positions resized; nothing executed."""
+"""Published checkpoints: every key is loaded, recognised or listed in an error; positions are resized."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def differing(one: AlbefBackbone, two: AlbefBackbone) -> list[str]:
 
 @pytest.mark.parametrize("bert", [True, False])
 def test_every_key_is_accounted_for(bert: bool) -> None:
-    weights, other = published(model(1), bert), model(2)
-    report = load_weights(other, weights, GRID, "bicubic", strict=True)
-    assert differing(other, model(1)) == []
-    told = [*report.loaded, *(key for keys in report.unused.values() for key in keys)]
-    assert sorted(told) == sorted(weights)
+    weights, loaded = published(model(1), bert), model(2)
+    report = load_weights(loaded, weights, GRID, "bicubic", strict=True)
+    assert differing(loaded, model(1)) == []
+    reported = [*report.loaded, *(key for keys in report.unused.values() for key in keys)]
+    assert sorted(reported) == sorted(weights)
     assert {reason.split(":")[0]: len(keys) for reason, keys in report.unused.items()} == {
         "tied": 2,
         "momentum copies": sum("_m." in key for key in weights),
@@ -50,29 +50,29 @@ def test_every_key_is_accounted_for(bert: bool) -> None:
     }
 
 
-def test_momentum_copies_take_the_place_of_what_they_follow() -> None:
-    other = model(2)
-    load_weights(other, momentum_copies(published(model(1))), GRID, "bicubic", strict=True)
+def test_momentum_copies_replace_the_online_weights() -> None:
+    loaded = model(2)
+    load_weights(loaded, momentum_copies(published(model(1))), GRID, "bicubic", strict=True)
     expected = model(1).state_dict()
-    for name, value in other.state_dict().items():
-        moved = 0.0 if name.startswith(("itm_head", "log_tau")) else 1.0
-        torch.testing.assert_close(value, expected[name] + moved)
+    for name, value in loaded.state_dict().items():
+        shift = 0.0 if name.startswith(("itm_head", "log_tau")) else 1.0
+        torch.testing.assert_close(value, expected[name] + shift)
 
 
-def spoiled() -> Weights:
+def faulty_weights() -> Weights:
     weights = published(model(1))
     del weights["vision_proj.bias"]
     weights["itm_head.weight"] = torch.zeros(3, 16)
     weights["extra.head"] = torch.zeros(1)
-    # A decoder of its own is no duplicate of the word embeddings.
+    # This decoder is not a duplicate of the word embeddings.
     weights["text_encoder.cls.predictions.decoder.weight"] += 1.0
     return weights
 
 
-def test_a_strict_load_lists_all_that_is_wrong_and_changes_nothing() -> None:
-    other = model(2)
+def test_a_strict_load_lists_all_problems_and_changes_nothing() -> None:
+    loaded = model(2)
     with pytest.raises(InputError) as caught:
-        load_weights(other, spoiled(), GRID, "bicubic", strict=True)
+        load_weights(loaded, faulty_weights(), GRID, "bicubic", strict=True)
     for part in (
         "1 missing: vision_proj.bias",
         "2 unexpected: ",
@@ -82,20 +82,20 @@ def test_a_strict_load_lists_all_that_is_wrong_and_changes_nothing() -> None:
         "backbone.strict=false",
     ):
         assert part in str(caught.value)
-    assert differing(other, model(2)) == []
+    assert differing(loaded, model(2)) == []
 
 
-def test_a_lenient_load_leaves_the_rest_as_it_was() -> None:
-    other = model(2)
-    report = load_weights(other, spoiled(), GRID, "bicubic", strict=False)
-    assert differing(other, model(1)) == ["vision_proj.bias", "itm_head.weight"]
-    assert differing(other, model(2)) != []
-    assert torch.equal(other.vision_proj.bias, model(2).vision_proj.bias)
+def test_a_lenient_load_keeps_the_weights_that_do_not_fit() -> None:
+    loaded = model(2)
+    report = load_weights(loaded, faulty_weights(), GRID, "bicubic", strict=False)
+    assert differing(loaded, model(1)) == ["vision_proj.bias", "itm_head.weight"]
+    assert differing(loaded, model(2)) != []
+    assert torch.equal(loaded.vision_proj.bias, model(2).vision_proj.bias)
     assert report.missing == ["vision_proj.bias"] and len(report.wrong_shape) == 1
     assert "itm_head.weight" not in report.loaded
 
 
-def test_positions_of_squares_are_resized_to_crops() -> None:
+def test_positions_of_square_images_are_resized_to_crops() -> None:
     square, crop = model(1, 32, 32), model(2)
     report = load_weights(crop, published(square), GRID, "bicubic", strict=True)
     token, patches = square.visual_encoder.pos_embed.split([1, 16], 1)
@@ -105,7 +105,7 @@ def test_positions_of_squares_are_resized_to_crops() -> None:
     assert report.changed == ["visual_encoder.pos_embed: 4 x 4 -> 4 x 2 patches, bicubic"]
 
 
-def test_text_positions_are_cut_and_never_made_up() -> None:
+def test_text_positions_are_cut_but_not_extended() -> None:
     short = model(2, max_tokens=5)
     report = load_weights(short, published(model(1)), GRID, "bicubic", strict=True)
     name = "text_encoder.embeddings.position_embeddings.weight"
@@ -116,53 +116,55 @@ def test_text_positions_are_cut_and_never_made_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("patches", "like", "found"),
+    ("patches", "model_grid", "expected"),
     [
-        (576, (24, 8), (24, 24)),  # published, 384 x 384, for a crop
+        (576, (24, 8), (24, 24)),  # published model, 384 x 384, loaded for crops
         (192, (24, 8), (24, 8)),  # fine-tuned on such crops
-        (32, (24, 12), (8, 4)),  # on smaller crops of the same shape
-        (256, (32, 8), (32, 8)),  # as many as the model has: its own grid
+        (32, (24, 12), (8, 4)),  # trained on smaller crops of the same aspect ratio
+        (256, (32, 8), (32, 8)),  # as many patches as the model has
         (30, (24, 24), None),
     ],
 )
-def test_which_grid_positions_were_trained_on(
-    patches: int, like: tuple[int, int], found: tuple[int, int] | None
+def test_the_trained_grid_is_inferred(
+    patches: int, model_grid: tuple[int, int], expected: tuple[int, int] | None
 ) -> None:
-    assert trained_grid(patches, like) == found
+    assert trained_grid(patches, model_grid) == expected
 
 
-def test_a_grid_that_could_be_another_is_told() -> None:
-    """16 x 16 and 32 x 8 patches are equally many, and a checkpoint does not say which it was."""
+def test_an_ambiguous_grid_is_reported() -> None:
+    """4 x 4 and 8 x 2 grids have equally many patches, and a checkpoint does not say which it was trained on."""
     report = load_weights(model(2, 64, 16), published(model(1, 64, 16)), (8, 2), "bicubic", strict=True)
     assert report.changed == ["visual_encoder.pos_embed: 16 positions taken as 8 x 2, could be 4 x 4"]
 
 
-def test_resizing_up_and_down_keeps_a_constant() -> None:
+def test_resizing_keeps_constant_positions() -> None:
     flat = torch.ones(1, 7, 3)
     torch.testing.assert_close(resize_positions(flat, (3, 2), (7, 5), "bicubic"), torch.ones(1, 36, 3))
 
 
 @pytest.mark.parametrize("layout", ["model", "flat", "safetensors"])
-def test_layouts_of_files(tmp_path: Path, layout: str) -> None:
+def test_all_file_layouts_are_read(tmp_path: Path, layout: str) -> None:
     weights = published(model(1))
     path = tmp_path / ("w.safetensors" if layout == "safetensors" else "w.pth")
     if layout == "safetensors":
         safetensors.torch.save_file(weights, path)
     else:
         torch.save({"model": weights, "epoch": 3} if layout == "model" else weights, path)
-    found = read_weights(path)
-    assert found.keys() == weights.keys() and all(torch.equal(found[k], weights[k]) for k in weights)
+    read = read_weights(path)
+    assert read.keys() == weights.keys() and all(torch.equal(read[k], weights[k]) for k in weights)
 
 
 class Trap:
-    """What a pickle could run."""
+    """Code that unpickling would run."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Path.touch, (Path("trapped"),)
 
 
 @pytest.mark.parametrize("content", ["trap", "text", "list", "nothing", "folder"])
-def test_what_is_no_checkpoint_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
+def test_files_that_are_not_checkpoints_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "w.pth"
     if content == "trap":
@@ -179,7 +181,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     assert not (tmp_path / "trapped").exists()
 
 
-def test_names() -> None:
+def test_published_names_are_renamed() -> None:
     assert our_name("text_encoder.bert.encoder.layer.3.output.dense.bias") == "text_encoder.layer.3.output.dense.bias"
     assert our_name("text_encoder.encoder.layer.3.output.dense.bias") == "text_encoder.layer.3.output.dense.bias"
     assert our_name("temp") == "log_tau"
