@@ -54,8 +54,12 @@ if TYPE_CHECKING:
     from gckd.method.pseudo_labels import TargetLoss as TargetLoss
     from gckd.method.teacher import TEACHERS as TEACHERS
     from gckd.method.teacher import Teacher as Teacher
+    from gckd.models.base import BACKBONES as BACKBONES
     from gckd.models.base import Backbone as Backbone
     from gckd.models.base import Encoded as Encoded
+    from gckd.models.base import InputSizes as InputSizes
+    from gckd.models.base import layer_norms as layer_norms
+    from gckd.models.base import log_temperature as log_temperature
     from gckd.tune.space.range_type import RangeType as RangeType
 
 _MODULES = {
@@ -84,7 +88,7 @@ _MODULES = {
     "gckd.method.propagation": ("BankPropagation", "EmbeddingPropagation", "PROPAGATIONS"),
     "gckd.method.pseudo_labels": ("PseudoLabelLoss", "PseudoLabeller", "StudentQueries", "TARGETS", "TargetLoss"),
     "gckd.method.teacher": ("TEACHERS", "Teacher"),
-    "gckd.models.base": ("Backbone", "Encoded"),
+    "gckd.models.base": ("BACKBONES", "Backbone", "Encoded", "InputSizes", "layer_norms", "log_temperature"),
     "gckd.tune.space.range_type": ("RangeType",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
