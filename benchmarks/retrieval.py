@@ -17,7 +17,7 @@ from rich.table import Table
 from torch.nn import functional as F
 
 from gckd.config import Config, apply, parse_edits, preset, value_at
-from gckd.config.train import MomentumDistillation
+from gckd.config.stages import MomentumDistillation
 from gckd.data.types import Vocabulary
 from gckd.models.build import build_model
 from gckd.report.console import wide_console

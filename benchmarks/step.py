@@ -21,7 +21,7 @@ from rich.table import Table
 from benchmarks.timing import interleaved
 from gckd.ablations.components import drop_edits
 from gckd.config import PRESETS, Config, apply, parse_edits, preset
-from gckd.config.train import Adapt, Pretrain
+from gckd.config.stages import Adapt, Pretrain
 from gckd.data.dataset_pair import DatasetPair, open_datasets
 from gckd.data.street import make_street
 from gckd.method.build import build_parts, build_step

@@ -42,7 +42,7 @@ class TrainedTokenizer(TokenizerConfig):
 
 
 @dataclass(frozen=True)
-class FolderTokenizer(TokenizerConfig):
+class PretrainedTokenizer(TokenizerConfig):
     """Pretrained tokenizer in the layout of bert-base-uncased."""
 
     kind: ClassVar[str] = "pretrained"

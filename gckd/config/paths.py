@@ -22,7 +22,7 @@ def albef_checkpoint(name: str | Path) -> Path:
     return path
 
 
-def files_of(config: Config) -> dict[str, str]:
+def local_files(config: Config) -> dict[str, str]:
     """Field -> absolute path, for every such file on this machine. Names on the hub are left out.
 
     Raises:
@@ -37,10 +37,12 @@ def files_of(config: Config) -> dict[str, str]:
     return {field: str(path) for field, path in paths.items() if path.exists()}
 
 
-def with_files(config: Config) -> Config:
+def with_absolute_paths(config: Config) -> Config:
     """The config with these paths made absolute, because a worker may run in another folder.
 
     Raises:
         ConfigError: see `albef_checkpoint`.
     """
-    return apply(config, {field: path for field, path in files_of(config).items() if path != value_at(config, field)})
+    return apply(
+        config, {field: path for field, path in local_files(config).items() if path != value_at(config, field)}
+    )

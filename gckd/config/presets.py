@@ -10,7 +10,7 @@ from gckd.config.distill import Distill, Ema, SoftTargets
 from gckd.config.edit import apply
 from gckd.config.graph import Diffusion, Graph, Memory
 from gckd.config.schema import Config
-from gckd.config.train import Adapt, CrossBatchMemory, Pretrain, Weights
+from gckd.config.stages import Adapt, CrossBatchMemory, Pretrain, Weights
 from gckd.errors import InputError
 
 

@@ -15,12 +15,12 @@ from gckd.config.component import (
     MetricLossConfig,
     TokenizerConfig,
 )
-from gckd.config.data import Data, FolderTokenizer, RandAugment
+from gckd.config.data import Data, PretrainedTokenizer, RandAugment
 from gckd.config.distill import Distill
 from gckd.config.fields import option, section
 from gckd.config.graph import Graph
 from gckd.config.losses import NoAlignment, NoMetric
-from gckd.config.train import Adapt, Evaluate, Pretrain, Weights
+from gckd.config.stages import Adapt, Evaluate, Pretrain, Weights
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Config:
     device: str = option("auto", "device to compute on; auto: the GPU if there is one", choices=("auto", "cpu", "cuda"))
     centre: bool = option(False, "subtract the mean of domain and modality from embeddings, in training and evaluation")
     data: Data = section(Data, "datasets")
-    tokenizer: TokenizerConfig = section(FolderTokenizer, "tokenizer of the captions")
+    tokenizer: TokenizerConfig = section(PretrainedTokenizer, "tokenizer of the captions")
     augment: AugmentationConfig = section(
         RandAugment, "augmentation of the student's view; the teacher sees clean images and captions"
     )

@@ -14,7 +14,7 @@ from filelock import FileLock
 from tokenizers import Tokenizer as Backend
 
 from gckd.config.component import TokenizerConfig
-from gckd.config.data import FolderTokenizer, TrainedTokenizer
+from gckd.config.data import PretrainedTokenizer, TrainedTokenizer
 from gckd.config.registry import Registry
 from gckd.data.types import Vocabulary
 from gckd.data.wordpiece import CLIP_ENDS, PAD, SPECIALS, bert, load_pretrained, read_vocabulary, train_vocabulary
@@ -104,8 +104,8 @@ def build_tokenizer(
     return Tokenizer(backend, max_words=max_words, max_tokens=max_tokens)
 
 
-@TOKENIZERS.register(FolderTokenizer)
-def _pretrained(config: FolderTokenizer, captions: list[str], cache: CachePath) -> Backend:
+@TOKENIZERS.register(PretrainedTokenizer)
+def _pretrained(config: PretrainedTokenizer, captions: list[str], cache: CachePath) -> Backend:
     return load_pretrained(config.name)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.banks import TARGET_IMAGE, TARGET_TEXT
-from gckd.config.train import Evaluate
+from gckd.config.stages import Evaluate
 from gckd.data.transforms import clean_view
 from gckd.data.types import EvaluationSet
 from gckd.distributed import map_batches

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gckd.config import Config
-    from gckd.config.train import Adapt, Pretrain
+    from gckd.config.stages import Adapt, Pretrain
 
 MIXED = "--mixed puts them in one table all the same, and marks them"
 CODE = "code"

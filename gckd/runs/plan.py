@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gckd.config import Config, ConfigError, apply, check, digest, encode, value_at
-from gckd.config.paths import with_files
+from gckd.config.paths import with_absolute_paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,7 +75,7 @@ def plan(full: Config, rows: Mapping[str, Mapping[str, Any]], seeds: int, out: P
     configs: dict[str, Config] = {FULL: check(full)}
     for row, edits in rows.items():
         try:
-            configs[row] = with_files(apply(full, edits))
+            configs[row] = with_absolute_paths(apply(full, edits))
         except ConfigError as error:
             problems += [f"row {row}: {problem}" for problem in error.problems]
     problems += _duplicates(configs)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gckd.config import Config, ConfigError, apply, check
 from gckd.config.banks import per_bank
 from gckd.config.component import PropagationConfig
-from gckd.config.paths import with_files
+from gckd.config.paths import with_absolute_paths
 from gckd.data.dataset_pair import DatasetPair, open_datasets
 from gckd.data.types import DatasetProgress
 from gckd.data.wordpiece import load_pretrained
@@ -31,7 +31,7 @@ def prepare_datasets(
         InputError: a dataset is not given, cannot be read, or has a broken image (unless `data.skip_broken`); the
             weights of an ALBEF backbone or a pretrained tokenizer are missing.
     """
-    config = with_files(config)
+    config = with_absolute_paths(config)
     if config.tokenizer.pretrained:
         load_pretrained(config.tokenizer.pretrained)
     datasets = open_datasets(config, cache, progress)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gckd.config.schema import Config
-from gckd.config.train import MomentumDistillation
+from gckd.config.stages import MomentumDistillation
 from gckd.data.batches import Feed
 from gckd.distributed import gather, local_rows, weighted_local_mean
 from gckd.graph.memory import MemoryBank

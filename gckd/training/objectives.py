@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gckd.config.schema import Config
-from gckd.config.train import CrossBatchMemory
+from gckd.config.stages import CrossBatchMemory
 from gckd.data.batches import Feed, Views
 from gckd.data.types import SourceBatch
 from gckd.distributed import gather

@@ -8,7 +8,7 @@ from typing import Any
 
 from gckd.config import digest
 from gckd.config.schema import Config
-from gckd.config.train import CrossBatchMemory, MomentumDistillation
+from gckd.config.stages import CrossBatchMemory, MomentumDistillation
 from gckd.data.batches import Feed
 from gckd.data.dataset_pair import DatasetPair
 from gckd.distributed import barrier, broadcast_bool, check_batch_size

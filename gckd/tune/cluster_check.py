@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gckd.cluster.connect import reachable_resources
 from gckd.cluster.nodes import NodeRequirements, node_problems
-from gckd.config.paths import files_of
+from gckd.config.paths import local_files
 from gckd.errors import InputError, reason_of
 from gckd.storage.cache import CachePath
 
@@ -45,7 +45,7 @@ def check_cluster(
     if workers > 1:
         problems += _state_api_problems()
     datasets = config.data.source, config.data.target
-    problems += _node_problems(ray, NodeRequirements(out, CachePath.at(cache), datasets, files_of(config)))
+    problems += _node_problems(ray, NodeRequirements(out, CachePath.at(cache), datasets, local_files(config)))
     if problems:
         raise InputError("\n".join(problems))
 

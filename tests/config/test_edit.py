@@ -12,7 +12,7 @@ from gckd.config import Config, ConfigError, apply, check, parse_edits, preset
 from gckd.config.distill import Ema
 from gckd.config.fields import Limits
 from gckd.config.graph import Gnn, NoPropagation
-from gckd.config.train import Adapt
+from gckd.config.stages import Adapt
 from gckd.config.tree import range_problems, walk
 from gckd.errors import InputError
 

@@ -8,8 +8,8 @@ import pytest
 
 from gckd.config import Config, ConfigError, apply, preset
 from gckd.config.backbone import Clip
-from gckd.config.data import FolderTokenizer
-from gckd.config.paths import files_of, with_files
+from gckd.config.data import PretrainedTokenizer
+from gckd.config.paths import local_files, with_absolute_paths
 from gckd.errors import InputError
 from gckd.runs.plan import plan
 from gckd.runs.preflight import prepare_datasets
@@ -28,33 +28,33 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
 
 
 def test_a_config_without_files_does_not_change(config: Config) -> None:
-    assert with_files(config) == config
-    assert files_of(config) == {}
+    assert with_absolute_paths(config) == config
+    assert local_files(config) == {}
 
 
 @pytest.mark.parametrize("name", ["ALBEF.pth", "./ALBEF.pth", "~/ALBEF.pth"])
 def test_the_path_of_weights_becomes_absolute(config: Config, tmp_path: Path, name: str) -> None:
-    absolute = with_files(apply(config, ALBEF | {"backbone.weights": name}))
+    absolute = with_absolute_paths(apply(config, ALBEF | {"backbone.weights": name}))
     assert absolute == apply(config, ALBEF | {"backbone.weights": str(tmp_path / "ALBEF.pth")})
-    assert with_files(absolute) == absolute
-    assert files_of(absolute) == {"backbone.weights": str(tmp_path / "ALBEF.pth")}
+    assert with_absolute_paths(absolute) == absolute
+    assert local_files(absolute) == {"backbone.weights": str(tmp_path / "ALBEF.pth")}
 
 
 def test_the_path_of_a_folder_becomes_absolute_and_a_hub_name_does_not_change(config: Config, tmp_path: Path) -> None:
-    tokenizer = FolderTokenizer("openai/clip-vit-base-patch16")
+    tokenizer = PretrainedTokenizer("openai/clip-vit-base-patch16")
     folder = apply(config, {"backbone": Clip(weights="clip"), "tokenizer": tokenizer})
-    absolute = with_files(folder)
+    absolute = with_absolute_paths(folder)
     assert absolute.backbone.weights == str(tmp_path / "clip")
     assert absolute.tokenizer == tokenizer
     hub = apply(folder, {"backbone.weights": "openai/clip-vit-base-patch16"})
-    assert with_files(hub) == hub
+    assert with_absolute_paths(hub) == hub
 
 
 def test_a_symbolic_link_is_not_resolved(config: Config, tmp_path: Path) -> None:
     """The cache of the hub consists of links to files without a suffix."""
     (tmp_path / "1f2e").touch()
     (tmp_path / "albef.safetensors").symlink_to("1f2e")
-    absolute = with_files(apply(config, ALBEF | {"backbone.weights": "albef.safetensors"}))
+    absolute = with_absolute_paths(apply(config, ALBEF | {"backbone.weights": "albef.safetensors"}))
     assert absolute.backbone.weights == str(tmp_path / "albef.safetensors")
 
 
@@ -74,4 +74,4 @@ def test_weights_that_are_not_a_file_are_refused_before_anything_starts(
 
 def test_a_folder_without_a_tokenizer_is_refused_before_anything_starts(config: Config, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"tokenizer.name: {tmp_path / 'clip'} has neither tokenizer.json nor vocab"):
-        prepare_datasets(apply(config, {"tokenizer": FolderTokenizer("clip")}), tmp_path / "cache")
+        prepare_datasets(apply(config, {"tokenizer": PretrainedTokenizer("clip")}), tmp_path / "cache")

@@ -18,7 +18,7 @@ from gckd.config import PRESETS, Config, ConfigError, apply, decode, digest, enc
 from gckd.config.edit import check_problems
 from gckd.config.fields import limits_of, option
 from gckd.config.graph import Memory, NoPropagation
-from gckd.config.train import Adapt, Weights
+from gckd.config.stages import Adapt, Weights
 from gckd.config.tree import hints, variants
 
 

@@ -13,9 +13,9 @@ from tokenizers import models, pre_tokenizers, processors, trainers
 
 from gckd.config import Config, apply
 from gckd.config.backbone import Blip, Clip, Tower
-from gckd.config.data import FolderTokenizer
+from gckd.config.data import PretrainedTokenizer
 from gckd.config.distill import NoMatching
-from gckd.config.train import MomentumDistillation
+from gckd.config.stages import MomentumDistillation
 from gckd.data.dataset_pair import open_datasets
 from gckd.data.loaders import TargetLoader
 from gckd.data.splits import UnlabelledSplit
@@ -59,7 +59,7 @@ def test_a_run(config: Config, cache: Path, tmp_path: Path, name: str) -> None:
     assert any(note.startswith("backbone ") for note in found.notes)
 
 
-def clip_tokenizer(folder: Path) -> FolderTokenizer:
+def clip_tokenizer(folder: Path) -> PretrainedTokenizer:
     """A byte-level vocabulary with CLIP's two special tokens last, as CLIP's own."""
     backend = Backend(models.BPE(end_of_word_suffix="</w>"))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -74,7 +74,7 @@ def clip_tokenizer(folder: Path) -> FolderTokenizer:
     first, last = ((t, backend.token_to_id(t)) for t in CLIP_ENDS)
     backend.post_processor = processors.RobertaProcessing(last, first, add_prefix_space=False)
     backend.save(str(folder / "tokenizer.json"))
-    return FolderTokenizer(str(folder))
+    return PretrainedTokenizer(str(folder))
 
 
 def test_clip_with_its_own_kind_of_vocabulary(config: Config, cache: Path, tmp_path: Path) -> None:

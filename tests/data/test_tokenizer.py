@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gckd.config.data import FolderTokenizer, TrainedTokenizer
+from gckd.config.data import PretrainedTokenizer, TrainedTokenizer
 from gckd.data.tokenizer import Tokenizer, build_tokenizer
 from gckd.data.wordpiece import SPECIALS, bert, read_vocabulary, train_vocabulary
 from gckd.errors import InputError
@@ -123,7 +123,7 @@ class TestPretrained:
     VOCABULARY = ("[PAD]", "[unused0]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "red", "Red", "##dish", "coat")
 
     def load(self, name: object) -> Tokenizer:
-        return build_tokenizer(FolderTokenizer(str(name)), [], Path("/unused"), max_words=50, max_tokens=64)
+        return build_tokenizer(PretrainedTokenizer(str(name)), [], Path("/unused"), max_words=50, max_tokens=64)
 
     def write(self, folder: Path, pieces: tuple[str, ...] = VOCABULARY) -> Path:
         (folder / "vocab.txt").write_text("\n".join(pieces) + "\n")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gckd.config.train import Adapt, Weights
+from gckd.config.stages import Adapt, Weights
 from gckd.training.trainer import Stage
 
 WEIGHTS = {"a": 2.0, "b": 0.5, "c": 7.0}

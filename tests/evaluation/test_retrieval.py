@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.retrieval import RetrievalHitRate, RetrievalMAP
 
-from gckd.config.train import Evaluate
+from gckd.config.stages import Evaluate
 from gckd.data.types import EvaluationSet
 from gckd.evaluation.retrieval import TOP_IMAGES, Retriever, rank_gallery
 from gckd.models.base import Encoded

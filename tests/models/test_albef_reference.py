@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config import Config, apply
-from gckd.config.train import MomentumDistillation
+from gckd.config.stages import MomentumDistillation
 from gckd.data.types import Vocabulary
 from gckd.models.albef import AlbefBackbone
 from gckd.models.build import initial_models

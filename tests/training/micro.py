@@ -13,7 +13,7 @@ from gckd.config.backbone import Albef, Text, Vision
 from gckd.config.data import Augment, Data, TrainedTokenizer
 from gckd.config.distill import CrossDomainMatching, Distill, Ema, SoftTargets
 from gckd.config.graph import Gnn, Graph, Memory
-from gckd.config.train import Adapt, CrossBatchMemory, Evaluate, Pretrain, Weights
+from gckd.config.stages import Adapt, CrossBatchMemory, Evaluate, Pretrain, Weights
 from gckd.progress import Progress, ProgressCallback
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.training.run import train_run

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from gckd.config import Config, apply, check, preset
-from gckd.config.data import FolderTokenizer
-from gckd.config.train import MomentumDistillation
+from gckd.config.data import PretrainedTokenizer
+from gckd.config.stages import MomentumDistillation
 from gckd.data.dataset_pair import open_datasets
 from gckd.data.tokenizer import build_tokenizer
 from gckd.data.types import Vocabulary
@@ -34,7 +34,7 @@ def base(config: Config, cache: Path, tmp_path_factory: pytest.TempPathFactory) 
         "data.width": 8,
         "data.max_words": 12,
         "data.max_tokens": 16,
-        "tokenizer": FolderTokenizer(str(folder)),
+        "tokenizer": PretrainedTokenizer(str(folder)),
         "backbone.vision.patch": 8,
         "backbone.vision.width": 16,
         "backbone.vision.depth": 1,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gckd.config import Config, apply
-from gckd.config.train import MomentumDistillation
+from gckd.config.stages import MomentumDistillation
 from gckd.data.dataset_pair import open_datasets
 from gckd.errors import InputError
 from gckd.storage.checkpoint import load_checkpoint

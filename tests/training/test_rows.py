@@ -23,7 +23,7 @@ from gckd.config.distill import (
 )
 from gckd.config.graph import Diffusion, NoPropagation
 from gckd.config.losses import Adversarial, Mmd, MultiSimilarity, Triplet
-from gckd.config.train import MomentumDistillation, Weights
+from gckd.config.stages import MomentumDistillation, Weights
 from gckd.data.dataset_pair import open_datasets
 from gckd.data.loaders import SourceLoader, TargetLoader
 from tests.toy import make_toy, shuffle_labels

@@ -11,7 +11,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from gckd.config.train import Evaluate
+from gckd.config.stages import Evaluate
 from gckd.data.types import EvaluationSet
 from gckd.distributed import map_batches
 from gckd.evaluation.retrieval import Ranking, Retriever

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gckd.config import Config, ConfigError, apply, check
-from gckd.config.train import MomentumDistillation
+from gckd.config.stages import MomentumDistillation
 from gckd.data.dataset_pair import open_datasets
 from gckd.data.types import Vocabulary
 from gckd.errors import InputError

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gckd.config import Config, apply
-from gckd.config.data import FolderTokenizer
+from gckd.config.data import PretrainedTokenizer
 from gckd.data.dataset_pair import open_datasets
 from gckd.errors import InputError
 from gckd.method.build import build_parts
@@ -56,7 +56,7 @@ def test_switched_off_nothing_changes(worded: Config, cache: Path, how: str) -> 
     before, _, _ = embeddings(worded, cache, after=False)
     datasets = open_datasets(worded, cache)
     model = build_model(worded, datasets.tokenizer.vocabulary)
-    kept = apply(worded, {"tokenizer.unseen": "keep"}).tokenizer if how == "keep" else FolderTokenizer()
+    kept = apply(worded, {"tokenizer.unseen": "keep"}).tokenizer if how == "keep" else PretrainedTokenizer()
     mask_unseen_words(kept, model, datasets.feed(worded, 4))
     assert torch.equal(model.text_encoder.embeddings.word_embeddings.weight.detach(), before)
 

@@ -13,7 +13,7 @@ from gckd import distributed
 from gckd.config import Config, apply
 from gckd.config.graph import Diffusion
 from gckd.config.losses import Adversarial, Triplet
-from gckd.config.train import MomentumDistillation
+from gckd.config.stages import MomentumDistillation
 from gckd.errors import InputError
 from gckd.progress import Progress
 from tests.training.micro import row, trained
