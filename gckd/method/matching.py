@@ -61,6 +61,13 @@ def cross_domain_pairs(
 
     A source entry is a safe negative: no source identity occurs in the target.
 
+    Example:
+        >>> queries = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+        >>> target, source = torch.tensor([[0.6, -0.8], [0.28, 0.96]]), torch.tensor([[0.0, 1.0]])
+        >>> pairs = cross_domain_pairs(queries, target, source, delta=0.8)
+        >>> pairs.accepted, pairs.positive, pairs.negative
+        (tensor([1]), tensor([1]), tensor([0]))
+
     Args:
         queries: z, propagated embeddings of a target batch in one modality.
         target: Q_T, the target bank of the other modality.

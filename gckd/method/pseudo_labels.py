@@ -63,6 +63,11 @@ class PseudoLabels:
     Called on tensors, it computes exactly this. The arguments are the options of this project; each default is the
     paper's equation.
 
+    Example:
+        >>> queries, keys = torch.nn.functional.normalize(torch.randn(2, 32, 256), dim=-1)
+        >>> PseudoLabels()(queries, keys, tau=0.07).shape
+        torch.Size([32, 32])
+
     Args:
         sharpen: the labels use the temperature sharpen x tau.
         agree: multiply p(key | query) by p(query | key), so that both retrieval directions must agree.

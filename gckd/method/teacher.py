@@ -39,6 +39,13 @@ class EmaTeacher(nn.Module, Generic[M]):
 
     Theta are all parameters and buffers. Theta_T starts as a copy of Theta_S; it has no gradient and no dropout.
 
+    Example:
+        >>> student = torch.nn.Linear(512, 256)
+        >>> teacher = EmaTeacher(student, m=0.999)
+        >>> teacher.model()(torch.randn(32, 512)).shape
+        torch.Size([32, 256])
+        >>> teacher.update(student)  # after each optimiser step
+
     Args:
         student: the model with the weights Theta_S.
         m: momentum in [0, 1).
