@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gckd.config import apply, check, read_config
 from gckd.config.schema import Config
@@ -84,7 +84,8 @@ def load_student(
         if config.evaluate.propagate:
             parts = build_parts(config, feed, backbone)
             parts.banks.load_state_dict(modules["banks"])
-            parts.stateful()["propagate"].load_state_dict(modules["propagate"])
+            if isinstance(parts.propagate, nn.Module):  # otherwise it has no weights
+                parts.propagate.load_state_dict(modules["propagate"])
             transform = evaluation_transform(parts)
     except (KeyError, RuntimeError) as error:
         raise InputError(f"{checkpoint}: does not hold the student of this config ({error})") from error

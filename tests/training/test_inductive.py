@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,11 @@ from gckd.data.dataset_pair import open_datasets
 from gckd.errors import InputError
 from gckd.evaluation.retrieval import Retriever
 from gckd.graph.memory import centred
+from gckd.graph.similarity import DirectSimilarity
 from gckd.method.banks import embed_clean, train_means
 from gckd.method.build import build_parts
 from gckd.method.parts import Parts
+from gckd.method.propagation import PROPAGATIONS, BankPropagation
 from gckd.models.build import build_model
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.training.load import evaluation_transform
@@ -99,3 +102,26 @@ def test_a_checkpoint_of_other_banks_is_refused(propagated: Config, cache: Path,
     other = apply(propagated, {"graph.memory.capacity": 6})
     with pytest.raises(InputError, match="does not hold the student of this config"):
         evaluate_checkpoint(other, folder / "checkpoint.pt", cache)
+
+
+class NoWeights:
+    """A propagation that is no module, as a plugin may be; embeddings do not change."""
+
+    def __call__(self, banks: Sequence[Tensor], positions: Sequence[Tensor]) -> Sequence[Tensor]:
+        return [bank[rows] for bank, rows in zip(banks, positions, strict=True)]
+
+    def join(self, banks: Sequence[Tensor], bank: int, items: Tensor) -> Tensor:
+        return items
+
+
+def test_a_propagation_without_weights_is_evaluated(
+    propagated: Config, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(node: Gnn, width: int) -> BankPropagation:
+        return BankPropagation(NoWeights(), DirectSimilarity())
+
+    monkeypatch.setitem(PROPAGATIONS._builders, Gnn, build)
+    train_run(propagated, cache=cache, out=tmp_path)
+    metrics = evaluate_checkpoint(propagated, tmp_path / "checkpoint.pt", cache, "val").metrics
+    plain = apply(propagated, {"evaluate.propagate": False})
+    assert metrics == evaluate_checkpoint(plain, tmp_path / "checkpoint.pt", cache, "val").metrics
