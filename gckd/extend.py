@@ -7,7 +7,7 @@ from gckd.extend import ALIGNMENTS, AlignmentConfig, option
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gckd.config.component import AlignmentConfig as AlignmentConfig
@@ -94,10 +94,13 @@ _MODULES = {
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"gckd.extend has no name {name!r}; choose from {', '.join(__dir__())}")
-    return getattr(importlib.import_module(_MODULE_OF[name]), name)
+if not TYPE_CHECKING:  # for mypy, a module with __getattr__ has every attribute
+
+    def __getattr__(name: str) -> object:
+        """Import a name at first use."""
+        if name not in _MODULE_OF:
+            raise AttributeError(f"gckd.extend has no name {name!r}; choose from {', '.join(__dir__())}")
+        return getattr(importlib.import_module(_MODULE_OF[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -16,7 +16,7 @@ from gckd import extend
 def typed_names() -> dict[str, str]:
     """Name -> module, as the type checker sees them."""
     tree = ast.parse(Path(extend.__file__).read_text())
-    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
     imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
     return {alias.name: str(node.module) for node in imports for alias in node.names}
 

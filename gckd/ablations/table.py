@@ -15,6 +15,7 @@ from gckd.cluster.executor import Execution, execute
 from gckd.cluster.launch_log import LAUNCHES_FILE, log_launch
 from gckd.cluster.tasks import RunFunctions
 from gckd.config import Config, ConfigError, apply
+from gckd.config.config_file import CONFIG_FILE
 from gckd.data.dataset_pair import DatasetPair
 from gckd.device import cores
 from gckd.errors import InputError
@@ -25,7 +26,7 @@ from gckd.report.summary import RowSummary
 from gckd.report.table_report import keep_asked, write_report
 from gckd.runs.dataset_progress import dataset_progress
 from gckd.runs.examples import write_examples
-from gckd.runs.output import CONFIG_FILE, RUN_FILES, default_output, output_folder
+from gckd.runs.output import RUN_FILES, default_output, output_folder
 from gckd.runs.plan import Run, plan
 from gckd.runs.preflight import check_sizes, prepare_datasets
 from gckd.runs.progress_display import display

@@ -68,7 +68,7 @@ def table(
     threads: int | None,
     cache: CachePath,
 ) -> int:
-    """Train the full method and a row for each part left out, added or changed, and print the component table.
+    """Train the full method and rows without some parts, for a component table.
 
     Without --source and --target, the generated benchmark street is made once in the cache folder and used.
     """

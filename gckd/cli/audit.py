@@ -1,4 +1,4 @@
-"""`gckd audit`: how right the teacher's pseudo labels are, by the labels that training never sees."""
+"""`gckd audit`: precision of the teacher's pseudo labels, by target train labels."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from gckd.storage.path import StoragePath
 
 @click.command()
 @config_options
-@click.option("--seed", type=int, help="Seed of the source model; seed=N of --set.")
-@click.option("--checkpoint", metavar="FILE|URI", help="Of a run of this config: its banks, not the start.")
+@click.option("--seed", type=int, help="Seed of the source model, as --set seed=N.")
+@click.option(
+    "--checkpoint", metavar="FILE|URI", help="Checkpoint whose banks are read.  [default: banks before adaptation]"
+)
 @cache_option
 def audit(config: Config, seed: int | None, checkpoint: str | None, cache: CachePath) -> None:
-    """Look at the pseudo labels with the labels of the target's train split.
+    """Print the precision of the pseudo labels, by target train labels.
 
-    For each kind of graph and each direction: how often the most probable partner is the right person, how much
-    probability lies on that person, and whether sharp targets are right more often than flat ones. The graphs see one
-    and the same teacher. Never choose a setting by this: it reads target labels, and its table says so.
+    The table has a row for each kind of graph and each retrieval direction: how often the most probable key is of the
+    query's person, how much probability is on that person, and whether sharp labels are right more often than flat
+    ones. All graphs get the same teacher. Do not choose settings by this table: it reads target labels, and says so.
     """
     import torch
 
@@ -32,19 +34,19 @@ def audit(config: Config, seed: int | None, checkpoint: str | None, cache: Cache
     from gckd.runs.preflight import usable_cache
     from gckd.runs.progress_display import display
     from gckd.training.label_audit import GROUPS
-    from gckd.training.label_audit import audit as look
+    from gckd.training.label_audit import audit as audit_labels
 
-    place = StoragePath.at(checkpoint) if checkpoint else None
-    if place and not place.exists():
+    path = StoragePath.at(checkpoint) if checkpoint else None
+    if path and not path.exists():
         raise InputError(f"{checkpoint}: there is no such checkpoint file")
     torch.set_num_threads(threads_for_torch())
     config = config if seed in (None, config.seed) else apply(config, {"seed": seed})
     with display() as shown:
         report = report_to_display(shown, "audit", config.seed)
-        found = look(config, cache=usable_cache(cache), report=report, checkpoint=place)
+        rows = audit_labels(config, cache=usable_cache(cache), report=report, checkpoint=path)
     quarters = [f"group {i + 1}" for i in range(GROUPS)]
     table = Table(*("graph", "direction", "precision", "mass", "entropy", *quarters))
-    for row in found:
+    for row in rows:
         shares = (100 * row.precision, 100 * row.mass, row.entropy, *(100 * share for share in row.by_entropy))
         table.add_row(row.graph, row.direction, *(f"{share:.1f}" for share in shares))
     table.caption = (

@@ -1,4 +1,4 @@
-"""`gckd cluster`: a cluster file, checked before `ray up`."""
+"""`gckd cluster`: check of a cluster file before `ray up`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from gckd.errors import InputError
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path), default=Path("cluster.yaml"))
 def cluster(file: Path) -> None:
-    """Check FILE [cluster.yaml] for `ray up`, or a KubeRay manifest, without a cluster and without a cloud account.
+    """Check a cluster file before `ray up`.
 
+    FILE [default: cluster.yaml] is a cluster file or a KubeRay manifest. Needs no cluster and no cloud account. Checks
     Ray's own schema, and what it misses: start commands, the token on every host, versions, a public dashboard or SSH,
-    numbers of workers, the size of what is sent, and lines that only you can fill in. Run it in the checkout.
+    numbers of workers, the size of the synchronised files, and placeholders. Run it in the checkout.
     """
     from gckd.cluster.cluster_yaml import cluster_problems
 

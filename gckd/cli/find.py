@@ -1,4 +1,4 @@
-"""`gckd find`: images of the target for what somebody writes, by a trained checkpoint."""
+"""`gckd find`: images of the target that match a sentence, by a trained checkpoint."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from gckd.cli.options import cache_option, plugin_option, set_option, threads_for_torch
+from gckd.cli.options import cache_option, echo_plugin_notes, plugin_option, set_option, threads_for_torch
 from gckd.config import parse_edits
 from gckd.errors import InputError
 from gckd.report.console import wide_console
@@ -19,22 +19,30 @@ if TYPE_CHECKING:
     from gckd.evaluation.faiss_index import SearchResult, Vectors
     from gckd.storage.cache import CachePath
 
-_NOTE = "image: row in the split, whose images lie in the order of their content's hash"
+_NOTE = "image: row in the split, whose images are ordered by a hash of their content"
 
 
 @click.command()
 @click.argument("checkpoint")
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
-@click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True)
-@click.option("-k", "count", type=click.IntRange(min=1), default=5, show_default=True, help="Images for each TEXT.")
+@click.option(
+    "--split",
+    type=click.Choice(["train", "val", "test"]),
+    default="test",
+    show_default=True,
+    help="Split of the target.",
+)
+@click.option(
+    "-k", "count", type=click.IntRange(min=1), default=5, show_default=True, help="Number of images per TEXT."
+)
 @click.option(
     "--index",
     type=click.Choice(["exact", "ivf-pq"]),
     default="exact",
     show_default=True,
-    help="ivf-pq: approximate, for large galleries; its recall against exact is printed.",
+    help="FAISS index. ivf-pq is approximate, for large galleries; its recall is printed.",
 )
-@click.option("--sheet", type=click.Path(path_type=Path, dir_okay=False), help="Also draw the images to this PNG.")
+@click.option("--sheet", type=click.Path(path_type=Path, dir_okay=False), help="PNG file to draw the images to.")
 @plugin_option
 @set_option
 @cache_option
@@ -48,9 +56,10 @@ def find(
     assignments: tuple[str, ...],
     cache: CachePath,
 ) -> None:
-    """Find the images of the target that CHECKPOINT's student holds most similar to each TEXT.
+    """Find the images that match a sentence.
 
-    CHECKPOINT is a file or URI, and the config the config.yaml beside it. No label is read.
+    The student of CHECKPOINT, a file or URI with its config.yaml beside it, ranks the images of the target for each
+    TEXT. No label is read.
 
     \b
     gckd find runs/train/full/seed-0/checkpoint.pt "a woman in a red coat" "a man with a blue bag"
@@ -60,31 +69,33 @@ def find(
     from gckd.training.model import load_model
 
     if not all(text.strip() for text in texts):
-        raise InputError("TEXT: it is empty")
+        raise InputError("TEXT: is empty; give a sentence")
     torch.set_num_threads(threads_for_torch())
-    model = load_model(StoragePath.at(checkpoint), cache, parse_edits(assignments))
+    path = StoragePath.at(checkpoint)
+    model = load_model(path, cache, parse_edits(assignments))
+    echo_plugin_notes(path)
     gallery, captions = model.embed_split(split), model.embed_texts(texts)
-    found, note = _searched(gallery.embeddings.numpy(), captions.numpy(), count, index)
+    nearest, note = _searched(gallery.embeddings.numpy(), captions.numpy(), count, index)
     table = Table("text", "rank", "image", "cosine", caption=note)
-    for text, cosines, rows in zip(texts, *found, strict=True):
-        for place, (cosine, row) in enumerate(zip(cosines, rows, strict=True), 1):
-            table.add_row(escape(text) if place == 1 else "", str(place), str(row), f"{cosine:.3f}")
+    for text, cosines, rows in zip(texts, *nearest, strict=True):
+        for rank, (cosine, row) in enumerate(zip(cosines, rows, strict=True), 1):
+            table.add_row(escape(text) if rank == 1 else "", str(rank), str(row), f"{cosine:.3f}")
     wide_console().print(table)
     if sheet is not None:
         from gckd.cli.sheet import draw_sheet
 
-        images = ([gallery.files.encoded(row) for row in rows if row >= 0] for rows in found.rows.tolist())
+        images = ([gallery.files.encoded(row) for row in rows if row >= 0] for rows in nearest.rows.tolist())
         draw_sheet(sheet, list(zip(texts, images, strict=True)))
         click.echo(sheet)
 
 
 def _searched(images: Vectors, captions: Vectors, count: int, index: str) -> tuple[SearchResult, str]:
-    """What is found, and what the table must say about it."""
+    """Nearest images of each caption, and the caption of the table."""
     from gckd.evaluation.faiss_index import Exact, FaissGallery, ivf_pq, recall
 
     exact = FaissGallery(images, Exact()).search(captions, count)
     if index == "exact":
         return exact, f"{len(images)} images. {_NOTE}"
     kind = ivf_pq(*images.shape)
-    found = FaissGallery(images, kind).search(captions, count)
-    return found, f"{len(images)} images; {kind}: recall@{count} {recall(found, exact):.2f}. {_NOTE}"
+    approximate = FaissGallery(images, kind).search(captions, count)
+    return approximate, f"{len(images)} images; {kind}: recall@{count} {recall(approximate, exact):.2f}. {_NOTE}"

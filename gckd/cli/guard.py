@@ -1,4 +1,4 @@
-"""How every command ends: what the user gave wrongly is one `error:` line a problem, never a traceback."""
+"""Exit of every command: each input error is one `error:` line, without a traceback."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ BAD_INPUT, INTERRUPTED = 2, 130
 
 
 def run_command(command: click.Command, arguments: Sequence[str] | None = None, obj: Any = None) -> NoReturn:
-    """Runs `command` and exits: 0, or what it returns; 2 on bad input; 130 when interrupted.
+    """Run `command` and exit with 0 or its return value, 2 on bad input, or 130 when interrupted.
 
     Args:
-        arguments: without the program's name; those of this process by default.
-        obj: click's context object, for commands that take one.
+        arguments: command-line arguments without the program name; None: those of this process.
+        obj: context object of click, for commands that take one.
     """
     stop_on_sigterm()
     sys.exit(_status(command, arguments, obj))

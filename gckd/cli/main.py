@@ -11,7 +11,7 @@ import click
 
 import gckd
 from gckd.cli.guard import run_command
-from gckd.cli.options import config_options
+from gckd.cli.options import config_options, plugin_option
 from gckd.config import config_text
 from gckd.config.component import Component
 from gckd.config.json_schema import json_schema
@@ -28,14 +28,17 @@ _OUT_HELP = "Folder of the tables.  [default: FOLDER; several are only printed]"
 
 # name -> where the command is, and its line in `gckd --help`, which thus imports neither torch nor Ray
 COMMANDS = {
-    "ablate": ("gckd.cli.ablate:table", "Component table: the full method and rows without some parts."),
-    "audit": ("gckd.cli.audit:audit", "Precision of the pseudo labels, by target train labels."),
+    "ablate": ("gckd.cli.ablate:table", "Train the full method and rows without some parts, for a component table."),
+    "audit": ("gckd.cli.audit:audit", "Print the precision of the pseudo labels, by target train labels."),
     "cluster": ("gckd.cli.cluster:cluster", "Check a cluster file before `ray up`."),
-    "data": ("gckd.cli.data:data", "Make, check and store datasets."),
-    "evaluate": ("gckd.cli.train:evaluate", "Retrieval metrics of checkpoints."),
+    "data": ("gckd.cli.data:data", "Generate, check and store datasets."),
+    "evaluate": ("gckd.cli.train:evaluate", "Print the retrieval metrics of checkpoints."),
     "find": ("gckd.cli.find:find", "Find the images that match a sentence."),
     "train": ("gckd.cli.train:train", "Train and evaluate one run."),
-    "tune": ("gckd.cli.tune:search", "Search hyperparameters without target labels."),
+    "tune": (
+        "gckd.cli.tune:search",
+        "Search hyperparameters of the adaptation without target labels, and report the study.",
+    ),
     "weights": ("gckd.cli.weights:weights", "List which keys of a checkpoint the backbone loads."),
 }
 
@@ -74,6 +77,7 @@ def cli() -> None:
 @click.argument("folders", metavar="FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help=_OUT_HELP)
 @click.option("--curves", is_flag=True, help="Also print where each curve begins and ends.")
+@plugin_option
 @click.option("--mixed", is_flag=True, help="Also where runs are of other code, data, budget or full config; marked.")
 def report(folders: tuple[Path, ...], out: Path | None, curves: bool, mixed: bool) -> None:
     """Make the tables of FOLDER again from its records.

@@ -11,9 +11,11 @@ from typing import Any
 import click
 
 from gckd.config import PRESETS, Config, ConfigError, apply, check, parse_edits, preset, read_config
+from gckd.config.config_file import CONFIG_FILE, plugin_notes
 from gckd.config.presets import tiny
 from gckd.plugins import load_entry_points, load_plugin
 from gckd.storage.cache import USER_CACHE, CachePath
+from gckd.storage.path import StoragePath
 
 Command = Callable[..., Any]
 
@@ -104,6 +106,15 @@ def resolve(
             edits[f"data.{domain}"] = spec
     config = read_config(config_file) if config_file else preset(preset_name) if preset_name else tiny()
     return apply(config, edits) if edits else check(config)
+
+
+def echo_plugin_notes(checkpoint: StoragePath) -> None:
+    """Print which plugins of a checkpoint's run are missing or have changed."""
+    config_file = checkpoint.parent / CONFIG_FILE
+    if config_file.exists():
+        with config_file.reading() as file:
+            for note in plugin_notes(file):
+                click.echo(f"note: {note}", err=True)
 
 
 def threads_for_torch() -> int:

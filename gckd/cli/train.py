@@ -1,4 +1,4 @@
-"""`gckd train` and `gckd evaluate`: one run, one checkpoint; no Ray."""
+"""`gckd train` and `gckd evaluate`: a single run and its checkpoint, without Ray."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.table import Table
 from gckd.cli.options import (
     cache_option,
     config_options,
+    echo_plugin_notes,
     plugin_option,
     set_option,
     threads_for_torch,
@@ -21,20 +22,26 @@ from gckd.report.table_report import write_report
 from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
 
+_OUT_HELP = "Output for checkpoint and records: a folder, or s3://BUCKET/NAME.  [default: runs/<datasets and digest>]"
+
 if TYPE_CHECKING:
     from gckd.training.target_evaluation import Evaluation
 
 
 @click.command()
 @config_options
-@click.option("--seed", type=int, help="Seed of weights, batches and augmentation; seed=N of --set.")
-@click.option("--out", metavar="FOLDER|URI", help="For the checkpoint and the records: a folder, or s3://BUCKET/NAME.")
-@click.option("--resume", is_flag=True, help="Go on with what --out holds.")
+@click.option("--seed", type=int, help="Seed of weights, batches and augmentation, as --set seed=N.")
+@click.option("--out", metavar="FOLDER|URI", help=_OUT_HELP)
+@click.option("--resume", is_flag=True, help="Resume the run in --out.")
 @cache_option
 def train(config: Config, seed: int | None, out: str | None, resume: bool, cache: CachePath) -> None:
-    """Train one run: pre-train on the source (or reuse that), adapt to the target, evaluate once.
+    """Train and evaluate one run.
 
-    On several GPUs or machines: torchrun --nproc-per-node N -m gckd train ... shares every batch between N workers.
+    The run pre-trains on the source, or reuses a source model of the cache, adapts to the target, and reads the test
+    labels once, at its end. On several GPUs or machines, N workers share every batch:
+
+    \b
+    torchrun --nproc-per-node N -m gckd train ...
     """
     import torch
 
@@ -45,12 +52,12 @@ def train(config: Config, seed: int | None, out: str | None, resume: bool, cache
 
     torch.set_num_threads(threads_for_torch())
     config = config if seed in (None, config.seed) else apply(config, {"seed": seed})
-    place = StoragePath.at(out) if out else None
+    output = StoragePath.at(out) if out else None
     with process_group(config.device):
         if rank():
-            train_as_worker(config, train_run, cache=cache, out=place)
+            train_as_worker(config, train_run, cache=cache, out=output)
             return
-        recorded = train_single(config, train_run, cache=cache, out=place, resume=resume, display=display())
+        recorded = train_single(config, train_run, cache=cache, out=output, resume=resume, display=display())
     write_report(recorded.mirror.folder, wide_console())
     recorded.mirror.upload()
     click.echo(f"written to {recorded.mirror.out}", err=True)
@@ -58,28 +65,35 @@ def train(config: Config, seed: int | None, out: str | None, resume: bool, cache
 
 @click.command()
 @click.argument("checkpoints", metavar="CHECKPOINT...", nargs=-1, required=True)
-@click.option("--split", type=click.Choice(["val", "test"]), default="test", show_default=True, help="Of the target.")
+@click.option(
+    "--split", type=click.Choice(["val", "test"]), default="test", show_default=True, help="Split of the target."
+)
 @plugin_option
 @set_option
 @cache_option
 def evaluate(checkpoints: tuple[str, ...], split: str, assignments: tuple[str, ...], cache: CachePath) -> None:
-    """Evaluate each CHECKPOINT (a file or URI) by the config.yaml beside it.
+    """Print the retrieval metrics of checkpoints.
 
-    On several GPUs or machines: torchrun --nproc-per-node N -m gckd evaluate ... shares the images and captions.
+    CHECKPOINT is a file or URI with its config.yaml beside it. On several GPUs or machines, N workers share the images
+    and captions:
+
+    \b
+    torchrun --nproc-per-node N -m gckd evaluate CHECKPOINT
     """
-    edits = parse_edits(assignments)
-    places = [StoragePath.at(checkpoint) for checkpoint in checkpoints]
-    from gckd.training.load import checkpoint_config
-
-    configs = [checkpoint_config(place, edits) for place in places]
     from gckd.data.dataset_pair import shared_datasets
     from gckd.distributed import process_group, rank
+    from gckd.training.load import checkpoint_config
     from gckd.training.target_evaluation import evaluate_checkpoint
 
+    edits = parse_edits(assignments)
+    paths = [StoragePath.at(checkpoint) for checkpoint in checkpoints]
+    configs = [checkpoint_config(path, edits) for path in paths]
+    for path in paths:
+        echo_plugin_notes(path)
     table = Table(*("checkpoint", "queries", "gallery", *METRICS.values()))
     with process_group(*(config.device for config in configs)):
-        for checkpoint, place, config in zip(checkpoints, places, configs, strict=True):
-            result = evaluate_checkpoint(config, place, cache, split, shared_datasets(config, cache))
+        for checkpoint, path, config in zip(checkpoints, paths, configs, strict=True):
+            result = evaluate_checkpoint(config, path, cache, split, shared_datasets(config, cache))
             table.add_row(checkpoint, *_numbers(result))
         if not rank():
             wide_console().print(table)

@@ -1,4 +1,4 @@
-"""`gckd weights`: what becomes of every key of a published checkpoint."""
+"""`gckd weights`: keys of a published ALBEF checkpoint that the backbone loads."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from gckd.report.console import wide_console
 @click.argument("file", type=click.Path(path_type=Path))
 @config_options
 def weights(file: Path, config: Config) -> int:
-    """Say what becomes of every key of the ALBEF checkpoint FILE in the backbone that the config describes.
+    """List which keys of a checkpoint the backbone loads.
 
-    The vocabulary is as large as the file's. Numbers of attention heads leave no trace in a checkpoint: compare
-    backbone.vision.heads and backbone.text.heads with its documentation.
+    FILE is an ALBEF checkpoint, and the config describes the backbone. The vocabulary has the size of the file's. A
+    checkpoint does not hold the number of attention heads: compare backbone.vision.heads and backbone.text.heads with
+    its documentation.
 
     Exit status: 0, or 1 if weights are missing, unexpected or of another shape, or 2 if the file cannot be read.
     """
@@ -30,17 +31,17 @@ def weights(file: Path, config: Config) -> int:
     from gckd.models.build import build_model
     from gckd.models.weights import our_name, read_weights
 
-    found = read_weights(file)
-    words = next((v for k, v in found.items() if our_name(k).endswith("word_embeddings.weight")), None)
+    published = read_weights(file)
+    words = next((v for k, v in published.items() if our_name(k).endswith("word_embeddings.weight")), None)
     if words is None:
-        raise InputError(f"backbone.weights: {file} holds no word embeddings, so it is no ALBEF checkpoint")
+        raise InputError(f"backbone.weights: {file} has no word embeddings; an ALBEF checkpoint is expected")
     model = build_model(config, Vocabulary(len(words), end=0))
     if not isinstance(model, AlbefBackbone):
         raise InputError(
             f"backbone: {config.backbone.kind!r} is outside its limit: this command reads ALBEF checkpoints"
         )
-    report = model.load_published(found, strict=False)
-    table = Table("what", "keys", "which", title=f"{file.name}: {len(found)} keys")
+    report = model.load_published(published, strict=False)
+    table = Table("what", "keys", "which", title=f"{file.name}: {len(published)} keys")
     table.add_row("loaded", str(len(report.loaded)), _grouped(report.loaded))
     for line in report.changed:
         table.add_row("  of these, fitted", "", line)
@@ -54,8 +55,8 @@ def weights(file: Path, config: Config) -> int:
 
 
 def _grouped(keys: Iterable[str]) -> str:
-    """Keys by their first part, with how many there are of it; a single one in full."""
+    """Number of keys for each first part of their names; a single key in full."""
     groups: dict[str, list[str]] = {}
     for key in keys:
         groups.setdefault(key.partition(".")[0], []).append(key)
-    return ", ".join(f"{name}.* ({len(found)})" if len(found) > 1 else found[0] for name, found in groups.items())
+    return ", ".join(f"{name}.* ({len(names)})" if len(names) > 1 else names[0] for name, names in groups.items())

@@ -11,8 +11,8 @@ from gckd.cluster.connect import cluster, reachable_resources
 from gckd.cluster.shared_board import shared_board
 from gckd.cluster.tasks import Failure, RunFunctions, TaskContext, TaskResult
 from gckd.config import config_text
+from gckd.config.config_file import CONFIG_FILE
 from gckd.errors import reason_of
-from gckd.runs.output import CONFIG_FILE
 from gckd.runs.plan import FULL, Run, preparations
 from gckd.runs.provenance import Provenance
 from gckd.runs.records import QUERIES_FILE, Records, failed_record

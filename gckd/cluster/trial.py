@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gckd.config import Config, config_text
+from gckd.config.config_file import CONFIG_FILE
 from gckd.config.edit import configure
 from gckd.runs.throttle import Throttle
 from gckd.storage.cache import CachePath
@@ -25,7 +26,7 @@ Scores = dict[str, float]
 ORACLE = "oracle"  # selects by target labels
 SOURCE_MODEL = "source model"  # what a display calls its training
 BEST = "best.pt"  # the checkpoint of the selected epoch
-_CONFIG, _ORACLE_FILE = "config.yaml", "oracle.json"
+_ORACLE_FILE = "oracle.json"
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def results(search: Search, given: Mapping[str, Any]) -> Iterator[dict[str, Any]
     torch.set_num_threads(search.threads)
     config, folder = configure(search.base, given["edits"]), StoragePath.at(given["folder"])
     if not rank():
-        with (folder / _CONFIG).writing() as file:
+        with (folder / CONFIG_FILE).writing() as file:
             file.write_text(config_text(config), encoding="utf-8")
     seeds = {seed: folder / f"seed-{seed}" for seed in given["seeds"]}
     best = -math.inf

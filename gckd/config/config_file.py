@@ -11,6 +11,7 @@ from gckd.config.serialization import from_yaml, to_yaml
 from gckd.errors import InputError, reason_of
 from gckd.plugins import loaded_plugins
 
+CONFIG_FILE = "config.yaml"  # beside a checkpoint, and in the folder of a table
 _PLUGIN_LINE = re.compile(r"^# plugin (?P<name>\S+) (?P<digest>[0-9a-f]{16})$", re.MULTILINE)
 
 
@@ -38,10 +39,12 @@ def read_config(path: Path) -> Config:
     return config
 
 
-def changed_plugins(path: Path) -> list[str]:
-    """Names of loaded plugins whose text is not the one that a config file was written with."""
-    written = _plugins_in(path.read_text(encoding="utf-8"))
-    return [p.name for p in loaded_plugins() if written.get(p.name, p.digest) != p.digest]
+def plugin_notes(path: Path) -> list[str]:
+    """Differences between the loaded plugins and those that a config file was written with, one line each."""
+    text = path.read_text(encoding="utf-8")
+    written = _plugins_in(text)
+    changed = [p.name for p in loaded_plugins() if written.get(p.name, p.digest) != p.digest]
+    return [*(f"{path}: plugin {name} has changed since" for name in changed), *_missing_plugins(path, text)]
 
 
 def _missing_plugins(path: Path, text: str) -> list[str]:

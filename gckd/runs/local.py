@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gckd.config import Config, config_text
-from gckd.runs.output import CONFIG_FILE, RUN_FILES, default_output, output_folder
+from gckd.config.config_file import CONFIG_FILE
+from gckd.runs.output import RUN_FILES, default_output, output_folder
 from gckd.runs.plan import Run, plan
 from gckd.runs.preflight import check_sizes, prepare_datasets, usable_cache, usable_folder
 from gckd.runs.progress_board import Board

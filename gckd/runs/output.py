@@ -9,6 +9,7 @@ from pathlib import Path
 import filelock
 
 from gckd.config import Config, ConfigError, config_text, digest, encode, read_config
+from gckd.config.config_file import CONFIG_FILE
 from gckd.config.serialization import differences
 from gckd.data.dataset_pair import DatasetPair
 from gckd.errors import InputError
@@ -16,7 +17,6 @@ from gckd.runs.preflight import usable_folder
 from gckd.runs.records import QUERIES_FILE
 from gckd.storage.path import StoragePath
 
-CONFIG_FILE = "config.yaml"
 RUN_FILES = (CONFIG_FILE, QUERIES_FILE)  # files of one run, beside its checkpoint
 _LOCK_FILE = ".lock"
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gckd.config import apply, check, read_config
+from gckd.config.config_file import CONFIG_FILE
 from gckd.config.schema import Config
 from gckd.data.batches import Feed
 from gckd.data.dataset_pair import DatasetPair, open_datasets
@@ -26,7 +27,6 @@ from gckd.storage.checkpoint import load_checkpoint
 from gckd.storage.path import StoragePath
 
 CHECKPOINT = "checkpoint.pt"
-CONFIG_FILE = "config.yaml"
 
 
 @dataclass(frozen=True)

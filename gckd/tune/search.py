@@ -14,11 +14,12 @@ from optuna.exceptions import StorageInternalError
 from gckd.cluster.connect import cluster, reachable_resources
 from gckd.cluster.trial import Search
 from gckd.config import Config, digest, encode
+from gckd.config.config_file import CONFIG_FILE
 from gckd.data.dataset_pair import DatasetPair
 from gckd.device import cores
 from gckd.errors import InputError
 from gckd.report.console import wide_console
-from gckd.runs.output import CONFIG_FILE, output_folder
+from gckd.runs.output import output_folder
 from gckd.runs.preflight import usable_folder
 from gckd.runs.progress_display import display
 from gckd.runs.provenance import git_revision

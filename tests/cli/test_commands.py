@@ -16,7 +16,7 @@ import yaml
 from PIL import Image
 
 from gckd.cli.guard import run_command
-from gckd.cli.main import cli, describe
+from gckd.cli.main import COMMANDS, cli, describe
 from gckd.config import Config, apply, encode, from_yaml, preset, to_yaml, value_at
 from gckd.config.tree import walk
 from gckd.errors import InputError
@@ -35,6 +35,12 @@ MINIATURE = {
     "data.width": 8,
     "tokenizer.vocab_size": 64,
 }
+
+TAKEN = """from typing import ClassVar
+from gckd.extend import TargetsConfig
+class Mine(TargetsConfig):
+    kind: ClassVar[str] = "soft"
+"""
 
 
 def status_of(command: click.Command, *arguments: str) -> int:
@@ -129,7 +135,7 @@ def test_config_as_yaml_can_be_given_back(tmp_path: Path, capsys: pytest.Capture
         (["train", "--source", "nowhere", "--target", "x"], "error: dataset 'nowhere': the folder"),
         (["evaluate", "no.pt"], "no.pt: there is no such checkpoint file"),
         (["find", "no.pt", "a red coat"], "no.pt: there is no such checkpoint file"),
-        (["find", "no.pt", " "], "error: TEXT: it is empty"),
+        (["find", "no.pt", " "], "error: TEXT: is empty; give a sentence"),
         (["report", "nowhere"], "error: nowhere/runs.parquet: there is no such file"),
         (["report"], "Error: Missing argument 'FOLDER...'."),
         (["fly"], "Error: No such command 'fly'."),
@@ -245,6 +251,50 @@ def test_the_commands_are_there_and_help_imports_no_torch() -> None:
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.split() == ["False", *cli.commands]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_lists_a_command_by_the_first_line_of_its_docstring(name: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None and command.help is not None
+    assert command.help.splitlines()[0] == COMMANDS[name][1]
+
+
+@pytest.mark.parametrize(
+    "name", ["ablate", "audit", "config", "evaluate", "find", "report", "train", "tune", "weights"]
+)
+def test_every_command_that_reads_a_config_takes_plugins(name: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    assert "--plugin" in {option for parameter in command.params for option in parameter.opts}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "cannot be read (No such file or directory)"),
+        ("def f(:", "line 1: invalid syntax"),
+        ("import nowhere_to_be_found", "line 1: ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
+        (TAKEN, "line 3: Mine: kind 'soft' is taken by gckd.config.distill.SoftTargets; choose another kind"),
+    ],
+)
+def test_a_plugin_that_cannot_be_loaded_is_one_line(
+    text: str | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "broken.py"
+    if text is not None:
+        file.write_text(text)
+    assert status_of(cli, "config", "--plugin", str(file)) == 2
+    assert capsys.readouterr().err == f"error: --plugin {file}: {message}\n"
+
+
+def test_config_lists_the_kinds_of_a_plugin() -> None:
+    """In a process of its own: a kind stays for the life of a process."""
+    plugin = Path(__file__).parents[1] / "plugins" / "alignment.py"
+    command = [sys.executable, "-m", "gckd", "config", "--plugin", str(plugin), "--set", "align=mean-distance"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "mean-distance" in shown
+    assert "align.scale = 1.0" in shown
 
 
 def test_the_yaml_is_the_encoded_config() -> None:

@@ -43,6 +43,6 @@ def test_what_does_not_fit_is_listed(command: list[str], capsys: pytest.CaptureF
 
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save({"weight": torch.zeros(2)}, tmp_path / "other.pth")
-    for name, message in (("nowhere.pth", "is not a file"), ("other.pth", "holds no word embeddings")):
+    for name, message in (("nowhere.pth", "is not a file"), ("other.pth", "has no word embeddings")):
         assert status_of(cli, "weights", str(tmp_path / name)) == 2
         assert message in capsys.readouterr().err

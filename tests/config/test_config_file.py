@@ -10,7 +10,7 @@ import yaml
 
 from gckd import plugins
 from gckd.config import ConfigError, apply, config_text, encode, preset, read_config
-from gckd.config.config_file import changed_plugins
+from gckd.config.config_file import plugin_notes
 from gckd.plugins import Plugin
 
 HUBER = Plugin("huber.py", "gckd_plugins.huber", "/home/me/huber.py", "text")
@@ -53,7 +53,8 @@ def test_a_loaded_plugin_is_not_asked_for(file: Path, monkeypatch: pytest.Monkey
     assert len(caught.value.problems) == 1
 
 
-def test_a_plugin_of_another_text_has_changed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for text, changed in (("text", []), ("other text", ["huber.py"])):
+def test_notes_name_missing_and_changed_plugins(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert plugin_notes(file) == [f"{file}: written with plugins that are not loaded; add --plugin huber.py"]
+    for text, notes in (("text", []), ("other text", [f"{file}: plugin huber.py has changed since"])):
         monkeypatch.setattr(plugins, "_LOADED", {HUBER.module: dataclasses.replace(HUBER, text=text)})
-        assert changed_plugins(file) == changed
+        assert plugin_notes(file) == notes
