@@ -21,7 +21,7 @@ from gckd.config.stages import MomentumDistillation
 from gckd.data.types import Vocabulary
 from gckd.models.build import build_model
 from gckd.report.console import wide_console
-from gckd.training.albef_objective import Momentum, Pairs
+from gckd.training.albef_objective import AlbefObjective, PairBatch
 from gckd.training.optimizer import make_optimiser
 
 AT_LEAST_ONE = click.IntRange(min=1)
@@ -36,7 +36,7 @@ class Step:
         data, self.random = config.data, torch.Generator().manual_seed(0)
         model = build_model(config, BERT)
         node = MomentumDistillation(queue=QUEUE)
-        self.objective = Momentum(node, config, None, model, model)  # type: ignore[arg-type]  # batches are passed directly
+        self.objective = AlbefObjective(node, config, None, model, model)  # type: ignore[arg-type]  # batches are passed directly
         for bank in (self.objective.images, self.objective.texts):
             bank.push(F.normalize(torch.randn(QUEUE, model.embed_dim), dim=1), torch.arange(QUEUE), torch.arange(QUEUE))
         self.optimiser = make_optimiser(model, config.pretrain.lr, config.pretrain.weight_decay)
@@ -44,7 +44,7 @@ class Step:
         tokens = torch.randint(1000, BERT.size, (batch, WORDS))
         # Rows and identities that differ from every queue entry.
         new = torch.arange(QUEUE, QUEUE + batch)
-        self.pairs = Pairs(images, tokens, new, new, new)
+        self.pairs = PairBatch(images, tokens, new, new, new)
 
     def __call__(self) -> tuple[float, float]:
         """Run the step; returns (wall-clock seconds, CPU seconds)."""

@@ -94,7 +94,7 @@ def stage_of(parts: Parts, step: SourceOnly) -> Stage:
         terms=step.terms,
         weights=weights_of(config),
         monitor=lambda done: {},
-        after=lambda: parts.teacher.update(parts.student),
+        after_step=lambda: parts.teacher.update(parts.student),
     )
 
 

@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from gckd.models.base import InputSizes as InputSizes
     from gckd.models.base import layer_norms as layer_norms
     from gckd.models.base import log_temperature as log_temperature
+    from gckd.training.objectives import OBJECTIVES as OBJECTIVES
+    from gckd.training.objectives import Objective as Objective
     from gckd.tune.space.range_type import RangeType as RangeType
 
 _MODULES = {
@@ -89,6 +91,7 @@ _MODULES = {
     "gckd.method.pseudo_labels": ("PseudoLabelLoss", "PseudoLabeller", "StudentQueries", "TARGETS", "TargetLoss"),
     "gckd.method.teacher": ("TEACHERS", "Teacher"),
     "gckd.models.base": ("BACKBONES", "Backbone", "Encoded", "InputSizes", "layer_norms", "log_temperature"),
+    "gckd.training.objectives": ("OBJECTIVES", "Objective"),
     "gckd.tune.space.range_type": ("RangeType",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

@@ -1,13 +1,15 @@
-"""Stage 3 from its beginning: a source-trained student, the method's parts around it, and the stage that adapts it."""
+"""Stage 3, adaptation: the source model, the parts of the method around it, and the stage that trains them."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 from gckd.config import check, digest
 from gckd.config.schema import Config
@@ -17,7 +19,6 @@ from gckd.method.build import build_parts, build_step
 from gckd.method.parts import Parts
 from gckd.method.source_free import SourceSummary, summarise_source
 from gckd.method.step import SourceOnly
-from gckd.method.teacher import EmaTeacher
 from gckd.method.unseen_words import mask_unseen_words
 from gckd.method.warm_start import WarmStart
 from gckd.models.base import Backbone
@@ -25,92 +26,95 @@ from gckd.models.build import build_model
 from gckd.progress import Progress, ProgressCallback
 from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
-from gckd.training.optimizer import keep_trainable
-from gckd.training.pretrain import pretrained
+from gckd.training.optimizer import freeze_untrained
+from gckd.training.pretrain import source_checkpoint
 from gckd.training.trainer import Stage, Values
 
 
 @dataclass
 class Adaptation:
-    """One adaptation, ready to start. `source` is the checkpoint of its pre-training."""
+    """An adaptation that is ready to start. `source` is the checkpoint of its source model."""
 
     config: Config
     datasets: DatasetPair
     parts: Parts
     step: SourceOnly
     source: dict[str, Any]
-    warm: WarmStart
+    warm_start: WarmStart
     report: ProgressCallback
 
-    def stage(self, monitor: Any) -> Stage:
-        """The stage; `monitor` as `Stage`'s."""
-        start, both = str(self.source["digest"]), self.datasets
+    def stage(self, monitor: Callable[[int], Values]) -> Stage:
+        """The stage of training; `monitor` as in `Stage`."""
+        source_digest = str(self.source["digest"])
         return Stage(
             name="adapt",
-            digest=digest(self.config, start, both.source.digest, both.target.digest),
+            digest=digest(self.config, source_digest, self.datasets.source.digest, self.datasets.target.digest),
             seed=self.config.seed,
             schedule=self.config.adapt,
             modules=self.parts.stateful(),
             terms=self.step.terms,
             weights={name: float(value) for name, value in dataclasses.asdict(self.config.weights).items()},
-            after=lambda: self.parts.teacher.update(self.parts.student),
+            after_step=lambda: self.parts.teacher.update(self.parts.student),
             monitor=monitor,
             report=self.report,
         )
 
-    def epochs(self, stage: Stage, checkpoint: Path | StoragePath) -> Iterator[tuple[int, Values]]:
-        """Warm-starts the banks if nothing is saved yet, then adapts, as `Stage.epochs`."""
+    def evaluations(self, stage: Stage, checkpoint: Path | StoragePath) -> Iterator[tuple[int, Values]]:
+        """Fill the banks (warm start), unless there is a checkpoint, then train as `Stage.evaluations`."""
         if self.config.graph.memory.warm_start and not checkpoint.exists():
-            begun = time.perf_counter()
+            start = time.perf_counter()
             self.report(Progress("warm-start", 0, 1, {}, None))
-            self.step.warm_start(self.warm)
-            stage.seconds = time.perf_counter() - begun
-        yield from stage.epochs(checkpoint)
+            self.step.warm_start(self.warm_start)
+            stage.seconds = time.perf_counter() - start
+        yield from stage.evaluations(checkpoint)
 
 
-def begin(
+def prepare_adaptation(
     config: Config, cache: Path | CachePath, report: ProgressCallback, datasets: DatasetPair | None = None
 ) -> Adaptation:
-    """Datasets, source pre-training (or its cached result), and everything that the config names.
+    """Open the datasets, get the source model (trained now unless it is cached) and build the parts of the method.
 
     Args:
         datasets: of the config; opened now if None.
 
     Raises:
         InputError: the config or a dataset cannot be used.
+        FloatingPointError: a loss of pre-training became infinite or NaN.
     """
     datasets = datasets or open_datasets(check(config), cache, as_progress(report))
     check_batch_size("adapt.batch", config.adapt.batch)
-    source = pretrained(config, datasets, cache, report)
+    source = source_checkpoint(config, datasets, cache, report)
     student = build_model(config, datasets.tokenizer.vocabulary)
     student.load_state_dict(source["modules"]["model"])
-    kept = CachePath.at(cache) / "handed" / f"{digest(str(source['digest']), config.device)}.pt"
-    feed = datasets.feed(config, config.adapt.batch, source=_without_samples(config, datasets, student, kept))
+    cached_summary = CachePath.at(cache) / "handed" / f"{digest(str(source['digest']), config.device)}.pt"
+    summary = _source_summary(config, datasets, student, cached_summary)
+    feed = datasets.feed(config, config.adapt.batch, source=summary)
     mask_unseen_words(config.tokenizer, student, feed)
-    keep_trainable(student, config.adapt.parameters)
+    freeze_untrained(student, config.adapt.parameters)
     parts = build_parts(config, feed, student)
-    _start_teacher(parts, source)
-    warm = WarmStart(CachePath.at(cache) / "warm" / _warm_digest(config, datasets, str(source["digest"])))
-    return Adaptation(config, datasets, parts, build_step(parts), source, warm, report)
+    _initialise_teacher(parts, source)
+    warm_start = WarmStart(CachePath.at(cache) / "warm" / _warm_start_digest(config, datasets, str(source["digest"])))
+    return Adaptation(config, datasets, parts, build_step(parts), source, warm_start, report)
 
 
-def _without_samples(config: Config, datasets: DatasetPair, model: Backbone, kept: CachePath) -> SourceSummary | None:
+def _source_summary(config: Config, datasets: DatasetPair, model: Backbone, cached: CachePath) -> SourceSummary | None:
+    """Summary that replaces the source samples in source-free adaptation; None if samples are used."""
     if config.adapt.source == "samples":
         return None
     return summarise_source(
-        config.adapt.source, model, lambda: datasets.source_loader(config, config.adapt.batch), kept
+        config.adapt.source, model, lambda: datasets.source_loader(config, config.adapt.batch), cached
     )
 
 
-def _warm_digest(config: Config, datasets: DatasetPair, source: str) -> str:
-    """Names all that a teacher's first embeddings depend on, C apart."""
+def _warm_start_digest(config: Config, datasets: DatasetPair, source: str) -> str:
+    """Digest of everything that the teacher's first embeddings depend on; C is not part of it."""
     start = "momentum" if config.distill.teacher.starts_from_momentum else "student"
     return digest(source, start, config.tokenizer, config.device, datasets.source.digest, datasets.target.digest)
 
 
-def _start_teacher(parts: Parts, source: dict[str, Any]) -> None:
-    """The teacher begins as the student, or as the momentum model of the student's pre-training."""
+def _initialise_teacher(parts: Parts, source: dict[str, Any]) -> None:
+    """Load the momentum model of pre-training into the teacher, if the config says so; else it equals the student."""
     if parts.config.distill.teacher.starts_from_momentum:
-        assert isinstance(parts.teacher, EmaTeacher)
+        assert isinstance(parts.teacher, nn.Module)
         parts.teacher.load_state_dict(source["modules"]["momentum"])
         mask_unseen_words(parts.config.tokenizer, parts.teacher.model(), parts.feed)

@@ -29,7 +29,7 @@ from gckd.progress import ProgressCallback
 from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.storage.path import StoragePath
-from gckd.training.pretrain import pretrained
+from gckd.training.pretrain import source_checkpoint
 
 QUERIES = 256  # bank entries whose targets exist at a time
 GROUPS = 4  # equal groups by entropy
@@ -67,7 +67,7 @@ def audit(
     student = build_model(config, datasets.tokenizer.vocabulary)
     state = load_checkpoint(checkpoint)["modules"] if checkpoint else None
     if state is None:
-        student.load_state_dict(pretrained(config, datasets, cache, report)["modules"]["model"])
+        student.load_state_dict(source_checkpoint(config, datasets, cache, report)["modules"]["model"])
         mask_unseen_words(config.tokenizer, student, feed)
     every = {name: build_parts(variant, feed, student) for name, variant in variants(config)}
     first = next(iter(every.values()))

@@ -1,109 +1,39 @@
-"""Objectives of source pre-training: what the protocol is, and ours, cross-batch memory."""
+"""Slot of the pre-training objective: its protocol, its registry, and the view of a batch that every objective uses."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import Protocol
 
-import torch
 from torch import Tensor, nn
 
+from gckd.config.component import ObjectiveConfig
+from gckd.config.registry import Registry
 from gckd.config.schema import Config
-from gckd.config.stages import CrossBatchMemory
 from gckd.data.batches import Feed, Views
 from gckd.data.types import SourceBatch
-from gckd.distributed import gather
-from gckd.graph.memory import MemoryBank, centred
-from gckd.method.losses import identity_targets, soft_cross_entropy
-from gckd.method.source_losses import EncodedBatch, source_fusion_terms
 from gckd.models.base import Backbone
-from gckd.seeding import generator
 
 
 class Objective(Protocol):
-    """Loss terms of pre-training, and what a checkpoint must hold of them beside the model."""
+    """Loss of source pre-training."""
 
-    def terms(self, step: int) -> dict[str, Tensor]: ...
+    def terms(self, step: int) -> dict[str, Tensor]:
+        """Named loss terms of batch `step` (from 0), each a scalar; `config.weights` has a weight for each name."""
+        ...
 
-    def modules(self) -> dict[str, nn.Module]: ...
+    def modules(self) -> dict[str, nn.Module]:
+        """Modules that a checkpoint holds beside the model; their parameters are trained if they require gradients."""
+        ...
+
+
+# Arguments: config, feed of training batches, model, and the model that a momentum model starts from.
+OBJECTIVES: Registry[ObjectiveConfig, Objective, Config, Feed, Backbone, Backbone] = Registry(ObjectiveConfig)
 
 
 def strong_views(config: Config, feed: Feed, batch: SourceBatch, step: int) -> Views:
-    """A source batch under augmentation that grows to its full strength over `pretrain.ramp` of the steps."""
+    """Augmented source batch. The augmentation reaches full strength after `pretrain.ramp` of the steps."""
     plan = config.pretrain
     strength = min(1.0, step / max(1.0, plan.ramp * plan.steps * plan.accumulate))
-    growing = dataclasses.replace(feed, augment=config.augment.scaled(strength))
-    return growing.views(batch.images, batch.tokens, "pretrain", step)
-
-
-class CrossBatch:
-    """Contrastive (identity-aware), matching and MLM terms on strong views of source batches.
-
-    Beside the batch, the contrastive terms see the student's own recent embeddings: cross-batch memory (Wang et al.,
-    CVPR 2020). It starts after the warm-up, once embeddings no longer drift too fast to be compared.
-    """
-
-    def __init__(self, node: CrossBatchMemory, config: Config, feed: Feed, model: Backbone) -> None:
-        self.size, self.config, self.feed, self.model = node.size, config, feed, model
-        self.images = MemoryBank(node.size, model.embed_dim)
-        self.texts = MemoryBank(node.size, model.embed_dim)
-
-    def modules(self) -> dict[str, nn.Module]:
-        return {"images": self.images, "texts": self.texts}
-
-    def terms(self, step: int) -> dict[str, Tensor]:
-        """Loss terms of batch `step` (from 0), each a scalar."""
-        batch, model, plan = self.feed.source.batch(step), self.model, self.config.pretrain
-        view = strong_views(self.config, self.feed, batch, step)
-        image, text = model.encode_image(view.images), model.encode_text(view.tokens)
-        size = len(batch.identities)
-        z_image, z_text = self._space(gather(image.embedding, size)), self._space(gather(text.embedding, size))
-        contrastive = (
-            self._contrast(z_image, z_text, self.texts, batch) + self._contrast(z_text, z_image, self.images, batch)
-        ) / 2
-        self._remember(z_image, z_text, batch, step)
-        intra = (self._intra(z_image, batch.identities) + self._intra(z_text, batch.identities)) / 2
-        terms = {"source_contrastive": contrastive, "source_intra": intra}
-        if step % plan.fusion_every == 0:
-            random = generator(self.config.seed, "pretrain/fusion", step)
-            encoded = EncodedBatch(image, text, view.tokens)
-            terms |= source_fusion_terms(model, encoded, batch, self.feed.tokenizer, plan.fusion_every, random)
-        return terms
-
-    def _space(self, z: Tensor) -> Tensor:
-        """Unit embeddings [B, d] without their batch mean, if so configured.
-
-        From random weights the common part of all embeddings is nearly all there is, and the quickest way down is to
-        make it everything (all similarities equal, loss ln B): a plateau of hundreds of steps. Without it there is
-        none.
-        """
-        return centred(z, z.mean(0)) if self.config.centre else z
-
-    def _contrast(self, queries: Tensor, keys: Tensor, memory: MemoryBank, batch: SourceBatch) -> Tensor:
-        """Queries [B, d] against the batch's keys [B, d] and what is remembered of their modality.
-
-        The two memories differ in length where an image came again with another of its captions.
-        """
-        identities = torch.cat((batch.identities, memory.identities[: len(memory)]))
-        logits = queries @ torch.cat((keys, memory.filled())).T / self.model.tau
-        return soft_cross_entropy(logits, identity_targets(batch.identities, identities))
-
-    def _remember(self, z_image: Tensor, z_text: Tensor, batch: SourceBatch, step: int) -> None:
-        plan = self.config.pretrain
-        if self.size and step >= plan.warmup * plan.steps * plan.accumulate:
-            self.images.push(z_image.detach(), batch.image_rows, batch.identities)
-            self.texts.push(z_text.detach(), batch.caption_rows, batch.identities)
-
-    def _intra(self, z: Tensor, identities: Tensor) -> Tensor:
-        """Contrastive loss within a modality: the other examples [B, d] of the same identity are the positives.
-
-        Ours, after TCL (Yang et al., CVPR 2022), which contrasts two views where this contrasts two photographs.
-        """
-        others = ~torch.eye(len(z), dtype=torch.bool, device=z.device)
-        positive = (identities[:, None] == identities[None, :]) & others
-        has_positive = positive.any(1)
-        if not bool(has_positive.any()):
-            return z.sum() * 0.0
-        wanted = positive[has_positive].float()
-        similarity = (z @ z.T / self.model.tau).masked_fill(~others, -1e4)[has_positive]
-        return soft_cross_entropy(similarity, wanted / wanted.sum(1, keepdim=True))
+    ramped = dataclasses.replace(feed, augment=config.augment.scaled(strength))
+    return ramped.views(batch.images, batch.tokens, "pretrain", step)

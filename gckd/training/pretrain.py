@@ -1,4 +1,4 @@
-"""Stage 1: source pre-training, once for every run that shares its digest."""
+"""Stage 1: source pre-training, once for all runs with the same digest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 from gckd.config import digest
 from gckd.config.schema import Config
-from gckd.config.stages import CrossBatchMemory, MomentumDistillation
 from gckd.data.batches import Feed
 from gckd.data.dataset_pair import DatasetPair
 from gckd.distributed import barrier, broadcast_bool, check_batch_size
@@ -22,15 +21,16 @@ from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.storage.path import StoragePath
 from gckd.storage.shared_file import exclusive
-from gckd.training.albef_objective import Momentum
-from gckd.training.objectives import CrossBatch, Objective
-from gckd.training.trainer import Point, Stage
+from gckd.training import albef_objective, cross_batch_objective  # noqa: F401 (they register their objectives)
+from gckd.training.load import CHECKPOINT
+from gckd.training.objectives import OBJECTIVES, Objective
+from gckd.training.trainer import CurveRow, Stage
 
 TERMS = ("source_contrastive", "source_intra", "source_matching", "source_mlm")
 
 
 def pretrain_digest(config: Config, datasets: DatasetPair) -> str:
-    """Names all that source pre-training depends on: neither K, delta, C nor m, nor anything of the adaptation."""
+    """Digest of everything that pre-training depends on. K, delta, C, m and the adaptation are not part of it."""
     backbone = dataclasses.replace(config.backbone, weights=weights_digest(config.backbone.weights))
     shared = [backbone, config.augment, config.pretrain, config.seed, config.centre]
     sizes = [config.data.height, config.data.width, config.data.max_tokens]
@@ -38,58 +38,59 @@ def pretrain_digest(config: Config, datasets: DatasetPair) -> str:
     return digest(*shared, *sizes, *weights, datasets.source.digest, datasets.tokenizer.digest)
 
 
-def pretrained(
+def source_checkpoint(
     config: Config, datasets: DatasetPair, cache: Path | CachePath, report: ProgressCallback
 ) -> dict[str, Any]:
-    """The source-trained checkpoint of a config, trained now unless the cache has it; a second process waits.
+    """Final checkpoint of pre-training, from the cache or trained now. Another process that needs it waits.
 
     Returns:
-        The final checkpoint: `modules["model"]` (state dict), `curve`, `seconds`.
+        `modules["model"]` is the state of the source model, `curve` its curves, `seconds` its training time.
+
+    Raises:
+        InputError: a batch has fewer rows than workers, or the weights do not fit the backbone.
+        FloatingPointError: a loss became infinite or NaN.
     """
     name = pretrain_digest(config, datasets)
-    kept = _checkpoint(cache, name)
+    cached = _cached_checkpoint(cache, name)
     check_batch_size("pretrain.batch", config.pretrain.batch)
-    with exclusive(kept.local_path):
-        # Again where another machine, which trains the same, has overwritten the last checkpoint by an earlier one.
-        while not broadcast_bool(_complete(kept, config)):
-            _train(config, datasets, name, kept.shared_path, report)
+    with exclusive(cached.local_path):
+        # A loop, because another machine that trains the same may overwrite the final checkpoint by an earlier one.
+        while not broadcast_bool(_is_complete(cached, config)):
+            _train(config, datasets, name, cached.shared_path, report)
         barrier()
-        found: dict[str, Any] = load_checkpoint(kept.local_path)
+        checkpoint: dict[str, Any] = load_checkpoint(cached.local_path)
         barrier()
-    return found
+    return checkpoint
 
 
 def is_pretrained(config: Config, datasets: DatasetPair, cache: Path | CachePath) -> bool:
-    """Whether the cache has the source model of a config."""
-    return _complete(_checkpoint(cache, pretrain_digest(config, datasets)), config)
+    """Whether the cache holds the source model of a config."""
+    return _is_complete(_cached_checkpoint(cache, pretrain_digest(config, datasets)), config)
 
 
-def build_objective(config: Config, feed: Feed, model: Backbone, copies: Backbone) -> Objective:
-    """Pre-training objective of a config. `copies`: the momentum model at its start."""
-    node = config.pretrain.objective
-    if isinstance(node, CrossBatchMemory):
-        return CrossBatch(node, config, feed, model)
-    assert isinstance(node, MomentumDistillation)
-    return Momentum(node, config, feed, model, copies)
+def build_objective(config: Config, feed: Feed, model: Backbone, momentum_start: Backbone) -> Objective:
+    """Objective of a config. `momentum_start`: the model that a momentum model starts from."""
+    return OBJECTIVES.build(config.pretrain.objective, config, feed, model, momentum_start)
 
 
-def _checkpoint(cache: Path | CachePath, name: str) -> CachePath:
-    return CachePath.at(cache) / "pretrain" / name / "checkpoint.pt"
+def _cached_checkpoint(cache: Path | CachePath, name: str) -> CachePath:
+    return CachePath.at(cache) / "pretrain" / name / CHECKPOINT
 
 
-def _complete(kept: CachePath, config: Config) -> bool:
-    """Whether its last checkpoint is here, or has been fetched now."""
+def _is_complete(cached: CachePath, config: Config) -> bool:
+    """Whether the final checkpoint is on this machine or can be downloaded; downloads it."""
 
-    def here() -> bool:
-        return kept.local_path.exists() and bool(load_checkpoint(kept.local_path)["step"] == config.pretrain.steps)
+    def is_local() -> bool:
+        path = cached.local_path
+        return path.exists() and bool(load_checkpoint(path)["step"] == config.pretrain.steps)
 
-    return here() or (kept.download() and here())
+    return is_local() or (cached.download() and is_local())
 
 
-def _train(config: Config, datasets: DatasetPair, name: str, place: StoragePath, report: ProgressCallback) -> None:
+def _train(config: Config, datasets: DatasetPair, name: str, checkpoint: StoragePath, report: ProgressCallback) -> None:
     feed = datasets.feed(config, config.pretrain.batch, config.pretrain.per_identity)
-    model, copies = initial_models(config, datasets.tokenizer.vocabulary)
-    objective = build_objective(config, feed, model, copies)
+    model, momentum_start = initial_models(config, datasets.tokenizer.vocabulary)
+    objective = build_objective(config, feed, model, momentum_start)
     val = datasets.labelled(datasets.source, "val", config.data)
 
     def monitor(step: int) -> dict[str, float]:
@@ -105,10 +106,10 @@ def _train(config: Config, datasets: DatasetPair, name: str, place: StoragePath,
         weights={name: float(value) for name, value in dataclasses.asdict(config.weights).items()},
         monitor=monitor,
         report=report,
-    ).run(place)
+    ).run(checkpoint)
 
 
-def flatness(curve: list[Point]) -> str:
-    """The source val Rank-1 over pre-training, in words, so that a table shows whether it was flat at the end."""
-    values = [f"{float(p['value']):.1f}" for p in curve if p["name"] == "source_val_rank_1"]
+def convergence_note(curve: list[CurveRow]) -> str:
+    """Source val Rank-1 over pre-training as a sentence: a table shows by it whether pre-training had converged."""
+    values = [f"{float(row['value']):.1f}" for row in curve if row["name"] == "source_val_rank_1"]
     return "source val Rank-1 over pre-training (evenly spread): " + ", ".join(values)

@@ -12,10 +12,10 @@ from gckd.device import on_config_device
 from gckd.progress import Progress, ProgressCallback
 from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
-from gckd.training.adapt import begin
+from gckd.training.adapt import prepare_adaptation
 from gckd.training.load import CHECKPOINT, Student, evaluation_transform
 from gckd.training.monitor import Monitor
-from gckd.training.pretrain import flatness, pretrained
+from gckd.training.pretrain import convergence_note, source_checkpoint
 from gckd.training.target_evaluation import Evaluation, evaluate_student
 
 
@@ -27,7 +27,7 @@ def prepare_run(config: Config, *, cache: Path | CachePath, report: ProgressCall
         InputError: see `train_run`.
     """
     datasets = open_datasets(check(config), cache, as_progress(report))
-    pretrained(config, datasets, cache, report)
+    source_checkpoint(config, datasets, cache, report)
 
 
 @on_config_device
@@ -50,13 +50,13 @@ def train_run(
         InputError: the config, a dataset or a checkpoint cannot be used.
         FloatingPointError: a loss became infinite or NaN.
     """
-    adaptation = begin(config, cache, report, datasets)
+    adaptation = prepare_adaptation(config, cache, report, datasets)
     parts, start = adaptation.parts, adaptation.source
     monitor = Monitor(adaptation)
     stage = adaptation.stage(monitor)
     if config.adapt.steps and not (out / CHECKPOINT).exists():
-        stage.note(0, monitor.source_model_values(cache))
-    for _ in adaptation.epochs(stage, out / CHECKPOINT):
+        stage.record(0, monitor.source_model_values(cache))
+    for _ in adaptation.evaluations(stage, out / CHECKPOINT):
         pass
     report(Progress("evaluate", 0, 1, {}, None))
     student = Student(config, adaptation.datasets, parts.student, parts.feed, evaluation_transform(parts))
@@ -65,7 +65,7 @@ def train_run(
         "curves": [*start["curve"], *stage.curve],
         "seconds": stage.seconds + evaluation.seconds,
         "pretrain_seconds": float(start["seconds"]),
-        "notes": (*evaluation.notes, *parts.student.notes(), flatness(start["curve"])),
+        "notes": (*evaluation.notes, *parts.student.notes(), convergence_note(start["curve"])),
     }
     return RunResult(**(vars(evaluation) | changes))
 

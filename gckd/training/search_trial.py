@@ -17,7 +17,7 @@ from gckd.method.banks import train_means
 from gckd.progress import ProgressCallback
 from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
-from gckd.training.adapt import Adaptation, begin
+from gckd.training.adapt import Adaptation, prepare_adaptation
 from gckd.training.curves import inspect
 from gckd.training.load import CHECKPOINT
 from gckd.training.trainer import Values
@@ -58,8 +58,8 @@ def source_model(config: Config, *, cache: Path | CachePath, score: Score, repor
     """
     adaptation = _begin(config, cache, report)
     if config.graph.memory.warm_start:
-        adaptation.step.warm_start(adaptation.warm)
-    return SourceModel(_scorer(adaptation, score)(), float(adaptation.source["seconds"]), adaptation.warm.seconds)
+        adaptation.step.warm_start(adaptation.warm_start)
+    return SourceModel(_scorer(adaptation, score)(), float(adaptation.source["seconds"]), adaptation.warm_start.seconds)
 
 
 class Epoch(NamedTuple):
@@ -90,12 +90,12 @@ def epochs(
         return scores() | inspect(adaptation.parts) | {"seconds": stage.elapsed()}
 
     stage = adaptation.stage(monitor)
-    for step, values in adaptation.epochs(stage, out / CHECKPOINT):
-        yield Epoch(values, current=step == stage.saved)
+    for step, values in adaptation.evaluations(stage, out / CHECKPOINT):
+        yield Epoch(values, current=step == stage.saved_step)
 
 
 def _begin(config: Config, cache: Path | CachePath, report: ProgressCallback) -> Adaptation:
-    return begin(config, cache, report, shared_datasets(config, cache))
+    return prepare_adaptation(config, cache, report, shared_datasets(config, cache))
 
 
 def _scorer(adaptation: Adaptation, score: Score) -> Callable[[], dict[str, float]]:

@@ -1,4 +1,4 @@
-"""The training loop both stages share: schedule, clipping, curves, progress, checkpoints that resume bit for bit."""
+"""Training loop of both stages: schedule, clipping, curves, progress, and checkpoints with exact resumption."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from gckd.progress import Progress, ProgressCallback
 from gckd.seeding import derived_seed
 from gckd.storage.checkpoint import load_checkpoint, save_atomically
 from gckd.storage.path import StoragePath
-from gckd.training.optimizer import make_optimiser, rate, set_rate
+from gckd.training.optimizer import learning_rate_factor, make_optimiser, set_learning_rate
 
-Point = dict[str, str | int | float]  # stage, step, name, value: one row of the curves
-Values = dict[str, float]  # what one evaluation found, by name
+CurveRow = dict[str, str | int | float]  # stage, step, name, value
+Values = dict[str, float]  # name -> value, of one evaluation
 
 
 class Schedule(Protocol):
-    """What the loop reads of `config.pretrain` and `config.adapt`."""
+    """Fields of `config.pretrain` and `config.adapt` that the loop reads."""
 
     @property
     def steps(self) -> int: ...
@@ -47,12 +47,15 @@ class Stage:
     """One stage of training.
 
     Args:
-        name: of the stage, in curves and progress.
-        digest: of everything the result depends on; a checkpoint of another digest is refused.
-        modules: what is trained and saved, by name.
-        terms: number of a batch (from 0) -> named loss terms. weights: term -> weight in the total (eq. 10).
-        after: called after every optimiser step (the teacher follows).
-        monitor: called at each evaluation -> named values for the curves; training never reads them.
+        name: name of the stage in curves and progress.
+        digest: digest of everything that the result depends on; a checkpoint with another digest is refused.
+        modules: modules that are trained and saved, by name.
+        terms: batch number (from 0) -> named loss terms.
+        weights: weight of each loss term in the total (eq. 10).
+        monitor: step -> named values for the curves, at each evaluation; training never reads them.
+        after_step: called after every optimiser step, for example to update the teacher.
+        seconds: training time so far, including that before an interruption.
+        saved_step: step of the last checkpoint.
     """
 
     name: str
@@ -62,100 +65,105 @@ class Stage:
     modules: Mapping[str, nn.Module]
     terms: Callable[[int], dict[str, Tensor]]
     weights: Mapping[str, float]
-    monitor: Callable[[int], dict[str, float]]
-    after: Callable[[], None] = lambda: None
+    monitor: Callable[[int], Values]
+    after_step: Callable[[], None] = lambda: None
     report: ProgressCallback = lambda progress: None
-    curve: list[Point] = field(default_factory=list)
+    curve: list[CurveRow] = field(default_factory=list)
     seconds: float = 0.0
-    saved: int = field(default=0, init=False)  # step of the checkpoint
-    _begun: float = field(default=0.0, init=False, repr=False)
+    saved_step: int = field(default=0, init=False)
+    _start: float = field(default=0.0, init=False, repr=False)
 
     def run(self, checkpoint: Path | StoragePath) -> None:
-        """Train from the checkpoint, or from the start if there is none, to the last step."""
-        for _ in self.epochs(checkpoint):
+        """Train to the last step, from the checkpoint if there is one.
+
+        Raises:
+            InputError: the checkpoint is of another run.
+            FloatingPointError: a loss became infinite or NaN.
+        """
+        for _ in self.evaluations(checkpoint):
             pass
 
-    def epochs(self, checkpoint: Path | StoragePath) -> Iterator[tuple[int, Values]]:
-        """The same, stopping at each evaluation, once its checkpoint is saved, to tell the step and what it found.
+    def evaluations(self, checkpoint: Path | StoragePath) -> Iterator[tuple[int, Values]]:
+        """Train as `run`, pausing at each evaluation after its checkpoint is saved. Yields its step and its values.
 
-        Evaluations that the checkpoint has seen are told again, before training goes on.
+        A resumed stage first yields the evaluations that the checkpoint holds.
         """
         trained = nn.ModuleList(self.modules.values())
         optimiser = make_optimiser(trained, self.schedule.lr, self.schedule.weight_decay)
         first = self._resume(checkpoint, optimiser)
         trained.train()
-        steps, sums = self.schedule.steps, _Means()
-        yield from self._told().items()
-        self._begun = time.perf_counter() - self.seconds
+        steps, means = self.schedule.steps, _Means()
+        yield from self._values_by_step().items()
+        self._start = time.perf_counter() - self.seconds
         for step in range(first, steps):
-            set_rate(optimiser, self.schedule.lr * rate(step, steps, self.schedule.warmup))
-            terms = self._descend(optimiser, trained, sums, step)
+            set_learning_rate(optimiser, self.schedule.lr * learning_rate_factor(step, steps, self.schedule.warmup))
+            terms = self._optimise(optimiser, trained, means, step)
             if self._is_evaluation(step):
-                self._evaluate(step + 1, sums)
-                sums = _Means()
+                self._evaluate(step + 1, means)
+                means = _Means()
                 self.seconds = self.elapsed()
                 self._save(checkpoint, step + 1, optimiser)
-                yield step + 1, self._told()[step + 1]
-                self._begun = time.perf_counter() - self.seconds  # the caller's time is not training
-            self.report(Progress(self.name, step + 1, steps, terms_as_floats(terms), self._latest("target_val_rank_1")))
-        if steps == 0:  # what it starts from is the result
-            self._evaluate(0, sums)
+                yield step + 1, self._values_by_step()[step + 1]
+                self._start = time.perf_counter() - self.seconds  # excludes the caller's time
+            self._report(step + 1, terms)
+        if steps == 0:  # the initial model is the result
+            self._evaluate(0, means)
             self._save(checkpoint, 0, optimiser)
         self.seconds = self.elapsed()
 
     def elapsed(self) -> float:
-        """Seconds of training and evaluation so far, those before an interruption included."""
-        return time.perf_counter() - self._begun
+        """Seconds of training and evaluation so far, including those before an interruption."""
+        return time.perf_counter() - self._start
 
-    def _told(self) -> dict[int, Values]:
-        """The values of each evaluation so far, by its step."""
-        found: dict[int, Values] = {}
-        for point in self.curve:
-            found.setdefault(int(point["step"]), {})[str(point["name"])] = float(point["value"])
-        return found
+    def record(self, step: int, values: Values) -> None:
+        """Add the values of a step to the curves."""
+        self.curve += [{"stage": self.name, "step": step, "name": k, "value": v} for k, v in values.items()]
 
-    def _descend(
-        self, optimiser: torch.optim.Optimizer, trained: nn.Module, sums: _Means, step: int
+    def _values_by_step(self) -> dict[int, Values]:
+        values: dict[int, Values] = {}
+        for row in self.curve:
+            values.setdefault(int(row["step"]), {})[str(row["name"])] = float(row["value"])
+        return values
+
+    def _optimise(
+        self, optimiser: torch.optim.Optimizer, trained: nn.Module, means: _Means, step: int
     ) -> dict[str, Tensor]:
         """One optimiser step on the mean gradient of `accumulate` batches; returns the last batch's terms."""
         count, terms = self.schedule.accumulate, dict[str, Tensor]()
         optimiser.zero_grad()
-        for number in range(step * count, (step + 1) * count):
-            torch.manual_seed(derived_seed(self.seed, self.name + "/dropout", number) + rank())
-            terms = self.terms(number)
+        for batch in range(step * count, (step + 1) * count):
+            torch.manual_seed(derived_seed(self.seed, self.name + "/dropout", batch) + rank())
+            terms = self.terms(batch)
             (self._total(terms) / count).backward()
             terms = average_over_workers(terms)
             if not bool(torch.isfinite(self._total(terms))):
                 values = ", ".join(f"{name} {value:g}" for name, value in terms_as_floats(terms).items())
                 raise FloatingPointError(f"{self.name} step {step + 1}: the loss is not finite ({values})")
-            sums.add(terms)
+            means.add(terms)
         average_gradients(trained.parameters())
         nn.utils.clip_grad_norm_(trained.parameters(), self.schedule.clip, foreach=True)
         optimiser.step()
-        self.after()
+        self.after_step()
         return terms
 
     def _total(self, terms: Mapping[str, Tensor]) -> Tensor:
         return torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
 
     def _is_evaluation(self, step: int) -> bool:
-        """Evaluations are spread evenly and include the last step."""
+        """Whether an evaluation follows step `step` (from 0): evenly spread, the last one after the last step."""
         done, count, steps = step + 1, self.schedule.evaluations, self.schedule.steps
         return done * count // steps > step * count // steps
 
-    def note(self, done: int, values: Values) -> None:
-        """Adds what is known at a step to the curves."""
-        self.curve += [{"stage": self.name, "step": done, "name": k, "value": v} for k, v in values.items()]
+    def _evaluate(self, step: int, means: _Means) -> None:
+        self.record(step, means.values() | self.monitor(step))
 
-    def _evaluate(self, done: int, sums: _Means) -> None:
-        self.note(done, sums.values() | self.monitor(done))
-
-    def _latest(self, name: str) -> float | None:
-        found = [float(p["value"]) for p in self.curve if p["name"] == name]
-        return found[-1] if found else None
+    def _report(self, step: int, terms: Mapping[str, Tensor]) -> None:
+        ranks = [float(row["value"]) for row in self.curve if row["name"] == "target_val_rank_1"]
+        latest = ranks[-1] if ranks else None
+        self.report(Progress(self.name, step, self.schedule.steps, terms_as_floats(terms), latest))
 
     def _save(self, path: Path | StoragePath, step: int, optimiser: torch.optim.Optimizer) -> None:
-        self.saved = step
+        self.saved_step = step
         if rank():
             return
         save_atomically(
@@ -171,22 +179,25 @@ class Stage:
         )
 
     def _resume(self, path: Path | StoragePath, optimiser: torch.optim.Optimizer) -> int:
+        """Load the checkpoint, if there is one; returns the number of steps that are done."""
         if not path.exists():
             return 0
         saved = load_checkpoint(path)
         if saved["digest"] != self.digest:
-            raise InputError(f"{path}: this checkpoint is of run {saved['digest']}, not of {self.digest}")
+            raise InputError(
+                f"{path}: the checkpoint is of run {saved['digest']}, expected {self.digest}; choose another folder"
+            )
         for name, module in self.modules.items():
             module.load_state_dict(saved["modules"][name])
         optimiser.load_state_dict(saved["optimiser"])
         self.curve[:] = saved["curve"]
         self.seconds = saved["seconds"]
-        self.saved = int(saved["step"])
-        return self.saved
+        self.saved_step = int(saved["step"])
+        return self.saved_step
 
 
 class _Means:
-    """Running means of named terms, each over the steps it occurred in."""
+    """Running means of named terms, each over the steps in which it occurred."""
 
     def __init__(self) -> None:
         self._sums: dict[str, tuple[Tensor, int]] = {}
@@ -196,9 +207,10 @@ class _Means:
             total, count = self._sums.get(name, (torch.zeros(()), 0))
             self._sums[name] = total + term.detach(), count + 1
 
-    def values(self) -> dict[str, float]:
+    def values(self) -> Values:
         return {name: float(total) / count for name, (total, count) in self._sums.items()}
 
 
 def terms_as_floats(terms: Mapping[str, Tensor]) -> dict[str, float]:
+    """Values of named scalars."""
     return {name: float(term.detach()) for name, term in terms.items()}

@@ -27,7 +27,7 @@ from gckd.models.albef import AlbefBackbone
 from gckd.models.build import initial_models
 from gckd.models.vision import resize_positions
 from gckd.models.weights import Weights, momentum_copies, our_name, read_weights
-from gckd.training.albef_objective import Momentum, Pairs
+from gckd.training.albef_objective import AlbefObjective, PairBatch
 
 FOLDER = Path(os.environ.get("GCKD_ALBEF_FIXTURE", Path(__file__).parents[1] / "fixtures" / "albef"))
 ATOL, RTOL = 1e-5, 1e-4
@@ -200,19 +200,19 @@ def select_negatives_by_argmax(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     return negatives
 
 
-def objective_and_batch(identities: Tensor) -> tuple[Momentum, Pairs]:
+def objective_and_batch(identities: Tensor) -> tuple[AlbefObjective, PairBatch]:
     """The objective in the checkpoint's state, with its queues and pointer, and the fixture's batch."""
     model, copies = models()
     node = config().pretrain.objective
     assert isinstance(node, MomentumDistillation)
-    objective = Momentum(node, config(), None, model, copies)  # type: ignore[arg-type]  # no loader
+    objective = AlbefObjective(node, config(), None, model, copies)  # type: ignore[arg-type]  # no loader
     weights = read_weights(checkpoint())
     for bank, queue in ((objective.images, "image_queue"), (objective.texts, "text_queue")):
         bank.embeddings.copy_(weights[queue].T)
         bank.pointer.copy_(weights["queue_ptr"][0])
         bank.count.fill_(len(bank.embeddings))
     rows = torch.arange(len(identities))
-    return objective, Pairs(reference()["images"], reference()["input_ids"], identities, rows, rows)
+    return objective, PairBatch(reference()["images"], reference()["input_ids"], identities, rows, rows)
 
 
 def test_pretraining_step_equals_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,8 @@ import torch
 
 from gckd.config import Config, apply
 from gckd.storage.checkpoint import load_checkpoint
-from gckd.training.adapt import begin
-from gckd.training.optimizer import rate
+from gckd.training.adapt import prepare_adaptation
+from gckd.training.optimizer import learning_rate_factor
 from tests.training.micro import STEPS, Interruption, differences, stop_at, trained
 
 Finished = Callable[[Config], dict[str, Any]]
@@ -28,7 +28,7 @@ def learned(config: Config) -> Config:
 
 
 def test_parts(learned: Config, cache: Path, finished: Finished) -> None:
-    saved, adaptation = finished(learned), begin(learned, cache, lambda progress: None)
+    saved, adaptation = finished(learned), prepare_adaptation(learned, cache, lambda progress: None)
     parts, stage = adaptation.parts, adaptation.stage(lambda step: {})
     assert saved["digest"] == stage.digest
     assert saved["modules"]["student"].keys() == parts.student.state_dict().keys()
@@ -45,7 +45,7 @@ def test_parts(learned: Config, cache: Path, finished: Finished) -> None:
     assert all({"step", "exp_avg", "exp_avg_sq"} <= state.keys() for state in moments)
     # The scheduler, the sampler's position and the random streams are functions of this number and the seed.
     assert saved["step"] == STEPS
-    last = learned.adapt.lr * rate(STEPS - 1, STEPS, learned.adapt.warmup)
+    last = learned.adapt.lr * learning_rate_factor(STEPS - 1, STEPS, learned.adapt.warmup)
     assert {group["lr"] for group in saved["optimiser"]["param_groups"]} == {last}
 
 

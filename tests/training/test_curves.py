@@ -15,14 +15,14 @@ from gckd.config.graph import Diffusion
 from gckd.method.parts import Parts
 from gckd.training import curves as directions
 from gckd.training import curves as inspect
-from gckd.training.adapt import begin
+from gckd.training.adapt import prepare_adaptation
 from tests.training.micro import row
 
 
 def ready(config: Config, cache: Path) -> Parts:
     """Parts with warm banks, before the first step."""
-    adaptation = begin(config, cache, lambda progress: None)
-    adaptation.step.warm_start(adaptation.warm)
+    adaptation = prepare_adaptation(config, cache, lambda progress: None)
+    adaptation.step.warm_start(adaptation.warm_start)
     return adaptation.parts
 
 

@@ -16,7 +16,7 @@ from gckd.method.banks import embed_clean
 from gckd.method.unseen_words import mask_unseen_words
 from gckd.models.build import build_model
 from gckd.training.label_audit import audit
-from gckd.training.pretrain import pretrained
+from gckd.training.pretrain import source_checkpoint
 from tests.training.micro import row, trained
 
 
@@ -36,7 +36,7 @@ def test_without_a_graph_against_loops(wide: Config, cache: Path) -> None:
     assert len(found) == 6
     datasets = open_datasets(wide, cache)
     feed, model = datasets.feed(wide, 4), build_model(wide, datasets.tokenizer.vocabulary)
-    model.load_state_dict(pretrained(wide, datasets, cache, silent)["modules"]["model"])
+    model.load_state_dict(source_checkpoint(wide, datasets, cache, silent)["modules"]["model"])
     mask_unseen_words(wide.tokenizer, model, feed)
     model.eval()
     images, _ = embed_clean(model, images=feed.target.images_at(torch.arange(feed.target.image_count)))

@@ -12,7 +12,7 @@ import torch
 from gckd.config import Config, apply
 from gckd.config.banks import TARGET_IMAGE, TARGET_TEXT
 from gckd.method.propagation import propagate_bank
-from gckd.training.adapt import begin
+from gckd.training.adapt import prepare_adaptation
 from gckd.training.label_curves import PREFIX, audit_monitor
 from tests.toy import make_toy, shuffle_labels
 from tests.training.micro import differences, row
@@ -30,8 +30,8 @@ def audited(config: Config) -> Config:
 
 def test_against_loops(audited: Config, cache: Path) -> None:
     config = apply(audited, {"distill.targets.agree": False, "distill.matching.delta": 0.2})
-    adaptation = begin(config, cache, lambda progress: None)
-    adaptation.step.warm_start(adaptation.warm)
+    adaptation = prepare_adaptation(config, cache, lambda progress: None)
+    adaptation.step.warm_start(adaptation.warm_start)
     parts, labels = adaptation.parts, adaptation.datasets.target.labelled("train")
     seen = audit_monitor(adaptation.datasets, parts)()
     banks, views = parts.banks, parts.banks.space(centre=True).banks

@@ -56,7 +56,7 @@ def on_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
 
 
 def source_model(config: Config, cache: Path | CachePath, report: ProgressCallback = quiet) -> dict[str, Any]:
-    return pretrain.pretrained(config, open_datasets(config, cache), cache, report)
+    return pretrain.source_checkpoint(config, open_datasets(config, cache), cache, report)
 
 
 def test_another_machine_makes_nothing_again(
@@ -74,7 +74,7 @@ def test_another_machine_makes_nothing_again(
     assert uri.local_path.is_relative_to(tmp_path / "first")
     on_machine("second")
     made = ["data.tokenizer.train_vocabulary", "training.pretrain._train", "training.monitor._save_json"]
-    made += ["method.source_free._embedded", "method.warm_start._extended"]
+    made += ["method.source_free._embed_source", "method.warm_start._extend"]
     for name in made:
         monkeypatch.setattr(f"gckd.{name}", lambda *args: pytest.fail("made again"))
     second = [train_run(c, cache=uri, out=tmp_path / f"second-{i}") for i, c in enumerate((config, handed))]

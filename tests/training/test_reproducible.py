@@ -73,7 +73,7 @@ def test_checkpoint_holds_banks_and_teacher(config: Config, finished: Finished) 
 
 def test_a_checkpoint_of_another_config_is_refused(config: Config, cache: Path, tmp_path: Path) -> None:
     trained(config, cache, tmp_path)
-    with pytest.raises(InputError, match="this checkpoint is of run"):
+    with pytest.raises(InputError, match="the checkpoint is of run"):
         trained(apply(config, {"adapt.lr": 2e-3}), cache, tmp_path)
 
 

@@ -17,7 +17,7 @@ from gckd.data.loaders import SourceLoader
 from gckd.method.banks import LabelledEmbeddings, embed_clean
 from gckd.method.source_free import prototypes
 from gckd.models.build import build_model
-from gckd.training.pretrain import pretrained
+from gckd.training.pretrain import source_checkpoint
 from tests.training.micro import Interruption, differences, stop_at, trained
 
 KINDS = ("banks", "prototypes", "none")
@@ -58,7 +58,7 @@ def test_what_the_source_banks_hold(config: Config, cache: Path, finished: Train
     datasets = open_datasets(config, cache)
     loader = datasets.source_loader(config, config.adapt.batch)
     model = build_model(config, datasets.tokenizer.vocabulary)
-    model.load_state_dict(pretrained(config, datasets, cache, lambda progress: None)["modules"]["model"])
+    model.load_state_dict(source_checkpoint(config, datasets, cache, lambda progress: None)["modules"]["model"])
     bank = finished(config)["modules"]["banks"]
     by_identity: dict[int, list[torch.Tensor]] = {}
     for row in range(loader.image_count):

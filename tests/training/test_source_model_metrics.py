@@ -16,7 +16,7 @@ from gckd.method.banks import train_means, train_sample
 from gckd.method.unseen_words import mask_unseen_words
 from gckd.models.build import build_model
 from gckd.training.monitor import Monitor
-from gckd.training.pretrain import pretrained
+from gckd.training.pretrain import source_checkpoint
 from tests.training.micro import Interruption, differences, row, stop_at, trained
 
 Finished = Callable[[Config], dict[str, Any]]
@@ -29,7 +29,7 @@ def start(checkpoint: dict[str, Any]) -> dict[str, float]:
 def test_it_is_the_source_model(config: Config, cache: Path, finished: Finished) -> None:
     datasets = open_datasets(config, cache)
     feed, model = datasets.feed(config, 4), build_model(config, datasets.tokenizer.vocabulary)
-    model.load_state_dict(pretrained(config, datasets, cache, lambda progress: None)["modules"]["model"])
+    model.load_state_dict(source_checkpoint(config, datasets, cache, lambda progress: None)["modules"]["model"])
     mask_unseen_words(config.tokenizer, model, feed)
     means = train_means(model, feed.target, config.centre)
     data = datasets.labelled(datasets.target, "val", config.data)
@@ -67,7 +67,7 @@ def test_without_steps_the_result_is_the_source_model(config: Config, cache: Pat
     still = finished(apply(config, {"adapt.steps": 0}))
     datasets = open_datasets(config, cache)
     feed, model = datasets.feed(config, 4), build_model(config, datasets.tokenizer.vocabulary)
-    model.load_state_dict(pretrained(config, datasets, cache, lambda progress: None)["modules"]["model"])
+    model.load_state_dict(source_checkpoint(config, datasets, cache, lambda progress: None)["modules"]["model"])
     mask_unseen_words(config.tokenizer, model, feed)
     assert differences(still["modules"]["student"], model.state_dict()) == []
     assert {point["step"] for point in still["curve"]} == {0}

@@ -17,7 +17,7 @@ from gckd.errors import InputError
 from gckd.models.build import build_model, initial_models
 from gckd.models.weights import Weights, our_name
 from gckd.progress import ProgressCallback
-from gckd.training.pretrain import pretrain_digest, pretrained
+from gckd.training.pretrain import pretrain_digest, source_checkpoint
 from gckd.training.run import train_run
 from tests.published import published
 from tests.training.micro import trained
@@ -48,7 +48,7 @@ def as_ours(weights: Weights, model: dict[str, Any]) -> Weights:
 
 def test_no_steps_leave_the_weights_as_they_are(config: Config, cache: Path, file: Path, weights: Weights) -> None:
     config = apply(config, {"backbone.weights": str(file), "pretrain.steps": 0})
-    found = pretrained(config, open_datasets(config, cache), cache, QUIET)
+    found = source_checkpoint(config, open_datasets(config, cache), cache, QUIET)
     model = found["modules"]["model"]
     torch.testing.assert_close(model, as_ours(weights, model))
     assert [point["step"] for point in found["curve"]] == [0, 0]
@@ -66,7 +66,7 @@ def test_the_momentum_model_starts_from_the_momentum_copies(
     """With m = 1 - 1e-9 it stays there."""
     objective = MomentumDistillation(queue=9, m=1 - 1e-9)
     config = apply(config, {"backbone.weights": str(file), "pretrain.objective": objective})
-    found = pretrained(config, open_datasets(config, cache), cache, QUIET)["modules"]
+    found = source_checkpoint(config, open_datasets(config, cache), cache, QUIET)["modules"]
     for name, key in (("vision_proj.weight", "vision_proj_m.weight"), ("itm_head.weight", "itm_head.weight")):
         torch.testing.assert_close(found["momentum"][f"copy.{name}"], weights[key])
     assert not torch.equal(found["model"]["vision_proj.weight"], weights["vision_proj.weight"])
@@ -108,16 +108,16 @@ def test_pretraining_is_named_by_content_not_by_place(
 def test_weights_that_do_not_fit_are_refused_before_training(config: Config, cache: Path, file: Path) -> None:
     config = apply(config, {"backbone.weights": str(file), "backbone.embed_dim": 12})
     with pytest.raises(InputError, match="4 wrong shape|2 missing"):
-        pretrained(config, open_datasets(config, cache), cache, QUIET)
+        source_checkpoint(config, open_datasets(config, cache), cache, QUIET)
     lenient = apply(config, {"backbone.strict": False, "pretrain.steps": 0})
-    found = pretrained(lenient, open_datasets(lenient, cache), cache, QUIET)
+    found = source_checkpoint(lenient, open_datasets(lenient, cache), cache, QUIET)
     assert found["modules"]["model"]["vision_proj.weight"].shape == (12, 16)
 
 
 def test_a_missing_file_is_named(config: Config, cache: Path, tmp_path: Path) -> None:
     config = apply(config, {"backbone.weights": str(tmp_path / "nowhere.pth")})
     with pytest.raises(InputError, match=r"backbone\.weights: .*nowhere\.pth"):
-        pretrained(config, open_datasets(config, cache), cache, QUIET)
+        source_checkpoint(config, open_datasets(config, cache), cache, QUIET)
 
 
 @pytest.mark.parametrize(

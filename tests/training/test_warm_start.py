@@ -11,7 +11,7 @@ from torch import Tensor
 from gckd.config import Config, apply
 from gckd.method import warm_start as warm
 from gckd.method.warm_start import WarmStart
-from gckd.training.adapt import begin
+from gckd.training.adapt import prepare_adaptation
 
 ROWS, WIDTH = 23, 3
 
@@ -69,8 +69,8 @@ def test_without_a_folder_nothing_is_kept() -> None:
 
 def test_rows_and_trials_share_it(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither C, K, delta nor m makes the embeddings anew; what they are worth is told all the same."""
-    one = begin(config, tmp_path, lambda progress: None)
-    one.step.warm_start(one.warm)
+    one = prepare_adaptation(config, tmp_path, lambda progress: None)
+    one.step.warm_start(one.warm_start)
     monkeypatch.setattr("gckd.method.banks.embed_clean", lambda *args, **kwargs: pytest.fail("computed again"))
     edits = {
         "graph.memory.capacity": 5,
@@ -78,8 +78,8 @@ def test_rows_and_trials_share_it(config: Config, tmp_path: Path, monkeypatch: p
         "distill.matching.delta": 0.1,
         "distill.teacher.m": 0.5,
     }
-    two = begin(apply(config, edits), tmp_path, lambda progress: None)
-    two.step.warm_start(two.warm)
+    two = prepare_adaptation(apply(config, edits), tmp_path, lambda progress: None)
+    two.step.warm_start(two.warm_start)
     for bank, same in zip(two.parts.banks.all(), one.parts.banks.all(), strict=True):
         assert torch.equal(bank.embeddings, same.embeddings[: len(bank.embeddings)])
-    assert one.warm.seconds >= two.warm.seconds > 0.0
+    assert one.warm_start.seconds >= two.warm_start.seconds > 0.0
