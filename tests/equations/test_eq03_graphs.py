@@ -14,6 +14,7 @@ from gckd.config.graph import Gnn
 from gckd.graph.bank_graphs import BankGraphs, bank_graphs
 from gckd.method.propagation import propagate_bank
 from tests.dense import smoothed
+from tests.tensors import units
 
 CONFIG = Gnn(k=3, layers=2, conv="smooth", residual=0.3, temperature=0.2)
 JOINT = dataclasses.replace(CONFIG, joint=True)
@@ -25,8 +26,7 @@ POSITIONS = [torch.tensor(positions) for positions in ([6, 0, 3], [2], [5, 5, 0]
 
 
 def four_banks() -> list[Tensor]:
-    random = torch.Generator().manual_seed(4)
-    return [F.normalize(torch.randn(n, WIDTH, generator=random, dtype=torch.float64), dim=1) for n in SIZES]
+    return list(units(sum(SIZES), WIDTH, seed=4).split(SIZES))
 
 
 def same(label: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ def test_each_item_joins_alone(name: str, bank: int) -> None:
     """Each item against a graph with it as an additional node that is nobody's neighbour."""
     config, linked = CASES[name]
     banks, module = four_banks(), bank_graphs(config, WIDTH)
-    items = F.normalize(torch.randn(40, WIDTH, generator=torch.Generator().manual_seed(9), dtype=torch.float64), dim=1)
+    items = units(40, WIDTH, seed=9)
     allowed_in_bank = linked()[sum(SIZES[:bank])]  # neighbours that a node of the bank may have, itself included
     joined = module.join(banks, bank, items)
     for item, propagated in zip(items, joined, strict=True):

@@ -6,9 +6,9 @@ import math
 
 import pytest
 import torch
-from torch.nn import functional as F
 
 from gckd.graph.knn import nearest
+from tests.tensors import units
 
 
 def at_degrees(*angles: float) -> torch.Tensor:
@@ -26,7 +26,7 @@ def test_by_hand_on_the_circle() -> None:
 @pytest.mark.parametrize("block", [1, 7, 1024])
 @pytest.mark.parametrize("k", [1, 10, 39])
 def test_equals_brute_force(k: int, block: int) -> None:
-    nodes = F.normalize(torch.randn(40, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64), dim=1)
+    nodes = units(40, 6, seed=1)
     queries = torch.tensor([3, 0, 39, 17, 17, 8, 21, 30])
     neighbours = nearest(nodes, queries, k, block)
     for row, query in enumerate(queries.tolist()):

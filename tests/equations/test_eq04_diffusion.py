@@ -11,17 +11,13 @@ from gckd.config.graph import Diffusion
 from gckd.graph import similarity
 from gckd.graph.similarity import BankPair, DiffusedSimilarity, DirectSimilarity, RetrievalDirection, log_partitions
 from gckd.method.pseudo_labels import PseudoLabels
+from tests.tensors import units
 
 T = 0.2
 
 
-def units(count: int, seed: int) -> Tensor:
-    drawn = torch.randn(count, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return F.normalize(drawn, dim=1)
-
-
 def banks() -> tuple[Tensor, Tensor]:
-    return units(50, 1), units(70, 2)
+    return units(50, 6, seed=1), units(70, 6, seed=2)
 
 
 def config(layers: int = 2, residual: float = 0.3, **modalities: bool) -> Diffusion:
@@ -100,13 +96,13 @@ def test_neighbours_outvote_a_misleading_image() -> None:
 
 
 def test_log_partitions_in_blocks_equal_logsumexp() -> None:
-    own, keys = units(1300, 3), units(7, 4)
+    own, keys = units(1300, 6, seed=3), units(7, 6, seed=4)
     scores = own @ keys.T / T
     torch.testing.assert_close(log_partitions(own, keys, T), (scores.logsumexp(0), scores.logsumexp(1)))
 
 
 def test_each_direction_has_its_partition_and_both_share_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    own, keys = units(9, 3), units(7, 4)
+    own, keys = units(9, 6, seed=3), units(7, 6, seed=4)
     banks = BankPair(own, keys)
     partitions = [
         banks.log_partition(T),

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch_geometric.nn import GCNConv
 
 from gckd.graph.propagation import Gcn, GraphPropagation
+from tests.tensors import units
 
 Convolve = Callable[[Any, Tensor, Tensor], Tensor]  # a layer, features [N, d], linked [N, N] -> [N, d]
 N, WIDTH, INPUTS = 60, 6, torch.tensor([59, 3, 17, 30])
@@ -23,7 +24,7 @@ def gnn(conv: str = "smooth", layers: int = 2, residual: float = 0.3, temperatur
 
 
 def unit_nodes(n: int = N) -> Tensor:
-    return F.normalize(torch.randn(n, WIDTH, generator=torch.Generator().manual_seed(2), dtype=torch.float64), dim=1)
+    return units(n, WIDTH, seed=2)
 
 
 def edge_weights(nodes: Tensor, config: GraphPropagation) -> Tensor:

@@ -12,10 +12,7 @@ from torch.nn import functional as F
 from gckd.config.distill import SoftTargets
 from gckd.graph.similarity import BankPair, DirectSimilarity, RetrievalDirection
 from gckd.method.pseudo_labels import TARGETS, MutualNearestNeighbours, NoPseudoLabels, PseudoLabels, entropies
-
-
-def units(count: int, width: int = 5, seed: int = 0) -> Tensor:
-    return F.normalize(torch.randn(count, width, generator=torch.Generator().manual_seed(seed)), dim=1)
+from tests.tensors import units
 
 
 def direction(queries: Tensor, keys: Tensor, own_bank: Tensor | None = None) -> RetrievalDirection:
@@ -52,13 +49,13 @@ def test_sharpen_scales_the_temperature() -> None:
 def test_sharpen_near_0_is_one_hot() -> None:
     z = units(9)
     labels = PseudoLabels(sharpen=1e-4)(z[:3], z[3:])
-    torch.testing.assert_close(labels, F.one_hot((z[:3] @ z[3:].T).argmax(1), 6).float())
+    torch.testing.assert_close(labels, F.one_hot((z[:3] @ z[3:].T).argmax(1), 6).double())
     assert float(entropies(labels).max()) == pytest.approx(0.0, abs=1e-5)
 
 
 def test_a_high_temperature_is_uniform() -> None:
     z = units(9)
-    torch.testing.assert_close(PseudoLabels()(z[:3], z, tau=1e6), torch.full((3, 9), 1 / 9))
+    torch.testing.assert_close(PseudoLabels()(z[:3], z, tau=1e6), torch.full((3, 9), 1 / 9, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("agree", [False, True])
@@ -71,7 +68,7 @@ def test_hard_labels_are_one_hot_at_the_largest(agree: bool) -> None:
 
 def test_agreement_by_loops() -> None:
     """p(key | query) p(query | key), where the whole bank of the queries' modality competes for a key."""
-    bank, keys, tau = units(7, seed=1).double(), units(4, seed=2).double(), 0.1
+    bank, keys, tau = units(7, seed=1), units(4, seed=2), 0.1
     labels = PseudoLabels(agree=True).labels(direction(bank[:2], keys, bank), tau)
     for i in range(2):
         products = []
@@ -95,7 +92,9 @@ def test_confidence_weighs_rows_and_keeps_their_mean() -> None:
     weighted = PseudoLabels(confidence=0.7)(queries, keys, tau=0.15)
     weights = [math.exp(-0.7 * float(torch.special.entr(row).sum())) for row in equal]
     mean = sum(weights) / len(weights)
-    torch.testing.assert_close(weighted.sum(1), torch.tensor([weight / mean for weight in weights]))
+    torch.testing.assert_close(
+        weighted.sum(1), torch.tensor([weight / mean for weight in weights], dtype=torch.float64)
+    )
     torch.testing.assert_close(F.normalize(weighted, p=1, dim=1), equal)
 
 
@@ -119,7 +118,7 @@ def test_mutual_nearest_neighbours_by_hand() -> None:
 
 
 def test_mutual_nearest_neighbours_by_loops() -> None:
-    z = units(40, 4, seed=4).double()
+    z = units(40, seed=4)
     bank, keys, positions = z[:25], z[25:], torch.tensor([24, 3, 7, 0])
     queries = RetrievalDirection(bank[positions], positions, BankPair(bank, keys))
     labels = MutualNearestNeighbours(DirectSimilarity()).labels(queries, 0.07)

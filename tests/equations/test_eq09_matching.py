@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gckd.config.distill import CrossDomainMatching, NoMatching
 from gckd.method.banks import PerBank
 from gckd.method.losses import matching_loss
 from gckd.method.matching import CrossDomainMatchingLoss, NoMatchingLoss, TargetQueries, cross_domain_pairs
 from gckd.models.base import Encoded
+from tests.tensors import units
 
 QUERIES = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
 TARGET = torch.tensor([[0.6, 0.8], [0.8, 0.6]])
@@ -40,7 +40,7 @@ def test_delta_itself_is_not_accepted() -> None:
 
 
 def test_pairs_by_loops() -> None:
-    z = F.normalize(torch.randn(30, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64), dim=1)
+    z = units(30)
     queries, target, source = z[:8], z[8:18], z[18:]
     pairs = cross_domain_pairs(queries, target, source, delta=0.5)
     expected = []

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from gckd.graph.similarity import BankPair, RetrievalDirection
 from gckd.method.pseudo_labels import StudentQueries
-
-
-def units(count: int, width: int = 4, seed: int = 0) -> Tensor:
-    """Random unit vectors [count, width], float64."""
-    random = torch.Generator().manual_seed(seed)
-    return F.normalize(torch.randn(count, width, generator=random, dtype=torch.float64), dim=1)
+from tests.tensors import units
 
 
 class TargetBatchCase:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gckd.config.losses import Adversarial
 from gckd.method.alignment import AdversarialLoss, StudentEmbeddings, reverse_gradient
-from tests.method.cases import units
+from tests.tensors import units
 
 PROGRESS = 0.3
 LAMBDA = 2 / (1 + math.exp(-10 * PROGRESS)) - 1

@@ -30,7 +30,8 @@ from gckd.method.propagation import PROPAGATIONS
 from gckd.method.pseudo_labels import TARGETS
 from gckd.method.teacher import TEACHERS
 from gckd.models.base import Encoded
-from tests.method.cases import TargetBatchCase, units
+from tests.method.cases import TargetBatchCase
+from tests.tensors import units
 
 assert build_parts  # its module registers the baselines
 

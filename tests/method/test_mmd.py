@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gckd.config.losses import Mmd
 from gckd.method.alignment import MmdLoss, StudentEmbeddings, mmd2
-from tests.method.cases import units
+from tests.tensors import units
 
 
 def by_pairs(x: NDArray[np.float64], y: NDArray[np.float64], kernels: int) -> float:

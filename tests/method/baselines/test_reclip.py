@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gckd.config.distill import PropagatedLabels
 from gckd.graph.similarity import BankPair, RetrievalDirection
 from gckd.method.baselines.reclip import LabelPropagation, affinity, projection, solve_propagation
-from tests.method.cases import units
+from tests.tensors import units
 
 Array = NDArray[np.float64]
 

@@ -10,7 +10,8 @@ import torch
 from gckd.config.distill import EntropyMinimisation
 from gckd.graph.similarity import BankPair, DirectSimilarity
 from gckd.method.baselines.tent import EntropyLoss
-from tests.method.cases import TargetBatchCase, units
+from tests.method.cases import TargetBatchCase
+from tests.tensors import units
 
 
 def entropy_loss() -> EntropyLoss:
