@@ -239,11 +239,7 @@ def without_params() -> Study:
         (all_failed, None, {"timeline"}),
         (all_pruned, None, {"importance", "parallel", "slices", "timeline"}),
         (conditional, 11, {"history", "importance", "parallel", "slices", "timeline"}),
-        (
-            several,
-            0,
-            {"history", "history-2", "history-3", "importance", "parallel", "pareto", "pareto-2", "slices", "timeline"},
-        ),
+        (several, 0, {"history", "importance", "parallel", "pareto", "slices", "timeline"}),
         (alike, 0, {"history", "timeline"}),
         (collapsed, 0, {"history", "timeline"}),
         (without_params, 0, set()),

@@ -142,6 +142,7 @@ def slices(study: Study, chosen: Candidate | None) -> list[Figure]:
             return figures
         axes = np.atleast_1d(_plot("plot_slice", copy, params=labels, target_name=name))
         figure = _finished(axes[0], height=3.2)
+        figure.axes[-1].set_ylabel("trial")
         if chosen is not None:
             trial = copy.get_trials(deepcopy=False)[chosen.trial.number]
             for axis in axes:

@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 import sqlalchemy
+from PIL import Image
 
 from gckd.cluster.trial import ORACLE
 from gckd.report.html.page import Picture, Section, data_uri
@@ -188,13 +189,20 @@ def _commands(study: Study, chosen: Candidate | None, folder: Path, storage: str
 
 
 def _pictures(drawn: Iterable[Figure | None], folder: Path, name: str) -> list[Picture]:
-    """Writes NAME.png, NAME-2.png, ... and removes those of an earlier report."""
-    for file in (folder / f"{name}.png", *folder.glob(f"{name}-*.png")):
-        file.unlink(missing_ok=True)
-    pictures = []
-    for count, figure in enumerate((figure for figure in drawn if figure is not None), 1):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH)
-        replace_file(folder / (f"{name}.png" if count == 1 else f"{name}-{count}.png"), buffer.getvalue())
-        pictures.append(Picture(data_uri(buffer.getvalue(), "png")))
-    return pictures
+    """Writes NAME.png with the figures below each other; without figures, removes that of an earlier report."""
+    images = []
+    for figure in drawn:
+        if figure is not None:
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH)
+            images.append(Image.open(buffer))
+    if not images:
+        (folder / f"{name}.png").unlink(missing_ok=True)
+        return []
+    whole = Image.new("RGB", (max(image.width for image in images), sum(image.height for image in images)), "white")
+    for place, image in enumerate(images):
+        whole.paste(image, (0, sum(above.height for above in images[:place])))
+    buffer = io.BytesIO()
+    whole.save(buffer, format="png")
+    replace_file(folder / f"{name}.png", buffer.getvalue())
+    return [Picture(data_uri(buffer.getvalue(), "png"))]
