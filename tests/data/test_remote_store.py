@@ -49,12 +49,12 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_a_download_equals_the_store_that_was_uploaded(built: Store, location: StoragePath, tmp_path: Path) -> None:
     built.unlabelled("train").images.decoded(16, 8)  # a file that is not uploaded
     upload_store(built, location, "")
-    other = stored(location, tmp_path / "other")
-    assert other.path == tmp_path / "other" / "stores" / built.digest
-    assert files(other.path) == files(built.path) and len(files(other.path)) == 9
-    assert {p.name for p in other.path.rglob("*.*")} == {*remote_store._FILES, "meta.json"}
+    downloaded = stored(location, tmp_path / "other")
+    assert downloaded.path == tmp_path / "other" / "stores" / built.digest
+    assert files(downloaded.path) == files(built.path) and len(files(downloaded.path)) == 9
+    assert {p.name for p in downloaded.path.rglob("*.*")} == {*remote_store._FILES, "meta.json"}
     fields = ("digest", "format", "counts", "notes", "skipped")
-    assert [getattr(other, name) for name in fields] == [getattr(built, name) for name in fields]
+    assert [getattr(downloaded, name) for name in fields] == [getattr(built, name) for name in fields]
     assert "held out as val" in built.notes[0]
 
 
@@ -94,10 +94,10 @@ def test_an_interrupted_upload_is_no_store_until_it_is_completed(
     """Interrupted before the first, fifth and eleventh copy; the same call then completes it."""
     copy, copies = StoragePath.copy_to, iter(range(100))
 
-    def interrupted(self: StoragePath, other: StoragePath) -> None:
-        if other.name.endswith(".arrow") and next(copies) in (0, 4, 10):
+    def interrupted(self: StoragePath, target: StoragePath) -> None:
+        if target.name.endswith(".arrow") and next(copies) in (0, 4, 10):
             raise KeyboardInterrupt
-        copy(self, other)
+        copy(self, target)
 
     monkeypatch.setattr(StoragePath, "copy_to", interrupted)
     for _ in range(3):
