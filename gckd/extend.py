@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gckd.config.component import PropagationConfig as PropagationConfig
     from gckd.config.component import TargetsConfig as TargetsConfig
     from gckd.config.component import TeacherConfig as TeacherConfig
+    from gckd.config.fields import ConfigError as ConfigError
     from gckd.config.fields import option as option
     from gckd.config.fields import section as section
     from gckd.data.batches import Feed as Feed
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from gckd.data.types import Record as Record
     from gckd.data.types import SplitCounts as SplitCounts
     from gckd.errors import InputError as InputError
+    from gckd.graph.similarity import BankPair as BankPair
     from gckd.graph.similarity import DirectSimilarity as DirectSimilarity
     from gckd.graph.similarity import RetrievalDirection as RetrievalDirection
     from gckd.graph.similarity import Similarity as Similarity
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
     from gckd.method.alignment import StudentEmbeddings as StudentEmbeddings
     from gckd.method.banks import Banks as Banks
     from gckd.method.banks import PerBank as PerBank
+    from gckd.method.losses import identity_targets as identity_targets
+    from gckd.method.losses import matching_loss as matching_loss
+    from gckd.method.losses import soft_cross_entropy as soft_cross_entropy
     from gckd.method.matching import MATCHINGS as MATCHINGS
     from gckd.method.matching import MatchingLoss as MatchingLoss
     from gckd.method.matching import TargetQueries as TargetQueries
@@ -48,8 +53,10 @@ if TYPE_CHECKING:
     from gckd.method.propagation import BankPropagation as BankPropagation
     from gckd.method.propagation import EmbeddingPropagation as EmbeddingPropagation
     from gckd.method.pseudo_labels import TARGETS as TARGETS
+    from gckd.method.pseudo_labels import NoPseudoLabels as NoPseudoLabels
     from gckd.method.pseudo_labels import PseudoLabeller as PseudoLabeller
     from gckd.method.pseudo_labels import PseudoLabelLoss as PseudoLabelLoss
+    from gckd.method.pseudo_labels import PseudoLabels as PseudoLabels
     from gckd.method.pseudo_labels import StudentQueries as StudentQueries
     from gckd.method.pseudo_labels import TargetLoss as TargetLoss
     from gckd.method.teacher import TEACHERS as TEACHERS
@@ -76,19 +83,28 @@ _MODULES = {
         "TargetsConfig",
         "TeacherConfig",
     ),
-    "gckd.config.fields": ("option", "section"),
+    "gckd.config.fields": ("ConfigError", "option", "section"),
     "gckd.data.batches": ("Feed",),
     "gckd.data.readers": ("DatasetReader", "register_reader"),
     "gckd.data.transforms": ("AUGMENTATIONS", "Augmentation", "clean_view"),
     "gckd.data.types": ("Record", "SplitCounts"),
     "gckd.errors": ("InputError",),
-    "gckd.graph.similarity": ("DirectSimilarity", "RetrievalDirection", "Similarity"),
+    "gckd.graph.similarity": ("BankPair", "DirectSimilarity", "RetrievalDirection", "Similarity"),
     "gckd.method.alignment": ("ALIGNMENTS", "AlignmentLoss", "StudentEmbeddings"),
     "gckd.method.banks": ("Banks", "PerBank"),
+    "gckd.method.losses": ("identity_targets", "matching_loss", "soft_cross_entropy"),
     "gckd.method.matching": ("MATCHINGS", "MatchingLoss", "TargetQueries"),
     "gckd.method.metric_loss": ("CrossModalMetricLoss", "METRIC_LOSSES", "MetricLoss"),
     "gckd.method.propagation": ("BankPropagation", "EmbeddingPropagation", "PROPAGATIONS"),
-    "gckd.method.pseudo_labels": ("PseudoLabelLoss", "PseudoLabeller", "StudentQueries", "TARGETS", "TargetLoss"),
+    "gckd.method.pseudo_labels": (
+        "NoPseudoLabels",
+        "PseudoLabelLoss",
+        "PseudoLabeller",
+        "PseudoLabels",
+        "StudentQueries",
+        "TARGETS",
+        "TargetLoss",
+    ),
     "gckd.method.teacher": ("TEACHERS", "Teacher"),
     "gckd.models.base": ("BACKBONES", "Backbone", "Encoded", "InputSizes", "layer_norms", "log_temperature"),
     "gckd.training.objectives": ("OBJECTIVES", "Objective"),

@@ -24,6 +24,7 @@ EXAMPLES = ROOT / "tests" / "plugins"
 ROWS = {
     "alignment": {"align": "mean-distance"},
     "augmentation": {"augment": "pixel-noise"},
+    "backbone": {"backbone": "bag-of-words", "distill.matching": "none"},
     "matching": {"distill.matching": "nearest-partner"},
     "metric_loss": {"metric": "circle"},
     "propagation": {"graph.propagate": {"kind": "towards-mean", "weight": 0.3}},
