@@ -1,4 +1,4 @@
-"""Config nodes of the exchangeable parts: one base class per slot, and the kinds that may fill it.
+"""Config nodes of exchangeable parts: one base class for each slot, and the kinds that may fill it.
 
 A subclass of a slot's base becomes a choice of that slot by having a `kind`:
 
@@ -9,8 +9,8 @@ A subclass of a slot's base becomes a choice of that slot by having a `kind`:
         kind: ClassVar[str] = "huber"
         width: float = option(1.0, "where the loss turns linear", gt=0, le=10)
 
-Edits, YAML files, search spaces and `gckd config` accept it from then on. The class that a node configures is entered
-into the `Registry` of its slot.
+Edits, config files, search spaces and `gckd config` accept the new kind at once. The class that the node configures is
+registered in the `Registry` of its slot.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gckd.config.fields import ConfigError, option
 
 @dataclass(frozen=True)
 class Component:
-    """Config node of an exchangeable part. Its direct subclasses are the slots, theirs are the choices."""
+    """Config node of an exchangeable part. Direct subclasses are slots; their subclasses are the choices of a slot."""
 
     kind: ClassVar[str]
     off: ClassVar[bool] = False  # whether the component does nothing; true for the "none" of a slot
@@ -59,15 +59,24 @@ class Component:
         """Every node class that may fill this slot, plugins included.
 
         Raises:
-            ConfigError: a class is no frozen dataclass.
+            ConfigError: a class is not a dataclass, or a field of it has no documentation.
         """
-        for choice in cls._choices.values():
-            if "__dataclass_fields__" not in choice.__dict__:
-                raise ConfigError([f"{choice.__qualname__}: not a dataclass; write @dataclass(frozen=True) above it"])
+        if problems := [line for choice in cls._choices.values() for line in choice._definition_problems()]:
+            raise ConfigError(problems)
         return tuple(cls._choices.values())
 
+    @classmethod
+    def _definition_problems(cls) -> Iterator[str]:
+        # A class definition cannot check this: the decorator that makes the dataclass runs after it.
+        if "__dataclass_fields__" not in cls.__dict__:
+            yield f"{cls.__qualname__}: not a dataclass; write @dataclass(frozen=True) above it"
+            return
+        for field in dataclasses.fields(cls):
+            if "limits" not in field.metadata:
+                yield f"{cls.__qualname__}.{field.name}: no documentation; make its default with option() or section()"
+
     def problems(self, config: Any) -> Iterator[str]:
-        """Problems that involve other fields, one line each: `path: value is outside its limit: ...`.
+        """Problems that involve other fields, one line each, such as `path: value is outside its limit: ...`.
 
         Args:
             config: the whole `Config` that holds this component.

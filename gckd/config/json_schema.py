@@ -37,7 +37,7 @@ def _field(field: dataclasses.Field[Any], hint: Any) -> dict[str, Any]:
     doc = f"{limits.doc} [{limits.unit}]" if limits.unit else limits.doc
     choices = variants(hint)
     if not choices:
-        leaf = {"description": doc, "type": _TYPES[hint], "default": field.default}
+        leaf = {"description": doc, "default": field.default} | ({"type": _TYPES[hint]} if hint in _TYPES else {})
         bounds = {word: getattr(limits, name) for name, word in _BOUNDS.items()}
         leaf |= {word: bound for word, bound in bounds.items() if bound is not None}
         leaf |= {"unit": limits.unit} if limits.unit else {}

@@ -14,7 +14,7 @@ def albef_checkpoint(name: str | Path) -> Path:
     """Absolute path of an ALBEF checkpoint. Symbolic links are not resolved: their targets may have no suffix.
 
     Raises:
-        ConfigError: there is no such file. ALBEF's weights are on no hub.
+        ConfigError: there is no such file. No hub has ALBEF's weights.
     """
     path = Path(name).expanduser().absolute()
     if not path.is_file():

@@ -61,7 +61,7 @@ class Registry(Generic[Node, Product, *Args]):
         """
         builder = self._builders.get(type(node))
         if builder is None:
-            kinds = ", ".join(entry.kind for entry in self._builders) or "none"
+            kinds = ", ".join(registered.kind for registered in self._builders)
             slot = self.base.__name__
-            raise ConfigError([f"{slot}: kind {node.kind!r} has no registered class; the kinds with one are {kinds}"])
+            raise ConfigError([f"{slot}: no class is registered for kind {node.kind!r}; registered kinds: {kinds}"])
         return builder(node, *args)

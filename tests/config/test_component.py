@@ -159,7 +159,17 @@ def test_a_choice_has_to_be_a_dataclass() -> None:
         apply(preset("tiny"), {"distill.targets": "mine"})
 
 
-def test_questions_of_the_built_in_components() -> None:
+def test_a_field_of_a_choice_needs_documentation() -> None:
+    @dataclass(frozen=True)
+    class Mine(TargetsConfig):
+        kind: ClassVar[str] = "mine"
+        width: float = 1.0
+
+    with pytest.raises(ConfigError, match=r"Mine.width: no documentation; make its default with option\(\)"):
+        apply(preset("tiny"), {"distill.targets": "mine"})
+
+
+def test_built_in_components_answer_questions() -> None:
     tiny, base = preset("tiny"), preset("base")
     assert (tiny.graph.propagate.neighbours, base.graph.propagate.neighbours) == (5, 10)
     assert [graph.banks for graph in tiny.graph.propagate.graphs()] == [(2,), (3,)]

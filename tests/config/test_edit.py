@@ -1,4 +1,4 @@
-"""Edits: what they change, and what is refused."""
+"""Edits of a config: their effect, and the errors of wrong ones."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from gckd.config import Config, ConfigError, apply, check, parse_edits, preset
 from gckd.config.distill import Ema
+from gckd.config.edit import configure, effective_edits
 from gckd.config.fields import Limits
 from gckd.config.graph import Gnn, NoPropagation
 from gckd.config.stages import Adapt
@@ -234,6 +235,25 @@ def test_presets_have_no_range_problems_at_all() -> None:
     assert all(not range_problems(preset(name)) for name in ("tiny", "small", "base"))
 
 
-def test_a_convolutional_stem_halves() -> None:
+def test_edits_inside_a_replaced_component_become_part_of_it() -> None:
+    edits = {"graph.propagate.k": 4, "graph.propagate": "gnn", "adapt.steps": 7}
+    assert effective_edits(preset("tiny"), edits) == {"adapt.steps": 7, "graph.propagate": {"kind": "gnn", "k": 4}}
+    assert configure(preset("tiny"), edits).graph.propagate == Gnn(k=4)
+
+
+def test_edits_to_the_present_value_are_dropped() -> None:
+    tiny = preset("tiny")
+    edits = {"graph.propagate.k": 5, "distill.alpha": 0, "distill.matching": "cross", "adapt.steps": 7}
+    assert effective_edits(tiny, edits) == {"adapt.steps": 7}
+    assert configure(tiny, {"graph.propagate.k": 5}) == tiny
+
+
+def test_unknown_paths_are_left_for_the_error() -> None:
+    assert effective_edits(preset("tiny"), {"adapt.stepz": 7}) == {"adapt.stepz": 7}
+    with pytest.raises(ConfigError, match="unknown field 'stepz'"):
+        configure(preset("tiny"), {"adapt.stepz": 7})
+
+
+def test_a_convolutional_stem_needs_a_patch_that_is_a_power_of_2() -> None:
     (problem,) = problems_of({"backbone.vision.patch": 12, "data.height": 48, "data.width": 24})
     assert problem.startswith("backbone.vision.patch: 12 is outside its limit: a power of 2")

@@ -126,12 +126,12 @@ def test_every_misspelt_field_is_reported_with_the_valid_ones() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "7", "[1, 2]", "word", "adapt: 3", "adapt: none"])
-def test_what_is_no_mapping_is_refused(text: str) -> None:
+def test_a_text_that_is_not_a_mapping_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="is not a mapping of fields"):
         from_yaml(Config, text)
 
 
-def test_what_is_no_yaml_is_refused() -> None:
+def test_a_text_that_is_not_yaml_is_refused() -> None:
     with pytest.raises(ConfigError, match="not YAML or JSON"):
         from_yaml(Config, "a: [1")
 
