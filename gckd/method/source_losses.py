@@ -71,9 +71,9 @@ def source_matching(
     # A batch with one identity has no negatives; the forbidden draws are dropped.
     other_text, other_image = identities != identities[texts], identities != identities[images]
     usable = torch.cat((local_rows(other_text), local_rows(other_image)))
-    own, texts, images = local_rows(indices), local_rows(texts), local_rows(images)
+    local, texts, images = local_rows(indices), local_rows(texts), local_rows(images)
     # The states of an image are passed once, however many pairs use it.
-    distinct, which = torch.cat((own, own, images)).unique(return_inverse=True)
+    distinct, which = torch.cat((local, local, images)).unique(return_inverse=True)
     text, tokens = encoded.text.states, encoded.tokens
     logits = model.match(
         gather(encoded.image.states, size)[distinct],

@@ -31,23 +31,23 @@ def edges(nodes: Tensor, k: int = 3, temperature: float = 0.1) -> Tensor:
     return (cosine / temperature).masked_fill(cosine < least, -torch.inf).softmax(1)
 
 
-def dense(signal: Tensor, own: Tensor, keys: Tensor, layers: int, r: float) -> Tensor:
+def dense(signal: Tensor, queries: Tensor, keys: Tensor, layers: int, r: float) -> Tensor:
     """L layers on the graph of the rows and on the graph of the columns, for all nodes."""
     for _ in range(layers):
-        signal = r * signal + (1 - r) * edges(own) @ signal
+        signal = r * signal + (1 - r) * edges(queries) @ signal
         signal = r * signal + (1 - r) * signal @ edges(keys).T
     return signal
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
 def test_equals_the_whole_graph(layers: int) -> None:
-    own, keys = banks()
+    queries, keys = banks()
     positions = torch.tensor([49, 3, 17, 30, 3])
-    side, scores = RetrievalDirection(own[positions], positions, BankPair(own, keys)), own @ keys.T / T
-    forward, backward = (dense(scores.softmax(dim), own, keys, layers, 0.3)[positions] for dim in (1, 0))
+    direction, scores = RetrievalDirection(queries[positions], positions, BankPair(queries, keys)), queries @ keys.T / T
+    forward, backward = (dense(scores.softmax(dim), queries, keys, layers, 0.3)[positions] for dim in (1, 0))
     diffused = DiffusedSimilarity(config(layers))
-    torch.testing.assert_close(diffused(side, T, agree=False), forward)
-    torch.testing.assert_close(diffused(side, T, agree=True), forward * backward)
+    torch.testing.assert_close(diffused(direction, T, agree=False), forward)
+    torch.testing.assert_close(diffused(direction, T, agree=True), forward * backward)
 
 
 @pytest.mark.parametrize("agree", [True, False])
@@ -57,59 +57,61 @@ def test_a_modality_without_a_graph(images: bool, reverse: bool, agree: bool) ->
     """Message passing among images only or among captions only, for queries of either modality."""
     both = BankPair(*banks())
     pair = both.reversed() if reverse else both
-    own, keys = pair.query_bank.embeddings, pair.key_bank.embeddings
+    queries, keys = pair.query_bank.embeddings, pair.key_bank.embeddings
     positions = torch.tensor([49, 3, 17, 30, 3])
     diffused = DiffusedSimilarity(config(images=images, texts=not images))(
-        RetrievalDirection(own[positions], positions, pair), T, agree
+        RetrievalDirection(queries[positions], positions, pair), T, agree
     )
-    votes = images != reverse  # the queries' own modality has the graph
-    expected = torch.ones(len(own), len(keys), dtype=own.dtype)
+    votes = images != reverse  # the modality of the queries has the graph
+    expected = torch.ones(len(queries), len(keys), dtype=queries.dtype)
     for dim in (1, 0) if agree else (1,):
-        signal = (own @ keys.T / T).softmax(dim)
+        signal = (queries @ keys.T / T).softmax(dim)
         for _ in range(2):
-            signal = 0.3 * signal + 0.7 * (edges(own) @ signal if votes else signal @ edges(keys).T)
+            signal = 0.3 * signal + 0.7 * (edges(queries) @ signal if votes else signal @ edges(keys).T)
         expected = expected * signal
     torch.testing.assert_close(diffused, expected[positions])
 
 
 def test_residual_1_equals_no_graph() -> None:
-    own, keys = banks()
-    side = RetrievalDirection(own[:5], torch.arange(5), BankPair(own, keys))
+    queries, keys = banks()
+    direction = RetrievalDirection(queries[:5], torch.arange(5), BankPair(queries, keys))
     for agree in (False, True):
         torch.testing.assert_close(
-            DiffusedSimilarity(config(residual=1.0))(side, T, agree), DirectSimilarity()(side, T, agree)
+            DiffusedSimilarity(config(residual=1.0))(direction, T, agree), DirectSimilarity()(direction, T, agree)
         )
 
 
 def test_neighbours_outvote_a_misleading_image() -> None:
     """Five images per person and two captions per person; image 0 of person 0 is nearest to a caption of person 1."""
     e = torch.eye(8)
-    own = torch.stack([e[0] + 0.5 * e[i] for i in range(2, 7)] + [e[1] + 0.5 * e[i] for i in range(2, 7)])
-    own[0] = e[0] + 1.6 * e[7]
+    queries = torch.stack([e[0] + 0.5 * e[i] for i in range(2, 7)] + [e[1] + 0.5 * e[i] for i in range(2, 7)])
+    queries[0] = e[0] + 1.6 * e[7]
     keys = torch.stack([e[0], e[0] + 0.1 * e[2], e[1] + e[7], e[1] + e[7] + 0.1 * e[2]])
-    side = RetrievalDirection(F.normalize(own[:1]), torch.tensor([0]), BankPair(F.normalize(own), F.normalize(keys)))
+    direction = RetrievalDirection(
+        F.normalize(queries[:1]), torch.tensor([0]), BankPair(F.normalize(queries), F.normalize(keys))
+    )
     diffused = DiffusedSimilarity(Diffusion(k=1, layers=2, residual=0.2))
-    alone = PseudoLabels(agree=True).labels(side, 0.1)
-    voted = PseudoLabels(agree=True, similarity=diffused).labels(side, 0.1)
+    alone = PseudoLabels(agree=True).labels(direction, 0.1)
+    voted = PseudoLabels(agree=True, similarity=diffused).labels(direction, 0.1)
     assert int(alone.argmax()) in (2, 3)
     assert int(voted.argmax()) in (0, 1)
 
 
 def test_log_partitions_in_blocks_equal_logsumexp() -> None:
-    own, keys = units(1300, 6, seed=3), units(7, 6, seed=4)
-    scores = own @ keys.T / T
-    torch.testing.assert_close(log_partitions(own, keys, T), (scores.logsumexp(0), scores.logsumexp(1)))
+    queries, keys = units(1300, 6, seed=3), units(7, 6, seed=4)
+    scores = queries @ keys.T / T
+    torch.testing.assert_close(log_partitions(queries, keys, T), (scores.logsumexp(0), scores.logsumexp(1)))
 
 
 def test_each_direction_has_its_partition_and_both_share_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    own, keys = units(9, 6, seed=3), units(7, 6, seed=4)
-    banks = BankPair(own, keys)
+    queries, keys = units(9, 6, seed=3), units(7, 6, seed=4)
+    banks = BankPair(queries, keys)
     partitions = [
         banks.log_partition(T),
         banks.reversed().log_partition(T),
         banks.reversed().reversed().log_partition(2 * T),
     ]
-    scores = own @ keys.T / T
+    scores = queries @ keys.T / T
     torch.testing.assert_close(partitions, [scores.logsumexp(0), scores.logsumexp(1), (scores / 2).logsumexp(0)])
     # The partition of the reverse direction was computed in the same pass.
     monkeypatch.setattr(similarity, "log_partitions", None)

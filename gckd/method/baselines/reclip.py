@@ -71,15 +71,15 @@ class LabelPropagation:
 
     @torch.no_grad()
     def labels(self, direction: RetrievalDirection, tau: float) -> Tensor:
-        own, keys = direction.banks.query_bank, direction.banks.key_bank
-        label = self._propagate(self._graph(keys, own), direction.positions)
-        agreed = self._propagate(self._graph(own, keys), label) == direction.positions
+        queries, keys = direction.banks.query_bank, direction.banks.key_bank
+        label = self._propagate(self._graph(keys, queries), direction.positions)
+        agreed = self._propagate(self._graph(queries, keys), label) == direction.positions
         return F.one_hot(label, len(keys)).to(direction.queries.dtype) * agreed[:, None]
 
-    def _graph(self, labels: KnnIndex, others: KnnIndex) -> LabelGraph:
+    def _graph(self, labels: KnnIndex, entries: KnnIndex) -> LabelGraph:
         if labels not in self._graphs:
             k, rank = self.node.k, self.node.rank
-            nodes = torch.cat((labels.embeddings, others.embeddings)) @ projection(labels.embeddings, rank)
+            nodes = torch.cat((labels.embeddings, entries.embeddings)) @ projection(labels.embeddings, rank)
             weights = affinity(F.normalize(nodes, dim=1), min(k, len(nodes) - 1))
             self._graphs[labels] = LabelGraph(weights, len(labels))
         return self._graphs[labels]

@@ -37,7 +37,7 @@ def dense_projection(labels: Array, rank: int) -> Array:
 
 
 def dense_labels(labels: Array, others: Array, config: PropagatedLabels) -> list[int]:
-    """Label of each of the others, by propagation from all labels at once."""
+    """Label of each of the other entries, by propagation from all labels at once."""
     nodes = np.concatenate((labels, others)) @ dense_projection(labels, config.rank)
     nodes /= np.linalg.norm(nodes, axis=1, keepdims=True)
     weights = dense_affinity(nodes, config.k)
@@ -75,15 +75,15 @@ def test_agreed_labels_equal_dense_algebra(rank: int, turned: bool) -> None:
     config = PropagatedLabels(k=4, alpha=0.9, rank=rank)
     banks = BankPair(units(11, 6, seed=5), units(13, 6, seed=6))
     banks = banks.reversed() if turned else banks
-    own, keys = banks.query_bank.embeddings.numpy(), banks.key_bank.embeddings.numpy()
-    positions = torch.arange(len(own)).flip(0)
+    queries, keys = banks.query_bank.embeddings.numpy(), banks.key_bank.embeddings.numpy()
+    positions = torch.arange(len(queries)).flip(0)
     direction = RetrievalDirection(banks.query_bank.embeddings[positions], positions, banks)
     labels = LabelPropagation(config).labels(direction, 0.1)
-    label_of, reverse = dense_labels(keys, own, config), dense_labels(own, keys, config)
-    expected = np.zeros((len(own), len(keys)))
+    label_of, reverse = dense_labels(keys, queries, config), dense_labels(queries, keys, config)
+    expected = np.zeros((len(queries), len(keys)))
     for row, entry in enumerate(positions.tolist()):
         expected[row, label_of[entry]] = float(reverse[label_of[entry]] == entry)
-    assert 0 < expected.sum() < len(own)
+    assert 0 < expected.sum() < len(queries)
     np.testing.assert_array_equal(labels.numpy(), expected)
 
 
