@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -62,8 +61,9 @@ class AlbefBackbone(Backbone):
             logits: Tensor = self.text_encoder.predictions(fused[positions])
         return logits.float()
 
-    def word_embeddings(self) -> nn.Parameter:
-        return cast(nn.Parameter, self.text_encoder.embeddings.word_embeddings.weight)
+    def word_embeddings(self) -> Tensor:
+        weight: Tensor = self.text_encoder.embeddings.word_embeddings.weight
+        return weight
 
     def text_layer_norms(self) -> list[nn.LayerNorm]:
         text = self.text_encoder

@@ -66,8 +66,8 @@ class Backbone(nn.Module, ABC):
         """Token ids [B, L], 0 = padding -> states of text tokens, and unit embeddings."""
 
     @abstractmethod
-    def word_embeddings(self) -> nn.Parameter:
-        """Input embeddings of the tokens [vocabulary, width]."""
+    def word_embeddings(self) -> Tensor:
+        """Parameter with the input embeddings of the tokens [vocabulary, width]."""
 
     @abstractmethod
     def text_layer_norms(self) -> list[nn.LayerNorm]:

@@ -45,8 +45,8 @@ class BlipBackbone(Backbone):
             states = self.blip.text_encoder(tokens, attention_mask=(tokens != 0).long()).last_hidden_state
         return Encoded(states.float(), F.normalize(self.blip.text_proj(states[:, 0].float()), dim=-1))
 
-    def word_embeddings(self) -> nn.Parameter:
-        weight: nn.Parameter = self.blip.text_encoder.embeddings.word_embeddings.weight
+    def word_embeddings(self) -> Tensor:
+        weight: Tensor = self.blip.text_encoder.embeddings.word_embeddings.weight
         return weight
 
     def text_layer_norms(self) -> list[nn.LayerNorm]:

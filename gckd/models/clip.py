@@ -59,8 +59,8 @@ class ClipBackbone(Backbone):
             z = self.clip.text_projection(states[torch.arange(len(tokens), device=tokens.device), self._ends(tokens)])
         return Encoded(states.float(), F.normalize(z.float(), dim=-1))
 
-    def word_embeddings(self) -> nn.Parameter:
-        weight: nn.Parameter = self.clip.text_model.embeddings.token_embedding.weight
+    def word_embeddings(self) -> Tensor:
+        weight: Tensor = self.clip.text_model.embeddings.token_embedding.weight
         return weight
 
     def text_layer_norms(self) -> list[nn.LayerNorm]:

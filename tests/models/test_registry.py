@@ -40,8 +40,7 @@ class MeanPoolingBackbone(Backbone):
         states = self.text_norm(self.words(tokens)) * (tokens != 0)[:, :, None]
         return Encoded(states, F.normalize(states.sum(1), dim=-1))
 
-    def word_embeddings(self) -> nn.Parameter:
-        assert isinstance(self.words.weight, nn.Parameter)
+    def word_embeddings(self) -> Tensor:
         return self.words.weight
 
     def text_layer_norms(self) -> list[nn.LayerNorm]:
