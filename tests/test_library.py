@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 import gckd
-from gckd.data import domains
+from gckd.data import dataset_pair
 from gckd.progress import Progress
 from gckd.runs import local
 from tests.training.micro import Interruption
@@ -202,7 +202,7 @@ def test_datasets_are_opened_once(
         opened.append(spec)
         return find(spec)
 
-    monkeypatch.setattr(domains, "find_dataset", count)
+    monkeypatch.setattr(dataset_pair, "find_dataset", count)
     finished = gckd.train(config, out=tmp_path / "out", cache=cache, progress=False)
     gckd.evaluate(finished.model)
     assert opened == [config.data.source, config.data.target]
