@@ -196,7 +196,7 @@ def test_datasets_are_opened_once(
     config: gckd.Config, cache: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
-    find = domains.find_dataset
+    find = dataset_pair.find_dataset
 
     def count(spec: str) -> Any:
         opened.append(spec)
