@@ -1,4 +1,4 @@
-"""What would go wrong with a cluster file, found without a cluster: Ray's schema, and what the schema misses."""
+"""Check of a cluster file without a cluster: Ray's schema, and mistakes that the schema misses."""
 
 from __future__ import annotations
 
@@ -16,107 +16,107 @@ import yaml
 
 from gckd.errors import InputError, reason_of
 
-_SYNCED_MIB = 200  # Ray sends the folder to every node, and hashes it at every `ray up`
+_MOUNT_LIMIT_MIB = 200  # Ray copies the folder to every node, and hashes it at every `ray up`
 _TOKEN_FILE = Path("~/.ray/auth_token")
 _PLACEHOLDERS = re.compile(r"sg-0+$|^my-project$|^192\.0\.2\.|^registry\.example/|//BUCKET/")
 _START = "start_ray_commands"
 
 
 def cluster_problems(file: Path) -> list[str]:
-    """What is wrong with a file for `ray up`, or with a KubeRay manifest; one line a problem.
+    """Problems of a file for `ray up`, or of a KubeRay manifest, one line each.
 
     Raises:
-        InputError: it is no YAML mapping.
+        InputError: the file cannot be read, or is not a YAML mapping.
     """
     try:
-        given = yaml.safe_load(file.read_text(encoding="utf-8"))
+        spec = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{file}: cannot be read ({reason_of(error)})") from error
-    if not isinstance(given, dict):
-        raise InputError(f"{file}: must be a mapping of fields")
-    problems = list(_left_as_they_were("", given))
-    if "apiVersion" in given:
-        return [*problems, *_kuberay(given)]
-    schema = _schema(given)
-    return [*problems, schema] if schema else [*problems, *_launcher(given)]
+    if not isinstance(spec, dict):
+        raise InputError(f"{file}: is not a mapping of fields")
+    problems = list(_placeholders("", spec))
+    if "apiVersion" in spec:
+        return [*problems, *_kuberay(spec)]
+    schema = _schema(spec)
+    return [*problems, schema] if schema else [*problems, *_launcher(spec)]
 
 
-def _left_as_they_were(path: str, value: Any) -> Iterator[str]:
-    """Fields that only the user knows, and that still hold what they were made with."""
+def _placeholders(path: str, value: Any) -> Iterator[str]:
+    """Fields that only the user knows, and that still hold the placeholder of the shipped file."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _left_as_they_were(f"{path}.{key}" if path else str(key), inner)
+            yield from _placeholders(f"{path}.{key}" if path else str(key), inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from _left_as_they_were(path, inner)
+            yield from _placeholders(path, inner)
     elif path.startswith("metadata.") and isinstance(value, str) and _PLACEHOLDERS.search(value):
-        yield f"{path}: {value.strip()} is a placeholder; put in yours"
+        yield f"{path}: {value.strip()} is a placeholder; enter your value"
 
 
-def _schema(given: dict[str, Any]) -> str | None:
-    """What Ray itself says of the file, before it starts anything."""
+def _schema(spec: dict[str, Any]) -> str | None:
+    """Error of Ray's own schema check; None if there is none."""
     import click
     import jsonschema
     from ray.autoscaler._private.util import prepare_config, validate_config
 
-    logging.getLogger("ray.autoscaler").setLevel(logging.WARNING)  # it tells what it fills in
+    logging.getLogger("ray.autoscaler").setLevel(logging.WARNING)  # it logs every default that it fills in
     try:
-        validate_config(prepare_config(given))
+        validate_config(prepare_config(spec))
     except jsonschema.ValidationError as error:
         return f"{'.'.join(map(str, error.absolute_path)) or 'file'}: {error.message.splitlines()[0]}"
     except (ValueError, KeyError, TypeError, click.ClickException) as error:
-        return f"file: Ray does not take it ({reason_of(error)})"
+        return f"file: Ray refuses it ({reason_of(error)})"
     return None
 
 
-def _launcher(given: dict[str, Any]) -> Iterator[str]:
-    yield from _start_commands(given)
-    yield from _token(given)
-    yield from _ports(given)
-    yield from _counts(given)
-    yield from _versions(_texts(given.get("setup_commands"), given.get("head_setup_commands")))
-    yield from _synced(given)
+def _launcher(spec: dict[str, Any]) -> Iterator[str]:
+    yield from _start_commands(spec)
+    yield from _token(spec)
+    yield from _ports(spec)
+    yield from _counts(spec)
+    yield from _versions(_texts(spec.get("setup_commands"), spec.get("head_setup_commands")))
+    yield from _mount_sizes(spec)
 
 
 def _texts(*commands: Any) -> str:
     return "\n".join(command for some in commands for command in some or [])
 
 
-def _starting(given: dict[str, Any], where: str) -> list[str]:
-    return [command for command in given.get(f"{where}_{_START}") or [] if "ray start" in command]
+def _starting(spec: dict[str, Any], where: str) -> list[str]:
+    return [command for command in spec.get(f"{where}_{_START}") or [] if "ray start" in command]
 
 
-def _start_commands(given: dict[str, Any]) -> Iterator[str]:
+def _start_commands(spec: dict[str, Any]) -> Iterator[str]:
     for where, option in (("head", "--head"), ("worker", "--address")):
-        if not any(option in command for command in _starting(given, where)):
-            yield f"{where}_{_START}: none has `ray start {option}`; nothing would run there"
+        if not any(option in command for command in _starting(spec, where)):
+            yield f"{where}_{_START}: no `ray start {option}`; Ray would not start there"
 
 
-def _token(given: dict[str, Any]) -> Iterator[str]:
+def _token(spec: dict[str, Any]) -> Iterator[str]:
     for where in ("head", "worker"):
-        for command in _starting(given, where):
+        for command in _starting(spec, where):
             before = command.partition("ray start")[0]
             if "RAY_AUTH_MODE=token" not in before:
-                yield f"{where}_{_START}: RAY_AUTH_MODE=token is not set before `ray start`; so the host cannot join"
-    mounts = given.get("file_mounts") or {}
+                yield f"{where}_{_START}: RAY_AUTH_MODE=token is not set before `ray start`; the host could not join"
+    mounts = spec.get("file_mounts") or {}
     token = mounts.get(str(_TOKEN_FILE))
     if token is None:
-        yield f"file_mounts: {_TOKEN_FILE} is not sent to the hosts"
+        yield f"file_mounts: {_TOKEN_FILE} is missing; mount it on the hosts"
     elif not Path(token).expanduser().is_file():
-        yield f"file_mounts: {token} is not there; `ray get-auth-token --generate` makes it"
+        yield f"file_mounts: {token} does not exist; create it with `ray get-auth-token --generate`"
 
 
-def _ports(given: dict[str, Any]) -> Iterator[str]:
-    for command in _starting(given, "head"):
-        found = re.search(r"--dashboard-host[= ]+'?\"?([^\s'\";]+)", command)
-        if found and not _loopback(found.group(1)):
-            yield f"head_{_START}: --dashboard-host={found.group(1)} is public; use 127.0.0.1 and `ray dashboard`"
-    if given["provider"]["type"] == "aws":
-        for name, node in (given.get("available_node_types") or {}).items():
+def _ports(spec: dict[str, Any]) -> Iterator[str]:
+    for command in _starting(spec, "head"):
+        host = re.search(r"--dashboard-host[= ]+'?\"?([^\s'\";]+)", command)
+        if host and not _loopback(host.group(1)):
+            yield f"head_{_START}: --dashboard-host={host.group(1)} is public; use 127.0.0.1 and `ray dashboard`"
+    if spec["provider"]["type"] == "aws":
+        for name, node in (spec.get("available_node_types") or {}).items():
             if "SecurityGroupIds" not in node["node_config"]:
                 yield (
-                    f"available_node_types.{name}.node_config.SecurityGroupIds: none; "
-                    "the one that Ray makes opens SSH to the world"
+                    f"available_node_types.{name}.node_config.SecurityGroupIds: missing; "
+                    "the group that Ray creates opens SSH to the world"
                 )
 
 
@@ -127,70 +127,70 @@ def _loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _counts(given: dict[str, Any]) -> Iterator[str]:
-    if given["provider"]["type"] == "local":
-        if not given["provider"].get("worker_ips"):
-            yield "provider.worker_ips: none; no trial runs on the head"
+def _counts(spec: dict[str, Any]) -> Iterator[str]:
+    if spec["provider"]["type"] == "local":
+        if not spec["provider"].get("worker_ips"):
+            yield "provider.worker_ips: empty; trials need a worker, as none runs on the head"
         return
-    most, head = given.get("max_workers", 2), given.get("head_node_type")
-    workers = {name: node for name, node in (given.get("available_node_types") or {}).items() if name != head}
+    most, head = spec.get("max_workers", 2), spec.get("head_node_type")
+    workers = {name: node for name, node in (spec.get("available_node_types") or {}).items() if name != head}
     if sum(node.get("max_workers", most) for node in workers.values()) < 1 or most < 1:
-        yield "max_workers: 0; no trial runs on the head"
+        yield "max_workers: 0 is outside its limit: >= 1, as no trial runs on the head"
     for name, node in workers.items():
         if node.get("min_workers", 0) > node.get("max_workers", most):
             yield f"available_node_types.{name}: min_workers is above max_workers"
 
 
 def _versions(commands: str) -> Iterator[str]:
-    """Versions of Ray that the hosts install, against the one here: hosts of another one do not join."""
+    """Versions of Ray that the hosts install and that differ from the local one: such hosts cannot join."""
     import ray
 
     pinned = set(re.findall(r"\bray(?:\[[^\]]*\])?==([\w.]+)", commands))
     if "constraints.txt" in commands and Path("constraints.txt").is_file():
         pinned |= set(re.findall(r"^ray==(\S+)", Path("constraints.txt").read_text(encoding="utf-8"), re.MULTILINE))
     for version in sorted(pinned - {ray.__version__}):
-        yield f"setup_commands: ray {version} is installed there, and {ray.__version__} here"
+        yield f"setup_commands: hosts install ray {version}, and this machine has {ray.__version__}"
     if not pinned:
-        yield f"setup_commands: no version of ray is pinned; here it is {ray.__version__}"
+        yield f"setup_commands: the version of ray is not pinned; this machine has {ray.__version__}"
 
 
-def _synced(given: dict[str, Any]) -> Iterator[str]:
-    for there, here in (given.get("file_mounts") or {}).items():
-        folder = Path(here).expanduser()
+def _mount_sizes(spec: dict[str, Any]) -> Iterator[str]:
+    for remote, local in (spec.get("file_mounts") or {}).items():
+        folder = Path(local).expanduser()
         if not folder.is_dir():
             continue
         if shutil.which("rsync") is None:
-            yield "file_mounts: rsync is not installed, and `ray up` needs it"
+            yield "file_mounts: rsync is not installed; `ray up` needs it"
             return
-        mib = _bytes_sent(folder, given.get("rsync_exclude") or []) / 2**20
-        if mib > _SYNCED_MIB:
-            yield f"file_mounts.{there}: {folder} has {mib:.0f} MiB, above its limit: {_SYNCED_MIB}; see rsync_exclude"
+        mib = _bytes_sent(folder, spec.get("rsync_exclude") or []) / 2**20
+        if mib > _MOUNT_LIMIT_MIB:
+            yield f"file_mounts.{remote}: {folder} has {mib:.0f} MiB, limit {_MOUNT_LIMIT_MIB}; use rsync_exclude"
 
 
 def _bytes_sent(folder: Path, excluded: list[str]) -> int:
-    """As rsync itself counts them."""
-    with tempfile.TemporaryDirectory(prefix="gckd-") as nowhere:
+    """Bytes that rsync would copy, by its own count."""
+    with tempfile.TemporaryDirectory(prefix="gckd-") as empty:
         excludes = [f"--exclude={pattern}" for pattern in excluded]
-        command = ["rsync", "-an", "--stats", "--no-human-readable", *excludes, f"{folder}/", nowhere]
-        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603  # no shell
-    found = re.search(r"Total file size: (\d+)", said)
-    assert found is not None, said
-    return int(found.group(1))
+        command = ["rsync", "-an", "--stats", "--no-human-readable", *excludes, f"{folder}/", empty]
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603  # no shell
+    size = re.search(r"Total file size: (\d+)", output)
+    assert size is not None, output
+    return int(size.group(1))
 
 
-def _kuberay(given: dict[str, Any]) -> Iterator[str]:
-    """What a manifest lacks; its schema is the operator's."""
+def _kuberay(manifest: dict[str, Any]) -> Iterator[str]:
+    """Problems of a KubeRay manifest. Its schema is checked by the operator."""
     import ray
 
-    spec = given.get("spec") or {}
-    cluster = spec.get("rayClusterSpec", spec)
+    body = manifest.get("spec") or {}
+    cluster = body.get("rayClusterSpec", body)
     if (cluster.get("authOptions") or {}).get("mode") != "token":
-        yield "authOptions.mode: is not token; everyone in the network could run code there"
+        yield "authOptions.mode: is not token; everyone in the network could run code on the cluster"
     if cluster.get("rayVersion") != ray.__version__:
-        yield f"rayVersion: {cluster.get('rayVersion')} there, and {ray.__version__} here"
+        yield f"rayVersion: {cluster.get('rayVersion')} in the file, and this machine has {ray.__version__}"
     kind = (cluster.get("headGroupSpec") or {}).get("serviceType", "ClusterIP")
     if kind != "ClusterIP":
         yield f"headGroupSpec.serviceType: {kind} is public; use ClusterIP and `kubectl port-forward`"
     groups = cluster.get("workerGroupSpecs") or []
     if not any(group.get("maxReplicas", 0) > 0 for group in groups):
-        yield "workerGroupSpecs: no replicas at most; no trial runs on the head"
+        yield "workerGroupSpecs: maxReplicas is 0 in every group; trials need a worker"

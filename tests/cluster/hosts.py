@@ -1,7 +1,7 @@
-"""Hosts of their own on this machine: each with a network, processes, mounts and a name that no other one sees.
+"""Simulated hosts on this machine, made of namespaces: each has its own network, processes, mounts and host name.
 
-All are on one bridge, which lies in a namespace too: nothing of it is in reach of this machine's own network. What they
-write is kept in memory, but for SHARED, which all of them have (as they would have a network file system).
+They are connected by a bridge in a namespace of its own, out of reach of the machine's network. Their files are kept in
+memory, except SHARED, which all of them see like a network file system.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TOOLS = {
     "rsync": "rsync",
     "nsenter": "util-linux",
 }
-# What a new host's first process does. It is a shell, as that one has to take in orphans.
+# Script of a host's first process. A shell, because the first process has to reap orphans.
 _BOOT = """
 set -e
 mount --make-rprivate /
@@ -51,7 +51,7 @@ ln -s "$VENV" "$HOME/venv"
 echo ready
 while :; do sleep 1000 & wait $!; done
 """
-# Everything that a host needs of the kernel.
+# Kernel features that a host needs.
 _PROBE = """
 set -e
 mount --make-rprivate /
@@ -77,7 +77,7 @@ MaxStartups 100
 
 
 def missing() -> str:
-    """Why there can be no hosts here; empty if there can."""
+    """Reason why hosts cannot be created on this machine; empty if they can."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "needs Linux and root, for namespaces"
     absent = [package for tool, package in _TOOLS.items() if _where(tool) is None]
@@ -86,7 +86,7 @@ def missing() -> str:
     spaces = ["--net", "--pid", "--fork", "--mount", "--uts", "--ipc"]
     probe = subprocess.run(["unshare", *spaces, "bash", "-c", _PROBE], capture_output=True, text=True)
     if probe.returncode:
-        return f"hosts cannot be made here: {probe.stderr.strip()}"
+        return f"hosts cannot be created here: {probe.stderr.strip()}"
     return ""
 
 
@@ -102,11 +102,11 @@ def _ip(*arguments: str) -> None:
 class Host:
     name: str  # of its network namespace
     address: str
-    process: subprocess.Popen[str]  # outside; the host's first process is its child
-    first: int  # pid of that one, as seen from here
+    process: subprocess.Popen[str]  # outside the namespaces; parent of the host's first process
+    first: int  # process id of the first process, outside the namespaces
 
     def command(self, script: str) -> list[str]:
-        """What runs a line of bash there, as somebody who is logged in would."""
+        """Command that runs a line of bash on the host, in the environment of a logged-in user."""
         spaces = ["--mount", "--uts", "--ipc", "--net", "--pid"]
         return [
             "nsenter",
@@ -134,20 +134,20 @@ class Host:
         )
 
     def pull_the_plug(self) -> None:
-        """All of its processes end at once."""
+        """Kill all processes of the host at once."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.first, 9)
         self.process.wait()
 
 
 def _environment(**more: str) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return kept | {"TERM": "dumb", "RAY_USAGE_STATS_ENABLED": "0"} | more
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return inherited | {"TERM": "dumb", "RAY_USAGE_STATS_ENABLED": "0"} | more
 
 
 @contextlib.contextmanager
 def hosts(addresses: list[str], shared: Path) -> Iterator[list[Host]]:
-    """A host for each address of one network (/24). Afterwards, whatever happened, nothing of them is left."""
+    """Context with one host per address of a /24 network. At its end, also after an error, all are removed."""
     _sweep()
     mine = f"{_PREFIX}-{os.getpid()}-{secrets.token_hex(2)}"
     switch = f"{mine}-switch"
@@ -180,7 +180,7 @@ def _boot(name: str, address: str, switch: str, shared: Path) -> Host:
     _ip("-n", name, "addr", "add", f"{address}/24", "dev", "eth0")
     _ip("-n", name, "link", "set", "lo", "up")
     _ip("-n", name, "link", "set", "eth0", "up")
-    _ip("-n", name, "route", "add", "default", "dev", "eth0")  # to nowhere; Ray finds its own address by it
+    _ip("-n", name, "route", "add", "default", "dev", "eth0")  # leads nowhere; Ray finds its own address by it
     spaces = ["--pid", "--fork", "--kill-child", "--mount", "--uts", "--ipc"]
     process = subprocess.Popen(
         ["ip", "netns", "exec", name, "unshare", *spaces, "bash", "-c", _BOOT],
@@ -189,20 +189,20 @@ def _boot(name: str, address: str, switch: str, shared: Path) -> Host:
         text=True,
     )
     assert process.stdout is not None
-    said = process.stdout.readline().strip()
-    assert said == "ready", f"{name} did not come up: {said!r}"
+    line = process.stdout.readline().strip()
+    assert line == "ready", f"{name} did not start: {line!r}"
     (first,) = psutil.Process(process.pid).children()
     return Host(name, address, process, first.pid)
 
 
 def left() -> list[str]:
-    """Network namespaces of hosts that are still there, of whatever run."""
+    """Existing network namespaces of hosts, of any test run."""
     listed = subprocess.run(["ip", "netns", "list"], check=True, capture_output=True, text=True).stdout
     return [line.split()[0] for line in listed.splitlines() if line.startswith(_PREFIX)]
 
 
 def _sweep(mine: str = "") -> None:
-    """Takes away this run's namespaces, or those of runs that were killed."""
+    """Remove the namespaces of this run, or those of killed runs."""
     for name in left():
         owner = int(name.removeprefix(f"{_PREFIX}-").partition("-")[0])
         if name.startswith(mine) if mine else not psutil.pid_exists(owner):

@@ -1,4 +1,4 @@
-"""cluster.yaml and its variants: what their parts say, in agreement, and without a problem once they are filled in."""
+"""cluster.yaml and its variants agree with their parts and with each other, and pass the check once filled in."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ LAUNCHED = ("aws", "gcp", "local")
 
 
 def variant(name: str) -> dict[str, Any]:
-    found = yaml.safe_load(VARIANTS[name][0].read_text())
-    assert isinstance(found, dict)
-    return found
+    content = yaml.safe_load(VARIANTS[name][0].read_text())
+    assert isinstance(content, dict)
+    return content
 
 
-def test_the_files_are_what_their_parts_make() -> None:
+def test_the_files_equal_the_rendered_parts() -> None:
     for file, text in rendered():
         assert file.read_text() == text, f"{file.name}: python clusters/make.py"
 
 
-def starts(given: dict[str, Any], where: str) -> str:
-    (found,) = [command for command in given[f"{where}_start_ray_commands"] if "ray start" in command]
-    return str(found)
+def starts(spec: dict[str, Any], where: str) -> str:
+    (command,) = [command for command in spec[f"{where}_start_ray_commands"] if "ray start" in command]
+    return str(command)
 
 
 @pytest.mark.parametrize("field", ["idle_timeout_minutes", "file_mounts", "rsync_exclude", "setup_commands"])
@@ -44,17 +44,17 @@ def test_launched_variants_agree(field: str) -> None:
     assert all(other == first for other in others)
 
 
-def test_every_variant_starts_alike() -> None:
-    """Kubernetes says in fields of its own what the others say in commands."""
+def test_every_variant_starts_ray_with_the_same_options() -> None:
+    """Kubernetes has fields for what the others write into commands."""
     workers = {starts(variant(name), "worker") for name in LAUNCHED}
     heads = {starts(variant(name), "head").replace(" RAY_enable_autoscaler_v2=0", "") for name in LAUNCHED}
     assert len(workers) == len(heads) == 1
     head, worker = heads.pop(), workers.pop()
     cluster = variant("kuberay")["spec"]["rayClusterSpec"]
-    given = cluster["headGroupSpec"]["rayStartParams"]
+    parameters = cluster["headGroupSpec"]["rayStartParams"]
     for option in ("num-cpus", "num-gpus", "object-store-memory"):
-        assert f"--{option}={given[option]}" in head
-    assert f"--resources='{json.loads(given['resources'])}'" in head
+        assert f"--{option}={parameters[option]}" in head
+    assert f"--resources='{json.loads(parameters['resources'])}'" in head
     assert f"--object-store-memory={cluster['workerGroupSpecs'][0]['rayStartParams']['object-store-memory']}" in worker
     assert f"RAY_AUTH_MODE={cluster['authOptions']['mode']}" in head
     for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
@@ -65,7 +65,7 @@ def test_every_variant_starts_alike() -> None:
     assert cluster["autoscalerOptions"]["idleTimeoutSeconds"] == 60 * variant("aws")["idle_timeout_minutes"]
 
 
-def test_clouds_offer_the_same() -> None:
+def test_clouds_have_the_same_nodes() -> None:
     aws, gcp = (variant(name)["available_node_types"] for name in ("aws", "gcp"))
     group = variant("kuberay")["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]
     for name in ("head", "gpu", "gpu_spot"):
@@ -77,14 +77,14 @@ def test_clouds_offer_the_same() -> None:
         assert aws[name]["min_workers"] == group["minReplicas"] == 0
         assert aws[name]["max_workers"] == group["maxReplicas"]
         assert aws[name]["resources"] == {
-            what: int(group["rayStartParams"][f"num-{what.lower()}s"]) for what in ("CPU", "GPU")
+            resource: int(group["rayStartParams"][f"num-{resource.lower()}s"]) for resource in ("CPU", "GPU")
         }
     assert "InstanceMarketOptions" in aws["gpu_spot"]["node_config"]
     assert "InstanceMarketOptions" not in aws["gpu"]["node_config"]
 
 
 def test_the_nodes_install_by_the_readmes_command() -> None:
-    """`.[gpu]` where there are GPUs, as the README says."""
+    """As the README says, with `.[gpu]` on nodes with GPUs."""
     readme = (ROOT / "README.md").read_text()
     for name in LAUNCHED:
         head, worker = (variant(name)[f"{where}_setup_commands"][0] for where in ("head", "worker"))
@@ -99,7 +99,7 @@ Change = Callable[[dict[str, Any]], object]
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A user who has made the token, standing in a small checkout."""
+    """Home of a user who has created the token; the working directory is a small checkout."""
     (tmp_path / "home" / ".ray").mkdir(parents=True)
     (tmp_path / "home" / ".ray" / "auth_token").write_text("t")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -110,21 +110,21 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return checkout
 
 
-def filled(name: str, checkout: Path, change: Change = lambda given: None) -> Path:
-    """A variant with the user's lines filled in, then changed."""
+def filled(name: str, checkout: Path, change: Change = lambda spec: None) -> Path:
+    """File of a variant with the placeholders filled in, then changed."""
     text = VARIANTS[name][0].read_text()
-    for made, own in (
+    for placeholder, value in (
         ("sg-00000000000000000", "sg-0123456789abcdef0"),
         ("my-project", "own-project"),
         ("192.0.2.", "10.0.0."),
         ("registry.example", "registry.test"),
         ("BUCKET", "own"),
     ):
-        text = text.replace(made, own)
-    given = yaml.safe_load(text)
-    change(given)
+        text = text.replace(placeholder, value)
+    spec = yaml.safe_load(text)
+    change(spec)
     file = checkout / "mine.yaml"
-    file.write_text(yaml.safe_dump(given))
+    file.write_text(yaml.safe_dump(spec))
     return file
 
 
@@ -134,17 +134,17 @@ def test_a_filled_in_variant_has_no_problem(name: str, home: Path) -> None:
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_what_only_the_user_knows_is_asked_for(name: str, home: Path) -> None:
+def test_placeholders_are_reported(name: str, home: Path) -> None:
     problems = cluster_problems(VARIANTS[name][0])
     assert problems
     assert all("is a placeholder" in problem for problem in problems)
 
 
 def set_start(where: str, old: str, new: str) -> Change:
-    def change(given: dict[str, Any]) -> None:
-        commands = given[f"{where}_start_ray_commands"]
+    def change(spec: dict[str, Any]) -> None:
+        commands = spec[f"{where}_start_ray_commands"]
         assert any(old in command for command in commands)
-        given[f"{where}_start_ray_commands"] = [command.replace(old, new) for command in commands]
+        spec[f"{where}_start_ray_commands"] = [command.replace(old, new) for command in commands]
 
     return change
 
@@ -155,46 +155,50 @@ WRONG: list[tuple[str, Change, str]] = [
         lambda g: g.update(max_worker=3),
         "file: Additional properties are not allowed ('max_w",
     ),
-    ("aws", lambda g: g.update(head_node_type="haed"), "file: Ray does not take it"),
-    ("aws", set_start("head", "ray start --head", "true"), "head_start_ray_commands: none has `ray start --head`"),
-    ("aws", set_start("worker", "ray start", "true"), "worker_start_ray_commands: none has `ray start --address`"),
+    ("aws", lambda g: g.update(head_node_type="haed"), "file: Ray refuses it"),
+    ("aws", set_start("head", "ray start --head", "true"), "head_start_ray_commands: no `ray start --head`"),
+    ("aws", set_start("worker", "ray start", "true"), "worker_start_ray_commands: no `ray start --address`"),
     (
         "aws",
         set_start("worker", "RAY_AUTH_MODE=token", ""),
         "worker_start_ray_commands: RAY_AUTH_MODE=token",
     ),
     ("aws", set_start("head", "=127.0.0.1", "=0.0.0.0"), "head_start_ray_commands: --dashboard-host=0.0.0.0 is public"),
-    ("aws", lambda g: g["file_mounts"].pop("~/.ray/auth_token"), "file_mounts: ~/.ray/auth_token is not sent"),
-    ("aws", lambda g: g["file_mounts"].update({"~/.ray/auth_token": "/nowhere"}), "file_mounts: /nowhere is not there"),
+    ("aws", lambda g: g["file_mounts"].pop("~/.ray/auth_token"), "file_mounts: ~/.ray/auth_token is missing"),
+    (
+        "aws",
+        lambda g: g["file_mounts"].update({"~/.ray/auth_token": "/nowhere"}),
+        "file_mounts: /nowhere does not exist",
+    ),
     (
         "aws",
         lambda g: g["available_node_types"]["head"]["node_config"].pop("SecurityGroupIds"),
-        "available_node_types.head.node_config.SecurityGroupIds: none",
+        "available_node_types.head.node_config.SecurityGroupIds: missing",
     ),
     (
         "aws",
         lambda g: g["available_node_types"]["gpu"].update(min_workers=9),
-        "file: Ray does not take it (The specified global",
+        "file: Ray refuses it (The specified global",
     ),
     (
         "aws",
         lambda g: g["available_node_types"]["gpu"].update(min_workers=3, max_workers=2),
         "available_node_types.gpu: min_workers is above max_workers",
     ),
-    ("aws", lambda g: g.update(max_workers=0), "max_workers: 0; no trial runs on the head"),
+    ("aws", lambda g: g.update(max_workers=0), "max_workers: 0 is outside its limit: >= 1"),
     (
         "aws",
         lambda g: g["setup_commands"].append("pip install ray==2.9.0"),
-        "setup_commands: ray 2.9.0 is installed",
+        "setup_commands: hosts install ray 2.9.0",
     ),
     (
         "aws",
         lambda g: g.update(setup_commands=["pip install ray"], head_setup_commands=[]),
-        "setup_commands: no version of ray is pinned",
+        "setup_commands: the version of ray is not pinned",
     ),
-    ("local", lambda g: g["provider"].update(worker_ips=[]), "provider.worker_ips: none"),
+    ("local", lambda g: g["provider"].update(worker_ips=[]), "provider.worker_ips: empty"),
     ("kuberay", lambda g: g["spec"]["rayClusterSpec"].pop("authOptions"), "authOptions.mode: is not token"),
-    ("kuberay", lambda g: g["spec"]["rayClusterSpec"].update(rayVersion="2.9.0"), "rayVersion: 2.9.0 there"),
+    ("kuberay", lambda g: g["spec"]["rayClusterSpec"].update(rayVersion="2.9.0"), "rayVersion: 2.9.0 in the file"),
     (
         "kuberay",
         lambda g: g["spec"]["rayClusterSpec"]["headGroupSpec"].update(serviceType="LoadBalancer"),
@@ -203,37 +207,37 @@ WRONG: list[tuple[str, Change, str]] = [
     (
         "kuberay",
         lambda g: g["spec"]["rayClusterSpec"]["workerGroupSpecs"][0].update(maxReplicas=0),
-        "workerGroupSpecs: no replicas",
+        "workerGroupSpecs: maxReplicas is 0",
     ),
 ]
 
 
-@pytest.mark.parametrize(("name", "change", "said"), WRONG, ids=[said[:40] for _, _, said in WRONG])
-def test_what_would_go_wrong_is_said_in_one_line(name: str, change: Change, said: str, home: Path) -> None:
+@pytest.mark.parametrize(("name", "change", "message"), WRONG, ids=[message[:40] for _, _, message in WRONG])
+def test_a_mistake_is_one_line(name: str, change: Change, message: str, home: Path) -> None:
     (problem,) = cluster_problems(filled(name, home, change))
-    assert problem.startswith(said)
+    assert problem.startswith(message)
 
 
 def test_a_folder_that_is_too_large_is_refused(home: Path) -> None:
     (home / "weights.bin").write_bytes(b"\0" * (201 * 2**20))
     (problem,) = cluster_problems(filled("aws", home))
-    assert problem.startswith("file_mounts.~/gckd: . has 201 MiB, above its limit: 200")
-    (home / "weights.bin").rename(home / "weights.safetensors")  # is left out
+    assert problem.startswith("file_mounts.~/gckd: . has 201 MiB, limit 200")
+    (home / "weights.bin").rename(home / "weights.safetensors")  # excluded
     assert cluster_problems(filled("aws", home)) == []
 
 
 @pytest.mark.parametrize("text", ["- a list", "{", "\0"])
-def test_what_is_no_mapping_is_refused(text: str, tmp_path: Path) -> None:
+def test_a_file_without_a_mapping_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(InputError, match="c.yaml"):
         cluster_problems(tmp_path / "c.yaml")
 
 
-def test_the_command_says_so(home: Path) -> None:
+def test_the_command_prints_the_problems(home: Path) -> None:
     run = functools.partial(CliRunner().invoke, cli, catch_exceptions=False)
     file = filled("local", home)
     assert run(["cluster", str(file)]).output == f"{file}: no problem found\n"
-    filled("local", home, lambda given: given.pop("provider"))
+    filled("local", home, lambda spec: spec.pop("provider"))
     with pytest.raises(InputError) as caught:
         run(["cluster", str(file)])
     assert str(caught.value).startswith(f"{file}: file: ")

@@ -1,4 +1,4 @@
-"""A store built by Ray Data is the one that is built without it."""
+"""Ray Data builds the same store as a single process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.slow
 def test_ray_data_builds_the_same_store(tmp_path: Path) -> None:
-    """A broken image is left out by both."""
+    """Both skip a broken image."""
     folder = make_toy(tmp_path / "toy")
     image = min((folder / "imgs").iterdir())
     image.write_bytes(image.read_bytes()[:40])

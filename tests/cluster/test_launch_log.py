@@ -22,7 +22,7 @@ def _interrupted(execution: Execution) -> None:
     raise KeyboardInterrupt
 
 
-def test_every_launch_that_recorded_a_run_is_noted_also_one_that_was_interrupted(tmp_path: Path) -> None:
+def test_a_launch_that_recorded_a_run_is_logged_even_if_interrupted(tmp_path: Path) -> None:
     execution = Execution(
         Records(tmp_path), Provenance("1a2b", "a", "b", ""), tmp_path, display=None, workers=2, threads=3
     )  # type: ignore[arg-type]
@@ -33,13 +33,13 @@ def test_every_launch_that_recorded_a_run_is_noted_also_one_that_was_interrupted
         execution.records.add(record("full", 0, 50))
     with pytest.raises(KeyboardInterrupt), log_launch(execution):
         _interrupted(execution)
-    first, second = told = json.loads((tmp_path / "launches.json").read_text())
+    first, second = entries = json.loads((tmp_path / "launches.json").read_text())
     assert first.keys() == second.keys()
-    known: dict[str, Any] = {
+    expected: dict[str, Any] = {
         "code": "1a2b",
         "torch": torch.__version__.partition("+")[0],
         "Python": platform.python_version(),
     }
-    assert all(launch[name].partition("+")[0] == value for launch in told for name, value in known.items())
+    assert all(launch[name].partition("+")[0] == value for launch in entries for name, value in expected.items())
     assert (first["runs at a time"], first["threads of a run"]) == (2, 3)
     assert "pytest" in first["command"]

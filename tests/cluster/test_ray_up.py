@@ -1,4 +1,4 @@
-"""`ray up` of the on-premises variant, for real: three hosts, a token, a search, a host that dies, `ray down`."""
+"""`ray up` of the on-premises variant on three hosts in namespaces: token, search, death of a host, `ray down`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ print(*[node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]])
 
 @dataclass
 class Up:
-    """A cluster that is up: where the user sits, its hosts, and the folder that all of them have."""
+    """A running cluster: the user's machine, the hosts, and the folder that all of them share."""
 
     desk: Host
     head: Host
@@ -60,7 +60,7 @@ def checked(host: Host, script: str) -> str:
 
 
 def on_these_hosts(shared: Path, user: str = "root") -> dict[str, object]:
-    """clusters/local.yaml as somebody fills it in; what is installed there is here already."""
+    """clusters/local.yaml, filled in. Nothing has to be installed on these hosts."""
     given = yaml.safe_load((ROOT / "clusters" / "local.yaml").read_text())
     given["auth"] = {"ssh_user": user, "ssh_private_key": f"{SHARED}/key"}
     for commands in ("head_setup_commands", "worker_setup_commands"):
@@ -72,7 +72,7 @@ def on_these_hosts(shared: Path, user: str = "root") -> dict[str, object]:
 def wait_until(condition: Callable[[], object], what: str) -> None:
     end = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < end, f"waited in vain: {what}"
+        assert time.monotonic() < end, f"timed out: {what}"
         time.sleep(0.5)
 
 
@@ -93,9 +93,9 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 def alive(up: Up) -> list[str]:
     """Addresses of the nodes that have joined."""
     (up.shared / "nodes.py").write_text(NODES)
-    said = up.ray("exec", FILE, f"'python {SHARED}/nodes.py'")
-    (found,) = [line for line in said.splitlines() if line.startswith("192.0.2.")]
-    return sorted(found.split())
+    output = up.ray("exec", FILE, f"'python {SHARED}/nodes.py'")
+    (addresses,) = [line for line in output.splitlines() if line.startswith("192.0.2.")]
+    return sorted(addresses.split())
 
 
 def test_all_hosts_join(up: Up) -> None:
@@ -103,7 +103,7 @@ def test_all_hosts_join(up: Up) -> None:
     assert alive(up) == ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
 
 
-def test_nobody_gets_in_without_the_token(up: Up) -> None:
+def test_access_needs_the_token(up: Up) -> None:
     get = (
         "import sys, urllib.request as r; print(r.urlopen(r.Request(sys.argv[1], headers=dict([sys.argv[2:]]))).status)"
     )
@@ -113,34 +113,34 @@ def test_nobody_gets_in_without_the_token(up: Up) -> None:
         assert checked(up.head, f"python -c '{get}' '{url}' Authorization 'Bearer {token}'").split() == ["200"]
         assert "HTTP Error 401" in up.head.run(f"python -c '{get}' '{url}' X-None none").stderr
     assert "Connection refused" in up.desk.run(f"python -c '{get}' http://192.0.2.1:8265/ X-None none").stderr
-    knock = up.desk.run("ray status --address 192.0.2.1:6379", HOME="/nowhere", RAY_AUTH_MODE="disabled")
-    assert knock.returncode != 0
-    assert "Demands" not in knock.stdout
+    status = up.desk.run("ray status --address 192.0.2.1:6379", HOME="/nowhere", RAY_AUTH_MODE="disabled")
+    assert status.returncode != 0
+    assert "Demands" not in status.stdout
 
 
 def trials(up: Up) -> list[FrozenTrial]:
-    if not (up.shared / "out" / "owner").exists():  # the study is whole before
+    if not (up.shared / "out" / "owner").exists():  # written once the study is complete
         return []
     storage = open_storage(None, up.shared / "out")
     return optuna.load_study(storage=storage, study_name="out").get_trials(deepcopy=False)
 
 
-def told(up: Up) -> dict[int, set[str]]:
-    """Hosts that each trial has told epochs from."""
-    found: dict[int, set[str]] = {}
+def addresses_of_trials(up: Up) -> dict[int, set[str]]:
+    """Addresses of the hosts that each trial has reported epochs from."""
+    addresses: dict[int, set[str]] = {}
     for file in (up.shared / "out" / "tune").glob("*/*/result.json"):
         rows = [json.loads(line) for line in file.read_text().splitlines()]
         for row in rows:
-            found.setdefault(row["config"]["number"], set()).add(row["node_ip"])
-    return found
+            addresses.setdefault(row["config"]["number"], set()).add(row["node_ip"])
+    return addresses
 
 
-def test_a_search_outlives_a_host(up: Up) -> None:
+def test_a_search_survives_the_loss_of_a_host(up: Up) -> None:
     config = micro(make_toy(up.shared / "source"), make_toy(up.shared / "target", shade=120))
-    there = {f"data.{side}": f"{SHARED}/{side}" for side in ("source", "target")}
-    # A trial takes many seconds on a fast machine too: it is to be caught in its middle.
-    (up.shared / "config.yaml").write_text(to_yaml(apply(config, {"adapt.steps": 240, **there})))
-    # No two equal draws: a duplicate of a finished trial is not run and does not count.
+    paths = {f"data.{domain}": f"{SHARED}/{domain}" for domain in ("source", "target")}
+    # Enough steps for several seconds on a fast machine: the host must die in the middle of a trial.
+    (up.shared / "config.yaml").write_text(to_yaml(apply(config, {"adapt.steps": 240, **paths})))
+    # A continuous range, so that no trial is a duplicate, which would not run and not count.
     (up.shared / "space.yaml").write_text("adapt.lr: {float: [1.0e-4, 1.0e-3]}\n")
     options = [f"--config {SHARED}/config.yaml --space {SHARED}/space.yaml --cache {SHARED}/cache --out {SHARED}/out"]
     options += [f"--trials {TRIALS} --concurrent {2 * CORES} --scheduler none --epochs {EPOCHS}"]
@@ -151,29 +151,29 @@ def test_a_search_outlives_a_host(up: Up) -> None:
 
     def in_the_middle() -> bool:
         assert search.poll() is None, search.communicate()[0]
-        # A trial takes a core: more than one host has cores for, and some are on the one that will be lost.
+        # A trial takes one core. More trials than one host has cores, so some are on the host that will be lost.
         return sum(t.state == TrialState.RUNNING and bool(t.intermediate_values) for t in trials(up)) > CORES
 
     wait_until(in_the_middle, "an epoch of a trial on the host that will be lost")
     before = trials(up)
     lost.pull_the_plug()
-    said = search.communicate(timeout=PATIENCE)[0]
-    assert search.returncode == 0, said
+    output = search.communicate(timeout=PATIENCE)[0]
+    assert search.returncode == 0, output
 
     after = trials(up)
     assert [trial.state for trial in after] == [TrialState.COMPLETE] * TRIALS
     for was, now in zip(before, after, strict=False):
         assert was.params == now.params
         assert was.intermediate_values.items() <= now.intermediate_values.items()
-    moved = [number for number, addresses in told(up).items() if len(addresses) == 2]
-    assert moved  # it went on, on the other host, from its checkpoint: the epochs it told before are the same
-    assert (up.shared / "out" / "best.yaml").is_file()  # results, read back
+    moved = [number for number, addresses in addresses_of_trials(up).items() if len(addresses) == 2]
+    assert moved  # resumed on the other host from its checkpoint, with the same earlier epochs
+    assert (up.shared / "out" / "best.yaml").is_file()  # written from the results
 
 
-def test_nothing_is_left_where_it_fails_midway(up: Up, tmp_path: Path) -> None:
-    there = left()
+def test_an_error_leaves_no_host_behind(up: Up, tmp_path: Path) -> None:
+    before = left()
     with contextlib.suppress(ZeroDivisionError), hosts(["192.0.2.20"], tmp_path) as (host,):
         assert host.run("hostname").stdout.strip() == host.name
         raise ZeroDivisionError
     assert not Path(f"/proc/{host.first}").exists()
-    assert left() == there
+    assert left() == before
