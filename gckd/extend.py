@@ -70,6 +70,8 @@ if TYPE_CHECKING:
     from gckd.training.objectives import OBJECTIVES as OBJECTIVES
     from gckd.training.objectives import Objective as Objective
     from gckd.tune.space.range_type import RangeType as RangeType
+    from gckd.validators import UnlabelledEmbeddings as UnlabelledEmbeddings
+    from gckd.validators import register_score as register_score
 
 _MODULES = {
     "gckd.config.component": (
@@ -108,6 +110,7 @@ _MODULES = {
     "gckd.method.teacher": ("TEACHERS", "Teacher"),
     "gckd.models.base": ("BACKBONES", "Backbone", "Encoded", "InputSizes", "layer_norms", "log_temperature"),
     "gckd.training.objectives": ("OBJECTIVES", "Objective"),
+    "gckd.validators": ("UnlabelledEmbeddings", "register_score"),
     "gckd.tune.space.range_type": ("RangeType",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

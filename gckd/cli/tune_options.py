@@ -11,7 +11,7 @@ import click
 from gckd.cluster.trial import ORACLE
 from gckd.tune.plan import OBJECTIVES, SCHEDULERS, SCORE
 from gckd.tune.samplers import SAMPLERS
-from gckd.validators import SELECTORS
+from gckd.validators import selectors
 
 _AT_LEAST_ONE = click.IntRange(min=1)
 
@@ -48,7 +48,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         default="default",
         show_default=True,
         metavar="SCORE",
-        help=f"Score that chooses epochs and trials: {', '.join(SELECTORS)}; {ORACLE} uses target labels.",
+        help=f"Score that chooses epochs and trials: {', '.join(selectors())}; {ORACLE} uses target labels.",
     ),
     click.option(
         "--objective",

@@ -19,7 +19,7 @@ from gckd.storage.path import StoragePath
 
 if TYPE_CHECKING:
     from gckd.progress import ProgressCallback
-    from gckd.training.search_trial import Epoch, Look, SourceModel
+    from gckd.training.search_trial import SourceModelScores, TrialEvaluation
 
 Scores = dict[str, float]
 
@@ -60,14 +60,14 @@ def results(search: Search, given: Mapping[str, Any]) -> Iterator[dict[str, Any]
     checkpoints, and tells its earlier epochs again.
 
     Raises:
-        InputError, FloatingPointError: see `gckd.training.search_trial.epochs`.
+        InputError, FloatingPointError: see `gckd.training.search_trial.trial_evaluations`.
     """
     import torch
 
     from gckd.device import on_device
     from gckd.distributed import rank
     from gckd.training.load import CHECKPOINT
-    from gckd.training.search_trial import epochs
+    from gckd.training.search_trial import trial_evaluations
 
     torch.set_num_threads(search.threads)
     config, folder = configure(search.base, given["edits"]), StoragePath.at(given["folder"])
@@ -78,11 +78,10 @@ def results(search: Search, given: Mapping[str, Any]) -> Iterator[dict[str, Any]
     best = -math.inf
     with on_device(config.device):
         runs = [
-            epochs(
+            trial_evaluations(
                 _seeded(config, seed),
                 cache=search.cache,
                 out=out,
-                score=label_free,
                 report=search.tell(f"trial {given['number']}", seed),
             )
             for seed, out in seeds.items()
@@ -90,7 +89,7 @@ def results(search: Search, given: Mapping[str, Any]) -> Iterator[dict[str, Any]
         for number, found in enumerate(zip(*runs, strict=True), 1):
             values = [_value(search, config, seeds, seed, number, e) for seed, e in zip(seeds, found, strict=True)]
             score = _mean(values)
-            if score > best and not rank() and all(epoch.current for epoch in found):
+            if score > best and not rank() and all(epoch.has_checkpoint for epoch in found):
                 for out in seeds.values():
                     (out / CHECKPOINT).copy_to(out / BEST)  # of the epoch that is selected so far
             best = max(best, score)
@@ -114,29 +113,21 @@ def results_or_reason(search: Search, given: Mapping[str, Any]) -> Iterator[dict
         yield {"reason": f"{type(error).__name__}: {' '.join(str(error).split())}", "done_all": False}
 
 
-def source_model(search: Search, seed: int) -> SourceModel:
+def source_model(search: Search, seed: int) -> SourceModelScores:
     """What the trials of a seed start from; trained now unless the cache has it."""
     import torch
 
     from gckd.device import on_device
-    from gckd.training.search_trial import source_model
+    from gckd.training.search_trial import score_source_model
 
     torch.set_num_threads(search.threads)
     with on_device(search.base.device):
         tell = search.tell(SOURCE_MODEL, seed)
-        return source_model(_seeded(search.base, seed), cache=search.cache, score=label_free, report=tell)
-
-
-def label_free(look: Look) -> Scores:
-    """Every label-free score; effective rank is that before centring, which would enlarge what a collapse leaves."""
-    from gckd.validators.scores import Unlabelled, label_free, rank_me
-
-    found = label_free(Unlabelled(look.centred_images, look.centred_texts))
-    return found | {"rank_me": rank_me(Unlabelled(look.images, look.texts))}
+        return score_source_model(_seeded(search.base, seed), cache=search.cache, report=tell)
 
 
 def score_names() -> tuple[str, ...]:
-    from gckd.validators.scores import SCORES
+    from gckd.validators import SCORES
 
     return tuple(SCORES)
 
@@ -159,16 +150,16 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _value(
-    search: Search, config: Config, seeds: Mapping[int, StoragePath], seed: int, number: int, epoch: Epoch
+    search: Search, config: Config, seeds: Mapping[int, StoragePath], seed: int, number: int, epoch: TrialEvaluation
 ) -> float:
     if search.select == ORACLE:
         return _oracle(search, _seeded(config, seed), seeds[seed], number, epoch)
-    from gckd.validators.choose import value
+    from gckd.validators import epoch_score
 
-    return value(epoch.values, search.start[seed], search.select)
+    return epoch_score(epoch.values, search.start[seed], search.select)
 
 
-def _oracle(search: Search, config: Config, out: StoragePath, number: int, epoch: Epoch) -> float:
+def _oracle(search: Search, config: Config, out: StoragePath, number: int, epoch: TrialEvaluation) -> float:
     """Rank-1 on target val, by its labels. Kept in a file, because the checkpoints of earlier epochs are gone."""
     from gckd.data.dataset_pair import shared_datasets
     from gckd.distributed import barrier, rank
@@ -180,7 +171,7 @@ def _oracle(search: Search, config: Config, out: StoragePath, number: int, epoch
     if file.exists():
         with file.reading() as there:
             known = json.loads(there.read_text(encoding="utf-8"))
-    if epoch.current:
+    if epoch.has_checkpoint:
         barrier()  # for the worker that writes the checkpoint
         datasets = shared_datasets(config, search.cache)
         metrics = evaluate_checkpoint(config, out / CHECKPOINT, search.cache, "val", datasets).metrics

@@ -12,7 +12,7 @@ from gckd.cluster.trial import ORACLE
 from gckd.config import Config, config_text
 from gckd.tune.study import EDITS, EPOCH, FOLDER, SEEDS
 from gckd.tune.trial_table import Scores, config_of, objectives, replace_file, scores_at
-from gckd.validators.choose import merits
+from gckd.validators import merits
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gckd.runs.progress_display import Display
     from gckd.runs.signals import Interruption
     from gckd.storage.path import StoragePath
-    from gckd.training.search_trial import SourceModel
+    from gckd.training.search_trial import SourceModelScores
     from gckd.tune.space.space import Space
 
 _SECONDS_BETWEEN_UPDATES = 0.5
@@ -64,10 +64,12 @@ class Engine:
         self._board = shared_board(ray)
         self.search = dataclasses.replace(search, board=self._board)
 
-    def source_models(self) -> list[SourceModel]:
+    def source_models(self) -> list[SourceModelScores]:
         """The source model of every seed, from the cache or trained now; in the order of the seeds."""
         seeds = self._plan.seeds
-        models: list[SourceModel] = self.run_tasks(search_trial.source_model, [(self.search, seed) for seed in seeds])
+        models: list[SourceModelScores] = self.run_tasks(
+            search_trial.source_model, [(self.search, seed) for seed in seeds]
+        )
         for seed in seeds:
             self._board.end.remote((search_trial.SOURCE_MODEL, seed))
         start = {seed: model.scores for seed, model in zip(seeds, models, strict=True)}

@@ -10,7 +10,7 @@ from pathlib import Path
 from gckd.cluster.trial import ORACLE
 from gckd.errors import InputError
 from gckd.tune.plan import OBJECTIVES, SCHEDULERS, SCORE, Plan
-from gckd.validators import SELECTORS
+from gckd.validators import selectors
 
 _NO_PBT = (
     "; population-based training copies weights between trials, so that a trial's result is not that of its config"
@@ -44,7 +44,7 @@ class SearchOptions:
     def check(self) -> None:
         """Raises InputError: an unknown name, a missing package, or options that conflict."""
         for option, names, choices in (
-            ("--select", (self.select,), (*SELECTORS, ORACLE)),
+            ("--select", (self.select,), (*selectors(), ORACLE)),
             ("--objective", self.objectives, tuple(OBJECTIVES)),
             ("--scheduler", (self.scheduler,), SCHEDULERS),
         ):

@@ -1,7 +1,7 @@
-"""From scores to a choice: what a sampler is told of one epoch, and which of several candidates is taken.
+"""Selection by scores: the value of one epoch for a sampler, and the choice among several candidates.
 
-Candidates and epochs are mappings from names in `gckd.validators.scores.SCORES` to finite values; other names are
-ignored. `start` holds the same scores of the source model, before adaptation.
+Candidates and epochs map names of `gckd.validators.SCORES` to finite values; other names are ignored. `start` holds the
+scores of the source model, before adaptation.
 """
 
 from __future__ import annotations
@@ -12,87 +12,95 @@ from typing import TYPE_CHECKING
 from scipy.stats import rankdata
 
 from gckd.errors import InputError
-from gckd.validators.scores import SCORES
+from gckd.validators.registry import SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-GATE = 0.5  # share of the source model's rank_me below which an epoch has collapsed
-SELECTORS = ("default", *(name for name in SCORES if name != "rank_me"))
+GATE = 0.5  # an epoch has collapsed if its rank_me is below this share of the source model's
+DEFAULT, GATE_SCORE = "default", "rank_me"
 
-_DEFAULT = {"source_val_map": 100.0, "bnm": 1.0, "cycle": 100.0}  # what the default joins, with each one's maximum
-_FLOOR = -10.0  # below every sound value: scores are >= 0, and the default's is >= log(_EPSILON) = -9.2
-_EPSILON = 1e-4  # of a score's maximum: what log(score / start) has beside both, so that 0 has a logarithm
+_DEFAULT_SCORES = {"source_val_map": 100.0, "bnm": 1.0, "cycle": 100.0}  # name -> maximum
+DEFAULT_NEEDS = frozenset({*_DEFAULT_SCORES, GATE_SCORE})  # scores that a choice by the default reads
+_FLOOR = -10.0  # below every value without a collapse: scores are >= 0, and the default is >= log(_EPSILON) = -9.2
+_EPSILON = 1e-4  # share of a score's maximum that is added before the logarithm, so that 0 has one
+
+
+def selectors() -> tuple[str, ...]:
+    """Names that `--select` accepts: the default and every score but the collapse gate, those of plugins included."""
+    return (DEFAULT, *(name for name in SCORES if name != GATE_SCORE))
 
 
 def collapsed(scores: Mapping[str, float], start: Mapping[str, float]) -> bool:
-    """Whether the effective rank of the embeddings has fallen below `GATE` times that of the source model."""
-    return scores["rank_me"] < GATE * start["rank_me"]
+    """Whether the effective rank of the embeddings is below `GATE` times that of the source model."""
+    return scores[GATE_SCORE] < GATE * start[GATE_SCORE]
 
 
-def value(scores: Mapping[str, float], start: Mapping[str, float], select: str) -> float:
-    """What a sampler is told of one epoch of one seed; higher is better. The mean over seeds is the caller's.
+def epoch_score(scores: Mapping[str, float], start: Mapping[str, float], select: str) -> float:
+    """Value of one epoch of one seed for a sampler; higher is better. The caller averages over seeds.
 
-    A single score as it is. "default": the mean over source_val_map, bnm and cycle of log((s + e) / (s0 + e)), with s0
-    the source model's and e = 1e-4 of the score's maximum. It is no rank, which `choose` takes: ranks among the trials
-    so far change with every trial, so that values told earlier would be out of date and two searches on one study
-    would disagree. Unlike ranks, the logarithms weigh a score by how far it moves.
+    A single score is its own value. "default" is the mean over source_val_map, bnm and cycle of
+    log((s + e) / (s0 + e)), where s0 is the score of the source model and e is 1e-4 of the score's maximum. It does not
+    use ranks as `choose` does: ranks among the trials so far change with every trial, so that earlier values would
+    become outdated and two searches on one study would disagree. Unlike ranks, logarithms weight a score by its change.
 
-    A collapsed epoch has -10 + log(rank_me / that of the source model), less than any sound one.
+    A collapsed epoch has the value -10 + log(rank_me / rank_me of the source model), below every other epoch.
 
     Raises:
-        InputError: `select` is not one of `SELECTORS`.
+        InputError: `select` is not one of `selectors()`.
     """
     _check(select)
     if collapsed(scores, start):
-        return _below(scores, start)
-    if select != "default":
+        return _collapsed_value(scores, start)
+    if select != DEFAULT:
         return scores[select]
-    return math.fsum(_gain(scores[name], start[name], top) for name, top in _DEFAULT.items()) / len(_DEFAULT)
+    gains = (_gain(scores[name], start[name], maximum) for name, maximum in _DEFAULT_SCORES.items())
+    return math.fsum(gains) / len(_DEFAULT_SCORES)
 
 
 def merits(candidates: Sequence[Mapping[str, float]], start: Mapping[str, float], select: str) -> list[float]:
-    """What `choose` compares, one a candidate: higher is better, those of different calls are not comparable.
+    """Value of each candidate in `choose`; higher is better. Values of different calls are not comparable.
 
-    A single score as it is. "default": the mean rank (from 1, the worst) by source_val_map, bnm and cycle among the
-    candidates that have not collapsed; ties share their mean rank. A collapsed candidate is below all others, and
-    among its kind the larger rank_me is better.
+    A single score is its own value. "default" is the mean rank (1 is the worst) by source_val_map, bnm and cycle among
+    the candidates that have not collapsed; ties share their mean rank. A collapsed candidate is below all others, and
+    among collapsed ones the larger rank_me is better.
 
     Raises:
-        InputError: `select` is not one of `SELECTORS`.
+        InputError: `select` is not one of `selectors()`.
     """
     _check(select)
-    found = [_below(scores, start) for scores in candidates]
+    values = [_collapsed_value(scores, start) for scores in candidates]
     sound = [i for i, scores in enumerate(candidates) if not collapsed(scores, start)]
-    columns = [[candidates[i][name] for i in sound] for name in (_DEFAULT if select == "default" else (select,))]
-    if select == "default":
+    names = tuple(_DEFAULT_SCORES) if select == DEFAULT else (select,)
+    columns = [[candidates[i][name] for i in sound] for name in names]
+    if select == DEFAULT:
         columns = [rankdata(column).tolist() for column in columns]
-    for i, values in zip(sound, zip(*columns, strict=True), strict=True):
-        found[i] = math.fsum(values) / len(columns)
-    return found
+    for i, row in zip(sound, zip(*columns, strict=True), strict=True):
+        values[i] = math.fsum(row) / len(columns)
+    return values
 
 
 def choose(candidates: Sequence[Mapping[str, float]], start: Mapping[str, float], select: str) -> int:
-    """Index of the candidate of the highest merit (see `merits`), the first of several.
+    """Index of the candidate with the highest merit (see `merits`), the first of equal ones.
 
-    If all have collapsed, that of the largest rank_me.
+    If all have collapsed, it is the one with the largest rank_me.
 
     Raises:
-        InputError: `select` is not one of `SELECTORS`.
+        InputError: `select` is not one of `selectors()`.
         ValueError: no candidates.
     """
-    found = merits(candidates, start, select)
-    return found.index(max(found))
+    values = merits(candidates, start, select)
+    return values.index(max(values))
 
 
 def _check(select: str) -> None:
-    if select not in SELECTORS:
-        raise InputError(f"--select: {select!r} is not one of {', '.join(SELECTORS)}")
+    if select not in selectors():
+        raise InputError(f"--select: unknown score {select!r}; choose from {', '.join(selectors())}")
 
 
-def _gain(score: float, start: float, top: float) -> float:
-    return math.log((score + _EPSILON * top) / (start + _EPSILON * top))
+def _gain(score: float, start: float, maximum: float) -> float:
+    return math.log((score + _EPSILON * maximum) / (start + _EPSILON * maximum))
 
 
-def _below(scores: Mapping[str, float], start: Mapping[str, float]) -> float:
-    return _FLOOR + math.log(scores["rank_me"] / start["rank_me"])
+def _collapsed_value(scores: Mapping[str, float], start: Mapping[str, float]) -> float:
+    return _FLOOR + math.log(scores[GATE_SCORE] / start[GATE_SCORE])

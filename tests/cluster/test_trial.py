@@ -16,7 +16,7 @@ from gckd.errors import InputError
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.training.load import CHECKPOINT
 from gckd.training.target_evaluation import evaluate_checkpoint
-from gckd.validators.choose import value
+from gckd.validators import epoch_score
 from tests.toy import make_toy, shuffle_labels
 from tests.training.micro import differences, micro
 
@@ -64,7 +64,7 @@ def test_epochs_are_counted_and_the_last_says_so(finished: list[dict[str, Any]])
 
 def test_the_score_is_that_of_the_selection(base: Config, folder: Path, finished: list[dict[str, Any]]) -> None:
     start = search_of(base, folder).start[3]
-    assert [r["score"] for r in finished] == [value(r["scores"], start, "default") for r in finished]
+    assert [r["score"] for r in finished] == [epoch_score(r["scores"], start, "default") for r in finished]
 
 
 def test_the_kept_checkpoint_is_that_of_the_best_epoch(

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gckd.errors import InputError
-from gckd.validators import SELECTORS, choose, collapsed, value
+from gckd.validators import choose, collapsed, epoch_score, selectors
 from gckd.validators.choose import merits
 
-SINGLE = tuple(name for name in SELECTORS if name != "default")
+SINGLE = tuple(name for name in selectors() if name != "default")
 
 
 def scores(
@@ -53,22 +53,22 @@ def test_the_gate_is_half_the_rank_of_the_source_model() -> None:
     assert collapsed(scores(rank_me=9.999), START)
 
 
-@given(epoch=some, other=some, start=some, select=st.sampled_from(SELECTORS))
+@given(epoch=some, other=some, start=some, select=st.sampled_from(selectors()))
 def test_a_collapsed_epoch_is_below_every_sound_one(
     epoch: dict[str, float], other: dict[str, float], start: dict[str, float], select: str
 ) -> None:
     fallen = {**epoch, "rank_me": start["rank_me"] * 0.49}
     sound = {**other, "rank_me": start["rank_me"]}
-    assert value(fallen, start, select) < -10 < value(sound, start, select)
+    assert epoch_score(fallen, start, select) < -10 < epoch_score(sound, start, select)
     assert choose([fallen, sound, fallen], start, select) == 1
 
 
 def test_among_the_collapsed_the_larger_rank_is_better() -> None:
     fallen = [scores(99.0, 1.0, 100.0, rank_me=r) for r in (2.0, 5.0, 4.0, 5.0)]
-    for select in SELECTORS:
+    for select in selectors():
         assert choose(fallen, START, select) == 1
-        assert merits(fallen, START, select) == [value(epoch, START, select) for epoch in fallen]
-        assert value(fallen[1], START, select) == pytest.approx(-10 + math.log(0.25))
+        assert merits(fallen, START, select) == [epoch_score(epoch, START, select) for epoch in fallen]
+        assert epoch_score(fallen[1], START, select) == pytest.approx(-10 + math.log(0.25))
 
 
 # The value
@@ -77,18 +77,18 @@ def test_among_the_collapsed_the_larger_rank_is_better() -> None:
 def test_the_value_of_the_default_by_hand() -> None:
     """mAP 40 -> 50, BNM 0.4 -> 0.3, cycle 60 as before; e is 0.01, 0.0001 and 0.01."""
     expected = (math.log(50.01 / 40.01) + math.log(0.3001 / 0.4001) + 0) / 3
-    assert value(scores(50.0, 0.3), START, "default") == pytest.approx(expected)
+    assert epoch_score(scores(50.0, 0.3), START, "default") == pytest.approx(expected)
 
 
 def test_the_source_model_has_the_value_zero() -> None:
-    assert value(START, START, "default") == 0
+    assert epoch_score(START, START, "default") == 0
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_score_of_zero_is_bad_but_finite(name: str) -> None:
-    least = value({**START, name: 0.0}, START, "default")
+    least = epoch_score({**START, name: 0.0}, START, "default")
     assert -10 < least < 0
-    assert 0 < value(START, {**START, name: 0.0}, "default") < 10
+    assert 0 < epoch_score(START, {**START, name: 0.0}, "default") < 10
 
 
 @given(epoch=some, start=some, name=st.sampled_from(NAMES), more=st.floats(0.01, 1))
@@ -97,12 +97,12 @@ def test_the_value_of_the_default_grows_with_each_of_its_scores(
 ) -> None:
     epoch["rank_me"] = start["rank_me"]
     better = {**epoch, name: epoch[name] + more}
-    assert value(better, start, "default") > value(epoch, start, "default")
+    assert epoch_score(better, start, "default") > epoch_score(epoch, start, "default")
 
 
 @pytest.mark.parametrize("select", SINGLE)
 def test_the_value_of_a_single_score_is_the_score(select: str) -> None:
-    assert value(scores(50.0, 0.3, 70.0), START, select) == scores(50.0, 0.3, 70.0)[select]
+    assert epoch_score(scores(50.0, 0.3, 70.0), START, select) == scores(50.0, 0.3, 70.0)[select]
 
 
 # The choice
@@ -132,7 +132,7 @@ def test_the_collapsed_take_no_rank() -> None:
     assert merits(found, START, "default") == pytest.approx([4.5 / 3, 5.5 / 3, 8 / 3])
 
 
-@pytest.mark.parametrize("select", SELECTORS)
+@pytest.mark.parametrize("select", selectors())
 def test_of_equals_the_first_is_chosen(select: str) -> None:
     assert choose([scores(10.0, 0.1, 1.0), START, START], START, select) == (0 if select == "snd" else 1)
 
@@ -144,7 +144,7 @@ def test_a_single_score_chooses_its_maximum_behind_the_gate(select: str, found: 
     assert found[choose(found, start, select)][select] == max(epoch[select] for epoch in found)
 
 
-@given(found=st.lists(some, min_size=1, max_size=6), start=some, select=st.sampled_from(SELECTORS), data=st.data())
+@given(found=st.lists(some, min_size=1, max_size=6), start=some, select=st.sampled_from(selectors()), data=st.data())
 def test_the_order_of_the_candidates_changes_no_merit(
     found: list[dict[str, float]], start: dict[str, float], select: str, data: st.DataObject
 ) -> None:
@@ -158,8 +158,8 @@ def test_the_order_of_the_candidates_changes_no_merit(
 
 @pytest.mark.parametrize("select", ["oracle", "rank_me", "", "Default"])
 def test_other_names_are_refused_with_the_names_there_are(select: str) -> None:
-    for call in (lambda: value(START, START, select), lambda: choose([START], START, select)):
-        with pytest.raises(InputError, match=f"'{select}' is not one of default, .*cycle"):
+    for call in (lambda: epoch_score(START, START, select), lambda: choose([START], START, select)):
+        with pytest.raises(InputError, match=f"unknown score '{select}'; choose from default, .*cycle"):
             call()
 
 

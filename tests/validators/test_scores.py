@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.errors import InputError
-from gckd.validators import SCORES, Unlabelled, label_free
+from gckd.validators import SCORES, UnlabelledEmbeddings, label_free_scores
 from gckd.validators.scores import SAMPLE, _sample, bnm, cycle_consistency, information_maximisation, rank_me, snd
 
 FUNCTIONS = (bnm, information_maximisation, cycle_consistency, snd, rank_me)
@@ -25,20 +25,26 @@ def unit(*shape: int, seed: int = 0) -> Tensor:
     return F.normalize(torch.randn(*shape, generator=random, dtype=torch.float64), dim=1)
 
 
-def made(seed: int = 0, images: int = 12, captions: int = 2, width: int = 8, noise: float = 0.2) -> Unlabelled:
+def made(
+    seed: int = 0, images: int = 12, captions: int = 2, width: int = 8, noise: float = 0.2
+) -> UnlabelledEmbeddings:
     """Images, each with `captions` noisy captions."""
     gallery = unit(images, width, seed=seed)
     near = gallery.repeat_interleave(captions, 0) + noise * unit(images * captions, width, seed=seed + 1)
-    return Unlabelled(gallery, F.normalize(near, dim=1))
+    return UnlabelledEmbeddings(gallery, F.normalize(near, dim=1))
 
 
-def told_apart(counts: list[int]) -> Unlabelled:
+def scores_of(view: UnlabelledEmbeddings) -> dict[str, float]:
+    return label_free_scores(view, centred=view)
+
+
+def told_apart(counts: list[int]) -> UnlabelledEmbeddings:
     """Orthogonal images, with counts[j] captions that lie on image j: as sure as cosines in [0, 1] can be."""
     images = torch.eye(len(counts), dtype=torch.float64)
-    return Unlabelled(images, images.repeat_interleave(torch.tensor(counts), 0))
+    return UnlabelledEmbeddings(images, images.repeat_interleave(torch.tensor(counts), 0))
 
 
-def predictions(view: Unlabelled) -> list[list[float]]:
+def predictions(view: UnlabelledEmbeddings) -> list[list[float]]:
     rows = []
     for text in view.texts.tolist():
         weights = [math.exp(sum(a * b for a, b in zip(text, v, strict=True)) / 0.05) for v in view.images.tolist()]
@@ -54,7 +60,7 @@ def entropy(p: list[float]) -> float:
 
 
 def test_every_score_without_labels_has_its_name_and_a_line() -> None:
-    found = label_free(made())
+    found = scores_of(made())
     assert {*found, "source_val_rank_1", "source_val_map"} == SCORES.keys()
     assert found == {
         "bnm": bnm(made()),
@@ -63,33 +69,33 @@ def test_every_score_without_labels_has_its_name_and_a_line() -> None:
         "snd": snd(made()),
         "rank_me": rank_me(made()),
     }
-    assert all(line and "\n" not in line for line in SCORES.values())
+    assert all(score.description and "\n" not in score.description for score in SCORES.values())
 
 
 @pytest.mark.parametrize(("images", "texts"), [(1, 6), (2, 5)])
 def test_too_little_data_is_refused(images: int, texts: int) -> None:
     with pytest.raises(InputError, match=r"target: \d (images|captions) are too few .* >= "):
-        label_free(Unlabelled(unit(images, 4), unit(texts, 4)))
+        scores_of(UnlabelledEmbeddings(unit(images, 4), unit(texts, 4)))
 
 
 def test_embeddings_that_are_not_finite_are_refused() -> None:
     view = made()
     view.texts[3, 1] = math.nan
     with pytest.raises(FloatingPointError, match="captions are not finite"):
-        label_free(view)
+        scores_of(view)
 
 
 @pytest.mark.parametrize("score", FUNCTIONS)
 @given(seed=st.integers(0, 2**20), noise=st.floats(0, 2), captions=st.integers(1, 3))
 @settings(max_examples=20, deadline=None)
 def test_the_order_of_the_data_and_a_rotation_of_its_space_do_not_matter(
-    score: Callable[[Unlabelled], float], seed: int, noise: float, captions: int
+    score: Callable[[UnlabelledEmbeddings], float], seed: int, noise: float, captions: int
 ) -> None:
     view = made(seed, captions=captions, noise=noise)
     random = torch.Generator().manual_seed(seed)
-    shuffled = Unlabelled(*(x[torch.randperm(len(x), generator=random)] for x in view))
+    shuffled = UnlabelledEmbeddings(*(x[torch.randperm(len(x), generator=random)] for x in view))
     turn = torch.linalg.qr(unit(8, 8, seed=seed + 2)).Q
-    rotated = Unlabelled(view.images @ turn, view.texts @ turn)
+    rotated = UnlabelledEmbeddings(view.images @ turn, view.texts @ turn)
     assert score(shuffled) == pytest.approx(score(view), abs=1e-6)
     assert score(rotated) == pytest.approx(score(view), abs=1e-6)
 
@@ -97,7 +103,7 @@ def test_the_order_of_the_data_and_a_rotation_of_its_space_do_not_matter(
 @given(seed=st.integers(0, 2**20), noise=st.floats(0, 2), images=st.integers(2, 20), captions=st.integers(3, 4))
 @settings(max_examples=20, deadline=None)
 def test_scores_keep_their_ranges(seed: int, noise: float, images: int, captions: int) -> None:
-    found = label_free(made(seed, images, captions, noise=noise))
+    found = scores_of(made(seed, images, captions, noise=noise))
     assert 0 < found["bnm"] <= 1 + 1e-12
     assert -1e-12 <= found["im"] <= 1 + 1e-12
     assert 0 <= found["cycle"] <= 100
@@ -107,16 +113,16 @@ def test_scores_keep_their_ranges(seed: int, noise: float, images: int, captions
 
 def test_float32_scores_are_those_of_float64() -> None:
     view = made(3, images=40)
-    single = Unlabelled(view.images.float(), view.texts.float())
-    assert label_free(single) == pytest.approx(label_free(view), rel=1e-5)
+    single = UnlabelledEmbeddings(view.images.float(), view.texts.float())
+    assert scores_of(single) == pytest.approx(scores_of(view), rel=1e-5)
 
 
 def test_scores_are_computed_where_the_embeddings_are() -> None:
     """Nothing is made on the default device, which here holds no values, nor drawn from the global generator."""
     view = made(3, images=SAMPLE // 2 + 10)
-    expected, state = label_free(view), torch.get_rng_state()
+    expected, state = scores_of(view), torch.get_rng_state()
     with torch.device("meta"):
-        assert label_free(view) == expected
+        assert scores_of(view) == expected
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -164,13 +170,13 @@ def test_bnm_of_uneven_predictions_is_the_sum_of_roots_over_its_bound(counts: li
 def test_bnm_of_uniform_predictions_is_its_least() -> None:
     """Captions orthogonal to every image: P = 1 / N throughout, one singular value sqrt(M / N); the bound is M."""
     space = torch.eye(9, dtype=torch.float64)
-    assert bnm(Unlabelled(space[:8], space[8:].expand(6, -1))) == pytest.approx(math.sqrt(6 / 8) / 6)
+    assert bnm(UnlabelledEmbeddings(space[:8], space[8:].expand(6, -1))) == pytest.approx(math.sqrt(6 / 8) / 6)
 
 
 @given(m=st.integers(1, 7), n=st.integers(2, 5), seed=st.integers(0, 2**20), sharp=st.floats(0.1, 30))
 @settings(max_examples=50, deadline=None)
 def test_no_predictions_exceed_the_bound_of_bnm(m: int, n: int, seed: int, sharp: float) -> None:
-    view = Unlabelled(sharp * unit(n, 3, seed=seed), unit(m, 3, seed=seed + 1))
+    view = UnlabelledEmbeddings(sharp * unit(n, 3, seed=seed), unit(m, 3, seed=seed + 1))
     each, more = divmod(m, n)
     bound = more * math.sqrt(each + 1) + (n - more) * math.sqrt(each)
     norm = np.linalg.svd(np.array(predictions(view)), compute_uv=False).sum()
@@ -192,7 +198,9 @@ def test_im_of_fewer_captions_than_images_is_at_most_log_m() -> None:
 def test_im_of_equal_predictions_is_zero_sure_or_not() -> None:
     assert information_maximisation(told_apart([6, 0, 0, 0])) == pytest.approx(0, abs=1e-9)
     space = torch.eye(5, dtype=torch.float64)
-    assert information_maximisation(Unlabelled(space[:4], space[4:].expand(6, -1))) == pytest.approx(0, abs=1e-9)
+    assert information_maximisation(UnlabelledEmbeddings(space[:4], space[4:].expand(6, -1))) == pytest.approx(
+        0, abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -211,7 +219,7 @@ def test_cycle_by_hand() -> None:
     the caption at 95 degrees goes to the image at 90, returned by it.
     """
     angles = ([0.0, 90.0], [1.0, -2.0, 3.0, -4.0, 5.0, -6.0, 95.0])
-    view = Unlabelled(
+    view = UnlabelledEmbeddings(
         *(torch.tensor([[math.cos(math.radians(a)), math.sin(math.radians(a))] for a in g]) for g in angles)
     )
     assert cycle_consistency(view) == pytest.approx(100 * 6 / 7)
@@ -242,7 +250,7 @@ def test_of_more_than_k_captions_an_image_k_come_back() -> None:
 
 def test_embeddings_that_are_all_the_same_return_nothing() -> None:
     same = torch.tensor([[1.0, 0.0]])
-    assert cycle_consistency(Unlabelled(same.expand(4, -1), same.expand(8, -1))) == 0
+    assert cycle_consistency(UnlabelledEmbeddings(same.expand(4, -1), same.expand(8, -1))) == 0
 
 
 # SND
@@ -279,14 +287,14 @@ def test_snd_cannot_tell_a_collapse_from_a_perfect_matching(counts: list[int]) -
 @pytest.mark.parametrize("k", [1, 3, 8])
 def test_rank_me_of_k_orthogonal_directions_is_k(k: int) -> None:
     directions = torch.linalg.qr(unit(8, 8)).Q[:k]
-    view = Unlabelled(directions.repeat(5, 1), torch.eye(8, dtype=torch.float64))
+    view = UnlabelledEmbeddings(directions.repeat(5, 1), torch.eye(8, dtype=torch.float64))
     assert rank_me(view) == pytest.approx(k, abs=1e-4)
 
 
 def test_rank_me_is_that_of_the_poorer_modality() -> None:
     rich, poor = unit(50, 8), unit(50, 8)[:, :2] @ torch.eye(2, 8, dtype=torch.float64)
-    assert rank_me(Unlabelled(rich, poor)) == rank_me(Unlabelled(poor, rich))
-    assert rank_me(Unlabelled(rich, poor)) <= 2 + 1e-4
+    assert rank_me(UnlabelledEmbeddings(rich, poor)) == rank_me(UnlabelledEmbeddings(poor, rich))
+    assert rank_me(UnlabelledEmbeddings(rich, poor)) <= 2 + 1e-4
 
 
 @pytest.mark.parametrize("rows", [5, 60])
@@ -294,8 +302,8 @@ def test_rank_me_against_an_svd(rows: int) -> None:
     x = unit(rows, 8, seed=rows)
     shares = np.linalg.svd(x.numpy(), compute_uv=False)
     expected = math.exp(entropy((shares / shares.sum()).tolist()))
-    assert rank_me(Unlabelled(x, x)) == pytest.approx(expected, rel=1e-6)
+    assert rank_me(UnlabelledEmbeddings(x, x)) == pytest.approx(expected, rel=1e-6)
 
 
 def test_rank_me_of_embeddings_of_zero_is_one() -> None:
-    assert rank_me(Unlabelled(torch.zeros(4, 3), unit(9, 3))) == 1
+    assert rank_me(UnlabelledEmbeddings(torch.zeros(4, 3), unit(9, 3))) == 1

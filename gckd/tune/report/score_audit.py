@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from gckd.report.html.page import NONE, Table
 from gckd.tune.best import candidates
 from gckd.tune.report.tables import number
-from gckd.validators import SELECTORS, audit
+from gckd.validators import audit
+from gckd.validators.choose import DEFAULT_NEEDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,9 +20,8 @@ if TYPE_CHECKING:
 
 
 def audit_rows(study: Study) -> tuple[list[Candidate], list[AuditRow]]:
-    """The finished trials with a true Rank-1 and all scores, and the audit of each score over them."""
-    needed = set(SELECTORS) - {"default"} | {"rank_me"}
-    audited = [c for c in candidates(study) if c.true_rank_1 is not None and needed <= c.scores.keys()]
+    """The finished trials with a true Rank-1 and the scores of the default, and the audit of each score over them."""
+    audited = [c for c in candidates(study) if c.true_rank_1 is not None and c.scores.keys() >= DEFAULT_NEEDS]
     truth = [candidate.true_rank_1 or 0.0 for candidate in audited]
     return audited, audit([c.scores for c in audited], truth, study.user_attrs["start"]) if audited else []
 

@@ -65,7 +65,7 @@ def setup_table(study: Study) -> Table:
 
 
 def _selection(select: str) -> str:
-    return f"{select}: {SCORES[select]}" if select in SCORES else _SELECTORS.get(select, select)
+    return f"{select}: {SCORES[select].description}" if select in SCORES else _SELECTORS.get(select, select)
 
 
 def _base(base: Mapping[str, Any]) -> list[str]:
@@ -99,7 +99,8 @@ def scores_table(study: Study, chosen: Candidate) -> Table:
     """Label-free scores at the chosen trial's epoch, beside those of the source model."""
     start = study.user_attrs.get("start", {})
     body = [
-        [name, SCORES.get(name, ""), number(start.get(name)), number(value)] for name, value in chosen.scores.items()
+        [name, SCORES[name].description if name in SCORES else "", number(start.get(name)), number(value)]
+        for name, value in chosen.scores.items()
     ]
     return Table(["score", "description", "source model", f"trial {chosen.trial.number}"], body, text_columns=2)
 

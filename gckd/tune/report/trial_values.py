@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from gckd.tune.study import DUPLICATE_OF, EPOCH
 from gckd.tune.trial_table import epochs, objectives, scores_at
-from gckd.validators import SELECTORS, collapsed
+from gckd.validators import collapsed, selectors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,8 +65,8 @@ def last_value(trial: FrozenTrial, objective: int = 0) -> float | None:
 def trial_values(study: Study, objective: int = 0) -> list[TrialValue]:
     """Values of the trials that ran and reported one, in order of number.
 
-    A collapsed model has a value far below all others (`gckd.validators.value`); beside it the differences between the
-    others vanish, in a figure as well as in a regression forest. So a value beyond the fence is clipped to the fence: 3
+    A collapsed model has a value far below all others (`gckd.validators.epoch_score`), which would hide the differences
+    between the others in a figure and in a regression forest. So a value beyond the fence is clipped to the fence: 3
     interquartile ranges past the worse quartile of the trials without a collapse, or the worst of them if that is
     nearer.
     """
@@ -99,7 +99,7 @@ def _fence(values: Sequence[float]) -> float:
 def _collapsed(study: Study, trial: FrozenTrial, objective: int) -> bool:
     select, start = study.user_attrs.get("select", "default"), study.user_attrs.get("start", {})
     reported = epochs(trial)
-    if objectives(study)[objective] != "score" or select not in SELECTORS or not start or not reported:
+    if objectives(study)[objective] != "score" or select not in selectors() or not start or not reported:
         return False  # only these scores have a value that marks a collapse
     scores = scores_at(trial, trial.user_attrs[EPOCH] if trial.state == TrialState.COMPLETE else max(reported))
     return "rank_me" in scores and collapsed(scores, start)
