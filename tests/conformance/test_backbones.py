@@ -1,4 +1,4 @@
-"""What the method relies on, for every backbone; and CLIP and BLIP against transformers' own forward passes."""
+"""Properties of every backbone that the method relies on; CLIP and BLIP equal the forward passes of transformers."""
 
 from __future__ import annotations
 
@@ -57,35 +57,35 @@ def images(count: int = 5) -> Tensor:
 
 
 def tokens(count: int = 5) -> Tensor:
-    """[CLS] words [SEP] and padding, of different lengths."""
-    found = torch.randint(5, 60, (count, 10), generator=torch.Generator().manual_seed(2))
-    found[:, 0] = 2
+    """Captions of different lengths: [CLS] words [SEP] padding."""
+    ids = torch.randint(5, 60, (count, 10), generator=torch.Generator().manual_seed(2))
+    ids[:, 0] = 2
     for row in range(count):
         end = 4 + row
-        found[row, end], found[row, end + 1 :] = VOCABULARY.end, 0
-    return found
+        ids[row, end], ids[row, end + 1 :] = VOCABULARY.end, 0
+    return ids
 
 
-def test_embeddings_are_unit_vectors_of_the_width_it_says(model: Backbone) -> None:
+def test_embeddings_are_unit_vectors_of_width_embed_dim(model: Backbone) -> None:
     for z in (model.encode_image(images()).embedding, model.encode_text(tokens()).embedding):
         assert z.shape == (5, model.embed_dim) and z.dtype == torch.float32
         torch.testing.assert_close(z.norm(dim=1), torch.ones(5))
 
 
-def test_the_same_config_gives_the_same_weights_and_another_seed_others(name: str) -> None:
-    one, two, other = (build_model(config(name, seed=seed), VOCABULARY).state_dict() for seed in (5, 5, 6))
-    assert all(torch.equal(one[k], two[k]) for k in one)
-    assert not all(torch.equal(one[k], other[k]) for k in one)
+def test_weights_are_a_function_of_config_and_seed(name: str) -> None:
+    first, same, other_seed = (build_model(config(name, seed=seed), VOCABULARY).state_dict() for seed in (5, 5, 6))
+    assert all(torch.equal(first[k], same[k]) for k in first)
+    assert not all(torch.equal(first[k], other_seed[k]) for k in first)
 
 
-def test_examples_of_a_batch_do_not_touch(model: Backbone) -> None:
+def test_examples_of_a_batch_are_independent(model: Backbone) -> None:
     whole, part = model.encode_image(images()), model.encode_image(images()[1:3])
     torch.testing.assert_close(whole.embedding[1:3], part.embedding)
     whole, part = model.encode_text(tokens()), model.encode_text(tokens()[1:3])
     torch.testing.assert_close(whole.embedding[1:3], part.embedding)
 
 
-def test_padding_says_nothing(model: Backbone) -> None:
+def test_padding_has_no_effect(model: Backbone) -> None:
     short = tokens()
     long = F.pad(short, (0, 2))
     torch.testing.assert_close(model.encode_text(short).embedding, model.encode_text(long).embedding)
@@ -95,22 +95,22 @@ def test_padding_says_nothing(model: Backbone) -> None:
         torch.testing.assert_close(*matched)
 
 
-def test_an_image_may_be_in_several_pairs(model: Backbone) -> None:
-    """Named by its place, with the same logits and gradients as if its tokens stood there again."""
+def test_an_image_can_be_in_several_pairs(model: Backbone) -> None:
+    """Referring to an image by its row gives the same logits and gradients as repeating its tokens."""
     if not model.has_matching_head:
         return
     states, text = model.encode_image(images()).states.detach(), model.encode_text(tokens()).states.detach()
-    which, found = torch.tensor([3, 0, 3, 1, 1]), []
-    for given, rows in ((states, which), (states[which], None)):
+    pairing, results = torch.tensor([3, 0, 3, 1, 1]), []
+    for image_states, rows in ((states, pairing), (states[pairing], None)):
         model.zero_grad()
-        logits = model.match(given, text, tokens(), rows)
+        logits = model.match(image_states, text, tokens(), rows)
         logits.square().sum().backward()
-        found.append([logits.detach(), *(p.grad.clone() for p in model.parameters() if p.grad is not None)])
-    for one, two in zip(*found, strict=True):
-        torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4)
+        results.append([logits.detach(), *(p.grad.clone() for p in model.parameters() if p.grad is not None)])
+    for by_row, repeated in zip(*results, strict=True):
+        torch.testing.assert_close(by_row, repeated, atol=1e-5, rtol=1e-4)
 
 
-def test_every_word_counts(model: Backbone) -> None:
+def test_every_word_changes_the_embedding(model: Backbone) -> None:
     changed = tokens()
     changed[:, 2] = torch.where(changed[:, 2] == 7, 8, 7)
     assert (
@@ -118,7 +118,7 @@ def test_every_word_counts(model: Backbone) -> None:
     )
 
 
-def test_text_norms_are_those_that_a_caption_goes_through(model: Backbone) -> None:
+def test_text_layer_norms_are_those_that_encode_text_uses(model: Backbone) -> None:
     model.requires_grad_(True)
     model.encode_text(tokens()).embedding[:, 0].sum().backward()
     reached = {p for layer in model.modules() if isinstance(layer, nn.LayerNorm) for p in layer.parameters()}
@@ -127,7 +127,7 @@ def test_text_norms_are_those_that_a_caption_goes_through(model: Backbone) -> No
     assert len(reached) >= 2 * 3
 
 
-def test_heads_are_there_or_say_so(model: Backbone) -> None:
+def test_heads_work_or_raise_an_error(model: Backbone) -> None:
     image, text = model.encode_image(images()), model.encode_text(tokens())
     if model.has_matching_head:
         logits = model.match(image.states, text.states, tokens())
@@ -137,27 +137,28 @@ def test_heads_are_there_or_say_so(model: Backbone) -> None:
         with pytest.raises(NotImplementedError, match="no matching head"):
             model.match(image.states, text.states, tokens())
     if model.has_mlm_head:
-        where = tokens() > 20
-        assert model.predict_tokens(tokens(), image.states, where).shape == (int(where.sum()), VOCABULARY.size)
+        positions = tokens() > 20
+        logits = model.predict_tokens(tokens(), image.states, positions)
+        assert logits.shape == (int(positions.sum()), VOCABULARY.size)
     else:
         with pytest.raises(NotImplementedError, match="no MLM head"):
             model.predict_tokens(tokens(), image.states, tokens() > 20)
     assert model.word_embeddings().shape[0] == VOCABULARY.size
 
 
-def test_contrast_and_matching_reach_every_encoder(model: Backbone) -> None:
+def test_contrastive_and_matching_losses_have_gradients_in_every_encoder(model: Backbone) -> None:
     image, text = model.encode_image(images()), model.encode_text(tokens())
     loss = F.cross_entropy(image.embedding @ text.embedding.T / model.tau, torch.arange(5))
     if model.has_matching_head:
         loss = loss + model.match(image.states, text.states, tokens()).square().sum()
     loss.backward()
-    still = {n for n, p in model.named_parameters() if p.requires_grad and p.grad is None}
-    # The MLM head has no part in these two; CLIP pools before its last normalisation and BLIP has no pooler.
-    assert not {n for n in still if not n.startswith("text_encoder.predictions")}
+    without_gradient = {n for n, p in model.named_parameters() if p.requires_grad and p.grad is None}
+    # The MLM head is not used by these losses. CLIP pools before its last normalisation, and BLIP has no pooler.
+    assert not {n for n in without_gradient if not n.startswith("text_encoder.predictions")}
 
 
-def test_a_copy_is_another_model_with_the_same_numbers(model: Backbone) -> None:
-    """What the EMA teacher starts as."""
+def test_a_copy_is_independent_and_has_the_same_results(model: Backbone) -> None:
+    """The EMA teacher starts as a copy."""
     twin = copy.deepcopy(model)
     with torch.no_grad():
         model.word_embeddings().add_(1.0)
@@ -167,85 +168,85 @@ def test_a_copy_is_another_model_with_the_same_numbers(model: Backbone) -> None:
 
 
 @pytest.mark.parametrize("compute", [Compute(checkpointing=True), Compute(precision="bf16")])
-def test_how_it_is_computed_changes_little(name: str, compute: Compute) -> None:
-    found = []
-    for how in (Compute(), compute):
+def test_compute_options_change_results_only_by_rounding(name: str, compute: Compute) -> None:
+    results = []
+    for options in (Compute(), compute):
         model = build_model(
-            config(name, backbone=dataclasses.replace(BACKBONES[name], compute=how)), VOCABULARY
+            config(name, backbone=dataclasses.replace(BACKBONES[name], compute=options)), VOCABULARY
         ).train()
         z = model.encode_image(images()).embedding
         (z @ model.encode_text(tokens()).embedding.T).square().sum().backward()
         gradient = model.word_embeddings().grad
         assert gradient is not None
-        found.append((z.detach(), gradient))
-    near = {"atol": 0.05, "rtol": 0.1} if compute.precision == "bf16" else {}
-    torch.testing.assert_close(*(z for z, _ in found), **near)
+        results.append((z.detach(), gradient))
+    tolerance = {"atol": 0.05, "rtol": 0.1} if compute.precision == "bf16" else {}
+    torch.testing.assert_close(*(z for z, _ in results), **tolerance)
     if compute.checkpointing:
-        torch.testing.assert_close(*(gradient for _, gradient in found))
+        torch.testing.assert_close(*(gradient for _, gradient in results))
 
 
-def test_clip_is_transformers_clip() -> None:
+def test_clip_equals_transformers() -> None:
     model = build_model(config("clip"), VOCABULARY).eval()
     assert isinstance(model, ClipBackbone)
     normalised = model.pixels(images())
-    theirs = model.clip(input_ids=tokens(), pixel_values=normalised, interpolate_pos_encoding=True)
-    torch.testing.assert_close(model.encode_image(images()).embedding, theirs.image_embeds)
-    torch.testing.assert_close(model.encode_text(tokens()).embedding, theirs.text_embeds)
+    expected = model.clip(input_ids=tokens(), pixel_values=normalised, interpolate_pos_encoding=True)
+    torch.testing.assert_close(model.encode_image(images()).embedding, expected.image_embeds)
+    torch.testing.assert_close(model.encode_text(tokens()).embedding, expected.text_embeds)
 
 
-def test_blip_is_transformers_blip() -> None:
+def test_blip_equals_transformers() -> None:
     model = build_model(config("blip"), VOCABULARY).eval()
     assert isinstance(model, BlipBackbone)
-    given = {
+    inputs = {
         "input_ids": tokens(),
         "attention_mask": (tokens() != 0).long(),
         "pixel_values": model.pixels(images()),
         "interpolate_pos_encoding": True,
     }
     image, text = model.encode_image(images()), model.encode_text(tokens())
-    theirs = model.blip(**given, use_itm_head=False).itm_score
-    torch.testing.assert_close(image.embedding @ text.embedding.T, theirs)
-    torch.testing.assert_close(model.match(image.states, text.states, tokens()), model.blip(**given).itm_score)
+    expected = model.blip(**inputs, use_itm_head=False).itm_score
+    torch.testing.assert_close(image.embedding @ text.embedding.T, expected)
+    torch.testing.assert_close(model.match(image.states, text.states, tokens()), model.blip(**inputs).itm_score)
 
 
 @pytest.mark.parametrize("name", ["clip", "blip"])
 class TestFolders:
-    """Local folders as `save_pretrained` writes them and the hub holds them."""
+    """Local folders in the format of `save_pretrained` and of the hub."""
 
-    def saved(self, name: str, folder: Path) -> Backbone:
+    def save(self, name: str, folder: Path) -> Backbone:
         model = build_model(config(name, seed=9), VOCABULARY).eval()
         inner = model.clip if isinstance(model, ClipBackbone) else model.blip  # type: ignore[attr-defined]
         inner.save_pretrained(folder)
         return model
 
-    def test_give_their_weights_and_sizes(self, name: str, tmp_path: Path) -> None:
-        before = self.saved(name, tmp_path)
+    def test_weights_and_sizes_come_from_the_folder(self, name: str, tmp_path: Path) -> None:
+        before = self.save(name, tmp_path)
         kind = type(BACKBONES[name])
         after = build_model(config(name, backbone=kind(weights=str(tmp_path))), VOCABULARY).eval()
         assert after.embed_dim == before.embed_dim
         torch.testing.assert_close(after.encode_image(images()).embedding, before.encode_image(images()).embedding)
         torch.testing.assert_close(after.encode_text(tokens()).embedding, before.encode_text(tokens()).embedding)
 
-    def test_load_under_another_default_device(self, name: str, tmp_path: Path) -> None:
-        """transformers refuses to load under one, or needs accelerate; this one, meta, is there without a GPU."""
-        self.saved(name, tmp_path)
+    def test_weights_load_under_another_default_device(self, name: str, tmp_path: Path) -> None:
+        """transformers needs accelerate under any default device but the CPU. The device meta needs no GPU."""
+        self.save(name, tmp_path)
         with torch.device("meta"):
             model = build_model(config(name, backbone=type(BACKBONES[name])(weights=str(tmp_path))), VOCABULARY)
         assert {value.device.type for value in model.state_dict().values()} == {"meta"}
 
-    def test_what_they_cannot_read_is_refused(self, name: str, tmp_path: Path) -> None:
-        self.saved(name, tmp_path)
-        given = {"backbone": type(BACKBONES[name])(weights=str(tmp_path))}
+    def test_inputs_that_do_not_fit_the_checkpoint_are_refused(self, name: str, tmp_path: Path) -> None:
+        self.save(name, tmp_path)
+        edits = {"backbone": type(BACKBONES[name])(weights=str(tmp_path))}
         with pytest.raises(InputError, match=r"data.max_tokens: 13 is outside its limit: <= 12 of the checkpoint"):
-            build_model(config(name, **given, **{"data.max_tokens": 13}), VOCABULARY)
+            build_model(config(name, **edits, **{"data.max_tokens": 13}), VOCABULARY)
         with pytest.raises(InputError, match=r"tokenizer: a vocabulary of 61 is outside its limit: <= 60"):
-            build_model(config(name, **given), Vocabulary(61, 3))
+            build_model(config(name, **edits), Vocabulary(61, 3))
         with pytest.raises(InputError, match=r"data.width: 20 is not a multiple of the checkpoint's patch = 8"):
-            build_model(config(name, **given, **{"data.width": 20}), VOCABULARY)
+            build_model(config(name, **edits, **{"data.width": 20}), VOCABULARY)
 
-    def test_without_a_model_are_named(self, name: str, tmp_path: Path) -> None:
-        given = config(name, backbone=type(BACKBONES[name])(weights=str(tmp_path)))
+    def test_a_folder_without_a_model_is_refused(self, name: str, tmp_path: Path) -> None:
+        edits = config(name, backbone=type(BACKBONES[name])(weights=str(tmp_path)))
         with pytest.raises(
             InputError, match=r"backbone.weights: '.*' is neither a folder with a \w+ nor available on the hub"
         ):
-            build_model(given, VOCABULARY)
+            build_model(edits, VOCABULARY)
