@@ -1,4 +1,4 @@
-"""A place to run searches in, and a Ray of several nodes."""
+"""Fixtures: a folder to run searches in, and a Ray cluster of several nodes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tests.tune.search_process import SearchFolder
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[SearchFolder]:
-    made = SearchFolder(tmp_path)
-    yield made
-    for process in made.started:
+def search_folder(tmp_path: Path) -> Iterator[SearchFolder]:
+    folder = SearchFolder(tmp_path)
+    yield folder
+    for process in folder.started:
         if process.poll() is None:
             process.kill()
             process.communicate()
@@ -23,6 +23,6 @@ def place(tmp_path: Path) -> Iterator[SearchFolder]:
 
 @pytest.fixture
 def nodes() -> Iterator[Nodes]:
-    """Two nodes with a CPU each, and a head without any."""
-    with simulated([1, 1]) as made:
-        yield made
+    """Two nodes with one CPU each, and a head without CPUs."""
+    with simulated([1, 1]) as cluster:
+        yield cluster

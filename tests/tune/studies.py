@@ -1,4 +1,4 @@
-"""Studies as a search leaves them, made by hand, in memory."""
+"""Studies in memory with the attributes that a search writes."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ RANGES: dict[str, BaseDistribution] = {
 }
 
 
-def study(name: str = "s", directions: Sequence[str] = ("maximize",), **attrs: Any) -> Study:
-    """A search around `tiny` that has no trials yet."""
-    made = optuna.create_study(study_name=name, directions=list(directions))
+def make_study(name: str = "s", directions: Sequence[str] = ("maximize",), **attrs: Any) -> Study:
+    """Study of a search around the preset tiny, without trials."""
+    empty = optuna.create_study(study_name=name, directions=list(directions))
     base = apply(preset("tiny"), {"data.source": "a/SOURCE", "data.target": "a/TARGET", "adapt.steps": 90})
-    held = {
+    defaults = {
         "select": "default",
         "objectives": ["score"],
         "base": encode(base),
@@ -51,13 +51,13 @@ def study(name: str = "s", directions: Sequence[str] = ("maximize",), **attrs: A
         "start": START,
         "space": SPACE,
     }
-    for key, value in {**held, **attrs}.items():
-        made.set_user_attr(key, value)
-    return made
+    for key, value in {**defaults, **attrs}.items():
+        empty.set_user_attr(key, value)
+    return empty
 
 
 def scores(**changes: float) -> dict[str, float]:
-    """Those of the source model, but for `changes`."""
+    """Scores of the source model with `changes`."""
     return {**START, **changes}
 
 
@@ -66,41 +66,43 @@ def add(
     state: str,
     values: Sequence[float],
     params: Mapping[str, Any] | None = None,
-    said: Sequence[Mapping[str, float | None]] = (),
+    epoch_scores: Sequence[Mapping[str, float | None]] = (),
     selected: int | None = None,
     **attrs: Any,
 ) -> None:
-    """A trial that told `values`, one an epoch from 1; `said` are its scores; the best epoch is selected by default.
+    """Adds a trial with one value per epoch. Epoch n ends after 10 n seconds.
 
-    Epoch n ends 10 n seconds after the trial began. `several` holds the values of a trial of several objectives, or of
-    one that did not run.
+    Args:
+        epoch_scores: one mapping for each value.
+        selected: epoch, from 1; by default that of the largest value.
+        attrs: further user_attrs; `several`: values of a trial of several objectives, or of one that did not run.
     """
     params, several = params or {}, attrs.pop("several", None)
     epoch = selected or (max(range(len(values)), key=values.__getitem__) + 1 if values else None)
-    held: dict[str, Any] = {
-        f"epoch/{place}": {**(said[place - 1] if said else {}), "seconds": 10.0 * place, "value": value}
-        for place, value in enumerate(values, start=1)
+    user_attrs: dict[str, Any] = {
+        f"epoch/{epoch}": {**(epoch_scores[epoch - 1] if epoch_scores else {}), "seconds": 10.0 * epoch, "value": value}
+        for epoch, value in enumerate(values, start=1)
     }
-    held |= {"edits": edits(params), "seeds": [0]}
-    held |= {"epoch": epoch, "seconds": 10.0 * len(values)} if epoch else {}
-    told = several or ([values[epoch - 1]] if epoch else None)
+    user_attrs |= {"edits": edits(params), "seeds": [0]}
+    user_attrs |= {"epoch": epoch, "seconds": 10.0 * len(values)} if epoch else {}
+    final = several or ([values[epoch - 1]] if epoch else None)
     to.add_trial(
         create_trial(
             state=TrialState[state],
             params=dict(params),
             distributions={path: RANGES[path] for path in params},
-            values=told if state == "COMPLETE" else None,
+            values=final if state == "COMPLETE" else None,
             intermediate_values={} if several else dict(enumerate(values, start=1)),
-            user_attrs={**held, **attrs},
+            user_attrs={**user_attrs, **attrs},
         )
     )
 
 
 def edits(params: Mapping[str, Any]) -> dict[str, Any]:
-    """What the config gets for sampled values, written out by hand."""
-    found = dict(params)
-    if "distill.teacher.m" in found:
-        found["distill.teacher.m"] = 1 - found["distill.teacher.m"]
-    if "graph.memory.capacity" in found:
-        found["graph.memory.capacity"] = 2 ** found["graph.memory.capacity"]
-    return found
+    """Config values of sampled values, computed independently of the code."""
+    values = dict(params)
+    if "distill.teacher.m" in values:
+        values["distill.teacher.m"] = 1 - values["distill.teacher.m"]
+    if "graph.memory.capacity" in values:
+        values["graph.memory.capacity"] = 2 ** values["graph.memory.capacity"]
+    return values

@@ -1,4 +1,4 @@
-"""What a cluster lacks is said in one line a problem, before the first trial."""
+"""Check of the cluster before the first trial: one line per problem."""
 
 from __future__ import annotations
 
@@ -32,49 +32,54 @@ def needs(folder: Path, data: str = "", **files: Path) -> NodeRequirements:
     )
 
 
-def test_a_node_that_has_everything(tmp_path: Path) -> None:
+def test_a_node_with_all_requirements_has_no_problems(tmp_path: Path) -> None:
     assert node_problems(needs(tmp_path), TOKEN) == []
 
 
-def test_a_folder_of_the_same_name_is_not_the_same_folder(tmp_path: Path) -> None:
+def test_another_folder_of_the_same_name_is_refused(tmp_path: Path) -> None:
     (problem,) = node_problems(needs(tmp_path), ".seen-of-another")
     assert problem.startswith("--out:")
     assert "shared" in problem or "share" in problem
 
 
-def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_created_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
     (problem,) = node_problems(needs(tmp_path), TOKEN)
     assert problem.startswith(f"--cache {tmp_path / 'cache'}: cannot be used (")
 
 
-def test_a_cache_in_a_bucket_that_is_not_there(tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_in_a_missing_bucket_is_refused(tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gckd.storage.cache.USER_CACHE", tmp_path / "user")
-    there = needs(tmp_path)
-    assert node_problems(dataclasses.replace(there, cache=CachePath.at(f"{bucket}/cache")), TOKEN) == []
-    (problem,) = node_problems(dataclasses.replace(there, cache=CachePath.at("s3://no-such-bucket/cache")), TOKEN)
+    requirements = needs(tmp_path)
+    assert node_problems(dataclasses.replace(requirements, cache=CachePath.at(f"{bucket}/cache")), TOKEN) == []
+    (problem,) = node_problems(
+        dataclasses.replace(requirements, cache=CachePath.at("s3://no-such-bucket/cache")), TOKEN
+    )
     assert problem.startswith("--cache: s3://no-such-bucket/cache/")
 
 
-def test_data_that_is_elsewhere(tmp_path: Path) -> None:
+def test_missing_data_is_refused(tmp_path: Path) -> None:
     (problem,) = node_problems(needs(tmp_path, f"icfg-pedes:{tmp_path / 'missing'}"), TOKEN)
     assert problem == f"data: {tmp_path / 'missing'} is not there"
 
 
-def test_weights_that_are_elsewhere(tmp_path: Path) -> None:
+def test_missing_weights_are_refused(tmp_path: Path) -> None:
     (tmp_path / "ALBEF.pth").touch()
     assert node_problems(needs(tmp_path, weights=tmp_path / "ALBEF.pth", tokenizer=tmp_path), TOKEN) == []
     (problem,) = node_problems(needs(tmp_path, weights=tmp_path / "missing.pth", tokenizer=tmp_path), TOKEN)
     assert problem == f"weights: {tmp_path / 'missing.pth'} is not there"
 
 
-def test_a_dataset_in_a_bucket_that_is_not_there(tmp_path: Path, bucket: str) -> None:
+def test_a_dataset_in_a_missing_bucket_is_refused(tmp_path: Path, bucket: str) -> None:
     (problem,) = node_problems(needs(tmp_path, f"{bucket}/a"), TOKEN)
     assert problem == f"data: {bucket}/a: not a dataset store (its meta.json is missing or broken)"
 
 
 def cluster_of(version: str = "2.60.0", addable: dict[str, float] | None = None, **resources: float) -> SimpleNamespace:
-    """A cluster without nodes; what its autoscaler may add, if it has one."""
+    """Fake of Ray for a cluster without nodes.
+
+    addable: resources that an autoscaler may add; None: no autoscaler.
+    """
     remote = lambda **options: lambda function: function  # noqa: E731
     state = SimpleNamespace(get_max_resources_from_cluster_config=lambda: addable)
     return SimpleNamespace(
@@ -86,7 +91,7 @@ def cluster_of(version: str = "2.60.0", addable: dict[str, float] | None = None,
     )
 
 
-def test_too_few_resources_for_one_trial(tmp_path: Path) -> None:
+def test_too_few_resources_for_one_trial_are_refused(tmp_path: Path) -> None:
     config = apply(preset("tiny"), {"data.source": "a", "data.target": "b"})
     with pytest.raises(InputError) as refused:
         check_cluster(cluster_of(CPU=4.0), config, StoragePath.at(tmp_path), tmp_path, 1, 8.0, 0.5)
@@ -96,8 +101,8 @@ def test_too_few_resources_for_one_trial(tmp_path: Path) -> None:
     ]
 
 
-def test_what_an_autoscaler_may_add_counts(tmp_path: Path) -> None:
-    """A cluster that costs nothing while idle has no worker when the search begins."""
+def test_resources_that_an_autoscaler_may_add_count(tmp_path: Path) -> None:
+    """A cluster that scales down to no worker has none when the search starts."""
     config = apply(preset("tiny"), {"data.source": str(tmp_path), "data.target": str(tmp_path)})
     ray = cluster_of(addable={"CPU": 64.0, "GPU": 8.0}, CPU=0.0, head=1000.0)
     assert reachable_resources(ray) == {"CPU": 64.0, "GPU": 8.0, "head": 1000.0}
@@ -106,10 +111,10 @@ def test_what_an_autoscaler_may_add_counts(tmp_path: Path) -> None:
         check_cluster(ray, config, StoragePath.at(tmp_path), tmp_path, 1, 8.0, 16.0)
 
 
-def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray is not asked: it would try for more than a minute."""
+def test_an_address_without_a_cluster_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`ray.init` would try for more than a minute."""
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # and does not listen
+        taken.bind(("127.0.0.1", 0))  # without listening
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         monkeypatch.setenv("RAY_ADDRESS", address)
         monkeypatch.setattr("ray.init", None)
@@ -117,7 +122,7 @@ def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
             pass
 
 
-def test_right_after_ray_up_the_first_worker_is_waited_for(
+def test_a_search_waits_for_the_first_worker_after_ray_up(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seconds: list[float] = []
@@ -128,30 +133,30 @@ def test_right_after_ray_up_the_first_worker_is_waited_for(
     assert seconds == [1.0] * 3
     assert capsys.readouterr().err == "waiting up to 60 s for the cluster's first worker to join\n"
     await_workers(ray)
-    await_workers(cluster_of(addable={"CPU": 64.0}))  # it comes when trials wait
+    await_workers(cluster_of(addable={"CPU": 64.0}))  # the autoscaler starts it when trials wait
     assert len(seconds) == 3
 
 
-def test_another_ray(tmp_path: Path) -> None:
+def test_another_version_of_ray_is_refused(tmp_path: Path) -> None:
     config = preset("tiny")
     with pytest.raises(InputError, match=r"ray: 2.59.1 is outside its limit: 2.60.\*"):
         check_cluster(cluster_of("2.59.1", CPU=4.0), config, StoragePath.at(tmp_path), tmp_path, 1, 1.0, 0.0)
     check_cluster(cluster_of(CPU=4.0), config, StoragePath.at(tmp_path), tmp_path, 1, 1.0, 0.0)
 
 
-def test_a_store_that_a_node_cannot_use(tmp_path: Path, bucket: str) -> None:
-    there = needs(tmp_path)
+def test_an_object_store_that_a_node_cannot_use_is_refused(tmp_path: Path, bucket: str) -> None:
+    requirements = needs(tmp_path)
     with (StoragePath.at(bucket) / TOKEN).writing() as file:
         file.touch()
-    assert node_problems(dataclasses.replace(there, out=StoragePath.at(bucket)), TOKEN) == []
-    elsewhere = dataclasses.replace(there, out=StoragePath.at("s4://bucket"))
-    (problem,) = node_problems(elsewhere, TOKEN)
+    assert node_problems(dataclasses.replace(requirements, out=StoragePath.at(bucket)), TOKEN) == []
+    unsupported = dataclasses.replace(requirements, out=StoragePath.at("s4://bucket"))
+    (problem,) = node_problems(unsupported, TOKEN)
     assert problem.startswith("--out: s4://bucket")
 
 
-def test_every_node_of_one_machine_is_asked(tmp_path: Path) -> None:
+def test_every_node_of_one_machine_is_checked(tmp_path: Path) -> None:
     class Task:
-        """Tells the node that it is pinned to."""
+        """Task that returns the id of the node that it is pinned to."""
 
         def options(self, scheduling_strategy: Any) -> SimpleNamespace:
             return SimpleNamespace(remote=lambda needs, token: scheduling_strategy.node_id)

@@ -1,4 +1,4 @@
-"""A search whose output is in an object store: nothing but the driver's own files is on a disk."""
+"""A search with its output in an object store."""
 
 from __future__ import annotations
 
@@ -19,25 +19,27 @@ def text(file: StoragePath) -> str:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_search_goes_on_from_another_machine(place: SearchFolder, bucket: str) -> None:
+def test_a_search_resumes_on_another_machine(search_folder: SearchFolder, bucket: str) -> None:
     out = f"{bucket}/search"
-    place.run("--trials", "2", "--scheduler", "none", out=out)
-    (folder,) = (place.folder / "runs").iterdir()
+    search_folder.run("--trials", "2", "--scheduler", "none", out=out)
+    (folder,) = (search_folder.folder / "runs").iterdir()
     assert not (folder / "trials").exists()
     assert (folder / "tune").exists() and not (
         StoragePath.at(out) / "tune"
-    ).exists()  # some files a trial, for TensorBoard
-    first = place.trials(f"runs/{folder.name}", study="search")
+    ).exists()  # some files per trial, for TensorBoard
+    first = search_folder.trials(f"runs/{folder.name}", study="search")
     assert [trial.state for trial in first] == [TrialState.COMPLETE] * 2
     for trial in first:
-        saved = load_checkpoint(StoragePath.at(trial.user_attrs["folder"]) / f"seed-{place.config.seed}" / "best.pt")
-        steps = place.config.adapt.steps
+        saved = load_checkpoint(
+            StoragePath.at(trial.user_attrs["folder"]) / f"seed-{search_folder.config.seed}" / "best.pt"
+        )
+        steps = search_folder.config.adapt.steps
         assert saved["step"] == round(trial.user_attrs["epoch"] * steps / len(trial.intermediate_values))
     report = text(StoragePath.at(out) / "report.html")
-    shutil.rmtree(place.folder / "runs")  # another machine
-    said = place.run("--trials", "3", "--scheduler", "none", out=out)
-    assert f"written to {out}" in said
-    again = place.trials(f"runs/{folder.name}", study="search")
+    shutil.rmtree(search_folder.folder / "runs")  # another machine
+    output = search_folder.run("--trials", "3", "--scheduler", "none", out=out)
+    assert f"written to {out}" in output
+    again = search_folder.trials(f"runs/{folder.name}", study="search")
     assert [trial.values for trial in again[:2]] == [trial.values for trial in first]
     assert len(again) >= 3
     assert text(StoragePath.at(out) / "report.html") != report

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from gckd.tune.report import figures
 from gckd.tune.report.plotted_study import parameter_axes, plotted_study, short_names
-from tests.tune.studies import add, scores, study
+from tests.tune.studies import add, make_study, scores
 
 DELTA, M, CAPACITY = "distill.matching.delta", "distill.teacher.m", "graph.memory.capacity"
 WHOLE = {"graph.propagate": "gnn", "graph.propagate.k": 10, CAPACITY: 9, M: 0.01}
@@ -22,12 +22,12 @@ WHOLE = {"graph.propagate": "gnn", "graph.propagate.k": 10, CAPACITY: 9, M: 0.01
 
 def searched() -> Study:
     """Two finished trials, of which the second collapsed; one stopped early; one failed."""
-    made = study()
-    add(made, "COMPLETE", [0.25, 0.5], WHOLE, [scores(), scores()])
-    add(made, "FAIL", [], {DELTA: 0.3})
-    add(made, "PRUNED", [-0.5], {DELTA: 0.5}, [scores()])
-    add(made, "COMPLETE", [-12.0], WHOLE, [scores(rank_me=1.0)])
-    return made
+    study = make_study()
+    add(study, "COMPLETE", [0.25, 0.5], WHOLE, [scores(), scores()])
+    add(study, "FAIL", [], {DELTA: 0.3})
+    add(study, "PRUNED", [-0.5], {DELTA: 0.5}, [scores()])
+    add(study, "COMPLETE", [-12.0], WHOLE, [scores(rank_me=1.0)])
+    return study
 
 
 def test_trials_keep_their_numbers_and_values_are_clipped() -> None:
@@ -56,10 +56,10 @@ def test_axes_show_config_values_on_the_sampled_scale() -> None:
 
 
 def test_a_path_that_is_not_in_the_space_has_the_sampled_axis() -> None:
-    made = study(space={})
-    add(made, "COMPLETE", [0.5], {M: 0.01})
-    assert parameter_axes(made)[M].label == "m"
-    assert plotted_study(made).trials[0].params == {"m": 0.01}
+    study = make_study(space={})
+    add(study, "COMPLETE", [0.5], {M: 0.01})
+    assert parameter_axes(study)[M].label == "m"
+    assert plotted_study(study).trials[0].params == {"m": 0.01}
 
 
 def test_a_component_given_as_a_mapping_is_shown_by_its_kind_if_that_is_unique() -> None:
@@ -72,10 +72,10 @@ def test_a_component_given_as_a_mapping_is_shown_by_its_kind_if_that_is_unique()
 
 
 def with_choices(choices: list[object], value: str) -> Study:
-    made = study(space={"graph.propagate": {"choice": choices}})
-    trial = made.ask()
+    study = make_study(space={"graph.propagate": {"choice": choices}})
+    trial = study.ask()
     trial.suggest_categorical("graph.propagate", [value, "none"])
-    return made
+    return study
 
 
 def test_names_are_short_where_they_are_unique() -> None:
@@ -83,13 +83,13 @@ def test_names_are_short_where_they_are_unique() -> None:
 
 
 def many() -> Study:
-    made, draws = study(), np.random.default_rng(0)
+    study, draws = make_study(), np.random.default_rng(0)
     for number in range(12):
         delta, m = float(draws.uniform(0.3, 0.95)), float(10 ** draws.uniform(-4, -1))
         params = {DELTA: delta, M: m, CAPACITY: int(draws.integers(8, 13)), "graph.propagate": "gnn"}
         state = "PRUNED" if number % 3 else "COMPLETE"
-        add(made, state, [delta - 0.1, delta], params, [scores(), scores()])
-    return made
+        add(study, state, [delta - 0.1, delta], params, [scores(), scores()])
+    return study
 
 
 def test_figures_are_closed_and_leave_the_style_of_matplotlib_alone() -> None:

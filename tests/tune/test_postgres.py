@@ -1,4 +1,4 @@
-"""Two searches on one PostgreSQL study."""
+"""Two searches on one study in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("check", [check_two_at_once, check_kill_of_one])
-def test_on_postgresql(check: Callable[[str, str], None], postgres_url: str) -> None:
+def test_two_processes_on_one_study(check: Callable[[str, str], None], postgres_url: str) -> None:
     check(postgres_url, f"test-{uuid.uuid4()}")

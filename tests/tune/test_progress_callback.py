@@ -1,4 +1,4 @@
-"""What a running search shows, on a terminal too."""
+"""Progress display of a running search on a terminal."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from gckd.runs.signals import Interruption
 from gckd.tune.progress_callback import ProgressCallback
 
 
-def test_tune_can_keep_it_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray refuses to pickle terminals, and Tune pickles its callbacks before the first trial."""
-    ours, theirs = pty.openpty()
-    with os.fdopen(theirs, "w") as terminal:
+def test_the_callback_can_be_pickled_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tune pickles its callbacks before the first trial, and a terminal cannot be pickled."""
+    driver_end, terminal_end = pty.openpty()
+    with os.fdopen(terminal_end, "w") as terminal:
         monkeypatch.setattr(sys, "stderr", terminal)
         with display() as shown:
             assert isinstance(shown, LiveDisplay)
             cloudpickle.dumps(ProgressCallback(None, None, shown, Interruption(), lambda: None))
-    os.close(ours)
+    os.close(driver_end)

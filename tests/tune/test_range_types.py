@@ -1,4 +1,4 @@
-"""A range type of a user's own, defined here as a plugin would define it."""
+"""A range type from outside the package, defined here like in a plugin."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TINY = preset("tiny")
 
 
 def define() -> type[RangeType]:
-    """Runs the code of the plugin."""
+    """Runs the class definition of the plugin."""
 
     @dataclass(frozen=True)
     class SteppedRange(RangeType):
@@ -68,7 +68,7 @@ def stepped() -> Iterator[type[RangeType]]:
     del RANGE_TYPES["stepped"]
 
 
-def test_a_space_uses_it_like_a_built_in_one() -> None:
+def test_a_space_may_use_a_new_range_type() -> None:
     space, notes = read_space(f"{DELTA}: {{stepped: [0.25, 0.75], step: 0.25}}").check(TINY, 4096)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     draws = [space.edits(space.suggest(study.ask()))[DELTA] for _ in range(30)]

@@ -1,4 +1,4 @@
-"""The report of a search: its page read back, and studies of every odd kind."""
+"""Report of a search: content of the page, and unusual studies."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from rich.console import Console
 
 from gckd.tune.report.search_report import write_search_report
 from tests.browser import check_layout
-from tests.tune.studies import RANGES, add, scores, study
+from tests.tune.studies import RANGES, add, make_study, scores
 
 M, DELTA = "distill.teacher.m", "distill.matching.delta"
 
 
 class Cells(HTMLParser):
-    """All text of the page's rows, cell by cell, and its headings."""
+    """Text of a page: all of it, and the cells of each table row."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -52,32 +52,34 @@ class Cells(HTMLParser):
             self.rows[-1][-1] += data
 
     def row(self, first: str) -> list[str]:
-        (found,) = [row for row in self.rows if row[0] == first]
-        return found
+        (matching,) = [row for row in self.rows if row[0] == first]
+        return matching
 
 
-def written(made: Study, folder: Path, **options: str | None) -> tuple[Cells, str, str]:
-    """The page read back, the page, and what was printed; a warning is an error."""
+def written(study: Study, folder: Path, **options: str | None) -> tuple[Cells, str, str]:
+    """The parsed page, the page, and the terminal output; a warning is an error."""
     console = Console(file=io.StringIO(), width=160)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        write_search_report(made, folder, console, **options)
+        write_search_report(study, folder, console, **options)
     page = (folder / "report.html").read_text(encoding="utf-8")
     printed = console.file.getvalue()  # type: ignore[attr-defined]
     return Cells(page), page, printed
 
 
 def searched() -> Study:
-    """Four finished trials, whose best by bnm is not the true one; one was stopped, one failed, one was refused."""
+    """Four finished trials, of which bnm picks the second best; one stopped, one failed and one refused."""
     true = {f"audit/{number}": {"rank_1": truth} for number, truth in enumerate((50.0, 48.5, 40.0, 30.0))}
-    made = study(select="bnm", saved_seconds=7200.0, best_test={"number": 1, "rank_1": 47.25, "map": 31.0}, **true)
+    study = make_study(
+        select="bnm", saved_seconds=7200.0, best_test={"number": 1, "rank_1": 47.25, "map": 31.0}, **true
+    )
     for number, bnm in enumerate((0.5, 0.7, 0.4, 0.3)):
-        said = [scores(bnm=bnm, cycle=40.0 + number), scores(bnm=0.1)]
-        add(made, "COMPLETE", [bnm, 0.1], {DELTA: 0.4 + 0.1 * number, M: 0.001}, said, memory_gib=1.0 + number)
-    add(made, "PRUNED", [0.6], {DELTA: 0.9, M: 0.1}, [scores(bnm=0.6)])
-    add(made, "FAIL", [], {DELTA: 0.31, M: 0.002}, reason="OSError: <b>disk</b> & more")
-    add(made, "FAIL", [], {DELTA: 0.32, M: 0.002}, reason="C is too small", refused=True)
-    return made
+        epoch_scores = [scores(bnm=bnm, cycle=40.0 + number), scores(bnm=0.1)]
+        add(study, "COMPLETE", [bnm, 0.1], {DELTA: 0.4 + 0.1 * number, M: 0.001}, epoch_scores, memory_gib=1.0 + number)
+    add(study, "PRUNED", [0.6], {DELTA: 0.9, M: 0.1}, [scores(bnm=0.6)])
+    add(study, "FAIL", [], {DELTA: 0.31, M: 0.002}, reason="OSError: <b>disk</b> & more")
+    add(study, "FAIL", [], {DELTA: 0.32, M: 0.002}, reason="C is too small", refused=True)
+    return study
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +92,7 @@ def report(folder: Path) -> tuple[Cells, str, str]:
     return written(searched(), folder)
 
 
-def test_the_page_says_the_right_numbers(report: tuple[Cells, str, str]) -> None:
+def test_the_page_has_the_right_numbers(report: tuple[Cells, str, str]) -> None:
     page, _, printed = report
     # Chosen: the trial of the largest bnm, 1; base: tiny has delta 0.8 and m 0.99.
     assert ["hyperparameter", "base config", "trial 1"] in page.rows
@@ -116,11 +118,13 @@ def test_the_page_says_the_right_numbers(report: tuple[Cells, str, str]) -> None
     assert "Chosen: trial 1, epoch 1." in printed and "selected without target labels" in printed
 
 
-def test_it_fits_a_phone_a_desk_and_paper(chromium: Browser, report: tuple[Cells, str, str], folder: Path) -> None:
+def test_the_page_fits_a_phone_a_desktop_and_paper(
+    chromium: Browser, report: tuple[Cells, str, str], folder: Path
+) -> None:
     check_layout(chromium, folder / "report.html")
 
 
-def test_the_best_trials_stand_in_the_order_of_the_choice(report: tuple[Cells, str, str]) -> None:
+def test_the_best_trials_are_in_the_order_of_the_choice(report: tuple[Cells, str, str]) -> None:
     page, text, _ = report
     (start,) = [place for place, row in enumerate(page.rows) if row[:3] == ["trial", "epoch", "bnm"]]
     assert page.rows[start][3:5] == ["delta", "m"]
@@ -133,7 +137,7 @@ def test_the_best_trials_stand_in_the_order_of_the_choice(report: tuple[Cells, s
     assert text.count("class=highlighted") == 1
 
 
-def test_the_page_needs_nothing_beside_it(report: tuple[Cells, str, str], folder: Path) -> None:
+def test_the_page_is_self_contained(report: tuple[Cells, str, str], folder: Path) -> None:
     _, page, _ = report
     assert not re.search(r"https?:|<script|<link|url\(", page)
     assert "<b>disk" not in page
@@ -151,108 +155,110 @@ def test_the_page_needs_nothing_beside_it(report: tuple[Cells, str, str], folder
         (None, "{folder}/study.journal"),
     ],
 )
-def test_the_dashboard_gets_what_it_opens_without_a_password(storage: str | None, shown: str, tmp_path: Path) -> None:
-    _, page, _ = written(study(), tmp_path, storage=storage)
+def test_the_dashboard_command_has_the_storage_without_its_password(
+    storage: str | None, shown: str, tmp_path: Path
+) -> None:
+    _, page, _ = written(make_study(), tmp_path, storage=storage)
     assert f"optuna-dashboard {shown.format(folder=tmp_path)}\n" in page and "secret" not in page
 
 
 def test_oracle_marks_every_table(report: tuple[Cells, str, str], tmp_path: Path) -> None:
     true = {f"audit/{number}": {"rank_1": 40.0 + number} for number in range(2)}
-    made = study(select="oracle", **true)
+    study = make_study(select="oracle", **true)
     for number in range(2):
-        add(made, "COMPLETE", [40.0 + number], {DELTA: 0.5}, [scores()])
-    page, text, printed = written(made, tmp_path)
+        add(study, "COMPLETE", [40.0 + number], {DELTA: 0.5}, [scores()])
+    page, text, printed = written(study, tmp_path)
     assert text.count("<caption>selected with target labels</caption>") == text.count("<table") > 4
     assert "Selected with target labels" in page.text and "selected with target labels" in printed
     assert "without target labels" not in page.text
     assert "<caption>" not in report[1]
 
 
-def test_the_name_of_a_study_is_text(tmp_path: Path) -> None:
-    made = study(name="<i>&\"'")
-    assert "<i>" not in written(made, tmp_path)[1].replace("<img", "")
+def test_the_name_of_a_study_is_escaped(tmp_path: Path) -> None:
+    study = make_study(name="<i>&\"'")
+    assert "<i>" not in written(study, tmp_path)[1].replace("<img", "")
 
 
-def one() -> Study:
-    made = study()
-    add(made, "COMPLETE", [0.1, 0.3], {DELTA: 0.5}, [scores(), scores(bnm=0.5)])
-    return made
+def single() -> Study:
+    study = make_study()
+    add(study, "COMPLETE", [0.1, 0.3], {DELTA: 0.5}, [scores(), scores(bnm=0.5)])
+    return study
 
 
 def all_failed() -> Study:
-    made = study()
+    study = make_study()
     for _ in range(3):
-        add(made, "FAIL", [], {DELTA: 0.5}, reason="no")
-    return made
+        add(study, "FAIL", [], {DELTA: 0.5}, reason="no")
+    return study
 
 
 def all_pruned() -> Study:
-    made = study()
+    study = make_study()
     for number in range(10):
-        add(made, "PRUNED", [0.1 * number], {DELTA: 0.3 + 0.05 * number}, [scores()])
-    return made
+        add(study, "PRUNED", [0.1 * number], {DELTA: 0.3 + 0.05 * number}, [scores()])
+    return study
 
 
 def conditional() -> Study:
-    made = study()
+    study = make_study()
     for number in range(12):
         with_k = {"graph.propagate": "gnn", "graph.propagate.k": 3 + number}
         params = with_k if number % 2 else {"graph.propagate": "none"}
-        add(made, "COMPLETE", [0.1 * number], params, [scores(bnm=0.1 + 0.01 * number)])
-    return made
+        add(study, "COMPLETE", [0.1 * number], params, [scores(bnm=0.1 + 0.01 * number)])
+    return study
 
 
 def several() -> Study:
-    made = study(directions=["maximize", "minimize", "minimize"], objectives=["score", "seconds", "memory_gib"])
+    study = make_study(directions=["maximize", "minimize", "minimize"], objectives=["score", "seconds", "memory_gib"])
     for number in range(9):
         values = [0.1 * number, 10.0 + number, 1.0 + number % 3]
-        add(made, "COMPLETE", values[:1], {DELTA: 0.3 + 0.05 * number}, [scores()], several=values)
-    add(made, "PRUNED", [0.3], {DELTA: 0.4}, [scores()], several=[0.3, 1.0, 1.0], **{"values/1": [0.3, 1.0, 1.0]})
-    return made
+        add(study, "COMPLETE", values[:1], {DELTA: 0.3 + 0.05 * number}, [scores()], several=values)
+    add(study, "PRUNED", [0.3], {DELTA: 0.4}, [scores()], several=[0.3, 1.0, 1.0], **{"values/1": [0.3, 1.0, 1.0]})
+    return study
 
 
-def alike() -> Study:
-    made = study()
+def equal() -> Study:
+    study = make_study()
     for _ in range(12):
-        add(made, "COMPLETE", [0.0], {DELTA: 0.5, "graph.propagate": "gnn"}, [scores()])
-    return made
+        add(study, "COMPLETE", [0.0], {DELTA: 0.5, "graph.propagate": "gnn"}, [scores()])
+    return study
 
 
 def collapsed() -> Study:
-    made = study()
+    study = make_study()
     for _ in range(9):
-        add(made, "COMPLETE", [-12.0], {DELTA: 0.5}, [scores(rank_me=1.0)])
-    return made
+        add(study, "COMPLETE", [-12.0], {DELTA: 0.5}, [scores(rank_me=1.0)])
+    return study
 
 
 def without_params() -> Study:
-    made = study()
-    add(made, "COMPLETE", [0.0], {}, [scores()])
-    return made
+    study = make_study()
+    add(study, "COMPLETE", [0.0], {}, [scores()])
+    return study
 
 
 @pytest.mark.parametrize(
     ("make", "chosen", "pictures"),
     [
-        (study, None, set()),
-        (one, 0, {"epochs"}),
+        (make_study, None, set()),
+        (single, 0, {"epochs"}),
         (all_failed, None, {"timeline"}),
         (all_pruned, None, {"importance", "parallel", "slices", "timeline"}),
         (conditional, 11, {"history", "importance", "parallel", "slices", "timeline"}),
         (several, 0, {"history", "importance", "parallel", "pareto", "slices", "timeline"}),
-        (alike, 0, {"history", "timeline"}),
+        (equal, 0, {"history", "timeline"}),
         (collapsed, 0, {"history", "timeline"}),
         (without_params, 0, set()),
     ],
 )
-def test_studies_of_every_kind(
+def test_unusual_studies_have_a_report(
     make: Callable[[], Study], chosen: int | None, pictures: set[str], tmp_path: Path
 ) -> None:
     page, _, printed = written(make(), tmp_path)
     files = {"report.html", "trials.parquet", *(f"{name}.png" for name in pictures)}
     assert {file.name for file in tmp_path.iterdir()} == files | ({"best.yaml"} if chosen is not None else set())
-    said = "No trial has finished" if chosen is None else f"Chosen: trial {chosen}, epoch"
-    assert said in printed
+    message = "No trial has finished" if chosen is None else f"Chosen: trial {chosen}, epoch"
+    assert message in printed
     for name, title in (
         ("importance", "Unknown: it needs 8 trials"),
         ("history", "No figure: it needs two trials with a value."),
@@ -260,27 +266,27 @@ def test_studies_of_every_kind(
         assert (title in page.text) == (name not in pictures)
 
 
-def test_a_later_report_takes_away_what_it_does_not_have(tmp_path: Path) -> None:
+def test_a_later_report_removes_figures_that_it_does_not_have(tmp_path: Path) -> None:
     written(conditional(), tmp_path)
-    written(one(), tmp_path)
+    written(single(), tmp_path)
     assert not (tmp_path / "importance.png").exists()
 
 
-def test_an_open_study_of_a_journal_is_read_and_left_as_it_is(tmp_path: Path) -> None:
+def test_the_report_of_a_running_study_does_not_change_it(tmp_path: Path) -> None:
     storage = JournalStorage(JournalFileBackend(str(tmp_path / "study.journal")))
-    made = optuna.create_study(storage=storage, study_name="s", direction="maximize")
-    for key, value in study().user_attrs.items():
-        made.set_user_attr(key, value)
+    study = optuna.create_study(storage=storage, study_name="s", direction="maximize")
+    for key, value in make_study().user_attrs.items():
+        study.set_user_attr(key, value)
     for state in (TrialState.COMPLETE, TrialState.PRUNED, None):
-        trial = made.ask({DELTA: RANGES[DELTA]})
+        trial = study.ask({DELTA: RANGES[DELTA]})
         trial.set_user_attr("edits", {DELTA: trial.params[DELTA]})
         trial.set_user_attr("epoch/1", {**scores(), "seconds": 1.0, "value": 0.25})
         trial.set_user_attr("epoch", 1)
         trial.report(0.25, 1)
         if state is not None:
-            made.tell(trial, 0.25 if state == TrialState.COMPLETE else None, state)
-    made.enqueue_trial({DELTA: 0.5})
+            study.tell(trial, 0.25 if state == TrialState.COMPLETE else None, state)
+    study.enqueue_trial({DELTA: 0.5})
     before = (tmp_path / "study.journal").read_bytes()
-    page, _, _ = written(made, tmp_path / "out")
+    page, _, _ = written(study, tmp_path / "out")
     assert page.row("trials")[1] == "4: 1 finished, 1 stopped early, 1 running, 1 waiting"
     assert (tmp_path / "study.journal").read_bytes() == before

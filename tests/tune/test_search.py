@@ -1,4 +1,4 @@
-"""`python tune/search.py` as a process, on a real, embedded Ray: what it leaves, resumes, extends and refuses."""
+"""`python tune/search.py` as a process on an embedded Ray: output, resume, extension and refused input."""
 
 from __future__ import annotations
 
@@ -13,76 +13,76 @@ from optuna.trial import TrialState
 from gckd.cli.guard import run_command
 from gckd.cli.tune import search
 from gckd.config import apply, read_config
-from tests.tune.search_process import EPOCHS, PATIENCE, SearchFolder, processes_of
+from tests.tune.search_process import EPOCHS, TIMEOUT_S, SearchFolder, processes_of
 
-pytestmark = pytest.mark.timeout(900)  # a Ray takes a minute to start on a busy machine, and a test starts two
+pytestmark = pytest.mark.timeout(900)  # Ray takes up to a minute to start on a busy machine; some tests start it twice
 
 
 @pytest.mark.slow
-def test_what_comes_out_and_how_it_is_extended(place: SearchFolder) -> None:
-    text = place.run("--trials", "3", "--scheduler", "none")
+def test_a_search_writes_its_report_and_can_be_extended(search_folder: SearchFolder) -> None:
+    text = search_folder.run("--trials", "3", "--scheduler", "none")
     assert "selected without target labels" in text
     files = {"trials.parquet", "best.yaml", "report.html", "study.journal", "history.png"}
-    assert files <= {path.name for path in place.out.iterdir()}
-    first = place.trials()
+    assert files <= {path.name for path in search_folder.out.iterdir()}
+    first = search_folder.trials()
     assert [trial.state for trial in first] == [TrialState.COMPLETE] * 3
-    table = pd.read_parquet(place.out / "trials.parquet")
+    table = pd.read_parquet(search_folder.out / "trials.parquet")
     assert len(table) == 3 * EPOCHS
     assert table.groupby("trial")["selected"].sum().tolist() == [1, 1, 1]
-    # best.yaml is the config of a trial, as `gckd train --config` takes it.
-    best = read_config(place.out / "best.yaml")
-    assert best.graph.propagate.k in set(table["edit:graph.propagate.k"]) | {place.config.graph.propagate.k}
+    # best.yaml is the config of a trial, in the format of `gckd train --config`.
+    best = read_config(search_folder.out / "best.yaml")
+    assert best.graph.propagate.k in set(table["edit:graph.propagate.k"]) | {search_folder.config.graph.propagate.k}
     # The base config is itself the first trial.
-    assert first[0].user_attrs["edits"]["graph.propagate.k"] == place.config.graph.propagate.k
-    again = place.run("--trials", "4", "--scheduler", "none")
+    assert first[0].user_attrs["edits"]["graph.propagate.k"] == search_folder.config.graph.propagate.k
+    again = search_folder.run("--trials", "4", "--scheduler", "none")
     assert "pretrain" not in again
-    assert [trial.values for trial in place.trials()[:3]] == [trial.values for trial in first]
-    assert len([trial for trial in place.trials() if trial.state == TrialState.COMPLETE]) >= 4
-    assert processes_of(place.folder) == []
+    assert [trial.values for trial in search_folder.trials()[:3]] == [trial.values for trial in first]
+    assert len([trial for trial in search_folder.trials() if trial.state == TrialState.COMPLETE]) >= 4
+    assert processes_of(search_folder.folder) == []
 
 
 @pytest.mark.slow
-def test_kill_9_loses_nothing(place: SearchFolder) -> None:
-    place.configure(apply(place.config, {"adapt.steps": 300}))
-    driver = place.start("--trials", "2", "--scheduler", "none")
-    place.told(1)
+def test_a_search_resumes_after_kill_9_without_loss(search_folder: SearchFolder) -> None:
+    search_folder.configure(apply(search_folder.config, {"adapt.steps": 300}))
+    driver = search_folder.start("--trials", "2", "--scheduler", "none")
+    search_folder.wait_for_epochs(1)
     driver.send_signal(signal.SIGKILL)
     driver.communicate()
-    killed = {trial.number: trial for trial in place.trials()}
+    killed = {trial.number: trial for trial in search_folder.trials()}
     assert any(trial.state == TrialState.RUNNING for trial in killed.values())
-    place.run("--trials", "2", "--scheduler", "none")
-    for trial in place.trials():
+    search_folder.run("--trials", "2", "--scheduler", "none")
+    for trial in search_folder.trials():
         assert trial.state == TrialState.COMPLETE
         assert list(trial.intermediate_values) == list(range(1, EPOCHS + 1))
         before = killed[trial.number].intermediate_values if trial.number in killed else {}
         assert before.items() <= trial.intermediate_values.items()
-    assert len(place.trials()) == 2
+    assert len(search_folder.trials()) == 2
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_cleanly(place: SearchFolder) -> None:
-    place.configure(apply(place.config, {"adapt.steps": 300}))
-    driver = place.start("--trials", "2", "--scheduler", "none")
-    place.told(1)
+def test_ctrl_c_writes_the_report_and_leaves_no_process(search_folder: SearchFolder) -> None:
+    search_folder.configure(apply(search_folder.config, {"adapt.steps": 300}))
+    driver = search_folder.start("--trials", "2", "--scheduler", "none")
+    search_folder.wait_for_epochs(1)
     driver.send_signal(signal.SIGINT)
-    text = driver.communicate(timeout=PATIENCE)[0]
+    text = driver.communicate(timeout=TIMEOUT_S)[0]
     assert driver.returncode == 130, text
-    assert "the same command goes on" in text
+    assert "repeat the command to resume" in text
     assert "Traceback" not in text
-    assert (place.out / "report.html").exists()
+    assert (search_folder.out / "report.html").exists()
     end = time.monotonic() + 30
-    while processes_of(place.folder) and time.monotonic() < end:
+    while processes_of(search_folder.folder) and time.monotonic() < end:
         time.sleep(0.5)
-    assert processes_of(place.folder) == []
+    assert processes_of(search_folder.folder) == []
 
 
-def test_the_same_command_goes_on_from_an_interruption_before_the_first_trial(
-    place: SearchFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_search_resumes_after_an_interruption_before_the_first_trial(
+    search_folder: SearchFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(self: Any, study: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.chdir(place.folder)
+    monkeypatch.chdir(search_folder.folder)
     monkeypatch.setattr("gckd.tune.search.HyperparameterSearch._search", interrupt)
     for _ in range(2):
         with pytest.raises(SystemExit) as ended:
@@ -91,16 +91,16 @@ def test_the_same_command_goes_on_from_an_interruption_before_the_first_trial(
 
 
 @pytest.mark.slow
-def test_one_worker_and_two_give_the_same_metrics(place: SearchFolder) -> None:
-    """The same function in a reused actor and under a nested TorchTrainer; dropout masks are a worker's own."""
-    place.configure(apply(place.config, {"backbone.text.dropout": 0.0}))
-    place.run("--trials", "1", "--scheduler", "none", "--no-audit")
-    place.run("--trials", "1", "--scheduler", "none", "--no-audit", "--workers-per-trial", "2", out="nested")
-    (one,), (two,) = place.trials(), place.trials("nested")
+def test_one_worker_and_two_workers_have_equal_metrics(search_folder: SearchFolder) -> None:
+    """The same function in a reused actor and in a nested TorchTrainer, without dropout, whose masks differ."""
+    search_folder.configure(apply(search_folder.config, {"backbone.text.dropout": 0.0}))
+    search_folder.run("--trials", "1", "--scheduler", "none", "--no-audit")
+    search_folder.run("--trials", "1", "--scheduler", "none", "--no-audit", "--workers-per-trial", "2", out="nested")
+    (one,), (two,) = search_folder.trials(), search_folder.trials("nested")
     for epoch in range(1, EPOCHS + 1):
         first, second = (t.user_attrs[f"epoch/{epoch}"] for t in (one, two))
-        same = {name: number for name, number in first.items() if name != "seconds"}
-        assert {name: second[name] for name in same} == pytest.approx(same, rel=1e-2, abs=1e-2)
+        expected = {name: number for name, number in first.items() if name != "seconds"}
+        assert {name: second[name] for name in expected} == pytest.approx(expected, rel=1e-2, abs=1e-2)
 
 
 REFUSED = {
@@ -118,10 +118,10 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_bad_input_is_one_line(
-    place: SearchFolder, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_bad_input_is_refused_in_one_line(
+    search_folder: SearchFolder, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(place.folder)
+    monkeypatch.chdir(search_folder.folder)
     arguments, message = REFUSED[name]
     with pytest.raises(SystemExit) as ended:
         run_command(search, ["--config", "config.yaml", "--space", "space.yaml", "--cache", "cache", *arguments])
@@ -130,15 +130,15 @@ def test_bad_input_is_one_line(
     assert message in line
 
 
-def test_dry_run_trains_nothing(
-    place: SearchFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_dry_run_prints_the_plan_and_trains_nothing(
+    search_folder: SearchFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(place.folder)
+    monkeypatch.chdir(search_folder.folder)
     with pytest.raises(SystemExit) as ended:
         run_command(search, ["--config", "config.yaml", "--space", "space.yaml", "--cache", "cache", "--dry-run"])
     assert ended.value.code == 0
     text = capsys.readouterr().out
     assert "trials: 16 in the study, 0 of them finished, 16 to run" in text
     assert "estimate" in text
-    assert not (place.folder / "runs").exists()
-    assert not (place.folder / "cache" / "pretrain").exists()
+    assert not (search_folder.folder / "runs").exists()
+    assert not (search_folder.folder / "cache" / "pretrain").exists()

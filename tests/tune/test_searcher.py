@@ -1,4 +1,4 @@
-"""StudySearcher compared with Ray's own OptunaSearch, driven as Tune drives a searcher; Ray itself is not started."""
+"""StudySearcher compared with Ray's OptunaSearch, called as Tune calls a searcher, without starting Ray."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def space_of(text: str) -> Space:
 
 
 def searcher_on(folder: Path, uri: str | None = None, **changes: Any) -> StudySearcher:
-    """A searcher of its own process: nothing but the storage is shared with another."""
+    """A searcher that shares only the storage with others, like one in another process."""
     space = space_of(changes.pop("text", WIDE))
     objectives = changes.setdefault("objectives", {"score": "max"})
     study = open_study(
@@ -79,22 +79,22 @@ def result(epoch: int, score: Any, last: bool = False, **more: Any) -> dict[str,
 
 
 def finish(searcher: StudySearcher, trial_id: str, scores: list[float], **more: Any) -> None:
-    """As Tune does with a function that returns: the last result once more, to on_trial_complete."""
+    """Calls of Tune for a trainable that returns: on_trial_complete gets the last result again."""
     for epoch, score in enumerate(scores, 1):
-        said = result(epoch, score, last=epoch == len(scores), **more)
-        searcher.on_trial_result(trial_id, said)
-    searcher.on_trial_complete(trial_id, said)
+        last_result = result(epoch, score, last=epoch == len(scores), **more)
+        searcher.on_trial_result(trial_id, last_result)
+    searcher.on_trial_complete(trial_id, last_result)
 
 
 def stop(searcher: Any, trial_id: str, scores: list[float]) -> None:
-    """As Tune does with a trial that the scheduler stops: the last result goes to on_trial_complete alone."""
+    """Calls of Tune for a trial that the scheduler stops: only on_trial_complete gets the last result."""
     for epoch, score in enumerate(scores[:-1], 1):
         searcher.on_trial_result(trial_id, result(epoch, score))
     searcher.on_trial_complete(trial_id, result(len(scores), scores[-1]))
 
 
 def run_all(searcher: StudySearcher, score: Any = lambda config: 0.0) -> list[int]:
-    """Runs what is handed out, one trial after the other, until the search ends."""
+    """Runs trials one after the other until the search ends; their numbers."""
     numbers = []
     while True:
         trial_id = f"t{next(IDS)}"
@@ -106,26 +106,26 @@ def run_all(searcher: StudySearcher, score: Any = lambda config: 0.0) -> list[in
 
 
 @pytest.fixture
-def theirs(tmp_path: Path) -> OptunaSearch:
-    """Ray's searcher on a study of its own."""
+def rays_searcher(tmp_path: Path) -> OptunaSearch:
+    """Ray's OptunaSearch on its own study."""
 
     def space(trial: optuna.Trial) -> None:
         trial.suggest_float("x", 0, 1)
 
-    return OptunaSearch(space, metric="score", mode="max", storage=open_storage(None, tmp_path), study_name="theirs")
+    return OptunaSearch(space, metric="score", mode="max", storage=open_storage(None, tmp_path), study_name="rays")
 
 
-def of_theirs(folder: Path) -> FrozenTrial:
-    return optuna.load_study(storage=open_storage(None, folder), study_name="theirs").trials[-1]
+def rays_last_trial(folder: Path) -> FrozenTrial:
+    return optuna.load_study(storage=open_storage(None, folder), study_name="rays").trials[-1]
 
 
-# What Ray's searcher gets wrong
+# Errors of Ray's searcher
 
 
-def test_a_trial_that_the_scheduler_stops_is_pruned(theirs: OptunaSearch, tmp_path: Path) -> None:
-    theirs.suggest("a")
-    stop(theirs, "a", [0.1, 0.4, 0.3])
-    assert (of_theirs(tmp_path).state, of_theirs(tmp_path).value) == (COMPLETE, 0.3)  # the trap
+def test_a_stopped_trial_is_pruned(rays_searcher: OptunaSearch, tmp_path: Path) -> None:
+    rays_searcher.suggest("a")
+    stop(rays_searcher, "a", [0.1, 0.4, 0.3])
+    assert (rays_last_trial(tmp_path).state, rays_last_trial(tmp_path).value) == (COMPLETE, 0.3)  # Ray's error
 
     searcher = searcher_on(tmp_path)
     trial_id, _ = next_trial(searcher)
@@ -135,19 +135,19 @@ def test_a_trial_that_the_scheduler_stops_is_pruned(theirs: OptunaSearch, tmp_pa
     assert (trial.user_attrs["epoch"], trial.user_attrs["seconds"]) == (2, 30.0)
 
 
-def test_steps_are_epochs_after_a_resume_too(theirs: OptunaSearch, tmp_path: Path) -> None:
-    def said(searcher: Any, trial_id: str) -> None:
+def test_steps_are_epochs_also_after_a_resume(rays_searcher: OptunaSearch, tmp_path: Path) -> None:
+    def report(searcher: Any, trial_id: str) -> None:
         for epoch, iteration in ((1, 1), (2, 2), (3, 1), (4, 2)):  # resumed after epoch 2
             searcher.on_trial_result(trial_id, result(epoch, epoch / 10, training_iteration=iteration))
 
-    theirs.suggest("a")
+    rays_searcher.suggest("a")
     with pytest.warns(UserWarning, match="is already reported"):
-        said(theirs, "a")
-    assert of_theirs(tmp_path).intermediate_values == {1: 0.1, 2: 0.2}  # the trap
+        report(rays_searcher, "a")
+    assert rays_last_trial(tmp_path).intermediate_values == {1: 0.1, 2: 0.2}  # Ray's error
 
     searcher = searcher_on(tmp_path)
     trial_id, _ = next_trial(searcher)
-    said(searcher, trial_id)
+    report(searcher, trial_id)
     assert trials_in(tmp_path)[0].intermediate_values == {1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4}
 
 
@@ -160,7 +160,7 @@ def test_steps_are_epochs_after_a_resume_too(theirs: OptunaSearch, tmp_path: Pat
         ("high", "epoch 2: score is 'high'"),
     ],
 )
-def test_a_value_that_is_no_number_fails_the_trial(bad: Any, reason: str, tmp_path: Path) -> None:
+def test_a_value_that_is_not_finite_fails_the_trial(bad: Any, reason: str, tmp_path: Path) -> None:
     searcher = searcher_on(tmp_path)
     trial_id, _ = next_trial(searcher)
     searcher.on_trial_result(trial_id, result(1, 0.5))
@@ -171,16 +171,16 @@ def test_a_value_that_is_no_number_fails_the_trial(bad: Any, reason: str, tmp_pa
     assert trial.intermediate_values == {1: 0.5, 3: 0.7}
 
 
-def test_theirs_leaves_a_trial_with_nan_running(theirs: OptunaSearch, tmp_path: Path) -> None:
-    theirs.suggest("a")
-    theirs.on_trial_complete("a", result(1, math.nan, last=True))
-    assert of_theirs(tmp_path).state == RUNNING  # the trap of the test above
+def test_rays_searcher_leaves_a_trial_with_nan_running(rays_searcher: OptunaSearch, tmp_path: Path) -> None:
+    rays_searcher.suggest("a")
+    rays_searcher.on_trial_complete("a", result(1, math.nan, last=True))
+    assert rays_last_trial(tmp_path).state == RUNNING  # Ray's error of the test above
 
 
-def test_a_missing_metric_fails_the_trial(theirs: OptunaSearch, tmp_path: Path) -> None:
-    theirs.suggest("a")
-    with pytest.raises(KeyError):  # the trap: it takes Tune's loop down
-        theirs.on_trial_result("a", {"epoch": 1, "training_iteration": 1})
+def test_a_missing_metric_fails_the_trial(rays_searcher: OptunaSearch, tmp_path: Path) -> None:
+    rays_searcher.suggest("a")
+    with pytest.raises(KeyError):  # Ray's error: it ends Tune's loop
+        rays_searcher.on_trial_result("a", {"epoch": 1, "training_iteration": 1})
 
     searcher = searcher_on(tmp_path)
     trial_id, _ = next_trial(searcher)
@@ -189,11 +189,11 @@ def test_a_missing_metric_fails_the_trial(theirs: OptunaSearch, tmp_path: Path) 
     assert trials_in(tmp_path)[0].user_attrs["reason"] == "epoch 1: score is None"
 
 
-def test_the_value_is_that_of_the_selected_epoch(theirs: OptunaSearch, tmp_path: Path) -> None:
-    theirs.suggest("a")
-    theirs.on_trial_result("a", result(1, 0.9))
-    theirs.on_trial_complete("a", result(2, 0.2, last=True))
-    assert of_theirs(tmp_path).value == 0.2  # the trap
+def test_the_value_is_that_of_the_selected_epoch(rays_searcher: OptunaSearch, tmp_path: Path) -> None:
+    rays_searcher.suggest("a")
+    rays_searcher.on_trial_result("a", result(1, 0.9))
+    rays_searcher.on_trial_complete("a", result(2, 0.2, last=True))
+    assert rays_last_trial(tmp_path).value == 0.2  # Ray's error
 
     searcher = searcher_on(tmp_path)
     trial_id, _ = next_trial(searcher)
@@ -212,11 +212,11 @@ def test_starting_points_are_queued_once(tmp_path: Path) -> None:
             metric="score",
             mode="max",
             storage=open_storage(None, tmp_path),
-            study_name="theirs",
+            study_name="rays",
             points_to_evaluate=[{"x": 0.5}],
         )
-    queued = optuna.load_study(storage=open_storage(None, tmp_path), study_name="theirs").trials
-    assert len(queued) == 3  # the trap
+    queued = optuna.load_study(storage=open_storage(None, tmp_path), study_name="rays").trials
+    assert len(queued) == 3  # Ray's error
 
     point = {"distill.matching.delta": 0.5, "graph.propagate.k": 7}
     for number in range(3):
@@ -227,25 +227,23 @@ def test_starting_points_are_queued_once(tmp_path: Path) -> None:
     assert len(trials_in(tmp_path)) == 3
 
 
-def test_theirs_loses_the_trials_of_a_dead_driver(tmp_path: Path) -> None:
+def test_rays_searcher_loses_the_trials_of_a_dead_driver(tmp_path: Path) -> None:
     def space(trial: optuna.Trial) -> None:
         trial.suggest_float("x", 0, 1)
 
     def searcher() -> OptunaSearch:
-        return OptunaSearch(
-            space, metric="score", mode="max", storage=open_storage(None, tmp_path), study_name="theirs"
-        )
+        return OptunaSearch(space, metric="score", mode="max", storage=open_storage(None, tmp_path), study_name="rays")
 
     first = searcher().suggest("a")
     assert searcher().suggest("a") != first
-    states = [t.state for t in optuna.load_study(storage=open_storage(None, tmp_path), study_name="theirs").trials]
-    assert states == [RUNNING, RUNNING]  # the trap of the tests below
+    states = [t.state for t in optuna.load_study(storage=open_storage(None, tmp_path), study_name="rays").trials]
+    assert states == [RUNNING, RUNNING]  # Ray's error of the tests below
 
 
-# What is noted
+# Attributes of trials
 
 
-def test_what_stands_in_a_finished_trial(tmp_path: Path) -> None:
+def test_a_finished_trial_has_all_attributes(tmp_path: Path) -> None:
     searcher = searcher_on(tmp_path, seeds=(3, 4))
     trial_id, config = next_trial(searcher)
     assert set(config) == {"edits", "number", "folder", "seeds"}
@@ -271,7 +269,7 @@ def test_what_stands_in_a_finished_trial(tmp_path: Path) -> None:
     scores=st.lists(st.sampled_from([0.1, 0.2, 0.3]), min_size=1, max_size=6), low=st.booleans(), stopped=st.booleans()
 )
 @settings(max_examples=30, deadline=None)
-def test_the_selected_epoch_is_the_earliest_of_the_best(scores: list[float], low: bool, stopped: bool) -> None:
+def test_the_earliest_best_epoch_is_selected(scores: list[float], low: bool, stopped: bool) -> None:
     study = optuna.create_study(direction="minimize" if low else "maximize")
     objectives = {"score": "min" if low else "max"}
     searcher = StudySearcher(study, space_of(WIDE), BASE, owner="us", budget=1, folder="", objectives=objectives)
@@ -294,7 +292,7 @@ def test_an_epoch_that_is_reported_again_is_ignored(tmp_path: Path) -> None:
     assert (trial.intermediate_values, trial.value) == ({1: 0.1, 2: 0.2, 3: 0.15}, 0.2)
 
 
-def test_several_objectives_are_those_of_the_epoch_that_the_first_selects(tmp_path: Path) -> None:
+def test_the_first_of_several_objectives_selects_the_epoch(tmp_path: Path) -> None:
     searcher = searcher_on(tmp_path, objectives={"score": "max", "seconds": "min"}, sampler="nsga2")
     trial_id, _ = next_trial(searcher)
     finish(searcher, trial_id, [0.1, 0.9, 0.3])
@@ -309,11 +307,11 @@ def test_several_objectives_are_those_of_the_epoch_that_the_first_selects(tmp_pa
     assert [done.user_attrs[f"epoch/{n}"]["value"] for n in (1, 2, 3)] == [0.1, 0.9, 0.3]
 
 
-# How trials fail
+# Failures
 
 
 class TuneTrial:
-    """What `FailureReasons` looks at of Tune's trials."""
+    """The part of Tune's trial that `FailureReasons` reads."""
 
     def __init__(self, trial_id: str, folder: Path, error: BaseException | None) -> None:
         self.trial_id, self.local_path = trial_id, str(folder)
@@ -323,7 +321,7 @@ class TuneTrial:
 
 
 class TaskError(Exception):
-    """As Ray's RayTaskError: what the trial raised is its cause."""
+    """Like Ray's RayTaskError, with the exception of the trial as its cause."""
 
     def __init__(self, cause: BaseException) -> None:
         super().__init__(cause)
@@ -338,7 +336,7 @@ class TaskError(Exception):
         (None, "unknown error; see {}"),
     ],
 )
-def test_a_trial_that_raises_or_dies_fails_with_the_reason(
+def test_a_trial_that_raises_or_dies_fails_with_its_reason(
     error: BaseException | None, reason: str, tmp_path: Path
 ) -> None:
     failures = FailureReasons()
@@ -352,7 +350,7 @@ def test_a_trial_that_raises_or_dies_fails_with_the_reason(
     assert (trial.user_attrs["epoch"], trial.user_attrs["seconds"]) == (1, 10.0)
 
 
-def test_reasons_that_nobody_knows_and_that_the_trial_gave(tmp_path: Path) -> None:
+def test_reasons_come_from_the_trial_if_tune_has_none(tmp_path: Path) -> None:
     searcher = searcher_on(tmp_path)
     ids = [next_trial(searcher)[0] for _ in range(5)]
     searcher.on_trial_complete(ids[0], error=True)
@@ -371,7 +369,7 @@ def test_reasons_that_nobody_knows_and_that_the_trial_gave(tmp_path: Path) -> No
     assert [trial.state for trial in trials_in(tmp_path)] == [FAIL] * 4 + [COMPLETE]
 
 
-def test_what_is_told_twice_or_unknown_is_ignored(tmp_path: Path) -> None:
+def test_results_of_finished_and_unknown_trials_are_ignored(tmp_path: Path) -> None:
     searcher = searcher_on(tmp_path)
     trial_id, _ = next_trial(searcher)
     finish(searcher, trial_id, [0.1])
@@ -382,7 +380,7 @@ def test_what_is_told_twice_or_unknown_is_ignored(tmp_path: Path) -> None:
     assert trials_in(tmp_path) == [before]
 
 
-# How many trials
+# Number of trials
 
 
 def test_a_search_ends_at_its_budget_and_can_be_extended(tmp_path: Path) -> None:
@@ -393,7 +391,7 @@ def test_a_search_ends_at_its_budget_and_can_be_extended(tmp_path: Path) -> None
     assert run_all(searcher_on(tmp_path, budget=5)) == [3, 4]
 
 
-def test_pruned_failed_and_running_trials_count(tmp_path: Path) -> None:
+def test_pruned_failed_and_running_trials_count_towards_the_budget(tmp_path: Path) -> None:
     searcher = searcher_on(tmp_path, budget=4)
     finish(searcher, next_trial(searcher)[0], [0.1])
     stop(searcher, next_trial(searcher)[0], [0.1])
@@ -402,23 +400,25 @@ def test_pruned_failed_and_running_trials_count(tmp_path: Path) -> None:
     assert searcher.suggest("x") == Searcher.FINISHED
 
 
-def test_of_two_that_take_the_last_trial_at_once_one_gets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_two_searchers_that_draw_the_last_trial_at_once_one_gets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one, two = searcher_on(tmp_path, owner="one", budget=1), searcher_on(tmp_path, owner="two", budget=1)
     create = one._study._storage.create_new_trial
 
     def late(*args: Any) -> int:
-        next_trial(two)  # after `one` has counted, before it has made its trial
+        next_trial(two)  # after `one` has counted the trials, before it creates its own
         return create(*args)
 
     monkeypatch.setattr(one._study._storage, "create_new_trial", late)
     assert one.suggest("a") == Searcher.FINISHED
-    kept, withdrawn = trials_in(tmp_path)
-    assert (kept.state, kept.user_attrs["owner"]) == (RUNNING, "two")
+    counted, withdrawn = trials_in(tmp_path)
+    assert (counted.state, counted.user_attrs["owner"]) == (RUNNING, "two")
     assert (withdrawn.state, counts(withdrawn)) == (FAIL, False)
     assert withdrawn.user_attrs["reason"] == "another search on this study drew the last of 1 trials at the same time"
 
 
-# Resumed and shared
+# Resumed and shared studies
 
 
 @pytest.fixture(params=[None, "sqlite:///{}/s.db"])
@@ -426,7 +426,7 @@ def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
     return request.param and str(request.param).format(tmp_path)
 
 
-def test_the_trials_of_a_dead_driver_are_handed_out_first(uri: str | None, tmp_path: Path) -> None:
+def test_trials_of_a_dead_driver_are_resumed_first(uri: str | None, tmp_path: Path) -> None:
     searcher = searcher_on(tmp_path, uri)
     ids, configs = zip(*(next_trial(searcher) for _ in range(4)), strict=True)
     finish(searcher, ids[1], [0.3])
@@ -434,29 +434,27 @@ def test_the_trials_of_a_dead_driver_are_handed_out_first(uri: str | None, tmp_p
     del searcher  # kill -9
 
     again = searcher_on(tmp_path, uri)
-    handed = [next_trial(again) for _ in range(4)]
-    assert [config for _, config in handed[:3]] == [configs[0], configs[2], configs[3]]
-    assert handed[3][1]["number"] == 4
-    resumed = handed[1][0]
+    started = [next_trial(again) for _ in range(4)]
+    assert [config for _, config in started[:3]] == [configs[0], configs[2], configs[3]]
+    assert started[3][1]["number"] == 4
+    resumed = started[1][0]
     again.on_trial_result(resumed, result(1, 0.1))  # from its checkpoint before: known
     again.on_trial_complete(resumed, result(2, 0.4, last=True))
     trial = study_in(tmp_path, uri).trials[2]
     assert (trial.state, trial.value, trial.intermediate_values) == (COMPLETE, 0.8, {1: 0.8, 2: 0.4})
 
 
-def test_what_a_driver_had_not_finished_drawing_is_drawn_to_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unfinished_draw_of_a_dead_driver_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     searcher = searcher_on(tmp_path)
-    for place in ("create_new_trial", "set_trial_param", "set_trial_user_attr"):
+    for method in ("create_new_trial", "set_trial_param", "set_trial_user_attr"):
         with monkeypatch.context() as patched:
-            done = getattr(searcher._study._storage, place)
+            done = getattr(searcher._study._storage, method)
 
             def die_after(*args: Any, done: Any = done, **more: Any) -> None:
                 done(*args, **more)
                 raise KeyboardInterrupt
 
-            patched.setattr(searcher._study._storage, place, die_after)
+            patched.setattr(searcher._study._storage, method, die_after)
             with pytest.raises(KeyboardInterrupt):
                 searcher.suggest("a")
         left = trials_in(tmp_path)[-1]
@@ -468,21 +466,21 @@ def test_what_a_driver_had_not_finished_drawing_is_drawn_to_the_end(
     assert [trial.number for trial in trials_in(tmp_path)] == [0, 1, 2]
 
 
-def test_trials_of_others_are_never_touched(uri: str | None, tmp_path: Path) -> None:
+def test_trials_of_other_owners_are_never_touched(uri: str | None, tmp_path: Path) -> None:
     one, two = searcher_on(tmp_path, uri, owner="one"), searcher_on(tmp_path, uri, owner="two")
-    handed = {
+    started = {
         owner: [next_trial(searcher)[1]["number"] for _ in range(2)] for owner, searcher in (("one", one), ("two", two))
     }
-    foreign = study_in(tmp_path, uri).ask().number  # a program of its own, on the same study
+    foreign = study_in(tmp_path, uri).ask().number  # from another program on the same study
     del one
     rebuilt = searcher_on(tmp_path, uri, owner="one")
-    assert [next_trial(rebuilt)[1]["number"] for _ in range(3)] == [*handed["one"], foreign + 1]
+    assert [next_trial(rebuilt)[1]["number"] for _ in range(3)] == [*started["one"], foreign + 1]
     assert [next_trial(two)[1]["number"]] == [foreign + 2]
     owners = [trial.user_attrs.get("owner") for trial in study_in(tmp_path, uri).trials]
     assert owners == ["one", "one", "two", "two", None, "one", "two"]
 
 
-def test_two_searchers_in_turn_share_the_budget_and_the_knowledge(uri: str | None, tmp_path: Path) -> None:
+def test_two_searchers_share_the_budget(uri: str | None, tmp_path: Path) -> None:
     searchers = [searcher_on(tmp_path, uri, owner=name, budget=9, sampler="tpe") for name in ("one", "two")]
     numbers: list[int] = []
     for searcher in itertools.cycle(searchers):
@@ -498,23 +496,23 @@ def test_two_searchers_in_turn_share_the_budget_and_the_knowledge(uri: str | Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("check", [check_two_at_once, check_kill_of_one])
-@pytest.mark.parametrize("kept", ["journal:{}/s.journal", "sqlite:///{}/s.db"])
-def test_two_processes_on_one_study(check: Any, kept: str, tmp_path: Path) -> None:
-    check(kept.format(tmp_path), "s")
+@pytest.mark.parametrize("uri_template", ["journal:{}/s.journal", "sqlite:///{}/s.db"])
+def test_two_processes_on_one_study(check: Any, uri_template: str, tmp_path: Path) -> None:
+    check(uri_template.format(tmp_path), "s")
 
 
-def test_a_searcher_survives_pickle_save_and_restore(uri: str | None, tmp_path: Path) -> None:
-    searcher = searcher_on(tmp_path, uri, failure_reason=lambda trial_id: "a closure, which no pickle holds")
+def test_a_searcher_can_be_pickled_saved_and_restored(uri: str | None, tmp_path: Path) -> None:
+    searcher = searcher_on(tmp_path, uri, failure_reason=lambda trial_id: "a closure, which cannot be pickled")
     trial_id, _ = next_trial(searcher)
     searcher.on_trial_result(trial_id, result(1, 0.6))
     searcher.save(str(tmp_path / "saved.pkl"))
     copy: StudySearcher = pickle.loads(pickle.dumps(searcher))
-    assert next_trial(copy)[1]["number"] == 1  # trial 0 is handed out
+    assert next_trial(copy)[1]["number"] == 1  # trial 0 is running
     finish(copy, trial_id, [0.6, 0.2])
 
     other = searcher_on(tmp_path, uri, failure_reason=lambda trial_id: "mine")
     other.restore(str(tmp_path / "saved.pkl"))
-    finish(other, trial_id, [0.9])  # told already
+    finish(other, trial_id, [0.9])  # finished before
     failed, _ = next_trial(other)
     other.on_trial_complete(failed, error=True)
     done, lost = study_in(tmp_path, uri).trials
@@ -522,8 +520,8 @@ def test_a_searcher_survives_pickle_save_and_restore(uri: str | None, tmp_path: 
     assert lost.user_attrs["reason"] == "mine"
 
 
-def test_trials_that_have_ended_are_not_saved_again_and_again(tmp_path: Path) -> None:
-    """Tune saves its searcher every few seconds. A trial is some 500 bytes; where it stands in the journal, some 60."""
+def test_the_saved_state_does_not_grow_with_finished_trials(tmp_path: Path) -> None:
+    """Tune saves its searcher every few seconds. A trial has about 500 bytes, its position in the journal about 60."""
     searcher, sizes = searcher_on(tmp_path, budget=20), []
     for _ in range(20):
         finish(searcher, next_trial(searcher)[0], [0.1])
@@ -532,18 +530,18 @@ def test_trials_that_have_ended_are_not_saved_again_and_again(tmp_path: Path) ->
     assert sizes[-1] - sizes[0] < 19 * 100
 
 
-# Draws that are not run
+# Draws without a run
 
 
-def test_what_the_config_refuses_is_told_and_drawn_again(tmp_path: Path) -> None:
+def test_refused_edits_fail_and_are_drawn_again(tmp_path: Path) -> None:
     text = "adapt.batch: {powers_of_two: [32, 256]}\ngraph.memory.capacity: {powers_of_two: [32, 256]}"
     searcher = searcher_on(tmp_path, text=text, budget=6)
     numbers = run_all(searcher)
-    found = trials_in(tmp_path)
-    refused = [trial for trial in found if trial.user_attrs.get("refused")]
-    assert len(numbers) == sum(map(counts, found)) == 6
+    trials = trials_in(tmp_path)
+    refused = [trial for trial in trials if trial.user_attrs.get("refused")]
+    assert len(numbers) == sum(map(counts, trials)) == 6
     assert refused and all(trial.state == FAIL for trial in refused)
-    for trial in found:
+    for trial in trials:
         edits = trial.user_attrs["edits"]
         fits = edits["graph.memory.capacity"] >= edits["adapt.batch"]
         assert fits == (trial not in refused)
@@ -553,18 +551,18 @@ def test_what_the_config_refuses_is_told_and_drawn_again(tmp_path: Path) -> None
             assert trial.user_attrs["reason"] == line
 
 
-def test_a_twin_is_told_at_once_and_does_not_count(tmp_path: Path) -> None:
+def test_a_duplicate_gets_its_values_at_once_and_does_not_count(tmp_path: Path) -> None:
     searcher = searcher_on(tmp_path, text=NARROW, budget=3)
     scores = {3: 0.1, 4: 0.5, 5: 0.2}
     numbers = run_all(searcher, lambda config: scores[config["edits"]["graph.propagate.k"]])
-    found = trials_in(tmp_path)
-    ran = {found[number].params["graph.propagate.k"]: number for number in numbers}
-    twins = [trial for trial in found if DUPLICATE_OF in trial.user_attrs]
+    trials = trials_in(tmp_path)
+    ran = {trials[number].params["graph.propagate.k"]: number for number in numbers}
+    duplicates = [trial for trial in trials if DUPLICATE_OF in trial.user_attrs]
     assert set(ran) == {3, 4, 5} and len(numbers) == 3
-    assert twins and len(found) == 3 + len(twins)
-    for twin in twins:
-        assert twin.user_attrs[DUPLICATE_OF] == ran[twin.params["graph.propagate.k"]] < twin.number
-        assert (twin.state, twin.value) == (COMPLETE, scores[twin.params["graph.propagate.k"]])
+    assert duplicates and len(trials) == 3 + len(duplicates)
+    for duplicate in duplicates:
+        assert duplicate.user_attrs[DUPLICATE_OF] == ran[duplicate.params["graph.propagate.k"]] < duplicate.number
+        assert (duplicate.state, duplicate.value) == (COMPLETE, scores[duplicate.params["graph.propagate.k"]])
     assert study_in(tmp_path).best_trial.number == ran[4]
 
 
@@ -575,7 +573,7 @@ def test_an_exhausted_space_ends_the_search(tmp_path: Path) -> None:
     assert sum(DUPLICATE_OF in trial.user_attrs for trial in trials_in(tmp_path)) >= DRAWS
 
 
-def test_a_trial_like_one_that_was_stopped_or_failed_is_run(tmp_path: Path) -> None:
+def test_a_duplicate_of_a_stopped_or_failed_trial_is_run(tmp_path: Path) -> None:
     points = [{"graph.propagate.k": 3}] * 2
     searcher = searcher_on(tmp_path, text=NARROW, budget=9)
     for point in (*points, *points):
@@ -588,19 +586,19 @@ def test_a_trial_like_one_that_was_stopped_or_failed_is_run(tmp_path: Path) -> N
 
 
 @pytest.mark.filterwarnings("ignore:Fixed parameter")
-def test_queued_values_that_are_not_in_the_space(tmp_path: Path) -> None:
+def test_queued_values_outside_the_space_fail_unless_the_config_accepts_them(tmp_path: Path) -> None:
     searcher = searcher_on(tmp_path, text=NARROW + "\ndistill.matching.delta: {float: [0.5, 0.9]}", budget=2)
     searcher._study.enqueue_trial({"graph.propagate.k": 99})
     searcher._study.enqueue_trial({"distill.matching.delta": 7.0})
     searcher._study.enqueue_trial({"distill.matching.delta": "high"})
     searcher._study.enqueue_trial({"distill.matching.delta": 0.25})
-    assert next_trial(searcher)[1]["edits"]["distill.matching.delta"] == 0.25  # outside, but the config takes it
+    assert next_trial(searcher)[1]["edits"]["distill.matching.delta"] == 0.25  # outside, but the config accepts it
     reasons = [trial.user_attrs["reason"] for trial in trials_in(tmp_path)[:3]]
     assert reasons[1] == "distill.matching.delta: 7.0 is outside its limit: >= -1 and <= 1"
     assert "99" in reasons[0] and "high" in reasons[2] and "\n" not in "".join(reasons)
 
 
-def test_what_tune_asks_of_a_searcher(tmp_path: Path) -> None:
+def test_tune_cannot_change_metric_and_mode(tmp_path: Path) -> None:
     searcher = searcher_on(tmp_path)
     assert (searcher.metric, searcher.mode) == ("score", "max")
     assert not searcher.set_search_properties("other", "min", {"x": 1})

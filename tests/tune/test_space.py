@@ -1,4 +1,4 @@
-"""Spaces: what YAML is taken, what is sampled, and what the config gets."""
+"""Search spaces: YAML, sampled values, config values and conditions."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def problems_of(text: str, config: Config = TINY, limit: int = PLENTY) -> list[s
 
 
 def samples(space: Space, count: int = 200) -> list[dict[str, Any]]:
-    """What a random sampler draws."""
+    """Params of random draws."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     return [space.suggest(study.ask()) for _ in range(count)]
 
@@ -53,7 +53,7 @@ def samples(space: Space, count: int = 200) -> list[dict[str, Any]]:
 # The default space
 
 
-def test_the_default_is_that_of_the_issue() -> None:
+def test_the_default_space_has_the_four_ranges() -> None:
     space, notes = load_space().check(TINY, PLENTY)
     draws = [space.edits(params) for params in samples(space, 600)]
     ends = {path: (min(d[path] for d in draws), max(d[path] for d in draws)) for path in draws[0]}
@@ -65,7 +65,7 @@ def test_the_default_is_that_of_the_issue() -> None:
     assert {d["graph.memory.capacity"] for d in draws} == {2**e for e in range(8, 17)}
 
 
-def test_m_and_k_are_uniform_by_their_logarithm() -> None:
+def test_m_and_k_are_log_uniform() -> None:
     space = load_space().check(TINY, PLENTY)[0]
     draws = [space.edits(params) for params in samples(space, 1000)]
     # A third of 1-m in each decade of [1e-4, 1e-1]; half of K below the geometric mean of its ends, 10.
@@ -75,16 +75,16 @@ def test_m_and_k_are_uniform_by_their_logarithm() -> None:
 
 
 @pytest.mark.parametrize("name", ["tiny", "small", "base"])
-def test_every_draw_of_the_default_makes_a_sound_config(name: str) -> None:
+def test_every_draw_of_the_default_space_is_a_valid_config(name: str) -> None:
     config = preset(name)
     space = load_space().check(config, 10_000)[0]
     for params in samples(space, 50):
-        made = configure(config, space.edits(params))
-        assert made.graph.memory.capacity == 2 ** params["graph.memory.capacity"] <= 8192
-        assert made.distill.teacher == Ema(m=1 - params["distill.teacher.m"], start=config.distill.teacher.start)
+        edited = configure(config, space.edits(params))
+        assert edited.graph.memory.capacity == 2 ** params["graph.memory.capacity"] <= 8192
+        assert edited.distill.teacher == Ema(m=1 - params["distill.teacher.m"], start=config.distill.teacher.start)
 
 
-def test_paths_of_components_that_are_off_are_not_searched() -> None:
+def test_paths_of_absent_components_are_not_searched() -> None:
     config = apply(TINY, {"graph.propagate": "none", "distill.matching": "none"})
     space, notes = load_space().check(config, PLENTY)
     assert notes == [
@@ -94,11 +94,11 @@ def test_paths_of_components_that_are_off_are_not_searched() -> None:
     assert set(samples(space, 1)[0]) == {"graph.memory.capacity", "distill.teacher.m"}
 
 
-# What is sampled and what the config gets
+# Sampled values and config values
 
 
 def sampled(space: Space, value: Any) -> Any:
-    """What Optuna stores of a value of the only path that is searched."""
+    """Sampled value of a config value, in a space of one path."""
     (parameter,) = space.parameters
     return parameter.range.to_sampled(value)
 
@@ -131,10 +131,10 @@ def test_edits_and_params_are_inverse(spec: str, value: Any, raw: Any) -> None:
 
 
 @given(m=st.floats(0.9, 0.9999))
-def test_no_m_is_lost_on_the_way_to_optuna_and_back(m: float) -> None:
+def test_m_is_recovered_from_its_sampled_value(m: float) -> None:
     space = read_space("distill.teacher.m: {one_minus: [1.0e-4, 1.0e-1], log: true}")
     raw = sampled(space, m)
-    assert 1e-4 <= raw <= 1e-1  # as Optuna demands, whatever 1 - m is rounded to
+    assert 1e-4 <= raw <= 1e-1  # required by Optuna, despite rounding of 1 - m
     assert space.edits({"distill.teacher.m": raw})["distill.teacher.m"] == pytest.approx(m, rel=1e-9)
 
 
@@ -146,7 +146,7 @@ def test_no_m_is_lost_on_the_way_to_optuna_and_back(m: float) -> None:
     draw=st.randoms(),
 )
 @settings(max_examples=50, deadline=None)
-def test_whole_numbers_stay_inside(low: int, width: int, log: bool, value: int, draw: Any) -> None:
+def test_whole_numbers_stay_in_their_range(low: int, width: int, log: bool, value: int, draw: Any) -> None:
     space = read_space(f"graph.propagate.k: {{int: [{low}, {low + width}], log: {str(log).lower()}}}")
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=draw.randrange(2**31)))
     drawn = space.edits(space.suggest(study.ask()))["graph.propagate.k"]
@@ -158,7 +158,7 @@ def test_whole_numbers_stay_inside(low: int, width: int, log: bool, value: int, 
             sampled(space, value)
 
 
-def test_a_trial_that_is_asked_again_gives_the_same() -> None:
+def test_a_trial_has_the_same_params_when_asked_again() -> None:
     space = checked(CONDITIONAL)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=3))
     for _ in range(20):
@@ -193,7 +193,7 @@ def test_conditions_chain_and_come_in_any_order() -> None:
         assert ("distill.matching.delta" in d) == (d.get("graph.memory.warm_start") is True)
 
 
-def test_a_condition_on_what_is_not_searched_is_settled_beforehand() -> None:
+def test_a_condition_on_an_unsearched_path_is_decided_in_advance() -> None:
     text = "adapt.lr: {float: [1.0e-4, 1.0e-2], log: true, when: {distill.teacher: [ema], adapt.batch: [64]}}"
     assert checked(text).encode() == {"adapt.lr": {"float": [1e-4, 1e-2], "log": True}}
     both = text + "\nseed: {int: [0, 9]}"
@@ -202,7 +202,7 @@ def test_a_condition_on_what_is_not_searched_is_settled_beforehand() -> None:
     assert notes == ["adapt.lr: not searched, as adapt.batch is 32"]
 
 
-def test_what_waits_for_something_that_is_not_searched_is_not_either() -> None:
+def test_a_path_that_depends_on_an_unsearched_path_is_not_searched() -> None:
     text = (
         "adapt.lr: {float: [0.1, 0.2], when: {graph.propagate.conv: [sage]}}\n"
         "graph.propagate.conv: {choice: [smooth, sage], when: {graph.propagate: [gnn]}}\n"
@@ -230,12 +230,12 @@ def test_a_field_that_a_chosen_component_lacks_needs_a_condition() -> None:
 # A component by its kind
 
 
-def test_the_kind_that_the_config_has_means_its_own_component() -> None:
+def test_the_kind_of_the_base_config_means_its_component() -> None:
     config = apply(TINY, {"graph.propagate": Diffusion(k=5, layers=3, residual=0.1)})
     space = checked(CONDITIONAL, config)
     assert configure(config, space.edits({"graph.propagate": "diffusion"})) == config
-    made = configure(config, space.edits({"graph.propagate": "diffusion", "graph.propagate.k": 9}))
-    assert made.graph.propagate == Diffusion(k=9, layers=3, residual=0.1)
+    edited = configure(config, space.edits({"graph.propagate": "diffusion", "graph.propagate.k": 9}))
+    assert edited.graph.propagate == Diffusion(k=9, layers=3, residual=0.1)
     other = configure(config, space.edits({"graph.propagate": "gnn", "graph.propagate.k": 9}))
     assert other.graph.propagate == Gnn(k=9)
 
@@ -279,10 +279,10 @@ def test_configure_agrees_with_one_edit_at_a_time() -> None:
     ],
 )
 def test_configure(edits: dict[str, Any], path: str, expected: Any) -> None:
-    found: Any = configure(TINY, edits)
+    value: Any = configure(TINY, edits)
     for key in path.split("."):
-        found = getattr(found, key)
-    assert found == expected and type(found) is type(expected)
+        value = getattr(value, key)
+    assert value == expected and type(value) is type(expected)
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_configure(edits: dict[str, Any], path: str, expected: Any) -> None:
         ({"graph.memory.capacity": 32}, "graph.memory.capacity: C = 32 is below its limit: adapt.batch = 64"),
     ],
 )
-def test_what_configure_refuses(edits: dict[str, Any], problem: str) -> None:
+def test_configure_refuses_invalid_edits(edits: dict[str, Any], problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
         configure(TINY, edits)
     assert caught.value.problems[0].startswith(problem)
@@ -306,7 +306,7 @@ def test_what_configure_refuses(edits: dict[str, Any], problem: str) -> None:
 # The starting point
 
 
-def test_the_config_itself_is_a_starting_point() -> None:
+def test_the_base_config_is_a_starting_point() -> None:
     space = load_space().check(TINY, PLENTY)[0]
     params = space.start(TINY)
     assert params == {
@@ -318,21 +318,21 @@ def test_the_config_itself_is_a_starting_point() -> None:
     assert configure(TINY, space.edits(params)) == TINY
 
 
-def test_only_paths_that_apply_and_lie_inside_are_in_the_starting_point() -> None:
+def test_the_starting_point_has_only_applicable_values_inside_the_space() -> None:
     config = apply(TINY, {"graph.propagate": Gnn(k=60, conv="sage")})
     assert checked(CONDITIONAL, config).start(config) == {"graph.propagate": "gnn", "graph.propagate.conv": "sage"}
     assert checked(CONDITIONAL).start(TINY) == {"graph.propagate": "diffusion", "graph.propagate.k": 5}
     assert checked("graph.propagate.k: {int: [6, 50]}").start(TINY) is None
 
 
-def test_optuna_takes_the_starting_point_as_it_is() -> None:
+def test_optuna_accepts_the_starting_point_without_a_warning() -> None:
     space = checked(CONDITIONAL + "distill.teacher.m: {one_minus: [1.0e-4, 1.0e-2]}")
     start = space.start(TINY)
     assert start is not None
     study = optuna.create_study()
     study.enqueue_trial(start)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # Optuna takes what is outside too, and only warns
+        warnings.simplefilter("error")  # Optuna accepts values outside, with a warning
         assert space.suggest(study.ask()) == start
 
 
@@ -357,19 +357,19 @@ def test_capacity_is_no_less_than_a_batch(batch: int, low: int) -> None:
     assert notes == ([] if low == 16 else [f"graph.memory.capacity: from {low}, not 16: adapt.batch is {batch}"])
 
 
-def test_no_capacity_may_be_left() -> None:
+def test_an_empty_range_of_capacities_is_refused() -> None:
     assert problems_of("graph.memory.capacity: {powers_of_two: [256, 1024]}", limit=255) == [
         "graph.memory.capacity: powers of two from 256 to 1024: no value is between adapt.batch = 64 and the 255 "
         "entries that the datasets have"
     ]
 
 
-def test_capacity_as_whole_numbers_is_capped_too() -> None:
+def test_capacity_as_whole_numbers_is_capped() -> None:
     space = checked("graph.memory.capacity: {int: [10, 9999]}", limit=700)
     assert space.encode() == {"graph.memory.capacity": {"int": [64, 700]}}
 
 
-# What is refused
+# Refused spaces
 
 
 @pytest.mark.parametrize(
@@ -419,7 +419,7 @@ def test_capacity_as_whole_numbers_is_capped_too() -> None:
         ("{int: [1, 2], when: {a: [1]}}", "a.when: circular condition, through a"),
     ],
 )
-def test_refused_yaml(spec: str, problem: str) -> None:
+def test_invalid_specifications_are_refused(spec: str, problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read_space(f"a: {spec}")
     (line,) = caught.value.problems
@@ -441,7 +441,7 @@ def test_refused_yaml(spec: str, problem: str) -> None:
         ),
     ],
 )
-def test_refused_texts(text: str, problem: str) -> None:
+def test_invalid_yaml_is_refused(text: str, problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read_space(text)
     assert caught.value.problems[0] == problem
@@ -505,11 +505,11 @@ def test_refused_texts(text: str, problem: str) -> None:
         ),
     ],
 )
-def test_what_does_not_fit_the_config_is_refused(text: str, problems: list[str]) -> None:
+def test_values_that_the_config_refuses_are_refused(text: str, problems: list[str]) -> None:
     assert problems_of(text) == problems
 
 
-def test_an_end_that_fits_some_combinations_is_kept_and_noted() -> None:
+def test_an_end_that_fits_some_combinations_is_kept_with_a_note() -> None:
     text = "adapt.batch: {powers_of_two: [16, 256]}\ngraph.memory.capacity: {powers_of_two: [64, 1024]}"
     space, notes = read_space(text).check(TINY, PLENTY)
     assert notes == [
@@ -525,7 +525,7 @@ def test_an_end_that_fits_some_combinations_is_kept_and_noted() -> None:
                 configure(TINY, space.edits(params))
 
 
-def test_a_space_file(tmp_path: Path) -> None:
+def test_errors_name_the_space_file(tmp_path: Path) -> None:
     file = tmp_path / "space.yaml"
     file.write_text(CONDITIONAL)
     assert load_space(file) == read_space(CONDITIONAL)
@@ -537,7 +537,7 @@ def test_a_space_file(tmp_path: Path) -> None:
         load_space(tmp_path / "nowhere.yaml")
 
 
-def test_a_space_survives_its_own_yaml() -> None:
+def test_a_space_equals_the_one_read_from_its_yaml() -> None:
     for space in (read_space(CONDITIONAL), load_space()):
         assert read_space(yaml.safe_dump(space.encode(), sort_keys=False)) == space
 

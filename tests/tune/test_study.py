@@ -1,4 +1,4 @@
-"""Storages, samplers and who may go on with a study."""
+"""Storages, samplers, and the check that a study belongs to a search."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ ATTRS = {"base": encode(preset("tiny")), "space": {"seed": {"int": [0, 9]}}, "se
 
 
 def opened(folder: Path, uri: str | None = None, **changes: Any) -> Study:
-    given: dict[str, Any] = {"name": "s", "directions": ["maximize"], "attrs": ATTRS, "points": [], **changes}
-    return open_study(open_storage(uri, folder), sampler=make_sampler("random", 0), **given)
+    arguments: dict[str, Any] = {"name": "s", "directions": ["maximize"], "attrs": ATTRS, "points": [], **changes}
+    return open_study(open_storage(uri, folder), sampler=make_sampler("random", 0), **arguments)
 
 
 def refusal(uri: str, folder: Path) -> str:
@@ -52,16 +52,16 @@ def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
     return request.param and str(request.param).format(tmp_path)
 
 
-def test_what_one_process_writes_another_reads(uri: str | None, tmp_path: Path) -> None:
+def test_one_process_reads_trials_of_another(uri: str | None, tmp_path: Path) -> None:
     opened(tmp_path, uri).enqueue_trial({"x": 3})
     (trial,) = opened(tmp_path, uri).trials
     assert (trial.state, trial.system_attrs) == (TrialState.WAITING, {"fixed_params": {"x": 3}})
 
 
 def test_a_storage_can_be_pickled(uri: str | None, tmp_path: Path) -> None:
-    kept: BaseStorage = pickle.loads(pickle.dumps(open_storage(uri, tmp_path)))
+    copy: BaseStorage = pickle.loads(pickle.dumps(open_storage(uri, tmp_path)))
     opened(tmp_path, uri).enqueue_trial({"x": 3})
-    assert len(optuna.load_study(storage=kept, study_name="s").trials) == 1
+    assert len(optuna.load_study(storage=copy, study_name="s").trials) == 1
 
 
 @pytest.mark.parametrize("pickled", [False, True])
@@ -87,13 +87,13 @@ def test_a_queued_trial_is_taken_once(uri: str | None, pickled: bool, tmp_path: 
     assert sorted(taken) == ids and len(ids) == queued
 
 
-def test_the_default_is_a_journal_in_the_folder(tmp_path: Path) -> None:
+def test_the_default_storage_is_a_journal_in_the_folder(tmp_path: Path) -> None:
     opened(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["study.journal"]
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("uri", "message"),
     [
         ("study", "--storage: 'study' is neither journal:PATH nor a database URL such as sqlite:///study.db"),
         ("journal:{}/no/j.log", "--storage: {}/no/j.log cannot be written (No such file or directory)"),
@@ -103,18 +103,20 @@ def test_the_default_is_a_journal_in_the_folder(tmp_path: Path) -> None:
         ("postgresql://host:x/name", "--storage: 'postgresql://host:x/name' is not a database URL"),
     ],
 )
-def test_refused_storages(given: str, message: str, tmp_path: Path) -> None:
-    assert refusal(given.format(tmp_path), tmp_path) == message.format(tmp_path)
+def test_invalid_storages_are_refused_in_one_line(uri: str, message: str, tmp_path: Path) -> None:
+    assert refusal(uri.format(tmp_path), tmp_path) == message.format(tmp_path)
 
 
-def test_a_missing_driver_is_one_line_without_the_password(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_driver_is_refused_in_one_line_without_the_password(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     message = refusal("postgresql+psycopg://me:secret@127.0.0.1/name", tmp_path)
     assert message.startswith("--storage: postgresql+psycopg://me:***@127.0.0.1/name: its driver is not installed (")
     assert "secret" not in message and "\n" not in message
 
 
-def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_server_is_refused_in_one_line(tmp_path: Path) -> None:
     pytest.importorskip("psycopg")
     message = refusal("postgresql+psycopg://me@127.0.0.1:1/name", tmp_path)  # nothing listens at port 1
     assert message.startswith("--storage: postgresql+psycopg://me@127.0.0.1:1/name: ")
@@ -122,10 +124,10 @@ def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["a text of mine\nand more", '{"op_code":', "{}\n"])
-def test_another_file_is_not_taken_for_a_journal(content: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_journal_is_refused_and_not_changed(content: str, tmp_path: Path) -> None:
     file = tmp_path / "mine"
     file.write_text(content)
-    if content == '{"op_code":':  # what a process that was killed in its very first line leaves
+    if content == '{"op_code":':  # left by a process that was killed during its first line
         open_storage(f"journal:{file}", tmp_path)
         return
     assert refusal(f"journal:{file}", tmp_path) == f"--storage: {file} is not an Optuna journal"
@@ -133,7 +135,7 @@ def test_another_file_is_not_taken_for_a_journal(content: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("cut", [1, 10, 60])
-def test_a_line_that_was_cut_off_is_overcome(cut: int, tmp_path: Path) -> None:
+def test_a_torn_last_line_is_removed(cut: int, tmp_path: Path) -> None:
     study = opened(tmp_path)
     for number in range(3):
         study.enqueue_trial({"x": number})
@@ -141,21 +143,21 @@ def test_a_line_that_was_cut_off_is_overcome(cut: int, tmp_path: Path) -> None:
     torn = file.read_bytes()[:-cut]
 
     file.write_bytes(torn)
-    theirs = JournalFileBackend(str(file))
-    theirs.append_logs([{"op_code": 2}])
-    theirs.append_logs([{"op_code": 2}])
-    with pytest.raises(json.JSONDecodeError):  # the trap: Optuna reads nothing of it ever after
-        JournalStorage(theirs)
+    plain = JournalFileBackend(str(file))
+    plain.append_logs([{"op_code": 2}])
+    plain.append_logs([{"op_code": 2}])
+    with pytest.raises(json.JSONDecodeError):  # Optuna's error: it cannot read the study any more
+        JournalStorage(plain)
 
     file.write_bytes(torn)
-    ours = opened(tmp_path)
-    ours.enqueue_trial({"x": 3})
+    mended = opened(tmp_path)
+    mended.enqueue_trial({"x": 3})
     queued = [trial.system_attrs["fixed_params"]["x"] for trial in opened(tmp_path).trials]
     assert queued == [0, 1, 3]
 
 
 @pytest.mark.slow
-def test_the_lock_of_a_dead_process_does_not_hold_for_ever(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_lock_of_a_dead_process_expires(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(storage_module, "_GRACE_S", 3)
     opened(tmp_path)
     (tmp_path / "study.journal.lock").touch()
@@ -167,7 +169,7 @@ def test_the_lock_of_a_dead_process_does_not_hold_for_ever(monkeypatch: pytest.M
 
 
 def drawn(sampler: BaseSampler, folder: Path, count: int, name: str = "s") -> list[float]:
-    """What a process draws that opens the study, runs some trials and ends."""
+    """Values of the study after a process has opened it, drawn `count` trials and ended."""
     study = optuna.create_study(
         storage=open_storage(None, folder), study_name=name, sampler=sampler, load_if_exists=True, direction="maximize"
     )
@@ -177,17 +179,17 @@ def drawn(sampler: BaseSampler, folder: Path, count: int, name: str = "s") -> li
     return [trial.params["x"] for trial in study.trials]
 
 
-def test_a_resumed_search_does_not_draw_its_first_configurations_again(tmp_path: Path) -> None:
-    drawn(RandomSampler(seed=0), tmp_path, 3, "theirs")
-    theirs = drawn(RandomSampler(seed=0), tmp_path, 3, "theirs")
-    assert theirs[:3] == theirs[3:]  # the trap
-    drawn(make_sampler("random", 0), tmp_path, 3, "ours")
-    ours = drawn(make_sampler("random", 0), tmp_path, 3, "ours")
-    assert len(set(ours)) == 6
+def test_a_resumed_search_draws_new_configurations(tmp_path: Path) -> None:
+    drawn(RandomSampler(seed=0), tmp_path, 3, "plain")
+    plain = drawn(RandomSampler(seed=0), tmp_path, 3, "plain")
+    assert plain[:3] == plain[3:]  # Optuna's error
+    drawn(make_sampler("random", 0), tmp_path, 3, "mended")
+    mended = drawn(make_sampler("random", 0), tmp_path, 3, "mended")
+    assert len(set(mended)) == 6
 
 
 @pytest.mark.parametrize("name", ["tpe", "gp", "random"])
-def test_an_interrupted_search_draws_what_an_uninterrupted_one_does(name: str, tmp_path: Path) -> None:
+def test_an_interrupted_search_draws_like_an_uninterrupted_one(name: str, tmp_path: Path) -> None:
     whole = drawn(make_sampler(name, 7), tmp_path, 14, "whole")
     drawn(make_sampler(name, 7), tmp_path, 11, "parts")
     assert drawn(make_sampler(name, 7), tmp_path, 3, "parts") == whole
@@ -197,7 +199,7 @@ def test_an_interrupted_search_draws_what_an_uninterrupted_one_does(name: str, t
 @pytest.mark.parametrize(
     ("name", "objectives"), [("tpe", 1), ("tpe", 2), ("gp", 1), ("gp", 2), ("random", 2), ("nsga2", 2)]
 )
-def test_every_sampler_gets_past_its_random_start(name: str, objectives: int) -> None:
+def test_every_sampler_works_after_its_random_start(name: str, objectives: int) -> None:
     sampler = pickle.loads(pickle.dumps(make_sampler(name, 0, objectives)))
     study = optuna.create_study(sampler=sampler, directions=["maximize"] * objectives)
     with warnings.catch_warnings():
@@ -208,10 +210,10 @@ def test_every_sampler_gets_past_its_random_start(name: str, objectives: int) ->
             x = trial.suggest_float("x", 0, 1)
             k = trial.suggest_int("k", 1, 64, log=True) if kind == "a" else 8
             study.tell(trial, [-((x - 0.5) ** 2) - abs(k - 8) / 64, x][:objectives])
-    assert len({trial.params["x"] for trial in study.trials}) > 16  # a child of nsga2 may have its parent's
+    assert len({trial.params["x"] for trial in study.trials}) > 16  # nsga2 may repeat a value of a parent
     if (name, objectives) in (("tpe", 1), ("gp", 1)):
         late = [abs(trial.params["x"] - 0.5) for trial in study.trials[12:]]
-        assert sum(late) / len(late) < 0.25  # of a random one it is 0.25
+        assert sum(late) / len(late) < 0.25  # 0.25 for random draws
 
 
 @pytest.mark.parametrize(
@@ -221,7 +223,7 @@ def test_every_sampler_gets_past_its_random_start(name: str, objectives: int) ->
         ("nsga2", 1, "--sampler: nsga2 needs several objectives; choose from tpe, gp, random, or add --objective"),
     ],
 )
-def test_refused_samplers(name: str, objectives: int, message: str) -> None:
+def test_invalid_samplers_are_refused(name: str, objectives: int, message: str) -> None:
     with pytest.raises(InputError) as caught:
         make_sampler(name, 0, objectives)
     assert str(caught.value) == message
@@ -231,14 +233,14 @@ def test_refused_samplers(name: str, objectives: int, message: str) -> None:
 # Studies
 
 
-def test_attrs_and_points_are_noted_once(uri: str | None, tmp_path: Path) -> None:
+def test_attrs_are_set_and_points_queued_once(uri: str | None, tmp_path: Path) -> None:
     for _ in range(3):
         study = opened(tmp_path, uri, points=[{"seed": 3}, {"seed": 4}])
     assert {key: study.user_attrs[key] for key in ATTRS} == ATTRS
     assert [trial.system_attrs["fixed_params"] for trial in study.trials] == [{"seed": 3}, {"seed": 4}]
 
 
-def test_another_revision_may_go_on(tmp_path: Path) -> None:
+def test_another_revision_may_resume(tmp_path: Path) -> None:
     opened(tmp_path)
     assert opened(tmp_path, attrs={**ATTRS, "revision": "b2"}).user_attrs["revision"] == "a1"
 
@@ -264,20 +266,20 @@ def test_another_search_is_refused_with_the_fields_that_differ(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("directions", [["minimize"], ["maximize", "minimize"]])
-def test_other_directions_are_refused(directions: list[str], tmp_path: Path) -> None:
+def test_a_study_with_other_directions_is_refused(directions: list[str], tmp_path: Path) -> None:
     opened(tmp_path)
     plain = optuna.create_study(
         storage=open_storage(None, tmp_path), study_name="s", directions=directions, load_if_exists=True
     )
-    assert len(plain.directions) == 1  # the trap: Optuna gives the study as it is
+    assert len(plain.directions) == 1  # Optuna's error: it returns the study although the directions differ
     with pytest.raises(InputError) as caught:
         opened(tmp_path, directions=directions)
     text = f"its directions are maximize; this search has {', '.join(directions)}"
     assert str(caught.value) == f"--study: 's' belongs to another search: {text}"
 
 
-def test_of_several_that_open_a_study_at_once_one_prepares_it(uri: str | None, tmp_path: Path) -> None:
-    opened(tmp_path, uri, name="other")  # so that the tables are there
+def test_one_of_several_processes_prepares_a_new_study(uri: str | None, tmp_path: Path) -> None:
+    opened(tmp_path, uri, name="other")  # creates the tables
     gate, failures = threading.Barrier(4), []
 
     def search(number: int) -> None:
@@ -302,7 +304,7 @@ def test_of_several_that_open_a_study_at_once_one_prepares_it(uri: str | None, t
     )
 
 
-def test_what_a_dead_maker_left_undone_is_done(tmp_path: Path) -> None:
+def test_an_unfinished_preparation_is_completed(tmp_path: Path) -> None:
     study = optuna.create_study(storage=open_storage(None, tmp_path), study_name="s", direction="maximize")
     study.set_user_attr("base", ATTRS["base"])
     study.enqueue_trial({"seed": 3})
@@ -324,6 +326,8 @@ def test_what_a_dead_maker_left_undone_is_done(tmp_path: Path) -> None:
         (TrialState.FAIL, {REFUSED: True}, False),
     ],
 )
-def test_what_counts_towards_the_number_wanted(state: TrialState, attrs: dict[str, Any], counted: bool) -> None:
+def test_trials_that_ran_or_run_count_towards_the_number_of_trials(
+    state: TrialState, attrs: dict[str, Any], counted: bool
+) -> None:
     value = 1.0 if state == TrialState.COMPLETE else None
     assert counts(create_trial(state=state, value=value, user_attrs=attrs)) is counted

@@ -1,4 +1,4 @@
-"""Traps of Ray 2.60 that a search must not step into, tried for real; tests/tune/test_searcher.py has Optuna's."""
+"""Pitfalls of Ray 2.60, on a real Ray; those of its Optuna searcher are in tests/tune/test_searcher.py."""
 
 from __future__ import annotations
 
@@ -20,70 +20,71 @@ from gckd.tune.best import audit_key
 from gckd.tune.final_evaluation import audit
 from gckd.tune.storage import open_storage
 from gckd.tune.study import OWNER, counts
-from tests.tune.search_process import EPOCHS, PATIENCE, SearchFolder, ended
-from tests.tune.studies import add
-from tests.tune.studies import study as bare_study
+from tests.tune.search_process import EPOCHS, TIMEOUT_S, SearchFolder, output_of
+from tests.tune.studies import add, make_study
 
 pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.mark.slow
-def test_two_commands_at_once_on_one_study(place: SearchFolder) -> None:
-    """Together they do what was asked for, each in its own folder, and each audits what the other did as well."""
-    place.configure(apply(place.config, {"adapt.steps": 100}))  # long enough for both to have a share
-    uri = f"sqlite:///{place.folder}/s.db"
+def test_two_searches_share_a_study(search_folder: SearchFolder) -> None:
+    """Together they run the number of trials, each in its own folder, and the trials of both are audited."""
+    search_folder.configure(apply(search_folder.config, {"adapt.steps": 100}))  # long enough for both to run trials
+    uri = f"sqlite:///{search_folder.folder}/s.db"
     shared = ("--storage", uri, "--study", "s", "--trials", "4", "--concurrent", "1", "--scheduler", "none")
-    for text in map(ended, [place.start(*shared, out=out) for out in ("one", "two")]):
+    for text in map(output_of, [search_folder.start(*shared, out=out) for out in ("one", "two")]):
         assert "selected without target labels" in text
-    study = optuna.load_study(storage=open_storage(uri, place.folder), study_name="s")
+    study = optuna.load_study(storage=open_storage(uri, search_folder.folder), study_name="s")
     ran = [trial for trial in study.trials if counts(trial)]
     assert [trial.state for trial in ran] == [TrialState.COMPLETE] * 4
-    owners = {(place.folder / out / "owner").read_text(): out for out in ("one", "two")}
+    owners = {(search_folder.folder / out / "owner").read_text(): out for out in ("one", "two")}
     for trial in ran:
         assert list(trial.intermediate_values) == list(range(1, EPOCHS + 1))
-        assert Path(trial.user_attrs["folder"]).parents[1] == place.folder / owners[trial.user_attrs[OWNER]]
+        assert Path(trial.user_attrs["folder"]).parents[1] == search_folder.folder / owners[trial.user_attrs[OWNER]]
         assert audit_key(trial.number) in study.user_attrs
     for out in ("one", "two"):
-        assert {"report.html", "best.yaml", "trials.parquet"} <= {path.name for path in (place.folder / out).iterdir()}
+        assert {"report.html", "best.yaml", "trials.parquet"} <= {
+            path.name for path in (search_folder.folder / out).iterdir()
+        }
 
 
-def test_the_audit_leaves_out_what_it_cannot_reach(tmp_path: Path) -> None:
-    """A folder that only another machine has, and one whose checkpoints were deleted."""
-    study = bare_study()
+def test_the_audit_leaves_out_unreachable_checkpoints(tmp_path: Path) -> None:
+    """One folder is on another machine; the checkpoints of another were deleted."""
+    study = make_study()
     for name in ("elsewhere", "deleted", "here"):
         add(study, "COMPLETE", [0.5], folder=str(tmp_path / name))
     (tmp_path / "deleted").mkdir()
-    kept = tmp_path / "here" / "seed-0"
-    kept.mkdir(parents=True)
-    (kept / BEST).touch()
-    asked: list[str] = []
+    seed_folder = tmp_path / "here" / "seed-0"
+    seed_folder.mkdir(parents=True)
+    (seed_folder / BEST).touch()
+    audited: list[str] = []
 
     def run_tasks(function: Any, arguments: list[tuple[Any, ...]]) -> list[dict[str, float]]:
-        asked.extend(given["folder"] for _, given, _ in arguments)
+        audited.extend(trial["folder"] for _, trial, _ in arguments)
         return [{"rank_1": 50.0, "map": 40.0} for _ in arguments]
 
     engine: Any = SimpleNamespace(search=None, run_tasks=run_tasks)
     audit(study, engine)
-    assert asked == [str(tmp_path / "here")]
+    assert audited == [str(tmp_path / "here")]
     assert [audit_key(number) in study.user_attrs for number in range(3)] == [False, False, True]
 
 
 @pytest.mark.slow
 @pytest.mark.cluster
-def test_a_stopped_nested_trial_leaves_its_workers_places_to_the_next(place: SearchFolder, nodes: Nodes) -> None:
-    """Ray's own clean-up looks for the Ray it runs on, and there are two on this machine.
+def test_a_stopped_nested_trial_frees_its_resources(search_folder: SearchFolder, nodes: Nodes) -> None:
+    """Ray's clean-up searches for its cluster by address, and two clusters run on this machine.
 
-    Rungs that are full of better trials stop each one after its first epoch. If the places of its workers stayed taken,
-    the next would wait for ever.
+    Better trials in the rungs stop each trial after its first epoch. If its workers kept their resources, the next
+    trial would wait for ever.
     """
-    place.run("--trials", "1", "--no-audit")
-    study = optuna.load_study(storage=open_storage(None, place.out), study_name="out")
+    search_folder.run("--trials", "1", "--no-audit")
+    study = optuna.load_study(storage=open_storage(None, search_folder.out), study_name="out")
     for _ in range(3):
-        told = {"epoch/1": {"value": 1e6, "seconds": 1.0}}
-        study.add_trial(create_trial(state=TrialState.PRUNED, user_attrs=told, intermediate_values={1: 1e6}))
-    place.run("--trials", "6", "--concurrent", "1", "--workers-per-trial", "2", "--no-audit")
-    assert [trial.state for trial in place.trials()[4:]] == [TrialState.PRUNED] * 2
-    assert [list(trial.intermediate_values) for trial in place.trials()[4:]] == [[1], [1]]
+        attrs = {"epoch/1": {"value": 1e6, "seconds": 1.0}}
+        study.add_trial(create_trial(state=TrialState.PRUNED, user_attrs=attrs, intermediate_values={1: 1e6}))
+    search_folder.run("--trials", "6", "--concurrent", "1", "--workers-per-trial", "2", "--no-audit")
+    assert [trial.state for trial in search_folder.trials()[4:]] == [TrialState.PRUNED] * 2
+    assert [list(trial.intermediate_values) for trial in search_folder.trials()[4:]] == [[1], [1]]
 
 
 RESERVE = """
@@ -98,12 +99,12 @@ sys.stdin.read()
 
 @pytest.mark.slow
 @pytest.mark.cluster
-def test_ray_frees_what_a_driver_that_was_killed_had_reserved(nodes: Nodes) -> None:
-    """All of the cluster, twice. So a search need not sweep placement groups of searches that died there."""
+def test_ray_frees_the_placement_groups_of_a_killed_driver(nodes: Nodes) -> None:
+    """Each driver reserves the whole cluster. So a search need not remove placement groups of dead searches."""
 
     def driver() -> subprocess.Popen[str]:
         started = subprocess.Popen(
-            [sys.executable, "-c", RESERVE % PATIENCE],
+            [sys.executable, "-c", RESERVE % TIMEOUT_S],
             env=os.environ | nodes.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -119,17 +120,17 @@ def test_ray_frees_what_a_driver_that_was_killed_had_reserved(nodes: Nodes) -> N
         first.communicate()
 
 
-def test_the_inner_run_of_a_nested_trial_leaves_trying_again_to_tune(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tune's attempts and Train's would multiply."""
+def test_the_inner_run_of_a_nested_trial_does_not_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries of Tune and of Train would multiply."""
     from ray.train import UserCallback
 
     from gckd.cluster import trainable
 
-    made: dict[str, Any] = {}
+    options: dict[str, Any] = {}
 
     class Trainer:
-        def __init__(self, worker: Any, **given: Any) -> None:
-            made.update(given)
+        def __init__(self, worker: Any, **keywords: Any) -> None:
+            options.update(keywords)
 
         def fit(self) -> None:
             pass
@@ -138,4 +139,4 @@ def test_the_inner_run_of_a_nested_trial_leaves_trying_again_to_tune(monkeypatch
     monkeypatch.setattr(trainable, "TuneReportCallback", UserCallback)
     search: Any = type("Search", (), {"threads": 1})
     trainable.multi_worker_trial({"number": 7}, search, workers=2, gpu=False, storage="/out")
-    assert made["run_config"].failure_config.max_failures == 0
+    assert options["run_config"].failure_config.max_failures == 0

@@ -1,4 +1,4 @@
-"""A study -> trials.parquet and best.yaml, against what is written out by hand."""
+"""trials.parquet and best.yaml of a study, compared with tables written by hand."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from gckd.tune.best import best, best_config, candidates, caption, front, ranked
 from gckd.tune.report.trial_values import last_value
 from gckd.tune.trial_table import config_of, rows, write_trials
 from gckd.validators import choose
-from tests.tune.studies import START, add, scores, study
+from tests.tune.studies import START, add, make_study, scores
 
 
 def three() -> Study:
-    """A finished trial of two epochs, one stopped after its first, one that failed before it."""
-    made = study()
+    """A finished trial of two epochs, one stopped after the first epoch, one that failed before it."""
+    study = make_study()
     whole = {"distill.matching.delta": 0.5, "graph.memory.capacity": 10}
-    said = [{"bnm": 0.4, "cycle": 41.0}, {"bnm": 0.5, "cycle": None}]
-    add(made, "COMPLETE", [0.1, 0.2], whole, said, memory_gib=1.5, owner="me", folder="out/trials/0")
-    add(made, "PRUNED", [-0.3], {"distill.matching.delta": 0.9}, [{"bnm": 0.3, "cycle": 20.0}], owner="me")
-    add(made, "FAIL", [], {"graph.propagate": "none"}, reason="OutOfMemoryError: no", owner="you")
-    return made
+    epoch_scores = [{"bnm": 0.4, "cycle": 41.0}, {"bnm": 0.5, "cycle": None}]
+    add(study, "COMPLETE", [0.1, 0.2], whole, epoch_scores, memory_gib=1.5, owner="me", folder="out/trials/0")
+    add(study, "PRUNED", [-0.3], {"distill.matching.delta": 0.9}, [{"bnm": 0.3, "cycle": 20.0}], owner="me")
+    add(study, "FAIL", [], {"graph.propagate": "none"}, reason="OutOfMemoryError: no", owner="you")
+    return study
 
 
 def base() -> dict[str, Any]:
     return {"data.source": "a/SOURCE", "data.target": "a/TARGET", "adapt.steps": 90}
 
 
-def test_the_parquet_by_hand(tmp_path: Path) -> None:
+def test_the_table_equals_one_written_by_hand(tmp_path: Path) -> None:
     write_trials(three(), tmp_path / "trials.parquet")
     digests = [
         digest(apply(preset("tiny"), base() | {"distill.matching.delta": 0.5, "graph.memory.capacity": 1024})),
@@ -77,16 +77,16 @@ def test_the_parquet_by_hand(tmp_path: Path) -> None:
             "revision": ["abc123"] * 4,
         }
     )
-    found = pd.read_parquet(tmp_path / "trials.parquet")
-    found["seeds"] = [list(seeds) for seeds in found["seeds"]]
-    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+    table = pd.read_parquet(tmp_path / "trials.parquet")
+    table["seeds"] = [list(seeds) for seeds in table["seeds"]]
+    pd.testing.assert_frame_equal(table, expected, check_dtype=False)
 
 
 def test_columns_have_the_types_of_their_values(tmp_path: Path) -> None:
-    made, mixed = three(), [7, {"kind": "gnn", "k": 3}, True]
+    study, mixed = three(), [7, {"kind": "gnn", "k": 3}, True]
     for value in mixed:
-        add(made, "FAIL", [], edits={"odd": value, "flag": True})
-    write_trials(made, tmp_path / "t.parquet")
+        add(study, "FAIL", [], edits={"odd": value, "flag": True})
+    write_trials(study, tmp_path / "t.parquet")
     schema = pq.read_schema(tmp_path / "t.parquet")
     assert schema.field("edit:graph.memory.capacity").type == pa.int64()
     assert schema.field("edit:distill.matching.delta").type == pa.float64()
@@ -97,31 +97,31 @@ def test_columns_have_the_types_of_their_values(tmp_path: Path) -> None:
 
 
 def test_a_study_without_trials_has_an_empty_table(tmp_path: Path) -> None:
-    write_trials(study(), tmp_path / "t.parquet")
+    write_trials(make_study(), tmp_path / "t.parquet")
     assert pq.read_table(tmp_path / "t.parquet").num_rows == 0
     assert not list(tmp_path.glob(".*"))
 
 
-def test_edits_that_make_no_config_have_no_digest() -> None:
-    made = study()
-    add(made, "FAIL", [], {"distill.matching.delta": 0.5}, reason="refused", edits={"graph.memory.capacity": 1})
-    add(made, "WAITING", [], edits=None)
-    assert [row["config_digest"] for row in rows(made)] == [None, None]
-    assert rows(made)[1]["edits"] is None
+def test_refused_edits_have_no_digest() -> None:
+    study = make_study()
+    add(study, "FAIL", [], {"distill.matching.delta": 0.5}, reason="refused", edits={"graph.memory.capacity": 1})
+    add(study, "WAITING", [], edits=None)
+    assert [row["config_digest"] for row in rows(study)] == [None, None]
+    assert rows(study)[1]["edits"] is None
 
 
-def test_a_config_takes_an_outer_edit_before_an_inner_one_and_present_values() -> None:
-    found = config_of(study(), {"graph.propagate.k": 7, "graph.propagate": "gnn", "adapt.steps": 90})
-    assert (value_at(found, "graph.propagate").kind, value_at(found, "graph.propagate.k")) == ("gnn", 7)
-    assert value_at(found, "adapt.steps") == 90
+def test_outer_edits_apply_before_inner_ones_and_may_repeat_base_values() -> None:
+    config = config_of(make_study(), {"graph.propagate.k": 7, "graph.propagate": "gnn", "adapt.steps": 90})
+    assert (value_at(config, "graph.propagate").kind, value_at(config, "graph.propagate.k")) == ("gnn", 7)
+    assert value_at(config, "adapt.steps") == 90
 
 
-def test_what_was_told_by_state() -> None:
-    made = study(directions=["maximize", "minimize"], objectives=["score", "seconds"])
-    add(made, "COMPLETE", [0.5, 0.1], several=[0.5, 10.0])
-    add(made, "PRUNED", [0.5, 0.3], **{"values/1": [0.5, 10.0], "values/2": [0.3, 20.0]})
-    add(made, "FAIL", [])
-    assert [[last_value(trial, place) for place in (0, 1)] for trial in made.trials] == [
+def test_last_value_by_state() -> None:
+    study = make_study(directions=["maximize", "minimize"], objectives=["score", "seconds"])
+    add(study, "COMPLETE", [0.5, 0.1], several=[0.5, 10.0])
+    add(study, "PRUNED", [0.5, 0.3], **{"values/1": [0.5, 10.0], "values/2": [0.3, 20.0]})
+    add(study, "FAIL", [])
+    assert [[last_value(trial, place) for place in (0, 1)] for trial in study.trials] == [
         [0.5, 10.0],
         [0.3, 20.0],
         [None] * 2,
@@ -132,7 +132,7 @@ PARAMS = {"graph.propagate": "gnn", "graph.propagate.k": 7}
 
 
 def candidate_scores() -> list[dict[str, float]]:
-    """By mean rank in source_val_map, bnm and cycle: 2, 2 1/3, 1 2/3; by bnm alone the last; the fourth collapsed."""
+    """Mean ranks by source_val_map, bnm and cycle: 2, 2 1/3 and 1 2/3; bnm picks the third; the fourth collapsed."""
     return [
         scores(source_val_map=62.0, bnm=0.41, cycle=42.0),  # ranks 3, 1, 2
         scores(source_val_map=61.0, bnm=0.42, cycle=43.0),  # ranks 2, 2, 3
@@ -142,21 +142,21 @@ def candidate_scores() -> list[dict[str, float]]:
 
 
 def searched(**attrs: Any) -> Study:
-    """One stopped early with the best bnm, the four candidates, and a twin of the first that did not run."""
+    """A stopped trial with the best bnm, the four candidates, and a duplicate of the first."""
     true = {f"audit/{number}": {"rank_1": truth} for number, truth in enumerate((99.0, 50.0, 45.0, 40.0, 10.0))}
-    made = study(**{**true, **attrs})
-    add(made, "PRUNED", [9.0], said=[scores(bnm=0.9)])
-    for said in candidate_scores():
-        add(made, "COMPLETE", [0.0], PARAMS, said=[said], folder="out/trials/n")
-    add(made, "COMPLETE", [], PARAMS, several=[7.0], duplicate_of=1)
-    return made
+    study = make_study(**{**true, **attrs})
+    add(study, "PRUNED", [9.0], epoch_scores=[scores(bnm=0.9)])
+    for trial_scores in candidate_scores():
+        add(study, "COMPLETE", [0.0], PARAMS, epoch_scores=[trial_scores], folder="out/trials/n")
+    add(study, "COMPLETE", [], PARAMS, several=[7.0], duplicate_of=1)
+    return study
 
 
 @pytest.mark.parametrize(("select", "order"), [("default", [2, 1, 3, 4]), ("bnm", [3, 2, 1, 4])])
-def test_best_by_hand(select: str, order: list[int]) -> None:
-    made = searched(select=select)
-    assert [candidate.trial.number for candidate in ranked(made)] == order
-    chosen = best(made)
+def test_the_best_trial_equals_one_found_by_hand(select: str, order: list[int]) -> None:
+    study = searched(select=select)
+    assert [candidate.trial.number for candidate in ranked(study)] == order
+    chosen = best(study)
     assert chosen is not None and chosen.trial.number == order[0]
     assert choose(candidate_scores(), START, select) == order[0] - 1
 
@@ -165,56 +165,56 @@ def test_only_finished_trials_that_ran_are_candidates() -> None:
     assert [candidate.trial.number for candidate in candidates(searched())] == [1, 2, 3, 4]
 
 
-def test_oracle_chooses_by_the_true_rank_1_that_was_told() -> None:
-    made = study(select="oracle")
+def test_oracle_chooses_by_the_true_rank_1() -> None:
+    study = make_study(select="oracle")
     for value in (40.0, 42.0, 41.0):
-        add(made, "COMPLETE", [value], said=[scores()])
-    assert [candidate.trial.number for candidate in ranked(made)] == [1, 2, 0]
+        add(study, "COMPLETE", [value], epoch_scores=[scores()])
+    assert [candidate.trial.number for candidate in ranked(study)] == [1, 2, 0]
 
 
 def test_without_a_finished_trial_there_is_no_best_yaml(tmp_path: Path) -> None:
-    made = study()
-    add(made, "PRUNED", [0.0], said=[scores()])
-    assert best(made) is None and write_best(made, tmp_path) is None
+    study = make_study()
+    add(study, "PRUNED", [0.0], epoch_scores=[scores()])
+    assert best(study) is None and write_best(study, tmp_path) is None
     assert not list(tmp_path.iterdir())
 
 
-def test_of_several_objectives_the_best_first_one_of_the_front() -> None:
-    made = study(directions=["minimize", "maximize"], objectives=["seconds", "score"])
+def test_the_first_of_several_objectives_chooses_from_the_front() -> None:
+    study = make_study(directions=["minimize", "maximize"], objectives=["seconds", "score"])
     for values in ([9.0, 0.9], [5.0, 0.5], [6.0, 0.4], [7.0, 0.7]):
-        add(made, "COMPLETE", [values[0]], said=[scores()], several=values)
-    assert [candidate.trial.number for candidate in front(made)] == [0, 1, 3]  # trial 2 is worse than 1 in both
-    assert [candidate.trial.number for candidate in ranked(made)] == [1, 3, 0]
+        add(study, "COMPLETE", [values[0]], epoch_scores=[scores()], several=values)
+    assert [candidate.trial.number for candidate in front(study)] == [0, 1, 3]  # trial 2 is worse than 1 in both
+    assert [candidate.trial.number for candidate in ranked(study)] == [1, 3, 0]
 
 
-def test_best_yaml_is_what_gckd_train_reads(tmp_path: Path) -> None:
-    made = searched()
-    chosen = best(made)
+def test_gckd_train_reads_best_yaml(tmp_path: Path) -> None:
+    study = searched()
+    chosen = best(study)
     assert chosen is not None
-    path = write_best(made, tmp_path)
+    path = write_best(study, tmp_path)
     assert path == tmp_path / "best.yaml"
     expected = apply(preset("tiny"), base() | {"graph.propagate": {"kind": "gnn", "k": 7}})
-    assert resolve(path, None, None, None, ()) == expected == best_config(made, chosen)
+    assert resolve(path, None, None, None, ()) == expected == best_config(study, chosen)
     head = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert "Study s, trial 2, epoch 1" in head[0]
     assert "selected without target labels: by default, among 4 finished trials" in head[1]
     assert "bnm 0.42" in head[3]
 
 
-def test_oracle_says_so_on_top_of_best_yaml(tmp_path: Path) -> None:
+def test_best_yaml_states_the_use_of_target_labels(tmp_path: Path) -> None:
     path = write_best(searched(select="oracle"), tmp_path)
     assert path is not None and "selected with target labels: by oracle" in path.read_text()
 
 
-def test_a_name_with_a_line_break_stays_in_its_comment(tmp_path: Path) -> None:
+def test_a_study_name_with_a_line_break_stays_in_its_comment(tmp_path: Path) -> None:
     path = write_best(searched(name="a\nseed: 5"), tmp_path)
     assert path is not None and resolve(path, None, None, None, ()).seed == 0
 
 
-def test_the_caption_says_which_labels_were_used_by_what() -> None:
-    made = study()
-    add(made, "COMPLETE", [0.0], said=[scores()])
-    assert "Target val labels: not read. Target test labels: not read." in caption(made)
+def test_the_caption_states_the_use_of_labels() -> None:
+    study = make_study()
+    add(study, "COMPLETE", [0.0], epoch_scores=[scores()])
+    assert "Target val labels: not read. Target test labels: not read." in caption(study)
     audited = searched(best_test={"number": 2, "rank_1": 1.0, "map": 1.0})
     assert caption(audited).startswith("Selected without target labels: by the score 'default'")
     assert "read by the audit after the search, not by the choice." in caption(audited)

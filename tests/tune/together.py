@@ -1,4 +1,4 @@
-"""Searches of their own processes on one study at once, and what must be so afterwards."""
+"""Checks of two searches in two processes on one study."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def start(uri: str, name: str, owner: str, budget: int, *die_after: int) -> subp
 
 
 def go(*searches: subprocess.Popen[str]) -> None:
-    """Lets searches begin together, once all have opened their study."""
+    """Starts the trials of searches together, after all have opened their study."""
     for search in searches:
         assert search.stdout is not None and search.stdout.readline() == "ready\n"
     for search in searches:
@@ -36,8 +36,8 @@ def go(*searches: subprocess.Popen[str]) -> None:
         search.stdin.flush()
 
 
-def told(search: subprocess.Popen[str]) -> list[int]:
-    """Numbers of the trials that a search told, once it has ended."""
+def finished(search: subprocess.Popen[str]) -> list[int]:
+    """Numbers of the trials that a search finished."""
     return [int(line) for line in search.communicate(timeout=120)[0].split()]
 
 
@@ -46,39 +46,39 @@ def trials(uri: str, name: str) -> list[FrozenTrial]:
 
 
 def check_two_at_once(uri: str, name: str) -> None:
-    """The total is met exactly, every trial was told by its owner alone, and the starting point was queued once."""
+    """The budget is met exactly, each trial is finished by its owner, and the starting point is queued once."""
     one, two = start(uri, name, "one", 24), start(uri, name, "two", 24)
     go(one, two)
-    numbers = {"one": told(one), "two": told(two)}
+    numbers = {"one": finished(one), "two": finished(two)}
     assert (one.returncode, two.returncode) == (0, 0)
-    found = trials(uri, name)
-    by_owner = {o: [t.number for t in found if t.user_attrs[OWNER] == o and counts(t)] for o in numbers}
+    all_trials = trials(uri, name)
+    by_owner = {o: [t.number for t in all_trials if t.user_attrs[OWNER] == o and counts(t)] for o in numbers}
     assert {o: sorted(n) for o, n in numbers.items()} == by_owner
-    assert [t.number for t in found] == list(range(len(found)))
-    assert sum(map(counts, found)) == 24
-    assert [t.number for t in found if "fixed_params" in t.system_attrs] == [0]
-    for trial in filter(counts, found):
+    assert [t.number for t in all_trials] == list(range(len(all_trials)))
+    assert sum(map(counts, all_trials)) == 24
+    assert [t.number for t in all_trials if "fixed_params" in t.system_attrs] == [0]
+    for trial in filter(counts, all_trials):
         assert trial.state == TrialState.COMPLETE
         assert set(trial.intermediate_values) == set(range(1, EPOCHS + 1))
         assert trial.value == max(trial.intermediate_values.values()) == trial.intermediate_values[2]
 
 
 def check_kill_of_one(uri: str, name: str) -> None:
-    """A search that is killed leaves what it ran to its next process, and the other search does not touch that."""
+    """A killed search resumes its running trials, which the other search does not touch."""
     victim, other = start(uri, name, "victim", 20, 1), start(uri, name, "other", 20)
-    go(victim)  # alone: SQLite's lock is not fair, and the other could have run all before this one's second
-    before = told(victim)
+    go(victim)  # alone: SQLite's lock is not fair, so the other search could finish before the second trial
+    before = finished(victim)
     go(other)
-    told(other)
+    finished(other)
     assert (victim.returncode, other.returncode) == (-signal.SIGKILL, 0)
     left = {t.number: t.params for t in trials(uri, name) if t.state == TrialState.RUNNING}
-    assert left  # it had two at a time
+    assert left  # it ran two at a time
     assert {t.user_attrs[OWNER] for t in trials(uri, name) if t.state == TrialState.RUNNING} == {"victim"}
     again = start(uri, name, "victim", 20)
     go(again)
-    assert sorted(told(again)) == sorted(left)
-    found = trials(uri, name)
-    assert {number: found[number].params for number in left} == left
-    assert {t.state for t in found if counts(t)} == {TrialState.COMPLETE}
-    assert sum(map(counts, found)) == 20
+    assert sorted(finished(again)) == sorted(left)
+    all_trials = trials(uri, name)
+    assert {number: all_trials[number].params for number in left} == left
+    assert {t.state for t in all_trials if counts(t)} == {TrialState.COMPLETE}
+    assert sum(map(counts, all_trials)) == 20
     assert not set(before) & set(left)

@@ -1,4 +1,4 @@
-"""A search of its own process, without Ray: `python worker.py URI STUDY OWNER BUDGET [DIE_AFTER]`.
+"""Process that runs a search without Ray: `python worker.py URI STUDY OWNER BUDGET [DIE_AFTER]`.
 
 Acts as Tune for a StudySearcher: two trials at a time, three epochs each, with values that depend only on the edits. It
 prints `ready` and starts when it reads a line; then it prints the numbers of the trials that it finishes, one per line.
@@ -48,26 +48,26 @@ def open_searcher(uri: str, name: str, owner: str, budget: int) -> StudySearcher
     return StudySearcher(study, space, base, owner=owner, budget=budget, folder=owner, objectives={"score": "max"})
 
 
-def say(what: object) -> None:
-    sys.stdout.write(f"{what}\n")
+def write_line(content: object) -> None:
+    sys.stdout.write(f"{content}\n")
     sys.stdout.flush()
 
 
 def main(uri: str, name: str, owner: str, budget: str, die_after: str = "1000000") -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     searcher = open_searcher(uri, name, owner, int(budget))
-    say("ready")
+    write_line("ready")
     sys.stdin.readline()
     running: list[tuple[str, dict[str, Any]]] = []
-    told = asked = 0
+    finished = started = 0
     more = True
     while more or running:
         while more and len(running) < 2:
-            config: Any = searcher.suggest(f"{owner}-{asked}")
+            config: Any = searcher.suggest(f"{owner}-{started}")
             more = config != "FINISHED"
             if more:
-                running.append((f"{owner}-{asked}", config))
-                asked += 1
+                running.append((f"{owner}-{started}", config))
+                started += 1
         if not running:
             break
         trial_id, config = running.pop(0)
@@ -77,9 +77,9 @@ def main(uri: str, name: str, owner: str, budget: str, die_after: str = "1000000
             if not last:
                 searcher.on_trial_result(trial_id, result)
         searcher.on_trial_complete(trial_id, result)
-        say(config["number"])
-        told += 1
-        if told == int(die_after):
+        write_line(config["number"])
+        finished += 1
+        if finished == int(die_after):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
