@@ -1,4 +1,4 @@
-"""Precision, activation checkpointing and compilation of encoders; the results do not depend on them."""
+"""Precision, activation checkpointing and compilation of encoders. Results differ by rounding at most."""
 
 from __future__ import annotations
 

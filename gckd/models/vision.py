@@ -163,7 +163,7 @@ def resize_positions(positions: Tensor, old: Grid, new: Grid, mode: str) -> Tens
 
 
 def init_std(width: int) -> float:
-    """Standard deviation of initial weights: 0.02 at ALBEF's width of 768, proportional to 1 / sqrt(width)."""
+    """Standard deviation of initial weights, 0.02 sqrt(768 / width): ALBEF's at width 768, larger in narrow layers."""
     return 0.02 * float((768 / width) ** 0.5)
 
 
