@@ -55,7 +55,8 @@ class GraphPropagation(nn.Module):
     and `temperature` are ours.
 
     Raises:
-        ValueError: a learned convolution without `width`; in `forward`, K is not below the number of nodes.
+        ValueError: an unknown convolution, or a learned one without `width`; in `forward`, K is not below the number
+            of nodes.
     """
 
     def __init__(
@@ -75,6 +76,8 @@ class GraphPropagation(nn.Module):
         self.gates = nn.ModuleList()
         if conv == "smooth":
             return
+        if conv not in _CONVOLUTIONS:
+            raise ValueError(f"conv: {conv!r} is outside its limit: one of smooth, {', '.join(_CONVOLUTIONS)}")
         if width is None:
             raise ValueError(f"conv: {conv!r} has parameters; give width = d, the embedding width")
         for _ in range(layers):

@@ -52,6 +52,11 @@ def test_a_learned_convolution_needs_the_width() -> None:
         GraphPropagation(conv="gcn")
 
 
+def test_an_unknown_convolution_is_refused() -> None:
+    with pytest.raises(ValueError, match="conv: 'mean' is outside its limit: one of smooth, gcn, sage, gatv2, gin"):
+        GraphPropagation(conv="mean")
+
+
 def test_k_must_be_below_the_number_of_nodes() -> None:
     with pytest.raises(ValueError, match="K = 10 is outside its limit: < 10 nodes"):
         GraphPropagation()(unit_vectors(10))
