@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gckd.config.fields import ConfigError as ConfigError
     from gckd.config.fields import option as option
     from gckd.config.fields import section as section
+    from gckd.config.schema import Config as Config
     from gckd.data.batches import Feed as Feed
     from gckd.data.readers import DatasetReader as DatasetReader
     from gckd.data.readers import register_reader as register_reader
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from gckd.models.base import log_temperature as log_temperature
     from gckd.training.objectives import OBJECTIVES as OBJECTIVES
     from gckd.training.objectives import Objective as Objective
+    from gckd.training.objectives import strong_views as strong_views
     from gckd.tune.space.range_type import RangeType as RangeType
     from gckd.validators import UnlabelledEmbeddings as UnlabelledEmbeddings
     from gckd.validators import register_score as register_score
@@ -86,6 +88,7 @@ _MODULES = {
         "TeacherConfig",
     ),
     "gckd.config.fields": ("ConfigError", "option", "section"),
+    "gckd.config.schema": ("Config",),
     "gckd.data.batches": ("Feed",),
     "gckd.data.readers": ("DatasetReader", "register_reader"),
     "gckd.data.transforms": ("AUGMENTATIONS", "Augmentation", "clean_view"),
@@ -109,9 +112,9 @@ _MODULES = {
     ),
     "gckd.method.teacher": ("TEACHERS", "Teacher"),
     "gckd.models.base": ("BACKBONES", "Backbone", "Encoded", "InputSizes", "layer_norms", "log_temperature"),
-    "gckd.training.objectives": ("OBJECTIVES", "Objective"),
-    "gckd.validators": ("UnlabelledEmbeddings", "register_score"),
+    "gckd.training.objectives": ("OBJECTIVES", "Objective", "strong_views"),
     "gckd.tune.space.range_type": ("RangeType",),
+    "gckd.validators": ("UnlabelledEmbeddings", "register_score"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -27,6 +27,7 @@ ROWS = {
     "backbone": {"backbone": "bag-of-words", "distill.matching": "none"},
     "matching": {"distill.matching": "nearest-partner"},
     "metric_loss": {"metric": "circle"},
+    "objective": {"pretrain.objective": "info-nce"},
     "propagation": {"graph.propagate": {"kind": "towards-mean", "weight": 0.3}},
     "targets": {"distill.targets": {"kind": "confident", "threshold": 0.0}},
     "teacher": {"distill.teacher": "frozen"},
