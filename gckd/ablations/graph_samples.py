@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gckd.config.distill import NoTargets
-from gckd.config.graph import NoPropagation
 from gckd.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,7 +29,7 @@ def keep_graphs(runs: Sequence[Run], records: Records, out: StoragePath) -> None
     first: dict[str, Run] = {}
     for run in runs:
         parts = run.config.graph.propagate, run.config.distill.targets
-        if records.finished(run) and not isinstance(parts[0], NoPropagation) and not isinstance(parts[1], NoTargets):
+        if records.finished(run) and not any(part.off for part in parts):
             first.setdefault(run.row, run)
     for run in first.values():
         try:
