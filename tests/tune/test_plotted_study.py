@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import warnings
 
@@ -10,7 +11,7 @@ import pytest
 from optuna import Study
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 
 from gckd.tune.report import figures
 from gckd.tune.report.plotted_study import parameter_axes, plotted_study, short_names
@@ -128,3 +129,22 @@ def test_ticks_of_logarithmic_axes_are_plain_numbers() -> None:
     texts = {axis.get_xlabel(): [label.get_text() for label in axis.get_xticklabels()] for axis in figure.axes}
     assert {"500", "1000", "2000"} <= set(texts["capacity"])
     assert all(math.log10(float(text)).is_integer() for text in texts["1 - m"])
+
+
+@pytest.mark.parametrize("seconds", [0.5, 4, 40, 266, 400, 2000, 9000, 40_000, 200_000, 10**6, 10**7])
+def test_the_timeline_has_few_ticks_over_any_time(seconds: float) -> None:
+    study = make_study()
+    begin = datetime.datetime(2026, 1, 5, 9, 30)
+    for share in (0.0, 0.5):
+        start = begin + datetime.timedelta(seconds=share * seconds)
+        end = start + datetime.timedelta(seconds=seconds / 2)
+        trial = create_trial(state=TrialState.COMPLETE, value=1.0)
+        trial.datetime_start, trial.datetime_complete = start, end
+        study.add_trial(trial)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = figures.timeline(study)
+        assert figure is not None
+        figure.canvas.draw()
+        low, high = figure.axes[0].get_xlim()
+        assert 2 <= sum(low <= tick <= high for tick in figure.axes[0].get_xticks()) <= 12

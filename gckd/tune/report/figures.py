@@ -188,7 +188,7 @@ def timeline(study: Study) -> Figure | None:
     if len(started) < 2:
         return None
     axis = _plot("plot_timeline", study)
-    locator = AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]
+    locator = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
     axis.xaxis.set_major_locator(locator)
     axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call] # Optuna's lacks the date
     axis.set(xlabel="local time", ylabel="trial")
