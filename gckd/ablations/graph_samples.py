@@ -24,7 +24,7 @@ def keep_graphs(runs: Sequence[Run], records: Records, out: StoragePath) -> None
     Args:
         out: where the checkpoints are.
     """
-    from gckd.training.graph_sample import save_snapshot
+    from gckd.training.graph_sample import save_graph_sample
 
     first: dict[str, Run] = {}
     for run in runs:
@@ -33,6 +33,6 @@ def keep_graphs(runs: Sequence[Run], records: Records, out: StoragePath) -> None
             first.setdefault(run.row, run)
     for run in first.values():
         try:
-            save_snapshot(run.config, run.checkpoint_folder(out) / "checkpoint.pt", run.folder)
+            save_graph_sample(run.config, run.checkpoint_folder(out) / "checkpoint.pt", run.folder)
         except InputError as error:
             click.echo(f"no picture of the graph of {run.name}: {error}", err=True)

@@ -33,8 +33,7 @@ def audit(config: Config, seed: int | None, checkpoint: str | None, cache: Cache
     from gckd.runs.local import report_to_display
     from gckd.runs.preflight import usable_cache
     from gckd.runs.progress_display import display
-    from gckd.training.label_audit import GROUPS
-    from gckd.training.label_audit import audit as audit_labels
+    from gckd.training.label_audit import GROUPS, audit_pseudo_labels
 
     path = StoragePath.at(checkpoint) if checkpoint else None
     if path and not path.exists():
@@ -43,7 +42,7 @@ def audit(config: Config, seed: int | None, checkpoint: str | None, cache: Cache
     config = config if seed in (None, config.seed) else apply(config, {"seed": seed})
     with display() as shown:
         report = report_to_display(shown, "audit", config.seed)
-        rows = audit_labels(config, cache=usable_cache(cache), report=report, checkpoint=path)
+        rows = audit_pseudo_labels(config, cache=usable_cache(cache), report=report, checkpoint=path)
     quarters = [f"group {i + 1}" for i in range(GROUPS)]
     table = Table(*("graph", "direction", "precision", "mass", "entropy", *quarters))
     for row in rows:

@@ -1,4 +1,4 @@
-"""How right pseudo labels are. Reads the labels of the target's train split: for understanding, never for choosing."""
+"""Audit of pseudo labels by labels of the target's train split: to understand them, never to choose a setting."""
 
 from __future__ import annotations
 
@@ -31,37 +31,37 @@ from gckd.storage.checkpoint import load_checkpoint
 from gckd.storage.path import StoragePath
 from gckd.training.pretrain import source_checkpoint
 
-QUERIES = 256  # bank entries whose targets exist at a time
+BLOCK = 256  # queries whose pseudo labels are in memory at a time
 GROUPS = 4  # equal groups by entropy
 DIRECTIONS = ("image to caption", "caption to image")
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Targets of all entries of a target bank; shares in [0, 1]."""
+class LabelPrecision:
+    """Precision of the pseudo labels of all entries of a target bank; shares in [0, 1]."""
 
     graph: str
     direction: str
-    precision: float  # of the most probable key: same identity as the query
-    mass: float  # mean probability on the right identity
-    entropy: float  # mean, nats
-    by_entropy: tuple[float, ...]  # precision of the GROUPS, the sharpest targets first
+    precision: float  # share of the queries whose most probable key has their identity
+    mass: float  # mean probability of the right identity
+    entropy: float  # mean, in nats
+    by_entropy: tuple[float, ...]  # precision of GROUPS groups, those with the lowest entropy first
 
 
 @on_config_device
-def audit(
+def audit_pseudo_labels(
     config: Config, *, cache: Path | CachePath, report: ProgressCallback, checkpoint: Path | StoragePath | None = None
-) -> list[Finding]:
-    """Targets without a graph, from propagated embeddings and from diffused similarities, of one and the same teacher.
+) -> list[LabelPrecision]:
+    """Audit pseudo labels of one teacher without a graph, with propagated embeddings and with diffused similarities.
 
     Args:
-        checkpoint: of a run of this config: its teacher and banks. Else the source model that adaptation starts from.
+        checkpoint: of a run of this config, whose teacher and banks are used; None: the source model.
 
     Raises:
         InputError: the config has no pseudo labels, or the checkpoint is not of this config.
     """
     if not config.distill.targets.pseudo_labels:
-        raise InputError(f"distill.targets: {config.distill.targets.kind!r} has no targets to look at")
+        raise InputError(f"distill.targets: {config.distill.targets.kind!r} has no pseudo labels; choose another kind")
     datasets = open_datasets(check(config), cache, as_progress(report))
     feed = datasets.feed(config, config.adapt.batch)
     student = build_model(config, datasets.tokenizer.vocabulary)
@@ -69,25 +69,24 @@ def audit(
     if state is None:
         student.load_state_dict(source_checkpoint(config, datasets, cache, report)["modules"]["model"])
         mask_unseen_words(config.tokenizer, student, feed)
-    every = {name: build_parts(variant, feed, student) for name, variant in variants(config)}
-    first = next(iter(every.values()))
-    _fill(first, state, checkpoint)
-    for parts in every.values():
+    variants = {name: build_parts(variant, feed, student) for name, variant in graph_variants(config)}
+    first = next(iter(variants.values()))
+    _fill_banks(first, state, checkpoint)
+    for parts in variants.values():
         parts.banks.load_state_dict(first.banks.state_dict())
-    return [finding for name, parts in every.items() for finding in _findings(name, parts, datasets)]
+    return [precision for name, parts in variants.items() for precision in _precisions(name, parts, datasets)]
 
 
-def variants(config: Config) -> Iterator[tuple[str, Config]]:
-    """The config with each kind of graph; K is the config's own, the rest of another kind its defaults."""
-    own = config.graph.propagate
-    k = own.neighbours or Gnn().k
-    for other in (NoPropagation(), Gnn(k=k), Diffusion(k=k)):
-        same = type(other) is type(own)
-        yield other.kind, config if same else apply(config, {"graph.propagate": other})
+def graph_variants(config: Config) -> Iterator[tuple[str, Config]]:
+    """The config with each kind of graph. K is that of the config; other kinds have their defaults otherwise."""
+    propagate = config.graph.propagate
+    k = propagate.neighbours or Gnn().k
+    for node in (NoPropagation(), Gnn(k=k), Diffusion(k=k)):
+        yield node.kind, config if node.kind == propagate.kind else apply(config, {"graph.propagate": node})
 
 
-def _fill(parts: Parts, state: dict[str, Any] | None, checkpoint: Path | StoragePath | None) -> None:
-    """Banks of the checkpoint, or of its teacher or the source model."""
+def _fill_banks(parts: Parts, state: dict[str, Any] | None, checkpoint: Path | StoragePath | None) -> None:
+    """Load the banks of the checkpoint, or fill them with embeddings of the source model."""
     if state is None:
         model = parts.teacher.model()
         parts.banks.warm_start_source(model, parts.feed.source, parts.config.seed, WarmStart())
@@ -101,31 +100,37 @@ def _fill(parts: Parts, state: dict[str, Any] | None, checkpoint: Path | Storage
 
 
 @torch.no_grad()
-def _findings(name: str, parts: Parts, datasets: DatasetPair) -> Iterator[Finding]:
+def _precisions(graph: str, parts: Parts, datasets: DatasetPair) -> Iterator[LabelPrecision]:
     labels = datasets.target.labelled("train")
     banks, views = parts.banks, parts.banks.space(parts.config.centre).banks
     image = torch.tensor(labels.image_identities)[banks.target_image.rows[: len(views.target_image)]]
     text = torch.tensor(labels.caption_identities)[banks.target_text.rows[: len(views.target_text)]]
-    target = BankPair(views.target_image, views.target_text)
-    sides = ((TARGET_IMAGE, target, image, text), (TARGET_TEXT, target.reversed(), text, image))
-    for direction, (bank, faced, own_labels, key_labels) in zip(DIRECTIONS, sides, strict=True):
-        rows = []
-        for place in torch.arange(len(faced.query_bank)).split(QUERIES):
-            side = RetrievalDirection(propagate_bank(parts.propagate, views, bank, place), place, faced)
-            rows.append(_look(parts.labeller, side, float(parts.student.tau), own_labels[place], key_labels))
-        yield _summary(name, direction, torch.cat(rows, 1))
+    pair = BankPair(views.target_image, views.target_text)
+    cases = ((TARGET_IMAGE, pair, image, text), (TARGET_TEXT, pair.reversed(), text, image))
+    for name, (bank, bank_pair, query_identities, key_identities) in zip(DIRECTIONS, cases, strict=True):
+        columns = []
+        for positions in torch.arange(len(bank_pair.query_bank)).split(BLOCK):
+            queries = propagate_bank(parts.propagate, views, bank, positions)
+            direction = RetrievalDirection(queries, positions, bank_pair)
+            is_right = query_identities[positions][:, None] == key_identities[None, :]
+            columns.append(_label_statistics(parts.labeller, direction, float(parts.student.tau), is_right))
+        yield _summary(graph, name, torch.cat(columns, 1))
 
 
-def _look(labeller: PseudoLabeller, side: RetrievalDirection, tau: float, own: Tensor, keys: Tensor) -> Tensor:
-    """Right or not, mass on the right identity and entropy of each query: [3, B]."""
-    wanted = labeller.labels(side, tau)
-    wanted = wanted / wanted.sum(1, keepdim=True).clamp(min=torch.finfo(wanted.dtype).tiny)
-    right = (own[:, None] == keys[None, :]).to(wanted.dtype)
-    best = wanted.argmax(1, keepdim=True)
-    return torch.stack((right.gather(1, best).squeeze(1), (wanted * right).sum(1), entropies(wanted)))
+def _label_statistics(labeller: PseudoLabeller, direction: RetrievalDirection, tau: float, is_right: Tensor) -> Tensor:
+    """Per query: 1 if the most probable key is right, probability of the right identity, entropy. [3, B].
+
+    Args:
+        is_right: [B, N], whether a key has the identity of the query.
+    """
+    labels = labeller.labels(direction, tau)
+    labels = labels / labels.sum(1, keepdim=True).clamp(min=torch.finfo(labels.dtype).tiny)
+    right = is_right.to(labels.dtype)
+    best = labels.argmax(1, keepdim=True)
+    return torch.stack((right.gather(1, best).squeeze(1), (labels * right).sum(1), entropies(labels)))
 
 
-def _summary(name: str, direction: str, seen: Tensor) -> Finding:
-    precision, mass, entropy = (float(x) for x in seen.mean(1))
-    groups = seen[0][seen[2].argsort()].chunk(GROUPS)
-    return Finding(name, direction, precision, mass, entropy, tuple(float(group.mean()) for group in groups))
+def _summary(graph: str, direction: str, statistics: Tensor) -> LabelPrecision:
+    precision, mass, entropy = (float(x) for x in statistics.mean(1))
+    groups = statistics[0][statistics[2].argsort()].chunk(GROUPS)
+    return LabelPrecision(graph, direction, precision, mass, entropy, tuple(float(group.mean()) for group in groups))

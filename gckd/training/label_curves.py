@@ -1,5 +1,6 @@
-"""How right graph and targets are at each evaluation. Reads the labels of the target's train split: to understand a
-run by (`evaluate.audit`), never to train, choose or stop by.
+"""Precision of graph and targets at each evaluation, by labels of the target's train split (`evaluate.audit`).
+
+The values help to understand a run. Nothing trains, selects or stops by them.
 """
 
 from __future__ import annotations
@@ -12,58 +13,62 @@ from torch import Tensor
 from gckd.config.banks import TARGET_IMAGE, TARGET_TEXT
 from gckd.data.dataset_pair import DatasetPair
 from gckd.method.parts import Parts
-from gckd.training.curves import Direction, confidence, directions
+from gckd.training.target_graph import DirectionSample, direction_samples
 
-PREFIX = "audit_"  # of the names of curves that need these labels
+PREFIX = "audit_"  # of the names of these curves
 
 
-def audit_monitor(datasets: DatasetPair, parts: Parts) -> Callable[[], dict[str, float]]:
-    """What finds, at a point of the run, by name, in [0, 1]:
+def label_monitor(datasets: DatasetPair, parts: Parts) -> Callable[[], dict[str, float]]:
+    """Function that computes precisions in [0, 1] from the current state of a run.
 
-    `audit_same_identity_image`, `..._text`: of the edges from target node to target node, those that join one person.
-    `audit_target_precision`: targets whose most probable key is the right person. `audit_accepted_precision`: pairs
-    above delta that are one person. What there is none of is left out; nothing is found without target terms.
+    `audit_same_identity_image`, `..._text`: share of the edges between target nodes that connect one person.
+    `audit_target_precision`: share of the targets whose most probable key is the right person.
+    `audit_accepted_precision`: share of the pairs above delta that are one person. A value is missing if there are no
+    such edges, targets or pairs; all are missing if no loss term reads the target.
     """
     labels = datasets.target.labelled("train")
     image, text = torch.tensor(labels.image_identities), torch.tensor(labels.caption_identities)
 
     @torch.no_grad()
-    def find() -> dict[str, float]:
+    def precisions() -> dict[str, float]:
         if not parts.opens_target:
             return {}
         banks, hits = parts.banks, dict[str, list[Tensor]]()
-        held = {
+        identities = {
             TARGET_IMAGE: image[banks.target_image.rows[: len(banks.target_image)]],
             TARGET_TEXT: text[banks.target_text.rows[: len(banks.target_text)]],
         }
-        for direction, bank, other in zip(directions(parts), held, reversed(held), strict=True):
-            for name, right in _hits(parts, direction, held[bank], held[other], held):
-                hits.setdefault(PREFIX + name, []).append(right.flatten())
-        joined = {name: torch.cat(right).float() for name, right in hits.items()}
-        return {name: float(right.mean()) for name, right in joined.items() if len(right)}
+        samples = direction_samples(parts)
+        for sample, query_bank, key_bank in zip(samples, identities, reversed(identities), strict=True):
+            for name, is_right in _hits(parts, sample, identities, query_bank, key_bank):
+                hits.setdefault(PREFIX + name, []).append(is_right.flatten())
+        all_hits = {name: torch.cat(tensors).float() for name, tensors in hits.items()}
+        return {name: float(tensor.mean()) for name, tensor in all_hits.items() if len(tensor)}
 
-    return find
+    return precisions
 
 
 def _hits(
-    parts: Parts, direction: Direction, own: Tensor, keys: Tensor, held: Mapping[int, Tensor]
+    parts: Parts, sample: DirectionSample, identities: Mapping[int, Tensor], query_bank: int, key_bank: int
 ) -> Iterator[tuple[str, Tensor]]:
-    """What is right and what wrong, by name; own, keys: identities of the entries of the queries' and keys' banks.
+    """Whether each target, accepted pair and edge is right, by name.
 
-    held: the same of each target bank, for a graph may be over both.
+    Args:
+        identities: of the entries of each target bank.
+        query_bank, key_bank: numbers of these banks.
     """
-    side, graph = direction.side, direction.graph
-    asked = own[side.positions]
-    wanted = parts.labeller.labels(side, float(parts.student.tau))
-    taught = wanted.sum(1) > 0
-    yield "target_precision", (asked == keys[wanted.argmax(1)])[taught]
+    queries, keys, graph = identities[query_bank][sample.direction.positions], identities[key_bank], sample.graph
+    targets = parts.labeller.labels(sample.direction, float(parts.student.tau))
+    has_target = targets.sum(1) > 0
+    yield "target_precision", (queries == keys[targets.argmax(1)])[has_target]
     least_cosine = parts.config.distill.matching.least_cosine
     if least_cosine is not None:
-        cosine, best = confidence(direction)
-        yield "accepted_precision", (asked == keys[best])[cosine > least_cosine]
+        cosine, position = sample.best_keys()
+        yield "accepted_precision", (queries == keys[position])[cosine > least_cosine]
     if graph is not None:
-        receivers, edges = graph.of_target()
-        within = edges >= graph.source
-        known = torch.cat([held[bank] for bank in graph.banks if bank in held])
-        same = known[receivers - graph.source][:, None] == known[(edges - graph.source).clamp(min=0)]
-        yield f"same_identity_{direction.modality}", same[within]
+        receivers, edges = graph.target_edges()
+        from_target = edges >= graph.source_count
+        nodes = torch.cat([identities[bank] for bank in graph.banks if bank in identities])
+        senders = nodes[(edges - graph.source_count).clamp(min=0)]
+        same = nodes[receivers - graph.source_count][:, None] == senders
+        yield f"same_identity_{sample.modality}", same[from_target]

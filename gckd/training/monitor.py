@@ -19,8 +19,8 @@ from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
 from gckd.storage.shared_file import create_once
 from gckd.training.adapt import Adaptation
-from gckd.training.curves import inspect
-from gckd.training.label_curves import audit_monitor
+from gckd.training.curves import method_statistics
+from gckd.training.label_curves import label_monitor
 from gckd.training.trainer import Values
 
 
@@ -34,7 +34,7 @@ class Monitor:
         self.target_val = datasets.labelled(datasets.target, "val", config.data)
         self.audit: Callable[[], Values] = dict
         if config.evaluate.audit:
-            self.audit = audit_monitor(datasets, adaptation.parts)
+            self.audit = label_monitor(datasets, adaptation.parts)
 
     def __call__(self, step: int) -> Values:
         parts, config = self.adaptation.parts, self.adaptation.config
@@ -43,7 +43,7 @@ class Monitor:
             means = train_means(parts.student, parts.feed.source, config.centre)
             values |= val_metrics("source_val", parts.student, means, config.evaluate, self.source_val)
         values |= self._on_target("", parts.student) | self._on_target("teacher_", parts.teacher.model())
-        return values | inspect(parts) | self.audit()
+        return values | method_statistics(parts) | self.audit()
 
     def source_model_values(self, cache: Path | CachePath) -> Values:
         """Target metrics of the source model, computed once for all rows of a seed while other processes wait."""

@@ -18,7 +18,7 @@ from gckd.progress import ProgressCallback
 from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
 from gckd.training.adapt import Adaptation, prepare_adaptation
-from gckd.training.curves import inspect
+from gckd.training.curves import method_statistics
 from gckd.training.load import CHECKPOINT
 from gckd.training.trainer import Values
 from gckd.validators import UnlabelledEmbeddings, label_free_scores
@@ -70,7 +70,7 @@ def trial_evaluations(
     scores = _scorer(adaptation)
 
     def monitor(step: int) -> Values:
-        return scores() | inspect(adaptation.parts) | {"seconds": stage.elapsed()}
+        return scores() | method_statistics(adaptation.parts) | {"seconds": stage.elapsed()}
 
     stage = adaptation.stage(monitor)
     for step, values in adaptation.evaluations(stage, out / CHECKPOINT):

@@ -1,4 +1,4 @@
-"""How long a step takes here, from a few of them: for an estimate before a search."""
+"""Duration of a training step on this machine, for the estimate before a search."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from gckd.models.build import build_model
 from gckd.storage.cache import CachePath
 from gckd.training.pretrain import build_objective, is_pretrained
 
-STEPS = 8  # that are timed, after one to warm up: a whole period of matching and MLM, as a rule
+STEPS = 8  # timed steps, after one to warm up: one period of matching and MLM with the default fusion_every
 
 
 class StepSeconds(NamedTuple):
-    """Seconds of forward and backward pass of one step, and whether the source model is in the cache already."""
+    """Seconds of the forward and backward pass of one step in each stage, and whether the source model is cached."""
 
     pretrain: float
     adapt: float
@@ -33,7 +33,7 @@ class StepSeconds(NamedTuple):
 
 @on_config_device
 def step_seconds(config: Config, datasets: DatasetPair, cache: Path | CachePath, threads: int) -> StepSeconds:
-    """Mean of a few steps from fresh weights.
+    """Time a few steps from random weights.
 
     Args:
         threads: CPU threads of a run.
@@ -53,8 +53,8 @@ def step_seconds(config: Config, datasets: DatasetPair, cache: Path | CachePath,
 
 def _mean(terms: Callable[[int], dict[str, Tensor]]) -> float:
     seconds = []
-    for number in range(STEPS + 1):
-        begun = time.perf_counter()
-        torch.stack(list(terms(number).values())).sum().backward()
-        seconds.append(time.perf_counter() - begun)
+    for batch in range(STEPS + 1):
+        start = time.perf_counter()
+        torch.stack(list(terms(batch).values())).sum().backward()
+        seconds.append(time.perf_counter() - start)
     return statistics.fmean(seconds[1:])

@@ -15,7 +15,7 @@ from gckd.config.distill import PropagatedLabels, TransportCost
 from gckd.config.losses import Adversarial, Mmd, MultiSimilarity, Triplet
 from gckd.data.loaders import TargetLoader
 from gckd.errors import InputError
-from gckd.training.label_audit import audit
+from gckd.training.label_audit import audit_pseudo_labels
 from tests.training.micro import differences, row, trained
 
 Train = Callable[[Config], dict[str, Any]]
@@ -96,12 +96,12 @@ def test_of_pseudo_targets_that_are_not_there_nothing_is_said(
 ) -> None:
     config = apply(row_of(short, "baselines", "mmd"), {"distill.targets": kind} if kind != "none" else {})
     assert "bank_entropy" in values(finished(config)) and "target_entropy" not in values(finished(config))
-    with pytest.raises(InputError, match=f"distill.targets: '{kind}' has no targets to look at"):
-        audit(config, cache=cache, report=lambda progress: None)
+    with pytest.raises(InputError, match=f"distill.targets: '{kind}' has no pseudo labels"):
+        audit_pseudo_labels(config, cache=cache, report=lambda progress: None)
 
 
 def test_of_propagated_labels_it_is(config: Config, cache: Path) -> None:
-    found = audit(apply(config, {"distill.targets": "labels"}), cache=cache, report=lambda progress: None)
+    found = audit_pseudo_labels(apply(config, {"distill.targets": "labels"}), cache=cache, report=lambda progress: None)
     assert {f.entropy for f in found} == {0.0}  # one-hot
 
 

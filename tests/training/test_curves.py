@@ -13,9 +13,9 @@ from torch import Tensor
 from gckd.config import Config, apply
 from gckd.config.graph import Diffusion
 from gckd.method.parts import Parts
-from gckd.training import curves as directions
-from gckd.training import curves as inspect
+from gckd.training import target_graph
 from gckd.training.adapt import prepare_adaptation
+from gckd.training.curves import method_statistics
 from tests.training.micro import row
 
 
@@ -42,7 +42,7 @@ def test_the_graph_against_loops(config: Config, cache: Path, modality: str) -> 
     source, target = views[f"source_{modality}"], views[f"target_{modality}"]
     near = neighbours(torch.cat((source, target)), 3)
     crossing = [j < len(source) for edges in near[len(source) :] for j in edges]
-    seen = inspect.inspect(parts)
+    seen = method_statistics(parts)
     assert seen[f"cross_edges_{modality}"] == pytest.approx(sum(crossing) / len(crossing))
     degrees = torch.tensor([sum(j in edges for edges in near) for j in range(len(near))], dtype=torch.float64)
     off = degrees - degrees.mean()
@@ -61,7 +61,7 @@ def test_confidence_and_acceptance_by_hand(config: Config, cache: Path) -> None:
     views = parts.banks.space(centre=True).banks
     cosine = views.target_image @ views.target_text.T
     largest = sorted([*cosine.max(1).values.tolist(), *cosine.max(0).values.tolist()])
-    seen = inspect.inspect(parts)
+    seen = method_statistics(parts)
     assert seen["accepted_share"] == pytest.approx(sum(c > 0.3 for c in largest) / len(largest))
     assert seen["confidence_50"] == pytest.approx(statistics.median(largest), abs=1e-5)
     assert largest[0] <= seen["confidence_10"] <= seen["confidence_50"] <= seen["confidence_90"] <= largest[-1]
@@ -79,20 +79,20 @@ def test_a_residual_of_1_changes_nothing_and_a_smaller_one_does(config: Config, 
     config = apply(config, GRAPHS[kind])
     for modality in ("image", "text"):
         name = f"propagation_change_{modality}"
-        still = inspect.inspect(ready(apply(config, {"graph.propagate.residual": 1.0}), cache))[name]
-        moved = inspect.inspect(ready(config, cache))[name]
+        still = method_statistics(ready(apply(config, {"graph.propagate.residual": 1.0}), cache))[name]
+        moved = method_statistics(ready(config, cache))[name]
         assert abs(still) < 1e-5
         assert 0.01 < moved <= 1
 
 
 def test_a_large_graph_is_sampled(config: Config, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = ready(config, cache)
-    exact = inspect.inspect(parts)
-    monkeypatch.setattr(directions, "WHOLE", 5)
-    sampled = inspect.inspect(parts)
+    exact = method_statistics(parts)
+    monkeypatch.setattr(target_graph, "MAX_NODES", 5)
+    sampled = method_statistics(parts)
     assert set(exact) - set(sampled) == {f"{n}_{m}" for n in ("hubness", "components") for m in ("image", "text")}
     assert sampled["cross_edges_image"] == pytest.approx(exact["cross_edges_image"])  # 7 target nodes: all sampled
 
 
 def test_without_target_terms_there_is_nothing_to_see(config: Config, cache: Path) -> None:
-    assert inspect.inspect(ready(row(config, "gmp", "cmkd"), cache)) == {}
+    assert method_statistics(ready(row(config, "gmp", "cmkd"), cache)) == {}

@@ -13,7 +13,7 @@ from gckd.config import Config, apply
 from gckd.config.graph import Diffusion
 from gckd.errors import InputError
 from gckd.training import graph_sample as module
-from gckd.training.graph_sample import save_snapshot, snapshot
+from gckd.training.graph_sample import sample_graphs, save_graph_sample
 from tests.training.micro import row, trained
 from tests.training.test_curves import neighbours
 
@@ -36,7 +36,7 @@ def test_every_edge_is_one_of_the_graph(
     random = torch.Generator().manual_seed(0)
     names = [f"{side}_{modality}" for modality in ("image", "text") for side in ("source", "target")]
     banks = {name: F.normalize(torch.randn(12, 5, generator=random), dim=1) for name in names}
-    found = snapshot(config, checkpoint_of(banks, tmp_path / "checkpoint.pt"))
+    found = sample_graphs(config, checkpoint_of(banks, tmp_path / "checkpoint.pt"))
     for modality in ("image", "text"):
         both = (banks[f"source_{modality}"], banks[f"target_{modality}"])
         everyone = torch.cat([F.normalize(bank - bank.mean(0), dim=1) for bank in both])
@@ -53,7 +53,7 @@ def test_every_edge_is_one_of_the_graph(
 def test_a_graph_of_the_target_alone_has_no_source_node(config: Config, cache: Path, tmp_path: Path) -> None:
     config = apply(config, {"graph.propagate": Diffusion(k=2)})
     trained(config, cache, tmp_path)
-    save_snapshot(config, tmp_path / "checkpoint.pt", tmp_path)
+    save_graph_sample(config, tmp_path / "checkpoint.pt", tmp_path)
     with np.load(tmp_path / module.FILE) as kept:
         assert kept["image_target"].all() and kept["text_target"].all()
 
@@ -61,8 +61,8 @@ def test_a_graph_of_the_target_alone_has_no_source_node(config: Config, cache: P
 def test_no_graph_no_file_and_no_checkpoint_no_guess(config: Config, cache: Path, tmp_path: Path) -> None:
     config = row(config, "gmp")
     trained(config, cache, tmp_path)
-    save_snapshot(config, tmp_path / "checkpoint.pt", tmp_path)
+    save_graph_sample(config, tmp_path / "checkpoint.pt", tmp_path)
     assert not (tmp_path / module.FILE).exists()
     (tmp_path / "broken.pt").write_text("weights")
     with pytest.raises(InputError, match=r"broken.pt: not a readable checkpoint"):
-        snapshot(config, tmp_path / "broken.pt")
+        sample_graphs(config, tmp_path / "broken.pt")

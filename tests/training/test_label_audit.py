@@ -15,7 +15,7 @@ from gckd.errors import InputError
 from gckd.method.banks import embed_clean
 from gckd.method.unseen_words import mask_unseen_words
 from gckd.models.build import build_model
-from gckd.training.label_audit import audit
+from gckd.training.label_audit import audit_pseudo_labels
 from gckd.training.pretrain import source_checkpoint
 from tests.training.micro import row, trained
 
@@ -32,7 +32,7 @@ def wide(config: Config) -> Config:
 
 
 def test_without_a_graph_against_loops(wide: Config, cache: Path) -> None:
-    found = {(f.graph, f.direction): f for f in audit(wide, cache=cache, report=silent)}
+    found = {(f.graph, f.direction): f for f in audit_pseudo_labels(wide, cache=cache, report=silent)}
     assert len(found) == 6
     datasets = open_datasets(wide, cache)
     feed, model = datasets.feed(wide, 4), build_model(wide, datasets.tokenizer.vocabulary)
@@ -58,14 +58,14 @@ def test_without_a_graph_against_loops(wide: Config, cache: Path) -> None:
 
 def test_of_a_checkpoint(config: Config, cache: Path, tmp_path: Path) -> None:
     trained(config, cache, tmp_path)
-    found = audit(config, cache=cache, report=silent, checkpoint=tmp_path / "checkpoint.pt")
+    found = audit_pseudo_labels(config, cache=cache, report=silent, checkpoint=tmp_path / "checkpoint.pt")
     assert {f.graph for f in found} == {"none", "gnn", "diffusion"}
     assert all(0 <= f.precision <= 1 and 0 <= f.mass <= 1 for f in found)
     other = apply(config, {"graph.memory.capacity": 6})
     with pytest.raises(InputError, match="does not hold the banks of this config"):
-        audit(other, cache=cache, report=silent, checkpoint=tmp_path / "checkpoint.pt")
+        audit_pseudo_labels(other, cache=cache, report=silent, checkpoint=tmp_path / "checkpoint.pt")
 
 
 def test_nothing_to_look_at_without_targets(config: Config, cache: Path) -> None:
-    with pytest.raises(InputError, match="no targets to look at"):
-        audit(row(config, "gmp", "cmkd"), cache=cache, report=silent)
+    with pytest.raises(InputError, match="has no pseudo labels"):
+        audit_pseudo_labels(row(config, "gmp", "cmkd"), cache=cache, report=silent)

@@ -13,7 +13,7 @@ from gckd.config import Config, apply
 from gckd.config.banks import TARGET_IMAGE, TARGET_TEXT
 from gckd.method.propagation import propagate_bank
 from gckd.training.adapt import prepare_adaptation
-from gckd.training.label_curves import PREFIX, audit_monitor
+from gckd.training.label_curves import PREFIX, label_monitor
 from tests.toy import make_toy, shuffle_labels
 from tests.training.micro import differences, row
 from tests.training.test_curves import neighbours
@@ -33,7 +33,7 @@ def test_against_loops(audited: Config, cache: Path) -> None:
     adaptation = prepare_adaptation(config, cache, lambda progress: None)
     adaptation.step.warm_start(adaptation.warm_start)
     parts, labels = adaptation.parts, adaptation.datasets.target.labelled("train")
-    seen = audit_monitor(adaptation.datasets, parts)()
+    seen = label_monitor(adaptation.datasets, parts)()
     banks, views = parts.banks, parts.banks.space(centre=True).banks
     own = {
         "image": [int(labels.image_identities[i]) for i in banks.target_image.rows.tolist()],
