@@ -31,7 +31,7 @@ _MOMENTUM = re.compile(r"^(visual_encoder|text_encoder|vision_proj|text_proj)_m\
 _UNUSED = (
     (_MOMENTUM, "momentum copies"),
     (re.compile(r"^(image_queue|text_queue|idx_queue|queue_ptr)$"), "queues"),
-    (re.compile(r"\.embeddings\.position_ids$"), "position ids, counted from 0 here too"),
+    (re.compile(r"\.embeddings\.position_ids$"), "position ids (0, 1, 2, ...)"),
     (re.compile(r"^(prd_head|mrtd_head)\."), "heads of RaSa's own objectives"),
 )
 _TIED = {
@@ -128,7 +128,7 @@ def _rename(weights: Weights, state: Weights) -> tuple[KeyReport, Weights]:
         name = our_name(key)
         reason = next((reason for pattern, reason in _UNUSED if pattern.search(key)), None)
         if reason is None and name in _TIED and _equal_to_tied(weights, name, value):
-            reason = "tied: the same as another weight"
+            reason = "tied: equal to another weight"
         if reason is not None:
             report.unused.setdefault(reason, []).append(key)
         elif name in state and name not in _TIED:

@@ -46,7 +46,7 @@ def test_every_key_is_accounted_for(bert: bool) -> None:
         "tied": 2,
         "momentum copies": sum("_m." in key for key in weights),
         "queues": 3,
-        "position ids, counted from 0 here too": 1,
+        "position ids (0, 1, 2, ...)": 1,
     }
 
 
