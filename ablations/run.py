@@ -9,8 +9,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout before an installed copy
 
-from gckd.cli.ablate import table
+from gckd.cli.ablate import ablate
 from gckd.cli.guard import run_command
 
 if __name__ == "__main__":
-    run_command(table)
+    run_command(ablate)

@@ -1,1 +1,1 @@
-"""Component tables: rows of one full config without some of its components. Runs from a checkout."""
+"""Ablations: tables that compare a full config with rows that drop, add or change something."""

@@ -1,13 +1,21 @@
-"""What a component is: its name, the edits that take it out, and what taking several out means."""
+"""Components of the method that a row can leave out, and the config edits that remove them.
+
+Besides the named components, `--drop` takes the path of any slot that can be `none`, whatever fills it:
+`--set align=mmd --drop align`. That includes components of plugins.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gckd.config import Config, value_at
+from gckd.config.component import Component
 from gckd.config.distill import MutualNeighbours, NoMatching, NoTargets, NoTeacher
 from gckd.config.graph import NoPropagation
+from gckd.config.tree import hints
 from gckd.errors import InputError
 from gckd.runs.plan import FULL
 
@@ -16,26 +24,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Component:
-    """A part of the method that a row can go without.
+class Removal:
+    """Removal of a component.
 
-    part_of: the component that it belongs to, which cannot be taken out beside it. needs: config path -> the kind
-    (`gnn`, `gnn or diffusion`) that has to be there for it to be one.
+    doc: the component, and what is left without it. edits: config path -> value without the component. part_of: larger
+    component that contains it; the two cannot be dropped together.
     """
 
     doc: str
     edits: Mapping[str, Any]
     part_of: str = ""
-    needs: Mapping[str, str] = field(default_factory=dict)
 
 
-# The order here is the order of names in a row's label.
-COMPONENTS: dict[str, Component] = {
-    "gmp": Component(
-        "the graph: no KNN, no GNN, no propagated embeddings; CMKD works on the raw teacher embeddings",
+# The order of names in a row's label.
+COMPONENTS: dict[str, Removal] = {
+    "gmp": Removal(
+        "the graph: no KNN, no GNN, no propagated embeddings; CMKD uses the raw teacher embeddings",
         {"graph.propagate": NoPropagation()},
     ),
-    "cmkd": Component(
+    "cmkd": Removal(
         "the teacher: no EMA, no soft targets, no cross-domain matching; propagated embeddings learn from mutual "
         "nearest neighbours",
         {
@@ -44,74 +51,58 @@ COMPONENTS: dict[str, Component] = {
             "distill.matching": NoMatching(),
         },
     ),
-    "source-memory": Component(
-        "source embeddings beyond the step's batch, for the graph, the contrast and the negatives of matching",
+    "source-memory": Removal(
+        "source embeddings of earlier batches, in the graph, the contrastive loss and the negatives of matching",
         {"graph.memory.source": False},
     ),
-    "target-memory": Component(
-        "target embeddings beyond the step's batch, for the graph and as keys of the pseudo targets",
+    "target-memory": Removal(
+        "target embeddings of earlier batches, in the graph and as keys of the pseudo targets",
         {"graph.memory.target": False},
     ),
-    "warm-start": Component(
-        "the filling of the banks before the first step: they begin empty",
+    "warm-start": Removal(
+        "the warm start: the banks are empty at the first step",
         {"graph.memory.warm_start": False},
     ),
-    "ema": Component(
-        "the teacher's memory, m = 0: it is the student after its last step",
+    "ema": Removal(
+        "the moving average, m = 0: the teacher is the student after its last step",
         {"distill.teacher.m": 0.0},
         part_of="cmkd",
-        needs={"distill.teacher": "ema"},
     ),
-    "soft-targets": Component(
-        "the softness of pseudo targets: all on the teacher's most similar key",
+    "soft-targets": Removal(
+        "soft pseudo targets: all probability is on the teacher's most similar key",
         {"distill.targets.hard": True},
         part_of="cmkd",
-        needs={"distill.targets": "soft"},
     ),
-    "cd-itm": Component("cross-domain matching (eq. 9)", {"distill.matching": NoMatching()}, part_of="cmkd"),
-    "hard-negatives": Component(
-        "the hardness of its negatives: any source entry instead of the most similar one",
+    "cd-itm": Removal("cross-domain matching (eq. 9)", {"distill.matching": NoMatching()}, part_of="cmkd"),
+    "hard-negatives": Removal(
+        "hard negatives of matching: a random source entry replaces the most similar one",
         {"distill.matching.negatives": "random"},
         part_of="cd-itm",
-        needs={"distill.matching": "cross"},
     ),
-    "threshold": Component(
-        "its threshold, delta = -1: every most similar pair is a positive",
+    "threshold": Removal(
+        "the threshold of matching, delta = -1: every most similar pair is a positive",
         {"distill.matching.delta": -1.0},
         part_of="cd-itm",
-        needs={"distill.matching": "cross"},
     ),
-    "cross-edges": Component(
-        "neighbours from the other domain: source and target of a modality are a graph each",
+    "cross-edges": Removal(
+        "edges between the domains: source and target of a modality have separate graphs",
         {"graph.propagate.cross_edges": False},
         part_of="gmp",
-        needs={"graph.propagate": "gnn"},
     ),
-    "image-graph": Component(
-        "the graph of images",
-        {"graph.propagate.images": False},
-        part_of="gmp",
-        needs={"graph.propagate": "gnn or diffusion"},
-    ),
-    "text-graph": Component(
-        "the graph of captions",
-        {"graph.propagate.texts": False},
-        part_of="gmp",
-        needs={"graph.propagate": "gnn or diffusion"},
-    ),
-    "gnn-weights": Component(
-        "the convolution's weights: smoothing takes its place",
+    "image-graph": Removal("the graph of images", {"graph.propagate.images": False}, part_of="gmp"),
+    "text-graph": Removal("the graph of captions", {"graph.propagate.texts": False}, part_of="gmp"),
+    "gnn-weights": Removal(
+        "the weights of the convolution: smoothing replaces it",
         {"graph.propagate.conv": "smooth"},
         part_of="gmp",
-        needs={"graph.propagate": "gnn"},
     ),
-    "mlm": Component("masked language modelling on the source, by weight 0", {"weights.source_mlm": 0.0}),
+    "mlm": Removal("masked language modelling on the source, by weight 0", {"weights.source_mlm": 0.0}),
 }
 
-# What the baseline is without; the parts of these, and what it has itself, cannot be added to it.
+# Components of the method that the baseline lacks. `--add` can add these, but not their parts.
 ADDED = ("gmp", "cmkd")
 
-# Edits that replace the components' own when all of a set are out.
+# Edits that replace the components' own if all components of a set are dropped.
 TOGETHER: dict[frozenset[str], Mapping[str, Any]] = {
     # Mutual neighbours need the graph; without it nothing is learned from the target: the source-only baseline.
     frozenset({"gmp", "cmkd"}): {"distill.targets": NoTargets()},
@@ -120,67 +111,104 @@ TOGETHER: dict[frozenset[str], Mapping[str, Any]] = {
 
 def label(names: Iterable[str]) -> str:
     """`-gmp-cmkd` for both; `full` for none."""
-    chosen = set(names)
-    return "".join(f"-{name}" for name in COMPONENTS if name in chosen) or FULL
+    unordered = set(names)
+    ordered = [name for name in COMPONENTS if name in unordered] + sorted(unordered - COMPONENTS.keys())
+    return "".join(f"-{name}" for name in ordered) or FULL
 
 
 def drop_edits(names: frozenset[str], config: Config) -> dict[str, Any]:
-    """The edits of `config` that take the components `names` out, all of them.
+    """The edits of `config` that remove all of the components `names`.
 
     Raises:
-        InputError: a name is unknown (the message lists the names), is a part of another one, or is of a component
+        InputError: a name is unknown (the message lists the names), is part of another one, or belongs to a component
             that `config` does not have.
     """
-    check_names(names)
-    for name in sorted(names):
-        _check_there(name, names, config)
-    edits: dict[str, Any] = {}
-    for name, component in COMPONENTS.items():
-        if name in names:
-            own = _effective(component.edits, config)
-            if not own:
-                raise InputError(f"--drop: {name!r} changes nothing, the full config is without it already")
-            edits |= component.edits
+    removals = check_names(names, config)
+    for name, removal in removals.items():
+        _check_part(name, removals)
+        _check_fields(name, removal, config)
+        if not _effective(removal.edits, config):
+            raise InputError(f"--drop: {name!r} changes nothing; the full config does not have it")
+    edits = {path: value for removal in removals.values() for path, value in removal.edits.items()}
     for together, replacing in TOGETHER.items():
         if together <= names:
             edits |= replacing
     return _effective(edits, config)
 
 
-def check_names(names: frozenset[str], option: str = "--drop") -> None:
-    """Raises InputError where a name is unknown; the message lists the names."""
-    unknown = sorted(names - set(COMPONENTS))
+def check_names(names: frozenset[str], config: Config, option: str = "--drop") -> dict[str, Removal]:
+    """Name -> its removal, in the order of labels.
+
+    Raises:
+        InputError: a name is unknown; the message lists the names.
+    """
+    removals = {**COMPONENTS, **_slot_removals(config)}
+    unknown = sorted(names - removals.keys())
     if unknown:
-        raise InputError(f"{option}: {unknown[0]!r} is no component; the components are {', '.join(COMPONENTS)}")
-
-
-def _check_there(name: str, names: frozenset[str], config: Config) -> None:
-    """Refuses a component that goes with another one of `names`, or that `config` has no place for."""
-    part_of = COMPONENTS[name].part_of
-    while part_of:
-        if part_of in names:
-            raise InputError(f"--drop: {name!r} is a part of {part_of!r}; drop one of the two")
-        part_of = COMPONENTS[part_of].part_of
-    for path, kind in COMPONENTS[name].needs.items():
-        found = value_at(config, path).kind
-        if found not in kind.split(" or "):
-            raise InputError(f"--drop: {name!r} needs {path} = {kind}, and it is {found}")
+        raise InputError(f"{option}: unknown component {unknown[0]!r}; choose from {', '.join(removals)}")
+    return {name: removal for name, removal in removals.items() if name in names}
 
 
 def parse_names(text: str, option: str = "--drop") -> frozenset[str]:
     """`gmp,cmkd` -> the two names.
 
     Raises:
-        InputError: no name, or one twice.
+        InputError: a name is empty or occurs twice.
     """
     names = [name.strip() for name in text.split(",")]
     if not all(names):
-        raise InputError(f"{option}: {text!r} has an empty name; write it as NAME or NAME,NAME")
+        raise InputError(f"{option}: {text!r} has an empty name; write NAME or NAME,NAME")
     if len(set(names)) < len(names):
-        raise InputError(f"{option}: {text!r} names a component twice")
+        raise InputError(f"{option}: {text!r} has a component twice")
     return frozenset(names)
 
 
+def _slot_removals(config: Config) -> dict[str, Removal]:
+    """Path of a slot -> removal of whatever fills it, for the slots that can be off."""
+    return {
+        path: Removal(
+            f"what fills {path}",
+            {path: off()},
+            part_of=next((name for name, removal in COMPONENTS.items() if path in removal.edits), ""),
+        )
+        for path, slot in _slots(config)
+        for off in slot.choices()
+        if off.off
+    }
+
+
+def _slots(node: Any, prefix: str = "") -> Iterator[tuple[str, type[Component]]]:
+    for name, hint in hints(type(node)).items():
+        path, value = prefix + name, getattr(node, name)
+        if isinstance(value, Component):
+            yield path, hint
+        if dataclasses.is_dataclass(value):
+            yield from _slots(value, f"{path}.")
+
+
+def _check_part(name: str, removals: Mapping[str, Removal]) -> None:
+    """Refuses a component of which a larger one is dropped too."""
+    part_of = removals[name].part_of
+    while part_of:
+        if part_of in removals:
+            raise InputError(f"--drop: {name!r} is part of {part_of!r}; drop one of the two")
+        part_of = COMPONENTS[part_of].part_of
+
+
+def _check_fields(name: str, removal: Removal, config: Config) -> None:
+    """Refuses an edit of a field that the component in `config` does not have."""
+    for path in removal.edits:
+        slot, _, field = path.rpartition(".")
+        component: Any = value_at(config, slot) if slot else config
+        if field not in hints(type(component)):
+            choices = dict(_slots(config))[slot].choices()
+            kinds = " or ".join(choice.kind for choice in choices if field in hints(choice))
+            raise InputError(
+                f"--drop: {name!r} edits {path}, and {slot} = {component.kind} has no field {field!r}; "
+                f"set {slot} to {kinds}"
+            )
+
+
 def _effective(edits: Mapping[str, Any], config: Config) -> dict[str, Any]:
-    """The edits that change something: a full config may lack a part of a component (`--set distill.matching=none`)."""
+    """The edits that change something: parts of a component may be off in `config` (`--set distill.matching=none`)."""
     return {path: value for path, value in edits.items() if value_at(config, path) != value}

@@ -1,4 +1,4 @@
-"""Parts of the graphs of finished runs, kept beside their records, for the picture of a check."""
+"""Graph samples: small parts of the graphs of finished runs, saved for the picture of the connectivity check."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from gckd.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gckd.config import Config
     from gckd.runs.plan import Run
     from gckd.runs.records import Records
     from gckd.storage.path import StoragePath
@@ -18,21 +19,26 @@ if TYPE_CHECKING:
 GRAPH_CHECK = "graph_connectivity"
 
 
-def keep_graphs(runs: Sequence[Run], records: Records, out: StoragePath) -> None:
-    """Saves a part of the graph of each row's first finished run, if it has one. What cannot be read is only said.
+def save_graph_samples(runs: Sequence[Run], records: Records, out: StoragePath) -> None:
+    """Saves a part of the graph of each row's first finished run, for the rows that have a graph.
+
+    A sample is only a picture: if a checkpoint cannot be read, the reason is printed and the table is completed.
 
     Args:
-        out: where the checkpoints are.
+        out: output with the checkpoints.
     """
     from gckd.training.graph_sample import save_graph_sample
 
     first: dict[str, Run] = {}
     for run in runs:
-        parts = run.config.graph.propagate, run.config.distill.targets
-        if records.finished(run) and not any(part.off for part in parts):
+        if records.finished(run) and _has_graph(run.config):
             first.setdefault(run.row, run)
     for run in first.values():
         try:
             save_graph_sample(run.config, run.checkpoint_folder(out) / "checkpoint.pt", run.folder)
         except InputError as error:
             click.echo(f"no picture of the graph of {run.name}: {error}", err=True)
+
+
+def _has_graph(config: Config) -> bool:
+    return not config.graph.propagate.off and not config.distill.targets.off

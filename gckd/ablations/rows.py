@@ -1,4 +1,4 @@
-"""The rows of a table, each a label and its edits of the full config: leave out, add in, every combination, a sweep."""
+"""Rows of a table. Each has a label and the edits that turn the full config into its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from gckd.ablations.components import ADDED, COMPONENTS, check_names, drop_edits, label, parse_names
+from gckd.ablations.components import ADDED, check_names, drop_edits, label, parse_names
 from gckd.config import Config, ConfigError, apply
 from gckd.config.edit import effective_edits
 from gckd.config.serialization import load_yaml
@@ -19,82 +19,80 @@ if TYPE_CHECKING:
 
 BASELINE = "baseline"
 Rows = dict[str, dict[str, Any]]
-_UNSAFE = re.compile(r"[^\w.+=,-]+")  # in a label, which names a folder
+_UNSAFE = re.compile(r"[^\w.+=,-]+")  # in the name of a folder
 
 
 def drop_rows(drops: Iterable[str], config: Config) -> Rows:
-    """A row for each `--drop` text: the full method without these components.
+    """One row for each `--drop` text: the full method without these components.
 
     Raises:
-        InputError: two of them are the same row, or `parse_names` or `drop_edits` refuses one.
+        InputError: two texts give the same row, or `parse_names` or `drop_edits` refuses one.
     """
     dropped = [parse_names(text) for text in drops]
-    return joined(*({label(names): drop_edits(names, config)} for names in dropped))
+    return merge_rows(*({label(names): drop_edits(names, config)} for names in dropped))
 
 
 def add_rows(adds: Sequence[str], config: Config) -> Rows:
-    """The baseline, and a row for each `--add` text: the baseline with these components, all others of `ADDED` out.
+    """The baseline, and one row for each `--add` text: the baseline with these components of `ADDED`.
 
-    With all of them it is the full method, which is a row of every table.
+    A text with all of them gives no row: that is the full method, which every table has.
 
     Raises:
-        InputError: two of them are the same row, a name cannot be added, or `parse_names` or `drop_edits` refuses it.
+        InputError: two texts give the same row, a name cannot be added, or `parse_names` or `drop_edits` refuses it.
     """
     rows: list[Rows] = [{BASELINE: drop_edits(frozenset(ADDED), config)}] if adds else []
     for text in adds:
         names = parse_names(text, "--add")
-        wrong = sorted(names - set(ADDED))
-        if wrong:
-            raise InputError(f"--add: {wrong[0]!r} cannot be added to the baseline; what can is {', '.join(ADDED)}")
+        unknown = sorted(names - set(ADDED))
+        if unknown:
+            raise InputError(f"--add: {unknown[0]!r} cannot be added to the baseline; choose from {', '.join(ADDED)}")
         if names < set(ADDED):
             row = "".join(f"+{name}" for name in ADDED if name in names)
             rows.append({row: drop_edits(frozenset(ADDED) - names, config)})
-    return joined(*rows)
+    return merge_rows(*rows)
 
 
 def factorial_rows(text: str, config: Config) -> Rows:
-    """A row without each combination of the components in `text`, but none of them: 2^n - 1 rows.
+    """One row without each non-empty combination of the components in `text`: 2^n - 1 rows.
 
     Raises:
         InputError: `parse_names` or `drop_edits` refuses a combination.
     """
-    return {name: drop_edits(frozenset(dropped), config) for name, dropped in combinations(text).items()}
+    return {name: drop_edits(frozenset(dropped), config) for name, dropped in combinations(text, config).items()}
 
 
-def combinations(text: str) -> dict[str, tuple[str, ...]]:
-    """The rows of `factorial_rows`: label -> the components that are out.
+def combinations(text: str, config: Config) -> dict[str, tuple[str, ...]]:
+    """Label -> dropped components, for the rows of `factorial_rows`.
 
     Raises:
-        InputError: `parse_names` or `check_names` refuses it.
+        InputError: `parse_names` or `check_names` refuses the text.
     """
-    chosen = parse_names(text, "--factorial")
-    check_names(chosen, "--factorial")
-    names = [name for name in COMPONENTS if name in chosen]
-    subsets = (some for size in range(1, len(names) + 1) for some in itertools.combinations(names, size))
-    return {label(out): out for out in subsets}
+    names = list(check_names(parse_names(text, "--factorial"), config, "--factorial"))
+    subsets = (subset for size in range(1, len(names) + 1) for subset in itertools.combinations(names, size))
+    return {label(subset): subset for subset in subsets}
 
 
 def sweep_rows(text: str, config: Config) -> Rows:
-    """A row for each value of `PATH=V1,V2,...` but the one that the full config has.
+    """One row for each value of `PATH=V1,V2,...` except that of the full config.
 
     Raises:
-        InputError: it is not of that form, or a value is refused; all of them are listed.
+        InputError: the text has another form, or values are refused; all refused values are listed.
     """
     path, equals, listed = text.partition("=")
     if not equals or not all(value.strip() for value in listed.split(",")):
-        raise InputError(f"--sweep: {text!r}: write it as PATH=VALUE,VALUE")
+        raise InputError(f"--sweep: {text!r} has another form; write PATH=VALUE,VALUE")
     try:
         values = [load_yaml(value) for value in listed.split(",")]
     except yaml.YAMLError as error:
-        raise InputError(f"--sweep: {text!r} holds a value that is not YAML") from error
+        raise InputError(f"--sweep: {text!r} has a value that is not YAML") from error
     return grid_rows({path: values}, config)
 
 
 def grid_rows(values: Mapping[str, list[Any]], config: Config) -> Rows:
-    """A row for every combination of values of config paths but the one that the full config has.
+    """One row for each combination of values of config paths, except that of the full config.
 
     Raises:
-        ConfigError: a combination is refused; all that are wrong with any of them is listed.
+        ConfigError: combinations are refused; the problems of all of them are listed.
     """
     rows: Rows = {}
     problems: list[str] = []
@@ -113,7 +111,23 @@ def grid_rows(values: Mapping[str, list[Any]], config: Config) -> Rows:
     return rows
 
 
-def joined(*several: Rows) -> Rows:
+def named_rows(rows: Mapping[str, Mapping[str, Any]], config: Config) -> Rows:
+    """The rows of a spec's key `rows`: name -> edits.
+
+    Raises:
+        ConfigError: an edit is refused; the message names its row.
+    """
+    checked: Rows = {}
+    for name, edits in rows.items():
+        checked[row_name(name)] = effective_edits(config, edits)
+        try:
+            apply(config, checked[row_name(name)])
+        except ConfigError as error:
+            raise ConfigError([f"rows.{name}: {problem}" for problem in error.problems]) from error
+    return checked
+
+
+def merge_rows(*several: Rows) -> Rows:
     """All rows, in their order.
 
     Raises:
@@ -122,11 +136,11 @@ def joined(*several: Rows) -> Rows:
     rows: Rows = {}
     for name, edits in itertools.chain.from_iterable(part.items() for part in several):
         if name in rows:
-            raise InputError(f"row {name}: it is asked for twice")
+            raise InputError(f"row {name}: given twice; remove one of the two")
         rows[name] = edits
     return rows
 
 
 def row_name(text: str) -> str:
-    """A label that can name a folder."""
+    """A label that can be the name of a folder."""
     return _UNSAFE.sub("_", text)

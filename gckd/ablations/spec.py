@@ -1,16 +1,16 @@
-"""A question as a file: which rows answer it, around which config, over how many seeds."""
+"""Spec: a question as a YAML file, with the rows that answer it, their full config and the number of seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError
 
-from gckd.ablations.rows import Rows, add_rows, drop_rows, factorial_rows, grid_rows, joined, row_name
+from gckd.ablations.rows import Rows, add_rows, drop_rows, factorial_rows, grid_rows, merge_rows, named_rows
 from gckd.config import Config, ConfigError, apply
 from gckd.config.edit import effective_edits
 from gckd.config.serialization import load_yaml
@@ -21,7 +21,7 @@ SPECS = Path(__file__).parent / "specs"
 _NAMES = {"type": "array", "items": {"type": "string"}, "minItems": 1}
 _VALUES = {"type": "object", "additionalProperties": {"type": "array", "minItems": 1}, "minProperties": 1}
 _EDITS = {"type": "object", "minProperties": 1}
-_ROWS = {
+_ROW_KEYS = {
     "drop": _NAMES,
     "add": _NAMES,
     "factorial": {"type": "string"},
@@ -30,36 +30,34 @@ _ROWS = {
     "rows": {"type": "object", "additionalProperties": _EDITS, "minProperties": 1},
     "rows_of": {"type": "string"},
 }
-_BLOCKS = {
+_SUBTABLE_KEYS = {
     "pairs": {"const": "all"},
     "shift": {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}, "minItems": 2},
     "each": {"type": "object", "additionalProperties": {"type": "object"}, "minProperties": 2},
 }
-_SCHEMA = {
-    "type": "object",
-    "properties": {
-        "question": {"type": "string"},
-        "seeds": {"type": "integer", "minimum": 1},
-        "set": _EDITS,
-        "checks": {"type": "array", "items": {"enum": list(CHECKS)}},
-        **_ROWS,
-        **_BLOCKS,
-    },
-    "additionalProperties": False,
-    "anyOf": [{"required": [key]} for key in _ROWS],
-    "dependentSchemas": {key: {"not": {"anyOf": [{"required": [o]} for o in _BLOCKS if o != key]}} for key in _BLOCKS},
+_KEYS = {
+    "question": {"type": "string"},
+    "seeds": {"type": "integer", "minimum": 1},
+    "set": _EDITS,
+    "checks": {"type": "array", "items": {"enum": list(CHECKS)}},
+    **_ROW_KEYS,
+    **_SUBTABLE_KEYS,
 }
 
 
 @dataclass(frozen=True)
 class Spec:
-    """The keys of the file; `drop`, `add`, `factorial` and `sweep` are as the options of their name.
+    """Contents of a spec file.
 
-    set: edits of the full config. grid: path -> values, a row for each combination that is no row yet. rows: name ->
-    edits of the full config. rows_of: another spec, whose rows are rows of this one too. checks: of
-    `gckd.report.checks`, whose figures the table ends in. At most one of the last three, each of which makes several
-    tables: pairs: "all", one for each ordered pair of datasets; shift: one for each street of such a gap; each: name ->
-    edits of the full config.
+    question: first line of the table's caption. seeds: number of seeds. set: edits of the full config. checks: names in
+    `gckd.report.checks.CHECKS`, whose figures the report ends with.
+
+    Rows, at least one of: drop, add, factorial, sweep: as the options of that name. grid: path -> values, one row for
+    each combination that is not a row of a sweep. rows: name -> edits of the full config. rows_of: another spec, whose
+    rows are added.
+
+    Subtables, at most one of: pairs: "all", one for each ordered pair of datasets. shift: one for each domain gap of
+    the generated benchmark. each: name -> edits of the full config, one subtable for each.
     """
 
     question: str = ""
@@ -77,22 +75,25 @@ class Spec:
     shift: tuple[float, ...] = ()
     each: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def full(self, config: Config, given: Mapping[str, Any]) -> Config:
-        """The full config of the spec, around the user's.
+    def full_config(self, config: Config, user_edits: Mapping[str, Any]) -> Config:
+        """The full config: the user's `config` with the edits in `set`.
 
         Args:
-            given: edits that the user made to it.
+            user_edits: edits that are already made in `config`.
 
         Raises:
-            ConfigError: an edit is refused, or the user made it too.
+            ConfigError: an edit is refused, or is one of the user's too.
         """
-        twice = [path for path in self.set if path in given]
+        twice = [path for path in self.set if path in user_edits]
         if twice:
-            raise ConfigError([f"--set {path}: it conflicts with --spec, which sets it" for path in twice])
+            raise ConfigError([f"--set {path}: conflicts with --spec, which sets it; remove one" for path in twice])
         return apply(config, effective_edits(config, self.set))
 
     def all_rows(self, config: Config) -> Rows:
-        """Every row but the full one, of a checked full config.
+        """Every row except the full one.
+
+        Args:
+            config: checked full config.
 
         Raises:
             InputError: a row is refused, or two have the same name.
@@ -100,29 +101,24 @@ class Spec:
         parts = [add_rows(self.add, config), drop_rows(self.drop, config)]
         parts += [factorial_rows(self.factorial, config)] if self.factorial else []
         parts += [grid_rows({path: values}, config) for path, values in self.sweep.items()]
-        swept = joined(*parts)
+        swept = merge_rows(*parts)
         grid = grid_rows(self.grid, config) if self.grid else {}
-        # A combination with one value changed may be a row of a sweep already.
+        # A combination with one changed value may be a row of a sweep already.
         new = {name: edits for name, edits in grid.items() if edits not in swept.values()}
-        others = load_spec(self.rows_of).all_rows(config) if self.rows_of else {}
-        return joined(swept, new, others, self._named(config))
+        included = load_spec(self.rows_of).all_rows(config) if self.rows_of else {}
+        return merge_rows(swept, new, included, named_rows(self.rows, config))
 
-    def _named(self, config: Config) -> Rows:
-        rows: Rows = {}
-        for name, edits in self.rows.items():
-            rows[row_name(name)] = effective_edits(config, edits)
-            try:
-                apply(config, rows[row_name(name)])
-            except ConfigError as error:
-                raise ConfigError([f"rows.{name}: {problem}" for problem in error.problems]) from error
-        return rows
+
+def spec_names() -> list[str]:
+    """Names of the specs in the package."""
+    return sorted(path.stem for path in SPECS.glob("*.yaml"))
 
 
 def load_spec(name: str) -> Spec:
-    """The spec that ships with the project under this name, or the one in this file.
+    """The spec of this name in the package, or the spec in the file `name`.
 
     Raises:
-        InputError: there is none, or it cannot be read; everything that is wrong with it, one line each.
+        InputError: there is none, it cannot be read, or its contents are wrong; all problems are listed.
     """
     file = SPECS / f"{name}.yaml"
     if not file.exists():
@@ -130,17 +126,34 @@ def load_spec(name: str) -> Spec:
     try:
         data = load_yaml(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        known = ", ".join(sorted(path.stem for path in SPECS.glob("*.yaml")))
-        raise InputError(f"--spec: {name} is no file that can be read, nor one of {known}") from error
+        raise InputError(
+            f"--spec: {name} is neither a readable file nor a spec of gckd; choose from {', '.join(spec_names())}"
+        ) from error
     except yaml.YAMLError as error:
         raise InputError(f"--spec: {name} is not YAML ({reason_of(error)})") from error
-    problems = _problems(data)
+    problems = list(_problems(data))
     if problems:
         raise ConfigError([f"--spec {name}: {problem}" for problem in problems])
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
     return Spec(**fields)
 
 
-def _problems(data: Any) -> list[str]:
-    found = sorted(Draft202012Validator(_SCHEMA).iter_errors(data), key=lambda error: list(map(str, error.path)))
-    return [f"{'.'.join(map(str, error.path)) or 'it'}: {error.message}" for error in found]
+def _problems(data: Any) -> Iterator[str]:
+    if not isinstance(data, dict):
+        yield f"not a mapping of keys to values; the keys are {', '.join(_KEYS)}"
+        return
+    yield from (f"unknown key {key!r}; choose from {', '.join(_KEYS)}" for key in data if key not in _KEYS)
+    if not data.keys() & _ROW_KEYS.keys():
+        yield f"no rows; give at least one of {', '.join(_ROW_KEYS)}"
+    subtables = [key for key in _SUBTABLE_KEYS if key in data]
+    if len(subtables) > 1:
+        yield f"{' and '.join(subtables)} exclude each other; keep one of them"
+    validator = Draft202012Validator({"type": "object", "properties": _KEYS})
+    yield from map(_message, sorted(validator.iter_errors(data), key=lambda error: list(map(str, error.path))))
+
+
+def _message(error: ValidationError) -> str:
+    path = ".".join(map(str, error.path))
+    if error.validator == "enum":
+        return f"{path}: unknown value {error.instance!r}; choose from {', '.join(error.validator_value)}"
+    return f"{path}: {error.message}"

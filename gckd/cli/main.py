@@ -28,7 +28,7 @@ _OUT_HELP = "Folder of the tables.  [default: FOLDER; several are only printed]"
 
 # name -> where the command is, and its line in `gckd --help`, which thus imports neither torch nor Ray
 COMMANDS = {
-    "ablate": ("gckd.cli.ablate:table", "Train the full method and rows without some parts, for a component table."),
+    "ablate": ("gckd.cli.ablate:ablate", "Train the full method and rows that differ from it, for a component table."),
     "audit": ("gckd.cli.audit:audit", "Print the precision of the pseudo labels, by target train labels."),
     "cluster": ("gckd.cli.cluster:cluster", "Check a cluster file before `ray up`."),
     "data": ("gckd.cli.data:data", "Generate, check and store datasets."),

@@ -1,11 +1,12 @@
-"""What a table must say beside its numbers."""
+"""Captions of the component table: the facts that its numbers depend on."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
-from gckd.report.load import Block, unlike
+from gckd.report.comparability import plugins_of
+from gckd.report.subtable import Subtable, mismatch_lines
 from gckd.report.summary import FULL, RowSummary
 
 if TYPE_CHECKING:
@@ -13,51 +14,57 @@ if TYPE_CHECKING:
 
     from gckd.config import Config
 
-PROPAGATED = "each test item propagated by itself on the graph over the run's banks"
+PROPAGATED = "each test item separately propagated on the graph over the banks of its run"
 
-# Edits below these train another source model.
-_SOURCE = ("backbone", "tokenizer", "data", "augment", "pretrain", "centre", "weights.source")
+# Edits below these paths change the source model.
+_SOURCE_PATHS = ("backbone", "tokenizer", "data", "augment", "pretrain", "centre", "weights.source")
 
 
-def captions(blocks: Sequence[Block], rows: Sequence[RowSummary]) -> list[str]:
-    """What is said of every block once, and what of some behind their names; the questions of the specs first.
+def captions(subtables: Sequence[Subtable], rows: Sequence[RowSummary]) -> list[str]:
+    """Lines below the table: the questions, the facts of all subtables, then those of single ones with their names.
 
     Args:
-        rows: of all blocks.
+        subtables: all of the table.
+        rows: of all subtables.
     """
-    own = {b.name: caption(b.records, [r for r in rows if r.block == b.name], b.config) for b in blocks}
-    lines = dict.fromkeys(asked["question"] for b in blocks for asked in b.asked if asked.get("question"))
-    for name, said in own.items():
-        for line in said:
-            everywhere = all(line in others for others in own.values())
-            lines[line if everywhere or line == said[0] else f"{name}: {line}"] = None
+    lines_of = {s.name: caption(s.records, [r for r in rows if r.subtable == s.name], s.config) for s in subtables}
+    lines = dict.fromkeys(q.question for s in subtables for q in s.questions if q.question)
+    for name, own_lines in lines_of.items():
+        for line in own_lines:
+            shared = all(line in other_lines for other_lines in lines_of.values())
+            lines[line if shared or line == own_lines[0] else f"{name}: {line}"] = None
     marked = any(row.marked for row in rows)
-    marks = ["† marks a row that is not as the full method in something of the following."] if marked else []
-    return [*lines, *marks, *(f"NOT ALIKE in {line}." for line in unlike(blocks))]
+    marks = ["† marks a row that differs from the full method in one of the following."] if marked else []
+    return [*lines, *marks, *(f"MISMATCH in {line}." for line in mismatch_lines(subtables))]
 
 
 def caption(records: Sequence[Mapping[str, Any]], rows: Sequence[RowSummary], config: Config) -> list[str]:
-    """One sentence or two a line: datasets, equality of the rows, selection, inference, intervals, notes.
+    """Lines about datasets, seeds, budgets, selection, inference, intervals and notes of one subtable.
 
     Args:
-        records: of the whole table.
+        records: of the subtable.
         rows: their summaries.
-        config: of the full row.
+        config: full config.
     """
-    lines = [_datasets(records), _equality(records, rows, config)]
+    lines = [_datasets(records), _seeds(rows), _training(records, rows, config)]
     lines.append(
-        "Checkpoint: that of the last step, nothing is selected. The labels of the target's test split are read "
-        "once, at the end of a run."
+        "Checkpoint: that of the last step; nothing is selected. The labels of the target's test split are read once, "
+        "at the end of a run."
     )
     lines.append(_inference(config, records))
-    lines.append("The presets' hyperparameters were chosen with target labels of generated datasets (LOG.md).")
-    lines.append("± is the 95 % interval of the mean over seeds (Student's t; n/a with one seed).")
+    lines.append("The hyperparameters of the presets were chosen with target labels of generated datasets (LOG.md).")
+    lines += _plugins(records)
+    lines.append("±: half width of the 95 % confidence interval of the mean over seeds (Student's t); n/a: one seed.")
     if any(row.row != FULL for row in rows):
-        lines.append("Δ is full - row, paired seed by seed: positive where the full method is better.")
+        lines.append("Δ: full - row, paired by seed; positive where the full method is better.")
     if any(row.p for row in rows):
-        lines.append("p: paired t test over seeds that full and row are alike, after Holm over the rows of this table.")
+        lines.append(
+            "p: two-sided paired t test over seeds that full and row have equal means, Holm-corrected over the rows."
+        )
     if any(row.published is not None for row in rows):
-        lines.append("The published Rank-1 is the paper's own (arXiv 2501.15052), full size and pretrained weights.")
+        lines.append(
+            "Published Rank-1: from the paper (arXiv 2501.15052), with its full-size model and pretrained weights."
+        )
     return lines + _notes(records)
 
 
@@ -65,54 +72,65 @@ def _datasets(records: Sequence[Mapping[str, Any]]) -> str:
     names = sorted({f"{r['source']} (labelled) → {r['target']} (unlabelled)" for r in records})
     sizes = sorted({(r["queries"], r["gallery"]) for r in records if r["status"] == "done"})
     counts = " or ".join(f"{queries} queries, {gallery} gallery images" for queries, gallery in sizes)
-    return f"{'; '.join(names)}. Target test split: {counts or 'not reached'}. All values in percent."
+    return f"{'; '.join(names)}. Target test split: {counts or 'not evaluated'}. All metrics in percent."
 
 
-def _equality(records: Sequence[Mapping[str, Any]], rows: Sequence[RowSummary], config: Config) -> str:
-    finished = [row.seeds for row in rows if row.seeds]
-    seeds = sorted({seed for own in finished for seed in own})
-    alike = all(own == finished[0] for own in finished)
-    every = "Every row but those marked †" if any(row.marked for row in rows) else "Every row"
+def _seeds(rows: Sequence[RowSummary]) -> str:
+    seeds = sorted({seed for row in rows for seed in row.seeds})
+    text = f"Seeds: {', '.join(map(str, seeds)) or 'none finished'}."
+    return text if _same_seeds(rows) else f"{text} Not every row has all of them; Δ uses the seeds that both rows have."
+
+
+def _same_seeds(rows: Sequence[RowSummary]) -> bool:
+    return len({row.seeds for row in rows if row.seeds}) <= 1
+
+
+def _training(records: Sequence[Mapping[str, Any]], rows: Sequence[RowSummary], config: Config) -> str:
+    """Budget that the rows share, with the rows that have another source model or no adaptation."""
     edits = {r["row"]: json.loads(r.get("edits") or "{}") for r in records}
-    still = [row.label for row in rows if edits.get(row.row, {}).get("adapt.steps") == 0]
-    other = [row.label for row in rows if any(path.startswith(_SOURCE) for path in edits.get(row.row, ()))]
+    unadapted = [row.label for row in rows if edits.get(row.row, {}).get("adapt.steps") == 0]
+    other_source = [row.label for row in rows if any(path.startswith(_SOURCE_PATHS) for path in edits.get(row.row, ()))]
+    every = "Every row except those marked †" if any(row.marked for row in rows) else "Every row"
+    seeds = "the same seeds, " if _same_seeds(rows) else ""
+    exceptions = [f"another source model in {', '.join(other_source)}"] if other_source else []
+    exceptions += [f"no adaptation, only the source model, in {', '.join(unadapted)}"] if unadapted else []
     return (
-        f"Seeds {', '.join(map(str, seeds)) or 'none'}"
-        f"{'' if alike else '; not every row has each, and a difference is over those that both have'}. "
-        f"{every}: {'the same seeds, ' if alike else ''}the same batches ({config.adapt.batch} pairs a domain and "
-        f"step), {config.adapt.steps} adaptation steps from the same source model ({config.pretrain.steps} steps of "
-        f"{config.pretrain.batch} pairs){f', but {_listed(other)} from one of its own' if other else ''}."
-        f"{f' {_listed(still)}: the source model as it is, not adapted.' if still else ''}"
+        f"{every} has {seeds}the same batches ({config.adapt.batch} pairs per domain and step) and "
+        f"{config.adapt.steps} adaptation steps from the same source model ({config.pretrain.steps} pre-training steps "
+        f"of {config.pretrain.batch} pairs)." + (f" Exceptions: {'; '.join(exceptions)}." if exceptions else "")
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} each"
 
 
 def _inference(config: Config, records: Sequence[Mapping[str, Any]]) -> str:
     centred = "centred by the target-train mean" if config.centre else "not centred"
     top = config.evaluate.k_test
     ranked = f"the top {top} re-ranked by the matching head" if top else "no re-ranking"
-    words = [f"embeddings {centred}", *[PROPAGATED] * config.evaluate.propagate, ranked]
-    apart = _other_inference(records)
-    but = f" but {', '.join(apart)}" if apart else ""
-    return f"Inference, alike in every row{but}: {', '.join(words)}."
+    steps = [f"embeddings {centred}", *[PROPAGATED] * config.evaluate.propagate, ranked]
+    exceptions = _other_inference(records)
+    rows = f"every row except {', '.join(exceptions)}" if exceptions else "every row"
+    return f"Inference of {rows}: {', '.join(steps)}."
 
 
 def _other_inference(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The rows that are evaluated in another way than the full one, and how."""
-    found: dict[str, str] = {}
+    """Rows that are evaluated otherwise than the full one, each with its edits of the evaluation."""
+    exceptions: dict[str, str] = {}
     for r in records:
         edits = json.loads(r.get("edits") or "{}").items()
         own = [f"{path} = {json.dumps(value)}" for path, value in edits if path.split(".")[0] in ("centre", "evaluate")]
         if own:
-            found[r["row"]] = f"{r['row']} ({', '.join(own)})"
-    return list(found.values())
+            exceptions[r["row"]] = f"{r['row']} ({', '.join(own)})"
+    return list(exceptions.values())
+
+
+def _plugins(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Plugin files that were loaded, each with the digest of its text."""
+    plugins = sorted({plugin for r in records for plugin in plugins_of(r).items()})
+    listed = ", ".join(f"{name} (digest {digest})" for name, digest in plugins)
+    return [f"Plugins, code from outside the package: {listed}."] if plugins else []
 
 
 def _notes(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What the runs had to say, each once; with its seeds where not every seed says it."""
+    """Each note of the runs once, with its seeds if not every seed has it."""
     seeds_of: dict[str, set[int]] = {}
     for r in records:
         for note in json.loads(r["notes"]):

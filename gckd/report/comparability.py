@@ -1,9 +1,10 @@
-"""Whether the runs of a table may be compared: the same code on the same data, with as much training."""
+"""Comparability of the runs of a table: same code, same plugins, same data, same training budget."""
 
 from __future__ import annotations
 
 import functools
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,58 +17,70 @@ if TYPE_CHECKING:
     from gckd.config import Config
     from gckd.config.stages import Adapt, Pretrain
 
-MIXED = "--mixed puts them in one table all the same, and marks them"
+MIXED_HINT = "--mixed puts them in one table and marks the rows that differ from full"
 CODE = "code"
-_ALIKE = {"git_revision": CODE, "source_digest": "source dataset", "target_digest": "target dataset"}
-_SHOWN = 12  # digits of a revision or digest
+_COMPARED = {"git_revision": CODE, "source_digest": "source dataset", "target_digest": "target dataset"}
+_HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]+")
 
 
 @dataclass(frozen=True)
-class Mixture:
-    """Something that finished runs do not have in common."""
+class Mismatch:
+    """A quantity in which finished runs differ, though it must be equal for a fair comparison."""
 
-    what: str
+    quantity: str
     rows: Mapping[str, Sequence[str]]  # value -> rows that have runs with it
 
     def __str__(self) -> str:
         """`code: 1a2b... (full, -gmp); 3c4d... (-gmp)`."""
-        return f"{self.what}: " + "; ".join(f"{value} ({', '.join(names)})" for value, names in self.rows.items())
+        return f"{self.quantity}: " + "; ".join(f"{value} ({', '.join(names)})" for value, names in self.rows.items())
 
     @property
-    def marked(self) -> frozenset[str]:
-        """Rows with runs that are not as the first run of the full method, or of the first row."""
-        usual = next((value for value, names in self.rows.items() if FULL in names), next(iter(self.rows)))
-        return frozenset(name for value, names in self.rows.items() if value != usual for name in names)
+    def differing_rows(self) -> frozenset[str]:
+        """Rows with a run that differs from the first run of the full method, or without one from the first row."""
+        reference = next((value for value, names in self.rows.items() if FULL in names), next(iter(self.rows)))
+        return frozenset(name for value, names in self.rows.items() if value != reference for name in names)
 
 
 def budget(config: Config) -> dict[str, str]:
-    """How much a run trains: pairs that its steps see in either stage, whatever the size of a batch.
+    """Stage -> training pairs that its steps see, whatever the batch size.
 
-    Of a stage without steps nothing is said: the source model as it is may stand beside every way of adapting it.
+    A stage without steps is left out: the source model can be compared with every way to adapt it.
     """
     stages: dict[str, Adapt | Pretrain] = {"adaptation": config.adapt, "pre-training": config.pretrain}
     return {f"budget of {name}": f"{s.steps * s.accumulate * s.batch:,} pairs" for name, s in stages.items() if s.steps}
 
 
-def mixtures(records: Sequence[Mapping[str, Any]], config: Config) -> list[Mixture]:
-    """What the finished runs do not have in common.
+def mismatches(records: Sequence[Mapping[str, Any]], config: Config) -> list[Mismatch]:
+    """Quantities in which the finished runs differ.
 
     Args:
-        config: of the full row; the records say how each other row differs from it.
+        config: full config; the records hold the edits of each row.
     """
     rows_of: dict[str, dict[str, dict[str, None]]] = {}
     budget_of = functools.cache(lambda edits: budget(configure(config, json.loads(edits))))
     for record in (r for r in records if r["status"] == "done"):
-        origin = {what: _short(record[field]) for field, what in _ALIKE.items() if record.get(field)}
-        for what, value in {**origin, **budget_of(record.get("edits") or "{}")}.items():
-            rows_of.setdefault(what, {}).setdefault(value, {})[record["row"]] = None
+        for quantity, value in {**_provenance(record), **budget_of(record.get("edits") or "{}")}.items():
+            rows_of.setdefault(quantity, {}).setdefault(value, {})[record["row"]] = None
     return [
-        Mixture(what, {value: tuple(rows) for value, rows in values.items()})
-        for what, values in rows_of.items()
+        Mismatch(quantity, {value: tuple(rows) for value, rows in values.items()})
+        for quantity, values in rows_of.items()
         if len(values) > 1
     ]
 
 
-def _short(value: str) -> str:
-    head, dash, tail = value.partition("-")
-    return head[:_SHOWN] + dash + tail
+def plugins_of(record: Mapping[str, Any]) -> dict[str, str]:
+    """File name -> digest of each plugin of a run; empty for records of versions without plugins."""
+    plugins: dict[str, str] = json.loads(record.get("plugins") or "{}")
+    return plugins
+
+
+def short_revision(value: str) -> str:
+    """A revision with 12 of its hex digits; `-dirty` and `gckd <version>` are kept."""
+    return _HASH.sub(r"\1", value)
+
+
+def _provenance(record: Mapping[str, Any]) -> dict[str, str]:
+    """Quantity -> value. A run without a plugin can be compared with runs that loaded one."""
+    compared = {quantity: record[field] for field, quantity in _COMPARED.items() if record.get(field)}
+    compared |= {f"plugin {name}": digest for name, digest in plugins_of(record).items()}
+    return {quantity: short_revision(value) for quantity, value in compared.items()}

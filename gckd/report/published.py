@@ -1,4 +1,4 @@
-"""What the paper reports. Shown only under the very datasets it was measured on."""
+"""Numbers that the paper reports. They are shown only for the datasets on which it measured them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ RANK_1: dict[str, dict[str, float]] = {
 
 
 def published_rank_1(records: Sequence[Mapping[str, Any]], row: str) -> float | None:
-    """The paper's Rank-1 of `row`, if every record says that its datasets are those it was measured on."""
+    """The paper's Rank-1 of `row`; None unless every record is of the datasets on which it was measured."""
     datasets = {r["published"] for r in records}
     return RANK_1.get(datasets.pop(), {}).get(row) if len(datasets) == 1 else None

@@ -1,4 +1,4 @@
-"""What the runs of a table say query by query, and how far other queries would move its numbers."""
+"""Results of each test query, and bootstrap intervals of the table's numbers over queries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from gckd.errors import InputError, reason_of
-from gckd.report.statistics import OF_QUERIES, clustered
+from gckd.report.bootstrap import QUERY_RESAMPLES, cluster_bootstrap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gckd.report.statistics import Interval
+    from gckd.report.bootstrap import Interval
 
 FILE = "queries.parquet"
 
 
 @dataclass(frozen=True)
 class Queries:
-    """The queries of one run, in the order of their split."""
+    """Test queries of one run, in the order of their split."""
 
     identity: NDArray[np.int64]  # [Q]
     values: Mapping[str, NDArray[np.float64]]  # rank_1, map -> [Q] in percent; their means are the metrics
 
 
-PerRun = Mapping[tuple[str, int], Queries]  # row, seed
+QueriesOfRuns = Mapping[tuple[str, int], Queries]  # row, seed -> queries
 
 
-class Number(NamedTuple):
-    """A number of the table: a metric of a row, or what the full row has more."""
+class Quantity(NamedTuple):
+    """A number of the table: a metric of a row, or (`to_full`) the difference full - row."""
 
     row: str
     metric: str
@@ -43,43 +43,44 @@ class Number(NamedTuple):
 
 
 def read_queries(folder: Path, records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], Queries]:
-    """Of every finished run of `folder` that kept them; those of earlier versions did not.
+    """Queries of every finished run of `folder` that has a file of them; runs of earlier versions have none.
 
     Raises:
-        InputError: a file is there and cannot be read.
+        InputError: a file cannot be read.
     """
     done = [(str(r["row"]), int(r["seed"])) for r in records if r["status"] == "done"]
     files = {(row, seed): folder / row / f"seed-{seed}" / FILE for row, seed in done}
     return {key: _read(file) for key, file in files.items() if file.exists()}
 
 
-def over_queries(runs: PerRun, seeds: Mapping[str, Sequence[int]], full: str) -> dict[Number, Interval]:
-    """The interval of each number over the identities of the queries, the runs as they are.
+def query_bootstrap(runs: QueriesOfRuns, seeds: Mapping[str, Sequence[int]], full: str) -> dict[Quantity, Interval]:
+    """Interval of each number over the identities of the queries, with the trained models fixed.
 
-    Captions of one person are not independent, so a person is drawn with all of them. A value is the mean over the
-    seeds of the row, a difference that over the seeds which it shares with the full row, as in the table.
+    Captions of one person depend on each other, so a person is drawn with all captions. As in the table, a metric is
+    the mean over the seeds of its row, and a difference the mean over the seeds that the row shares with `full`.
 
     Args:
-        seeds: row -> those of its finished runs. A row is left out where one of them kept no queries, or others than
-            those of the first row.
-        full: the full row.
+        runs: queries of the runs.
+        seeds: row -> seeds of its finished runs. A row is left out if one of these runs has no queries, or other
+            queries than the first row.
+        full: name of the full row.
     """
-    kept = [row for row, own in seeds.items() if own and all((row, seed) in runs for seed in own)]
-    if not kept:
+    complete = [row for row, own in seeds.items() if own and all((row, seed) in runs for seed in own)]
+    if not complete:
         return {}
-    identity = runs[kept[0], seeds[kept[0]][0]].identity
-    alike = [row for row in kept if all(np.array_equal(runs[row, seed].identity, identity) for seed in seeds[row])]
-    columns: dict[Number, NDArray[np.float64]] = {}
-    for row in alike:
-        shared = [seed for seed in seeds[row] if seed in seeds[full]] if full in alike and row != full else []
+    identity = runs[complete[0], seeds[complete[0]][0]].identity
+    same = [row for row in complete if all(np.array_equal(runs[row, seed].identity, identity) for seed in seeds[row])]
+    columns: dict[Quantity, NDArray[np.float64]] = {}
+    for row in same:
+        shared = [seed for seed in seeds[row] if seed in seeds[full]] if full in same and row != full else []
         for name in runs[row, seeds[row][0]].values:
-            columns[Number(row, name, False)] = _mean(runs, row, seeds[row], name)
+            columns[Quantity(row, name, False)] = _mean(runs, row, seeds[row], name)
             if shared:
-                columns[Number(row, name, True)] = _mean(runs, full, shared, name) - _mean(runs, row, shared, name)
-    return clustered(columns, identity, OF_QUERIES)
+                columns[Quantity(row, name, True)] = _mean(runs, full, shared, name) - _mean(runs, row, shared, name)
+    return cluster_bootstrap(columns, identity, QUERY_RESAMPLES)
 
 
-def _mean(runs: PerRun, row: str, seeds: Sequence[int], name: str) -> NDArray[np.float64]:
+def _mean(runs: QueriesOfRuns, row: str, seeds: Sequence[int], name: str) -> NDArray[np.float64]:
     mean: NDArray[np.float64] = np.mean([runs[row, seed].values[name] for seed in seeds], axis=0)
     return mean
 

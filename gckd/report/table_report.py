@@ -1,125 +1,114 @@
-"""Records -> tables and figure: the end of every launch, and `gckd report` of one folder or several."""
+"""Report of a component table: tables, figures and report.html of one output folder or several."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING
 
 from gckd.errors import InputError
 from gckd.report.captions import captions
-from gckd.report.checks import CHECKS, Results
-from gckd.report.comparability import MIXED
-from gckd.report.curves import draw_curves, ends_of_curves
+from gckd.report.checks import CHECKS, CheckInput
+from gckd.report.comparability import MIXED_HINT
+from gckd.report.component_table import to_csv, to_latex, to_markdown, to_screen
+from gckd.report.curves import draw_curves, end_points_table
 from gckd.report.html.table_page import write_table_page
-from gckd.report.load import ASKED_FILE, Block, join, read_block, read_parquet, unlike
-from gckd.report.shapley import contributions
-from gckd.report.small_tables import asides
-from gckd.report.table import comma_separated, latex, markdown, screen
-from gckd.report.warnings import audited, failure_warnings
+from gckd.report.interval_tables import interval_tables
+from gckd.report.shapley import shapley_table
+from gckd.report.subtable import Subtable, join_subtables, mismatch_lines, read_parquet, read_subtable
+from gckd.report.warnings import failure_warnings, label_use_notes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from rich.console import Console
 
-    from gckd.report.small_tables import Aside
+    from gckd.report.small_table import SmallTable
     from gckd.report.summary import RowSummary
 
 
 def write_report(folder: Path, console: Console, *, mixed: bool = False) -> list[RowSummary]:
-    """Prints the table of one output folder and writes it there: see `make_report`."""
+    """Prints the table of one output folder and writes the report there: see `make_report`."""
     return make_report([folder], console, out=folder, mixed=mixed)
 
 
 def make_report(
     folders: Sequence[Path], console: Console, *, out: Path | None, mixed: bool = False
 ) -> list[RowSummary]:
-    """Prints one table of the runs of `folders`, and writes table.md, .csv, .tex, report.html and curves.png to `out`.
+    """Prints one table of the runs of `folders`; writes table.md, .csv, .tex, report.html and curves.png to `out`.
 
-    Folders of one full config and the same datasets are joined; those of other datasets are blocks of the table.
+    Folders with the same full config and datasets are joined; other folders are subtables of their own.
 
     Args:
-        out: None: nothing is written. The picture is of a table of one block.
-        mixed: whether runs of other code, data, budget or full config may stand in one table, marked.
+        folders: output folders.
+        console: where the table is printed.
+        out: None: nothing is written. curves.png is written for a single subtable only.
+        mixed: whether the table may have runs of other code, plugins, data, budget or full config, marked with †.
 
     Raises:
-        InputError: a folder has no run records or no config.yaml, or they cannot be read; or the runs do not fit
-            together, and need to.
+        InputError: a folder has no run records or no config.yaml, they cannot be read, or the runs cannot be compared.
     """
-    blocks = join([read_block(folder) for folder in folders], mixed=mixed)
-    differing = unlike(blocks)
-    if differing and not mixed:
-        where = ", ".join(map(str, folders))
-        raise InputError(f"{where}: the runs are not alike in {'; in '.join(differing)}: {MIXED}")
-    rows = [row for block in blocks for row in block.summaries()]
-    warnings = _warnings(blocks)
-    lines, below = [*captions(blocks, rows), *warnings], list(_below(blocks, rows))
-    console.print(screen(rows))
+    subtables = join_subtables([read_subtable(folder) for folder in folders], mixed=mixed)
+    mismatches = mismatch_lines(subtables)
+    if mismatches and not mixed:
+        names = ", ".join(map(str, folders))
+        raise InputError(f"{names}: the runs differ in {'; in '.join(mismatches)}; {MIXED_HINT}")
+    rows = [row for subtable in subtables for row in subtable.summaries()]
+    warnings = _warnings(subtables)
+    lines, small_tables = [*captions(subtables, rows), *warnings], list(_small_tables(subtables, rows))
+    console.print(to_screen(rows))
     for line in lines:
         console.print(line, style="yellow" if line in warnings else "dim", highlight=False, markup=False)
-    for aside in below:
-        console.print(aside.screen())
+    for table in small_tables:
+        console.print(table.to_screen())
     if out:
-        text = "\n".join([markdown(rows, lines), *(aside.markdown() for aside in below)])
+        text = "\n".join([to_markdown(rows, lines), *(table.to_markdown() for table in small_tables)])
         (out / "table.md").write_text(text, encoding="utf-8")
-        (out / "table.csv").write_text(comma_separated(rows), encoding="utf-8")
-        (out / "table.tex").write_text(latex(rows, lines), encoding="utf-8")
-        if len(blocks) == 1:
-            draw_curves(blocks[0].curves, out / "curves.png")
-            _draw_checks(blocks[0], out, console)
-        write_table_page(out, blocks, rows, lines, below)
+        (out / "table.csv").write_text(to_csv(rows), encoding="utf-8")
+        (out / "table.tex").write_text(to_latex(rows, lines), encoding="utf-8")
+        if len(subtables) == 1:
+            draw_curves(subtables[0].curves, out / "curves.png")
+            _write_checks(subtables[0], out, console)
+        write_table_page(out, subtables, rows, lines, small_tables)
     return rows
 
 
-def _warnings(blocks: Sequence[Block]) -> list[str]:
-    """What went wrong in a run and can be told from its curves; which curves needed labels."""
-    return [
-        f"{block.name}: {line}" if block.name else line
-        for block in blocks
-        for line in (*audited(block.curves), *failure_warnings(block.curves))
-    ]
-
-
-def _draw_checks(block: Block, out: Path, console: Console) -> None:
-    """Writes the figures of the checks that were asked for, and prints what they say."""
-    names = dict.fromkeys(name for asked in block.asked for name in asked.get("checks", ()))
-    results = Results(block.records, block.curves, block.config, out)
-    for finding in (finding for name in names for finding in CHECKS[name](results)):
-        finding.write(out)
-        label = " (uses target labels)" if finding.uses_target_labels else ""
-        console.print(f"figures/{finding.name}.png{label}", style="bold", highlight=False)
-        for sentence in finding.words:
-            console.print(sentence, highlight=False, markup=False)
-
-
-def _below(blocks: Sequence[Block], rows: Sequence[RowSummary]) -> Iterator[Aside]:
-    yield from asides(rows)
-    for block in blocks:
-        for asked in block.asked:
-            shares = contributions(block.records, asked["dropped"]) if asked.get("dropped") else None
-            if shares:
-                yield dataclasses.replace(shares, caption=f"{block.name}: {shares.caption}") if block.name else shares
-
-
-def keep_asked(folder: Path, question: str, dropped: Mapping[str, Sequence[str]], checks: Sequence[str] = ()) -> None:
-    """Notes in `folder` what its table answers, for the report.
-
-    Args:
-        question: its caption begins with it.
-        dropped: row -> components it is without, where every combination is a row; their shares are reported.
-        checks: names in `gckd.report.checks.CHECKS`, whose figures belong to the report.
-    """
-    if question or dropped or checks:
-        asked = {"question": question, "dropped": dropped, "checks": list(checks)}
-        (folder / ASKED_FILE).write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
-
-
 def show_curves(folder: Path, console: Console) -> None:
-    """Prints where every curve of `folder` begins and ends.
+    """Prints the first and last point of every curve of `folder`.
 
     Raises:
         InputError: `folder` has no curves.
     """
-    console.print(ends_of_curves(read_parquet(folder / "curves.parquet")))
+    console.print(end_points_table(read_parquet(folder / "curves.parquet")))
+
+
+def _warnings(subtables: Sequence[Subtable]) -> list[str]:
+    """Curves that read labels, and signs of failure in the curves."""
+    return [
+        f"{subtable.name}: {line}" if subtable.name else line
+        for subtable in subtables
+        for line in (*label_use_notes(subtable.curves), *failure_warnings(subtable.curves))
+    ]
+
+
+def _write_checks(subtable: Subtable, out: Path, console: Console) -> None:
+    """Writes the figures of the checks in the questions, and prints their sentences."""
+    names = dict.fromkeys(name for question in subtable.questions for name in question.checks)
+    given = CheckInput(subtable.records, subtable.curves, subtable.config, out)
+    for result in (result for name in names for result in CHECKS[name](given)):
+        result.write(out)
+        label = " (uses target labels)" if result.uses_target_labels else ""
+        console.print(f"figures/{result.name}.png{label}", style="bold", highlight=False)
+        for sentence in result.sentences:
+            console.print(sentence, highlight=False, markup=False)
+
+
+def _small_tables(subtables: Sequence[Subtable], rows: Sequence[RowSummary]) -> Iterator[SmallTable]:
+    yield from interval_tables(rows)
+    for subtable in subtables:
+        for question in subtable.questions:
+            table = shapley_table(subtable.records, question.dropped) if question.dropped else None
+            if table and subtable.name:
+                yield dataclasses.replace(table, caption=f"{subtable.name}: {table.caption}")
+            elif table:
+                yield table

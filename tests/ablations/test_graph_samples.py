@@ -1,4 +1,4 @@
-"""Which graphs a table keeps for its picture."""
+"""Graph samples of a table."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from gckd.ablations.components import drop_edits
-from gckd.ablations.graph_samples import GRAPH_CHECK, keep_graphs
+from gckd.ablations.graph_samples import GRAPH_CHECK, save_graph_samples
 from gckd.config import preset
 from gckd.report.checks import CHECKS
-from gckd.report.checks.picture import FILE
+from gckd.report.checks.graph_picture import FILE
 from gckd.runs.plan import plan
 from gckd.runs.records import Records
 from gckd.storage.path import StoragePath
@@ -24,25 +24,27 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_the_first_finished_run_of_each_row_with_a_graph(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_finished_run_of_each_row_with_a_graph_is_sampled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     full = preset("tiny")
     rows = {"-gmp": drop_edits(frozenset({"gmp"}), full), "k": {"graph.propagate.k": 2}, "broken": {"adapt.lr": 0.1}}
     runs, records = plan(full, rows, 3, tmp_path), Records(tmp_path)
     banks = {f"{s}_{m}": torch.eye(9)[:, :8] for s in ("source", "target") for m in ("image", "text")}
     for run in runs:
-        if run.seed > 0:  # none of seed 0 has finished
+        if run.seed > 0:  # no run of seed 0 has finished
             run.folder.mkdir(parents=True)
             records.add({**record(run.row, run.seed, 50.0), "config_digest": run.digest, "edits": run.edits_text})
             checkpoint_of(banks, run.folder / "checkpoint.pt")
         if run.row == "broken" and run.seed > 0:
             (run.folder / "checkpoint.pt").write_text("weights")
-    keep_graphs(runs, records, StoragePath.at(tmp_path))
+    save_graph_samples(runs, records, StoragePath.at(tmp_path))
     assert sorted(str(f.relative_to(tmp_path)) for f in tmp_path.rglob(FILE)) == [
         f"{row}/seed-1/{FILE}" for row in ("full", "k")
     ]
     assert "no picture of the graph of broken seed 1: " in capsys.readouterr().err
 
 
-def test_names_that_two_sides_share() -> None:
+def test_names_agree_with_those_of_training_and_report() -> None:
     assert snapshot.FILE == FILE
     assert GRAPH_CHECK in CHECKS

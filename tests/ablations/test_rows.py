@@ -1,4 +1,4 @@
-"""What `--add`, `--factorial`, `--sweep` and a spec come to: rows as edits of one full config."""
+"""Rows of `--add`, `--factorial`, `--sweep` and specs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gckd.ablations.components import COMPONENTS, drop_edits
-from gckd.ablations.rows import BASELINE, add_rows, factorial_rows, joined, sweep_rows
+from gckd.ablations.rows import BASELINE, add_rows, factorial_rows, merge_rows, sweep_rows
 from gckd.ablations.spec import SPECS, load_spec
 from gckd.config import apply, digest, preset
 from gckd.config.graph import Gnn, NoPropagation
@@ -24,25 +24,26 @@ def spec_of(folder: Path, text: str) -> Path:
     return folder / "spec.yaml"
 
 
-def test_adding_is_leaving_the_others_out() -> None:
+def test_adding_a_component_drops_the_others() -> None:
     rows = add_rows(["cmkd", "gmp", "gmp,cmkd"], FULL)
     without = {name: drop_edits(frozenset(names), FULL) for name, names in [("g", {"gmp"}), ("c", {"cmkd"})]}
     assert rows == {BASELINE: drop_edits(frozenset({"gmp", "cmkd"}), FULL), "+cmkd": without["g"], "+gmp": without["c"]}
     assert add_rows([], FULL) == {}
 
 
-def test_a_factorial_plan_has_every_combination_once() -> None:
+def test_a_factorial_has_every_combination_once() -> None:
     names = ["gmp", "mlm", "warm-start"]
     rows = factorial_rows("warm-start,gmp,mlm", FULL)
     digests = {digest(apply(FULL, edits)) for edits in rows.values()}
     assert len(rows) == len(digests) == 2 ** len(names) - 1
     for size in (1, 2, 3):
-        for some in itertools.combinations(names, size):
-            (found,) = [row for row in rows if set(row.removeprefix("-").split("-")) == set("-".join(some).split("-"))]
-            assert rows[found] == {path: value for name in some for path, value in COMPONENTS[name].edits.items()}
+        for subset in itertools.combinations(names, size):
+            words = set("-".join(subset).split("-"))
+            (row,) = [row for row in rows if set(row.removeprefix("-").split("-")) == words]
+            assert rows[row] == {path: value for name in subset for path, value in COMPONENTS[name].edits.items()}
 
 
-def test_a_sweep_has_a_row_for_every_other_value() -> None:
+def test_a_sweep_has_a_row_for_every_value_except_that_of_full() -> None:
     k = FULL.graph.propagate.k  # type: ignore[union-attr]
     rows = sweep_rows(f"graph.propagate.k=2,{k},7", FULL)
     assert rows == {f"graph.propagate.k={v}": {"graph.propagate.k": v} for v in (2, 7)}
@@ -53,13 +54,17 @@ def test_a_sweep_has_a_row_for_every_other_value() -> None:
 @pytest.mark.parametrize(
     ("make", "given", "message"),
     [
-        (add_rows, ["ema"], "--add: 'ema' cannot be added to the baseline; what can is gmp, cmkd"),
-        (add_rows, ["cmkd", "cmkd"], "row +cmkd: it is asked for twice"),
-        (add_rows, ["gmp,"], "--add: 'gmp,' has an empty name; write it as NAME or NAME,NAME"),
-        (factorial_rows, "gmp,gnn", "--factorial: 'gnn' is no component; the components are "),
-        (factorial_rows, "cmkd,ema", "--drop: 'ema' is a part of 'cmkd'; drop one of the two"),
-        (sweep_rows, "graph.propagate.k", "--sweep: 'graph.propagate.k': write it as PATH=VALUE,VALUE"),
-        (sweep_rows, "graph.propagate.k=1,,2", "--sweep: 'graph.propagate.k=1,,2': write it as PATH=VALUE,VALUE"),
+        (add_rows, ["ema"], "--add: 'ema' cannot be added to the baseline; choose from gmp, cmkd"),
+        (add_rows, ["cmkd", "cmkd"], "row +cmkd: given twice; remove one of the two"),
+        (add_rows, ["gmp,"], "--add: 'gmp,' has an empty name; write NAME or NAME,NAME"),
+        (factorial_rows, "gmp,gnn", "--factorial: unknown component 'gnn'; choose from gmp, cmkd, "),
+        (factorial_rows, "cmkd,ema", "--drop: 'ema' is part of 'cmkd'; drop one of the two"),
+        (sweep_rows, "graph.propagate.k", "--sweep: 'graph.propagate.k' has another form; write PATH=VALUE,VALUE"),
+        (
+            sweep_rows,
+            "graph.propagate.k=1,,2",
+            "--sweep: 'graph.propagate.k=1,,2' has another form; write PATH=VALUE,VALUE",
+        ),
         (sweep_rows, "graph.propagate.k=0,5000", "graph.propagate.k: 0 is outside its limit: >= 1"),
     ],
 )
@@ -69,28 +74,28 @@ def test_refused(make: Any, given: Any, message: str) -> None:
     assert str(caught.value).startswith(message)
 
 
-def test_a_row_is_asked_for_once() -> None:
-    with pytest.raises(InputError, match="row -gmp: it is asked for twice"):
-        joined({"-gmp": {}}, {"-gmp": {}})
+def test_two_rows_of_one_name_are_refused() -> None:
+    with pytest.raises(InputError, match="row -gmp: given twice"):
+        merge_rows({"-gmp": {}}, {"-gmp": {}})
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in SPECS.glob("*.yaml")))
-def test_specs_that_ship_with_the_project(name: str) -> None:
+def test_the_rows_of_every_shipped_spec_are_different_configs(name: str) -> None:
     spec = load_spec(name)
     assert spec.question.endswith("?")
     for base in ("tiny", "base"):
-        full = spec.full(preset(base), {})
+        full = spec.full_config(preset(base), {})
         rows = spec.all_rows(full)
         configs = [full, *(apply(full, edits) for edits in rows.values())]
         assert len({digest(config) for config in configs}) == len(configs) > 1
 
 
-def test_table4_is_the_papers_and_what_it_starts_from() -> None:
+def test_table4_has_the_rows_of_the_paper_and_the_source_model() -> None:
     rows = load_spec("table4").all_rows(FULL)
     assert list(rows) == [BASELINE, "+cmkd", "+gmp", "source-model"]
 
 
-def test_a_spec_by_hand(tmp_path: Path) -> None:
+def test_all_row_keys_of_a_spec_by_hand(tmp_path: Path) -> None:
     text = """
 question: Why?
 seeds: 2
@@ -101,7 +106,7 @@ grid: {graph.propagate.k: [3, 4], distill.matching.delta: [0.1, 0.8]}
 rows: {wide bank: {graph.memory.capacity: 512, graph.propagate: none}}
 """
     spec = load_spec(str(spec_of(tmp_path, text)))
-    full = spec.full(FULL, {})
+    full = spec.full_config(FULL, {})
     assert (spec.seeds, full) == (2, apply(FULL, {"adapt.lr": 0.001}))
     rows = spec.all_rows(full)
     assert list(rows) == [
@@ -129,18 +134,21 @@ def test_a_grid_leaves_out_the_rows_of_a_sweep(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_every_check_has_a_spec_that_ends_in_it(name: str) -> None:
+def test_every_check_has_a_spec(name: str) -> None:
     assert load_spec(name).checks == (name,)
 
 
+KEYS = "question, seeds, set, checks, drop, add, factorial, sweep, grid, rows, rows_of, pairs, shift, each"
 REFUSED = {
     "drop: [gmp]\nchecks: [graph]": [
-        "checks.0: 'graph' is not one of ['graph_connectivity', 'teacher_transfer', 'sensitivity']"
+        "checks.0: unknown value 'graph'; choose from graph_connectivity, teacher_transfer, sensitivity"
     ],
-    "question: Why?": ["it: {'question': 'Why?'} is not valid under any of the given schemas"],
+    "question: Why?": ["no rows; give at least one of drop, add, factorial, sweep, grid, rows, rows_of"],
+    "drop: [gmp]\npairs: all\nshift: [0, 1]": ["pairs and shift exclude each other; keep one of them"],
+    "- gmp": [f"not a mapping of keys to values; the keys are {KEYS}"],
     "drop: gmp": ["drop: 'gmp' is not of type 'array'"],
     "drop: [gmp]\nseeds: 0\nrow: {}": [
-        "it: Additional properties are not allowed ('row' was unexpected)",
+        f"unknown key 'row'; choose from {KEYS}",
         "seeds: 0 is less than the minimum of 1",
     ],
     "sweep: {graph.propagate.k: 3}": ["sweep.graph.propagate.k: 3 is not of type 'array'"],
@@ -156,19 +164,21 @@ def test_refused_specs(text: str, tmp_path: Path) -> None:
     assert str(caught.value).splitlines() == [f"--spec {file}: {line}" for line in REFUSED[text]]
 
 
-def test_what_a_spec_says_of_the_config_is_checked(tmp_path: Path) -> None:
+def test_edits_of_a_spec_are_checked(tmp_path: Path) -> None:
     spec = load_spec(str(spec_of(tmp_path, "set: {adapt.lr: 0.001}\nrows: {a: {adapt.steps: -1}}")))
-    with pytest.raises(InputError, match=r"--set adapt.lr: it conflicts with --spec, which sets it"):
-        spec.full(FULL, {"adapt.lr": 0.1})
+    with pytest.raises(InputError, match=r"--set adapt.lr: conflicts with --spec, which sets it"):
+        spec.full_config(FULL, {"adapt.lr": 0.1})
     with pytest.raises(InputError, match=r"rows.a: adapt.steps: -1 is outside its limit"):
         spec.all_rows(FULL)
 
 
-def test_a_spec_that_is_not_there() -> None:
-    with pytest.raises(InputError, match="--spec: table5 is no file that can be read, nor one of .*table4"):
+def test_a_missing_spec_is_refused_with_the_names_of_the_others() -> None:
+    with pytest.raises(
+        InputError, match="--spec: table5 is neither a readable file nor a spec of gckd; choose from .*table4"
+    ):
         load_spec("table5")
 
 
-def test_the_rows_of_another_spec_are_rows_of_this_one() -> None:
-    own, others = load_spec("cross_dataset").all_rows(FULL), load_spec("baselines").all_rows(FULL)
-    assert own == {"-gmp": drop_edits(frozenset({"gmp"}), FULL), **others}
+def test_rows_of_another_spec_are_included() -> None:
+    rows, included = load_spec("cross_dataset").all_rows(FULL), load_spec("baselines").all_rows(FULL)
+    assert rows == {"-gmp": drop_edits(frozenset({"gmp"}), FULL), **included}

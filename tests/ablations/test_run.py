@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
-from gckd.cli.ablate import table
+from gckd.cli.ablate import ablate
 from gckd.cli.guard import run_command
 from gckd.runs.records import Records
 from gckd.storage.path import StoragePath as Store
@@ -33,8 +33,8 @@ LISTEN = "0A"
 PATIENCE = 200.0  # seconds; a few on an idle machine
 
 
-class StoragePath:
-    """A folder with two toy datasets, where the command is run."""
+class AblationFolder:
+    """Working folder of the command, with two toy datasets."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.out, self.log = folder, folder / "out", folder / "log"
@@ -79,7 +79,7 @@ class StoragePath:
         return process
 
     def stop_all(self) -> None:
-        """Whatever a failed test left running; Ray's processes end with the one that started them."""
+        """Kills what a failed test left running. Ray's processes end with the one that started them."""
         for process in self.started:
             if process.poll() is None:
                 process.kill()
@@ -87,8 +87,8 @@ class StoragePath:
 
     def run(self, *arguments: str, out: str = "out") -> tuple[int, str, str]:
         process = self.start(*arguments, out=out)
-        said, err = process.communicate(timeout=PATIENCE)
-        return process.returncode, said, err
+        out_text, err = process.communicate(timeout=PATIENCE)
+        return process.returncode, out_text, err
 
     def table(self) -> pd.DataFrame:
         return pd.read_parquet(self.out / "runs.parquet")
@@ -104,45 +104,45 @@ class StoragePath:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[StoragePath]:
-    made = StoragePath(tmp_path)
-    yield made
-    made.stop_all()
+def ablation(tmp_path: Path) -> Iterator[AblationFolder]:
+    folder = AblationFolder(tmp_path)
+    yield folder
+    folder.stop_all()
 
 
 def interrupt(process: subprocess.Popen[str], number: signal.Signals) -> str:
-    """Sends the signal as a terminal does, to the whole group; standard error, once every process is gone."""
-    family = [process.pid, *descendants(process.pid)]
-    assert len(family) > 4
-    assert any(listening(pid) for pid in family)
-    assert {host for pid in family for host in listening(pid)} <= LOOPBACK
+    """Sends the signal to the whole process group, as a terminal does; returns standard error once all have ended."""
+    processes = [process.pid, *descendants(process.pid)]
+    assert len(processes) > 4
+    assert any(listening(pid) for pid in processes)
+    assert {host for pid in processes for host in listening(pid)} <= LOOPBACK
     os.killpg(process.pid, number)
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
     end = time.monotonic() + 10
-    while any(alive(pid) for pid in family) and time.monotonic() < end:
+    while any(alive(pid) for pid in processes) and time.monotonic() < end:
         time.sleep(0.1)
-    assert not [pid for pid in family if alive(pid)]
+    assert not [pid for pid in processes if alive(pid)]
     return err
 
 
-def test_an_interrupted_table_leaves_no_process_and_goes_on_by_resume(place: StoragePath) -> None:
-    process = place.start("--drop", "gmp", "--seeds", "2", ablated_seconds=1000)
-    place.wait_for(place.out / "runs.parquet")
+def test_an_interrupted_table_leaves_no_process_and_can_be_resumed(ablation: AblationFolder) -> None:
+    process = ablation.start("--drop", "gmp", "--seeds", "2", ablated_seconds=1000)
+    ablation.wait_for(ablation.out / "runs.parquet")
     err = interrupt(process, signal.SIGINT)
-    assert f"--out {place.out} --resume goes on" in err
+    assert f"to continue, repeat the command with --out {ablation.out} --resume" in err
     assert "Traceback" not in err
-    kept = {(r.row, r.seed) for r in place.table().itertuples()}
-    assert kept
-    assert kept <= {("full", 0), ("full", 1)}
+    recorded = {(r.row, r.seed) for r in ablation.table().itertuples()}
+    assert recorded
+    assert recorded <= {("full", 0), ("full", 1)}
 
-    status, _, err = place.run("--drop", "gmp", "--seeds", "2")
+    status, _, err = ablation.run("--drop", "gmp", "--seeds", "2")
     assert (status, "add --resume" in err) == (2, True)
 
-    before = len(place.calls())
-    status, out, err = place.run("--drop", "gmp", "--drop", "cmkd,gmp", "--seeds", "2", "--resume")
+    before = len(ablation.calls())
+    status, out, err = ablation.run("--drop", "gmp", "--drop", "cmkd,gmp", "--seeds", "2", "--resume")
     assert status == 0, err
-    table = place.table()
+    table = ablation.table()
     assert {(r.row, r.seed, r.rank_1) for r in table.itertuples()} == {
         (row, seed, base + seed / 2)
         for row, base in (("full", 70.0), ("-gmp", 68.0), ("-gmp-cmkd", 63.0))
@@ -152,108 +152,108 @@ def test_an_interrupted_table_leaves_no_process_and_goes_on_by_resume(place: Sto
     assert (edits["full"], edits["-gmp"]) == ({}, {"graph.propagate": {"kind": "none"}})
     assert "+2.0 ± 0.0" in out
     assert {"table.md", "table.csv", "table.tex", "curves.png", "config.yaml", "report.html", "launches.json"} <= {
-        path.name for path in place.out.iterdir()
+        path.name for path in ablation.out.iterdir()
     }
-    done = place.calls()[before:]
+    done = ablation.calls()[before:]
     assert {(c[3], int(c[2])) for c in done if c[:2] == ["run", "start"]} == set(
         zip(table["row"], table["seed"], strict=True)
-    ) - kept
+    ) - recorded
     check_schedule(done)
 
 
 def check_schedule(calls: list[list[str]]) -> None:
-    """Each seed is prepared once, and none of its runs starts before."""
+    """Each seed is prepared once, before any of its runs starts."""
     events = [(c[0], c[1], int(c[2])) for c in calls]
-    seeds = [seed for what, when, seed in events if (what, when) == ("prepare", "start")]
+    seeds = [seed for function, event, seed in events if (function, event) == ("prepare", "start")]
     assert sorted(seeds) == [0, 1]
     for seed in seeds:
         ready = events.index(("prepare", "end", seed))
         assert all(i > ready for i, event in enumerate(events) if event == ("run", "start", seed))
 
 
-def test_a_spec_and_a_sweep_are_one_table(place: StoragePath) -> None:
-    status, out, err = place.run("--spec", "table4", "--sweep", "distill.teacher.m=0.5,0.9", "--seeds", "1")
+def test_a_spec_and_a_sweep_are_one_table(ablation: AblationFolder) -> None:
+    status, out, err = ablation.run("--spec", "table4", "--sweep", "distill.teacher.m=0.5,0.9", "--seeds", "1")
     assert status == 0, err
     sweep = [f"distill.teacher.m={m}" for m in (0.5, 0.9)]
-    assert set(place.table()["row"]) == {"full", "source-model", "baseline", "+cmkd", "+gmp", *sweep}
-    assert set(place.table()["seed"]) == {0}
-    assert {path.parts[-3] for path in place.out.glob("*/seed-0/queries.parquet")} == set(place.table()["row"])
+    assert set(ablation.table()["row"]) == {"full", "source-model", "baseline", "+cmkd", "+gmp", *sweep}
+    assert set(ablation.table()["seed"]) == {0}
+    assert {path.parts[-3] for path in ablation.out.glob("*/seed-0/queries.parquet")} == set(ablation.table()["row"])
     assert "What do knowledge distillation (CMKD) and message passing (GMP) add" in out
 
-    records = Records(place.out)
+    records = Records(ablation.out)
     records.add({**records.runs[0], "git_revision": "1a2b"})
     again = ("--spec", "table4", "--seeds", "2", "--resume")
-    status, _, err = place.run(*again)
+    status, _, err = ablation.run(*again)
     assert status == 2
-    assert f"error: --resume: {place.out} has runs of code 1a2b, and this is " in err
-    assert set(place.table()["seed"]) == {0}
-    status, out, err = place.run(*again, "--mixed")
+    assert f"error: --resume: {ablation.out} has runs of code 1a2b, the current code is " in err
+    assert set(ablation.table()["seed"]) == {0}
+    status, out, err = ablation.run(*again, "--mixed")
     assert status == 0, err
-    assert "NOT ALIKE in code: " in out
+    assert "MISMATCH in code: " in out
     assert "1a2b (full)" in out
 
 
-def test_a_question_of_several_blocks_is_several_tables_and_one_summary(place: StoragePath) -> None:
-    spec = place.folder / "twice.yaml"
+def test_a_spec_with_subtables_makes_a_table_for_each_and_one_summary(ablation: AblationFolder) -> None:
+    spec = ablation.folder / "twice.yaml"
     spec.write_text("question: Twice?\ndrop: [gmp]\neach: {as-is: {}, slower: {distill.teacher.m: 0.5}}\n")
-    status, out, err = place.run("--spec", str(spec), "--seeds", "1")
+    status, out, err = ablation.run("--spec", str(spec), "--seeds", "1")
     assert status == 0, err
-    for block in ("as-is", "slower"):
-        table = pd.read_parquet(place.out / block / "runs.parquet")
+    for subtable in ("as-is", "slower"):
+        table = pd.read_parquet(ablation.out / subtable / "runs.parquet")
         assert {*zip(table["row"], table["rank_1"], strict=True)} == {("full", 70.0), ("-gmp", 68.0)}
-    assert "Rank-1 of full against -gmp: not told apart in as-is, slower." in out
-    assert (place.out / "blocks.md").read_text().startswith("Twice?")
-    before = len(place.calls())
-    status, _, err = place.run("--spec", str(spec), "--seeds", "1", "--resume")
-    assert (status, len(place.calls())) == (0, before), err
+    assert "Rank-1 of full against -gmp: no significant difference in as-is, slower." in out
+    assert (ablation.out / "gains.md").read_text().startswith("Twice?")
+    before = len(ablation.calls())
+    status, _, err = ablation.run("--spec", str(spec), "--seeds", "1", "--resume")
+    assert (status, len(ablation.calls())) == (0, before), err
 
 
 @pytest.mark.slow
-def test_a_table_in_an_object_store_goes_on_from_another_machine(
-    place: StoragePath, bucket: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_table_in_an_object_store_is_resumed_on_another_machine(
+    ablation: AblationFolder, bucket: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, there = f"{bucket}/table", Store.at(bucket) / "table"
-    status, _, err = place.run("--drop", "gmp", "--seeds", "1", out=out)
+    out, store = f"{bucket}/table", Store.at(bucket) / "table"
+    status, _, err = ablation.run("--drop", "gmp", "--seeds", "1", out=out)
     assert (status, f"written to {out}" in err) == (0, True), err
-    (folder,) = (place.folder / "runs").iterdir()
+    (folder,) = (ablation.folder / "runs").iterdir()
     first = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()} - {".lock"}
     assert {"report.html", "full/seed-0/queries.parquet", "launches.json"} <= first
     assert not [name for name in first if name.endswith("checkpoint.pt")]
-    assert all((there / name).exists() for name in (*first, "full/seed-0/checkpoint.pt"))
-    shutil.rmtree(place.folder / "runs")  # another machine
-    monkeypatch.chdir(place.folder)
+    assert all((store / name).exists() for name in (*first, "full/seed-0/checkpoint.pt"))
+    shutil.rmtree(ablation.folder / "runs")  # another machine
+    monkeypatch.chdir(ablation.folder)
     sets = [word for text in SMALL for word in ("--set", text)]
     assert status_of(["--source", "a", "--target", "b", "--cache", "cache", "--out", out, *sets]) == 2
     assert f"error: --out: {out} is not empty; add --resume to continue it" in capsys.readouterr().err
-    before = len(place.calls())
-    status, said, err = place.run("--drop", "gmp", "--seeds", "2", "--resume", out=out)
+    before = len(ablation.calls())
+    status, printed, err = ablation.run("--drop", "gmp", "--seeds", "2", "--resume", out=out)
     assert status == 0, err
-    assert {call[2] for call in place.calls()[before:]} == {"1"}
-    assert "+2.0 ± 0.0" in said
+    assert {call[2] for call in ablation.calls()[before:]} == {"1"}
+    assert "+2.0 ± 0.0" in printed
     assert first <= {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
-    with (there / "runs.parquet").reading() as file:
+    with (store / "runs.parquet").reading() as file:
         assert len(pd.read_parquet(file)) == 4
 
 
-def test_failures_of_every_kind_leave_the_others_running(place: StoragePath) -> None:
+def test_failed_runs_do_not_stop_the_others(ablation: AblationFolder) -> None:
     first = fakes.FAIL_SEED - 1
     assert (first + 2, first + 3) == (fakes.PREPARE_FAIL_SEED, fakes.DEATH_SEED)
-    status, out, err = place.run("--seeds", "4", "--set", f"seed={first}")
+    status, out, err = ablation.run("--seeds", "4", "--set", f"seed={first}")
     assert status == 1
     assert "1 (3 of 4 failed)" in out
-    errors = {r.seed: r.error for r in place.table().itertuples()}
+    errors = {r.seed: r.error for r in ablation.table().itertuples()}
     assert pd.isna(errors[first])
     assert errors[first + 1] == "ValueError: the loss is not finite at step 3"
     assert errors[first + 2] == "RuntimeError: no source model"
     assert errors[first + 3].startswith("WorkerCrashedError: ")
     assert "full seed 101: failed ValueError: the loss is not finite at step 3" in err
-    traces = [(place.out / "full" / f"seed-{first + i}" / "error.txt").read_text() for i in (1, 2, 3)]
+    traces = [(ablation.out / "full" / f"seed-{first + i}" / "error.txt").read_text() for i in (1, 2, 3)]
     assert "ValueError: the loss is not finite" in traces[0]
     assert all(trace.startswith("Traceback") for trace in traces[:2])
 
 
 def alive(pid: int) -> bool:
-    """Whether it runs; a zombie does not."""
+    """Whether the process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -272,8 +272,8 @@ def descendants(pid: int) -> Iterator[int]:
 
 
 def listening(pid: int) -> set[str]:
-    """Addresses, as /proc writes them, on which a process listens; none if it has ended."""
-    sockets, found = set(), set()
+    """Addresses on which a process listens, as /proc writes them; empty if it has ended."""
+    sockets, addresses = set(), set()
     with contextlib.suppress(OSError):
         for link in Path(f"/proc/{pid}/fd").iterdir():
             with contextlib.suppress(OSError):  # closed since
@@ -282,22 +282,25 @@ def listening(pid: int) -> set[str]:
             for line in Path(f"/proc/{pid}/net/{protocol}").read_text().splitlines()[1:]:
                 words = line.split()
                 if words[3] == LISTEN and f"socket:[{words[9]}]" in sockets:
-                    found.add(words[1].partition(":")[0])
-    return found
+                    addresses.add(words[1].partition(":")[0])
+    return addresses
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--drop", "gnn"], "error: --drop: 'gnn' is no component; the components are gmp, cmkd"),
-        (["--add", "ema"], "error: --add: 'ema' cannot be added to the baseline; what can is gmp, cmkd"),
-        (["--sweep", "graph.propagate.k"], "error: --sweep: 'graph.propagate.k': write it as PATH=VALUE,VALUE"),
-        (["--spec", "table5"], "error: --spec: table5 is no file that can be read, nor one of "),
-        (["--spec", "table4", "--add", "gmp"], "error: row baseline: it is asked for twice"),
-        (["--drop", "gmp", "--drop", "gmp"], "error: row -gmp: it is asked for twice"),
+        (["--drop", "gnn"], "error: --drop: unknown component 'gnn'; choose from gmp, cmkd"),
+        (["--add", "ema"], "error: --add: 'ema' cannot be added to the baseline; choose from gmp, cmkd"),
+        (
+            ["--sweep", "graph.propagate.k"],
+            "error: --sweep: 'graph.propagate.k' has another form; write PATH=VALUE,VALUE",
+        ),
+        (["--spec", "table5"], "error: --spec: table5 is neither a readable file nor a spec of gckd; choose from "),
+        (["--spec", "table4", "--add", "gmp"], "error: row baseline: given twice"),
+        (["--drop", "gmp", "--drop", "gmp"], "error: row -gmp: given twice"),
         (
             ["--sweep", "adapt.steps=7"],
-            "error: row adapt.steps=7: its budget of adaptation is 448 pairs, and 5,120 pairs in full; --mixed puts",
+            "error: row adapt.steps=7: its budget of adaptation is 448 pairs, that of full is 5,120 pairs; --mixed",
         ),
         (["--set", "adapt.stepz=3"], "error: adapt.stepz: unknown field 'stepz'"),
         (
@@ -313,29 +316,29 @@ def listening(pid: int) -> set[str]:
     ],
 )
 def test_bad_input_is_refused_before_anything_starts(
-    place: StoragePath,
+    ablation: AblationFolder,
     arguments: list[str],
     expected: str,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.chdir(place.folder)
+    monkeypatch.chdir(ablation.folder)
     assert status_of(["--source", "a", "--target", "b", "--cache", "cache", "--out", "out", *arguments]) == 2
     assert expected in capsys.readouterr().err
-    assert not place.out.exists()
+    assert not ablation.out.exists()
 
 
 def status_of(arguments: list[str]) -> int:
     with pytest.raises(SystemExit) as caught:
-        run_command(table, arguments)
+        run_command(ablate, arguments)
     assert isinstance(caught.value.code, int)
     return caught.value.code
 
 
-def test_the_script_runs_from_anywhere_and_lists_every_problem(place: StoragePath) -> None:
+def test_the_script_runs_in_any_folder_and_lists_every_problem(ablation: AblationFolder) -> None:
     process = subprocess.run(
         [sys.executable, ROOT / "ablations" / "run.py", "--source", "a", "--target", "b", "--cache", "cache"],
-        cwd=place.folder,
+        cwd=ablation.folder,
         capture_output=True,
         text=True,
         check=False,
@@ -343,10 +346,10 @@ def test_the_script_runs_from_anywhere_and_lists_every_problem(place: StoragePat
     assert process.returncode == 2
     assert "error: pretrain.batch: 64 is above its limit: 12 source train images" in process.stderr.splitlines()
     assert "error: adapt.batch: 64 is above its limit: 12 target train images" in process.stderr.splitlines()
-    assert not (place.folder / "runs").exists()
+    assert not (ablation.folder / "runs").exists()
 
 
-def test_one_dataset_alone_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_source_without_a_target_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(["--source", "a", "--cache", str(tmp_path)]) == 2
     expected = "error: --target: no dataset is given; give both --source and --target, or neither\n"
     assert capsys.readouterr().err == expected

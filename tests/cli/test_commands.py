@@ -136,7 +136,7 @@ def test_config_as_yaml_can_be_given_back(tmp_path: Path, capsys: pytest.Capture
         (["evaluate", "no.pt"], "no.pt: there is no such checkpoint file"),
         (["find", "no.pt", "a red coat"], "no.pt: there is no such checkpoint file"),
         (["find", "no.pt", " "], "error: TEXT: is empty; give a sentence"),
-        (["report", "nowhere"], "error: nowhere/runs.parquet: there is no such file"),
+        (["report", "nowhere"], "error: nowhere/runs.parquet: file not found"),
         (["report"], "Error: Missing argument 'FOLDER...'."),
         (["fly"], "Error: No such command 'fly'."),
     ],

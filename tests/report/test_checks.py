@@ -1,4 +1,4 @@
-"""The checks on invented records and curves: what their sentences say is what the numbers are."""
+"""Checks on invented records and curves: their sentences agree with the numbers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from PIL import Image
 from rich.console import Console
 
 from gckd.config import preset, to_yaml
-from gckd.report.checks import CHECKS, Results
-from gckd.report.checks.picture import layout
+from gckd.report.checks import CHECKS, CheckInput
+from gckd.report.checks.graph_picture import layout
 from gckd.report.checks.sensitivity import near_best, scores
 from gckd.report.checks.transfer import gains, rank_correlation
-from gckd.report.table_report import keep_asked, write_report
+from gckd.report.question import Question
+from gckd.report.table_report import write_report
 from gckd.runs.records import Records
 from tests.report.records import failed, record
 
@@ -41,27 +42,29 @@ def run(row: str, seed: int, rank_1: float, edits: Mapping[str, Any] | None = No
     return {**record(row, seed, rank_1), "edits": json.dumps(edits or {}, sort_keys=True)}
 
 
-def results(records: list[dict[str, Any]], points: list[dict[str, Any]], folder: Path) -> Results:
-    return Results(records, points, CONFIG, folder)
+def check_input(records: list[dict[str, Any]], points: list[dict[str, Any]], folder: Path) -> CheckInput:
+    return CheckInput(records, points, CONFIG, folder)
 
 
-def written(folder: Path, name: str) -> dict[str, Any]:
-    """What the contract of a figure's files asks for holds; its JSON."""
+def read_figure(folder: Path, name: str) -> dict[str, Any]:
+    """JSON of a figure, after a check of the three files."""
     with Image.open(folder / "figures" / f"{name}.png") as picture:
         assert min(picture.size) > 300
         assert len(set(picture.convert("RGB").get_flattened_data())) > 20
     assert (folder / "figures" / f"{name}.svg").read_text().rstrip().endswith("</svg>")
-    said: dict[str, Any] = json.loads((folder / "figures" / f"{name}.json").read_text())
-    assert set(said) == {"title", "words", "uses_target_labels"}
-    assert len(said["words"]) == 3 and all(words.endswith(".") for words in said["words"])
-    assert "nan" not in " ".join(said["words"])
-    return said
+    note: dict[str, Any] = json.loads((folder / "figures" / f"{name}.json").read_text())
+    assert set(note) == {"title", "sentences", "uses_target_labels"}
+    assert len(note["sentences"]) == 3 and all(sentence.endswith(".") for sentence in note["sentences"])
+    assert "nan" not in " ".join(note["sentences"])
+    return note
 
 
-def draw(check: str, given: Results) -> dict[str, dict[str, Any]]:
-    for finding in CHECKS[check](given):
-        finding.write(given.folder)
-    return {file.stem: written(given.folder, file.stem) for file in sorted((given.folder / "figures").glob("*.json"))}
+def draw(check: str, given: CheckInput) -> dict[str, dict[str, Any]]:
+    for result in CHECKS[check](given):
+        result.write(given.folder)
+    return {
+        file.stem: read_figure(given.folder, file.stem) for file in sorted((given.folder / "figures").glob("*.json"))
+    }
 
 
 # Connectivity
@@ -75,21 +78,21 @@ def test_connectivity_by_hand(tmp_path: Path) -> None:
         ends |= {"audit_same_identity_image": (0.0, 0.4), "audit_same_identity_text": (0.0, 0.25)}
         points += curves("full", seed, **ends) + curves("k=2", seed, hubness_image=(0.0, 1.0))
     records = [run("full", s, 50.0 + s) for s in (0, 1)] + [run("k=2", s, 60.0 + s) for s in (0, 1)]
-    (said,) = draw("graph_connectivity", results(records, points, tmp_path)).values()
-    crossing, same, best = said["words"]
-    assert said["uses_target_labels"]
-    assert "20.0 % of the edges of target images and 50.0 % of those of target captions" in crossing
-    assert "(mean over seeds, n = 2); its image graph has 3 and its caption graph 1 connected components" in crossing
+    (note,) = draw("graph_connectivity", check_input(records, points, tmp_path)).values()
+    crossing, same, best = note["sentences"]
+    assert note["uses_target_labels"]
+    assert "20.0 % of the edges of target images and 50.0 % of the edges of target captions" in crossing
+    assert "n = 2); the image graph has 3 connected components, the caption graph 1." in crossing
     assert "40 % and 25 % in row full." in same and "k=2" not in same
     assert "Row k=2 has the highest Rank-1 on target test, 60.5 (full: 50.5)" in best
-    assert "most skewed in row full (2.5) and least in row k=2 (1.0; 0 is none)" in best
+    assert "highest in row full (2.5) and lowest in row k=2 (1.0; 0: no hubs)" in best
 
 
-def test_connectivity_without_a_graph_or_an_audit_says_so(tmp_path: Path) -> None:
-    (said,) = draw("graph_connectivity", results([run("full", 0, 50.0)], [], tmp_path)).values()
-    assert "holds no source node" in said["words"][0]
-    assert "was not measured" in said["words"][1]
-    assert "hubs were not measured" in said["words"][2]
+def test_connectivity_without_a_graph_or_an_audit_is_not_measured(tmp_path: Path) -> None:
+    (note,) = draw("graph_connectivity", check_input([run("full", 0, 50.0)], [], tmp_path)).values()
+    assert "has no source nodes" in note["sentences"][0]
+    assert "was not measured" in note["sentences"][1]
+    assert "hubness was not measured" in note["sentences"][2]
 
 
 def test_the_picture_counts_the_edges_that_cross(tmp_path: Path) -> None:
@@ -101,15 +104,15 @@ def test_the_picture_counts_the_edges_that_cross(tmp_path: Path) -> None:
         arrays[f"{modality}_edges"] = np.array(edges, dtype=np.int32)
     (tmp_path / "full" / "seed-1").mkdir(parents=True)
     np.savez(tmp_path / "full" / "seed-1" / "graph.npz", **arrays)
-    said = draw("graph_connectivity", results([run("full", s, 50.0) for s in (0, 1)], [], tmp_path))
-    words = said["graph_picture"]["words"]
-    assert "2 source and 2 target nodes" in words[0]
-    assert "1 of 3 (33 %) in row full, images; 2 of 2 (100 %) in row full, captions" in words[1]
-    assert not said["graph_picture"]["uses_target_labels"]
+    notes = draw("graph_connectivity", check_input([run("full", s, 50.0) for s in (0, 1)], [], tmp_path))
+    sentences = notes["graph_picture"]["sentences"]
+    assert "2 source and 2 target nodes" in sentences[0]
+    assert "1 of 3 (33 %) in row full, images; 2 of 2 (100 %) in row full, captions" in sentences[1]
+    assert not notes["graph_picture"]["uses_target_labels"]
 
 
-def test_the_layout_draws_what_is_joined_together() -> None:
-    """Two rings of ten: nodes of a ring end nearer to each other than to the other ring's."""
+def test_the_layout_draws_neighbours_close_together() -> None:
+    """Two rings of ten nodes: the nodes of a ring are closer to each other than to those of the other ring."""
     edges = np.array([[10 * ring + i, 10 * ring + (i + 1) % 10] for ring in (0, 1) for i in range(10)], dtype=np.int32)
     places = layout(np.random.default_rng(0).normal(size=(20, 8)).astype(np.float32), edges)
     assert places.shape == (20, 2) and np.isfinite(places).all()
@@ -121,18 +124,18 @@ def test_the_layout_draws_what_is_joined_together() -> None:
 # Transfer
 
 
-def test_gains_are_over_the_row_without_targets(tmp_path: Path) -> None:
+def test_gains_are_over_the_row_that_learns_nothing_from_the_target(tmp_path: Path) -> None:
     records = [run("full", 0, 55.0), run("full", 1, 57.0), failed("m", 0), run("none", 0, 50.0, NO_TARGETS)]
-    gained, over = gains(results(records, [], tmp_path))
-    assert gained == {("full", 0): 5.0}  # of seed 1 there is no baseline
-    assert over == "target test, over row none"
+    gain_of, reference = gains(check_input(records, [], tmp_path))
+    assert gain_of == {("full", 0): 5.0}  # seed 1 has no baseline
+    assert reference == "target test, over row none"
 
 
 def test_without_such_a_row_gains_are_over_the_source_model(tmp_path: Path) -> None:
     points = curves("full", 0, target_val_rank_1=(40.0, 44.5)) + curves("full", 1, target_val_rank_1=(41.0, 40.0))
-    gained, over = gains(results([run("full", s, 55.0) for s in (0, 1)], points, tmp_path))
-    assert gained == {("full", 0): 4.5, ("full", 1): -1.0}
-    assert over == "target val, over the source model before adaptation"
+    gain_of, reference = gains(check_input([run("full", s, 55.0) for s in (0, 1)], points, tmp_path))
+    assert gain_of == {("full", 0): 4.5, ("full", 1): -1.0}
+    assert reference == "target val, over the source model before adaptation"
 
 
 def test_transfer_by_hand(tmp_path: Path) -> None:
@@ -144,21 +147,21 @@ def test_transfer_by_hand(tmp_path: Path) -> None:
             ends |= {"confidence_50": (0.4, 0.5), "target_entropy": (3.0, 2.0 - gain / 10 - seed / 100)}
             ends |= {"audit_target_precision": (0.5, (gain + seed) / 10), "audit_accepted_precision": (0.6, 0.8)}
             points += curves(row, seed, **ends)
-    (said,) = draw("teacher_transfer", results(records, points, tmp_path)).values()
-    acceptance, precision, correlations = said["words"]
-    assert said["uses_target_labels"]
+    (note,) = draw("teacher_transfer", check_input(records, points, tmp_path)).values()
+    acceptance, precision, correlations = note["sentences"]
+    assert note["uses_target_labels"]
     assert "25.0 % of the target pairs pass delta" in acceptance
-    assert "0.50 in the median and between 0.20 and 0.90 for the middle 80 %" in acceptance
-    assert "of accepted pairs 60 % at the first and 80 % at the last evaluation" in precision
-    assert "of targets 50 % at the first and 45 % at the last evaluation" in precision
-    assert "precision of the targets +1.00 (n = 4); entropy of the targets -1.00 (n = 4)." in correlations
+    assert "median of 0.50, and its middle 80 % are between 0.20 and 0.90" in acceptance
+    assert "60 % of the accepted pairs at the first evaluation and 80 % at the last" in precision
+    assert "50 % of the pseudo targets at the first evaluation and 45 % at the last" in precision
+    assert "precision of the pseudo targets +1.00 (n = 4); entropy of the pseudo targets -1.00 (n = 4)." in correlations
     assert "over row baseline" in correlations
 
 
 def test_transfer_without_a_teacher(tmp_path: Path) -> None:
-    (said,) = draw("teacher_transfer", results([run("full", 0, 50.0)], [], tmp_path)).values()
-    assert "no confidence to look at" in said["words"][0]
-    assert "too few for a correlation" in said["words"][2]
+    (note,) = draw("teacher_transfer", check_input([run("full", 0, 50.0)], [], tmp_path)).values()
+    assert "no confidence to report" in note["sentences"][0]
+    assert "too few for a correlation" in note["sentences"][2]
 
 
 def test_rank_correlation_by_hand() -> None:
@@ -179,15 +182,15 @@ def swept() -> list[dict[str, Any]]:
     return [run(row, s, m + s - 0.5, edits) for row, (m, edits) in means.items() for s in (0, 1)]
 
 
-def test_scores_take_the_full_methods_values(tmp_path: Path) -> None:
-    given = results(swept(), [], tmp_path)
+def test_scores_complete_the_edits_with_values_of_the_full_config(tmp_path: Path) -> None:
+    given = check_input(swept(), [], tmp_path)
     assert scores(given, (K,)) == {(2,): [49.5, 50.5], (5,): [59.5, 60.5], (10,): [59.0, 60.0]}
     both = scores(given, (K, DELTA))
-    assert list(both) == [(2, 0.3), (2, 0.8), (5, 0.3), (5, 0.8)]  # K = 10 and delta = 0.95 stand alone
+    assert list(both) == [(2, 0.3), (2, 0.8), (5, 0.3), (5, 0.8)]  # K = 10 and delta = 0.95 are never combined
     assert both[2, 0.3] == [60.5, 61.5] and both[2, 0.8] == [49.5, 50.5] and both[5, 0.3] == [57.5, 58.5]
 
 
-def test_the_region_within_one_deviation_of_the_best() -> None:
+def test_values_within_one_deviation_of_the_best() -> None:
     best, deviation, near = near_best({(1,): [60.0, 62.0], (2,): [59.6, 59.7], (3,): [59.0, 59.0]})
     assert (best, near) == ((1,), {(1,), (2,)})  # 61 - sqrt(2) = 59.59
     assert deviation == pytest.approx(2**0.5)
@@ -195,51 +198,54 @@ def test_the_region_within_one_deviation_of_the_best() -> None:
 
 
 def test_sensitivity_by_hand(tmp_path: Path) -> None:
-    (said,) = draw("sensitivity", results(swept(), [], tmp_path)).values()
-    spread, plateaus, grid = said["words"]
-    assert "depends most on K: 50.0 at 2, 60.0 at 5, 10.0 points; and least on delta: 3.0 points" in spread
-    assert "K = 5, 10 (0.7 points); delta = 0.8 (0.7 points)" in plateaus
-    assert "Of 4 combinations of K and delta K = 2 and delta = 0.3 is best (61.0), 1 lie" in grid
-    assert "and the full method's own is not among them" in grid
-    assert not said["uses_target_labels"]
+    (note,) = draw("sensitivity", check_input(swept(), [], tmp_path)).values()
+    spread, plateaus, grid = note["sentences"]
+    assert (
+        "depends most on K: 50.0 at 2 and 60.0 at 5, a difference of 10.0 points. It depends least on delta: 3.0 points"
+        in spread
+    )
+    assert "K = 5, 10 (SD 0.7 points); delta = 0.8 (SD 0.7 points)" in plateaus
+    assert "Of 4 combinations of K and delta, K = 2 and delta = 0.3 is best (61.0); 1 of them" in grid
+    assert "and the full method is not among these" in grid
+    assert not note["uses_target_labels"]
 
 
-def test_the_colours_of_a_heat_map_span_two_deviations_of_the_best_at_least(tmp_path: Path) -> None:
-    """Or the noise of the seeds would be painted from one end of the scale to the other."""
-    (found,) = CHECKS["sensitivity"](results(swept(), [], tmp_path))
-    (map_,) = [image for axis in found.figure.axes for image in axis.images]
-    assert map_.get_clim() == (50.0, 61.0)  # the cells'; two deviations are 1.4
-    alike = [{**one, "rank_1": 50.0 + one["seed"]} for one in swept()]
-    (found,) = CHECKS["sensitivity"](results(alike, [], tmp_path))
-    (map_,) = [image for axis in found.figure.axes for image in axis.images]
+def test_the_colours_of_a_heat_map_span_at_least_two_deviations(tmp_path: Path) -> None:
+    """Otherwise the noise of the seeds would span the whole colour scale."""
+    (result,) = CHECKS["sensitivity"](check_input(swept(), [], tmp_path))
+    (map_,) = [image for axis in result.figure.axes for image in axis.images]
+    assert map_.get_clim() == (50.0, 61.0)  # range of the cells; two deviations are 1.4
+    equal_means = [{**r, "rank_1": 50.0 + r["seed"]} for r in swept()]
+    (result,) = CHECKS["sensitivity"](check_input(equal_means, [], tmp_path))
+    (map_,) = [image for axis in result.figure.axes for image in axis.images]
     assert map_.get_clim() == pytest.approx((50.5 - 2 * 0.5**0.5, 50.5))
 
 
-def test_components_and_one_seed_are_values_too(tmp_path: Path) -> None:
+def test_components_can_be_swept_with_one_seed(tmp_path: Path) -> None:
     kinds = [run(k, 0, v, {"graph.propagate": {"kind": k}}) for k, v in (("none", 40.0), ("gnn", 45.0))]
-    (said,) = draw("sensitivity", results([run("full", 0, 50.0), *kinds], [], tmp_path)).values()
-    assert "40.0 at none, 50.0 at diffusion" in said["words"][0]
-    assert said["words"][2] == "No two parameters were changed together."
+    (note,) = draw("sensitivity", check_input([run("full", 0, 50.0), *kinds], [], tmp_path)).values()
+    assert "40.0 at none and 50.0 at diffusion" in note["sentences"][0]
+    assert note["sentences"][2] == "No two parameters were changed together."
 
 
 def test_a_table_without_a_swept_parameter_has_no_figure(tmp_path: Path) -> None:
-    assert list(CHECKS["sensitivity"](results([run("full", 0, 50.0), run("-gmp", 0, 40.0)], [], tmp_path))) == []
+    assert list(CHECKS["sensitivity"](check_input([run("full", 0, 50.0), run("-gmp", 0, 40.0)], [], tmp_path))) == []
 
 
 # The report
 
 
-def test_the_report_draws_what_was_asked_for_again_and_alike(tmp_path: Path) -> None:
+def test_the_report_draws_the_checks_of_the_question_and_a_second_one_is_identical(tmp_path: Path) -> None:
     records = Records(tmp_path)
-    for one in swept():
-        records.add(one, [{"stage": "adapt", "step": 80, "name": "accepted_share", "value": 1.0}])
+    for record_ in swept():
+        records.add(record_, [{"stage": "adapt", "step": 80, "name": "accepted_share", "value": 1.0}])
     (tmp_path / "config.yaml").write_text(to_yaml(CONFIG))
-    keep_asked(tmp_path, "", {}, ["sensitivity"])
+    Question("", {}, ["sensitivity"]).save(tmp_path)
     out = io.StringIO()
     write_report(tmp_path, Console(file=out, width=300))
     files = {file.name: file.read_bytes() for file in (tmp_path / "figures").iterdir()}
     assert set(files) == {"sensitivity.png", "sensitivity.svg", "sensitivity.json"}
-    assert all(words in out.getvalue() for words in json.loads(files["sensitivity.json"])["words"])
+    assert all(sentence in out.getvalue() for sentence in json.loads(files["sensitivity.json"])["sentences"])
     write_report(tmp_path, Console(file=io.StringIO()))
     assert {file.name: file.read_bytes() for file in (tmp_path / "figures").iterdir()} == files
 

@@ -1,21 +1,21 @@
-"""What may not stand in one table, and which rows are marked when it does."""
+"""Mismatches between the runs of a table, and the rows that are marked for them."""
 
 from __future__ import annotations
 
 import json
 
 from gckd.config import apply, preset
-from gckd.report.comparability import budget, mixtures
+from gckd.report.comparability import budget, mismatches, short_revision
 from tests.report.records import failed, record
 
 CONFIG = apply(preset("tiny"), {"adapt.steps": 100, "adapt.batch": 32, "adapt.accumulate": 2, "pretrain.steps": 50})
 
 
-def test_a_budget_is_what_the_steps_see() -> None:
+def test_the_budget_is_the_number_of_pairs_in_all_steps() -> None:
     assert budget(CONFIG) == {"budget of adaptation": "6,400 pairs", "budget of pre-training": "3,200 pairs"}
 
 
-def test_another_budget_is_a_mixture_and_the_same_in_other_steps_is_none() -> None:
+def test_a_different_budget_is_a_mismatch_however_it_is_split_into_steps() -> None:
     runs = [
         record("full", 0, 70, edits="{}"),
         record("same", 0, 70, edits=json.dumps({"adapt.steps": 200, "adapt.accumulate": 1})),
@@ -24,23 +24,37 @@ def test_another_budget_is_a_mixture_and_the_same_in_other_steps_is_none() -> No
         record("much", 0, 70, edits=json.dumps({"pretrain.batch": 128})),
         failed("broken", 0) | {"edits": json.dumps({"adapt.steps": 300})},
     ]
-    adapt, pretrain = mixtures(runs, CONFIG)
+    adapt, pretrain = mismatches(runs, CONFIG)
     assert str(adapt) == "budget of adaptation: 6,400 pairs (full, same, -gmp, much); 12,800 pairs (long)"
     assert str(pretrain) == "budget of pre-training: 3,200 pairs (full, same, -gmp, long); 6,400 pairs (much)"
-    assert (adapt.marked, pretrain.marked) == ({"long"}, {"much"})
-    assert mixtures(runs[:3], CONFIG) == []
+    assert (adapt.differing_rows, pretrain.differing_rows) == ({"long"}, {"much"})
+    assert mismatches(runs[:3], CONFIG) == []
 
 
-def test_the_marked_are_those_unlike_the_full_method() -> None:
+def test_rows_that_differ_from_the_full_method_are_marked() -> None:
     code = {"full": "b", "-gmp": "a", "-cmkd": "b"}
-    (found,) = mixtures([record(row, 0, 70, git_revision=code[row]) for row in ("-gmp", "full", "-cmkd")], CONFIG)
-    assert (str(found), found.marked) == ("code: a (-gmp); b (full, -cmkd)", {"-gmp"})
-    (found,) = mixtures([record(row, 0, 70, git_revision=code[row]) for row in ("-gmp", "-cmkd")], CONFIG)
-    assert found.marked == {"-cmkd"}
-    (found,) = mixtures([record("full", s, 70, git_revision=str(s)) for s in (0, 1)], CONFIG)
-    assert found.marked == {"full"}
+    (mismatch,) = mismatches([record(row, 0, 70, git_revision=code[row]) for row in ("-gmp", "full", "-cmkd")], CONFIG)
+    assert (str(mismatch), mismatch.differing_rows) == ("code: a (-gmp); b (full, -cmkd)", {"-gmp"})
+    (mismatch,) = mismatches([record(row, 0, 70, git_revision=code[row]) for row in ("-gmp", "-cmkd")], CONFIG)
+    assert mismatch.differing_rows == {"-cmkd"}
+    (mismatch,) = mismatches([record("full", s, 70, git_revision=str(s)) for s in (0, 1)], CONFIG)
+    assert mismatch.differing_rows == {"full"}
 
 
-def test_a_row_that_is_not_adapted_is_no_other_budget() -> None:
-    still = record("source-model", 0, 60) | {"edits": '{"adapt.steps": 0}'}
-    assert mixtures([record("full", 0, 70), still], CONFIG) == []
+def test_the_source_model_without_adaptation_is_no_mismatch() -> None:
+    unadapted = record("source-model", 0, 60) | {"edits": '{"adapt.steps": 0}'}
+    assert mismatches([record("full", 0, 70), unadapted], CONFIG) == []
+
+
+def test_one_plugin_file_with_two_texts_is_a_mismatch() -> None:
+    """A run without the plugin can be compared with runs that loaded it."""
+    texts = {"full": '{"my_losses.py": "aaaa"}', "-gmp": "{}", "huber": '{"my_losses.py": "bbbb"}'}
+    runs = [record(row, 0, 70, plugins=text) for row, text in texts.items()]
+    (mismatch,) = mismatches(runs, CONFIG)
+    assert str(mismatch) == "plugin my_losses.py: aaaa (full); bbbb (huber)"
+    assert mismatches(runs[:2], CONFIG) == []
+
+
+def test_revisions_are_shortened_but_versions_are_not() -> None:
+    assert short_revision("1a2b" * 10 + "-dirty") == "1a2b1a2b1a2b-dirty"
+    assert short_revision("gckd 10.20.30rc1") == "gckd 10.20.30rc1"

@@ -1,4 +1,4 @@
-"""A table's report.html: read back, and opened in a browser."""
+"""report.html of a table: its text, and its layout in a browser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from playwright.sync_api import Browser
 from rich.console import Console
 
 from gckd.config import preset, to_yaml
-from gckd.report.table_report import keep_asked, make_report, write_report
+from gckd.report.question import Question
+from gckd.report.table_report import make_report, write_report
 from gckd.runs.records import Records
 from tests.browser import CELLS, DESK, PHONE, check_layout, opened
 from tests.report.records import failed, record
@@ -32,11 +33,11 @@ EDITS = {
     "graph.propagate.k=3,distill.matching.delta=0.9": {"graph.propagate.k": 3, "distill.matching.delta": 0.9},
 }
 DROPPED = {"-gmp": ["gmp"], "-cmkd": ["cmkd"], "-gmp-cmkd": ["gmp", "cmkd"]}
-MARKED = "Uses labels of the target"
+LABELS_WARNING = "Uses labels of the target"
 
 
 def fill(folder: Path) -> Path:
-    """A table with everything that a page can show: 5 rows of 2 seeds, one more that failed."""
+    """A table with everything that a page can show: 5 rows with 2 seeds, and a failed run."""
     records = Records(folder)
     for place, (row, edits) in enumerate(EDITS.items()):
         for seed in (0, 1):
@@ -52,7 +53,7 @@ def fill(folder: Path) -> Path:
     broken = {"edits": json.dumps(EDITS["-gmp"]), "git_revision": "1a2b" * 10, "seconds": 1.5}
     records.add(failed("-gmp", 2) | broken | {"error": "FloatingPointError: <loss> is not finite"})
     (folder / "config.yaml").write_text(to_yaml(preset("tiny")))
-    keep_asked(folder, QUESTION, DROPPED)
+    Question(QUESTION, DROPPED).save(folder)
     figure(folder, "edges", labels=False)
     figure(folder, "gain", labels=True)
     examples(folder)
@@ -62,13 +63,13 @@ def fill(folder: Path) -> Path:
 
 
 def figure(folder: Path, name: str, *, labels: bool) -> None:
-    place = folder / "figures"
-    place.mkdir(exist_ok=True)
-    said = {"title": f"About {name}", "words": [f"{name} one.", "Two.", "Three."], "uses_target_labels": labels}
-    (place / f"{name}.json").write_text(json.dumps(said))
+    figures = folder / "figures"
+    figures.mkdir(exist_ok=True)
+    note = {"title": f"About {name}", "sentences": [f"{name} one.", "Two.", "Three."], "uses_target_labels": labels}
+    (figures / f"{name}.json").write_text(json.dumps(note))
     drawing = '<svg xmlns="http://www.w3.org/2000/svg" width="900" height="300"><circle cx="9" cy="9" r="5"/></svg>'
-    (place / f"{name}.svg").write_text(drawing)
-    Image.new("RGB", (90, 30)).save(place / f"{name}.png")
+    (figures / f"{name}.svg").write_text(drawing)
+    Image.new("RGB", (90, 30)).save(figures / f"{name}.png")
 
 
 def examples(folder: Path) -> None:
@@ -91,9 +92,9 @@ def jpeg(shade: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = fill(tmp_path_factory.mktemp("table"))
-    write_report(made, Console(file=io.StringIO()))
-    return made
+    filled = fill(tmp_path_factory.mktemp("table"))
+    write_report(filled, Console(file=io.StringIO()))
+    return filled
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +109,7 @@ def expected(line: dict[str, str], name: str, sign: str = "") -> str:
     return f"{float(line[name]):{sign}.1f} ± {float(line[name + '_half_width']):.1f}"
 
 
-def test_chromium_reads_the_table_that_the_records_make(chromium: Browser, folder: Path) -> None:
+def test_chromium_shows_the_numbers_of_the_csv(chromium: Browser, folder: Path) -> None:
     with opened(chromium, folder / "report.html", DESK) as page:
         (table,) = page.eval_on_selector_all("#s1 table", CELLS)
         marks = {
@@ -130,11 +131,11 @@ def test_chromium_reads_the_table_that_the_records_make(chromium: Browser, folde
     assert marks == {"strong": [expected(lines[0], "rank_1")], "u": [expected(lines[1], "rank_1")]}
 
 
-def test_it_fits_a_phone_a_desk_and_paper(chromium: Browser, folder: Path) -> None:
+def test_the_page_fits_a_phone_a_desk_and_paper(chromium: Browser, folder: Path) -> None:
     check_layout(chromium, folder / "report.html")
 
 
-def test_a_screenshot_shows_more_than_an_empty_page(chromium: Browser, folder: Path, tmp_path: Path) -> None:
+def test_a_screenshot_is_not_empty(chromium: Browser, folder: Path, tmp_path: Path) -> None:
     with opened(chromium, folder / "report.html", PHONE) as page:
         page.screenshot(path=tmp_path / "phone.png", full_page=True)
         page.pdf(path=tmp_path / "paper.pdf", format="A4")
@@ -144,12 +145,12 @@ def test_a_screenshot_shows_more_than_an_empty_page(chromium: Browser, folder: P
     assert (tmp_path / "paper.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_the_page_needs_nothing_beside_it(text: str) -> None:
+def test_the_page_needs_no_other_file_and_escapes_texts(text: str) -> None:
     assert not re.search(r"https?:|<script|<link|url\(|@import", text)
     assert "<b>anything" not in text and "<loss>" not in text and "<coat>" not in text
 
 
-def test_every_part_is_there_in_its_order(text: str) -> None:
+def test_all_sections_are_there_in_order(text: str) -> None:
     titles = re.findall("<h2>(.*?)</h2>", text)
     assert titles == [
         "Results",
@@ -159,9 +160,9 @@ def test_every_part_is_there_in_its_order(text: str) -> None:
         "About edges",
         "About gain",
         "Examples",
-        "Rank-1 and mAP on the way",
+        "Rank-1 and mAP during training",
         "All other curves",
-        "What the rows change",
+        "Changes of each row",
         "Config of the full row",
         "Runs",
         "Time",
@@ -180,25 +181,25 @@ def cells_of(part: str) -> list[list[str]]:
     return [[re.sub("<[^>]*>", "", cell) for cell in re.findall("<t[hd].*?</t[hd]>", row)] for row in rows]
 
 
-def test_a_figure_that_used_labels_says_so(text: str) -> None:
+def test_a_figure_that_used_labels_has_a_warning(text: str) -> None:
     part = parts(text)
-    assert MARKED in part["About gain"] and MARKED not in part["About edges"]
+    assert LABELS_WARNING in part["About gain"] and LABELS_WARNING not in part["About edges"]
     assert "gain one." in part["About gain"]
-    assert "target_val_rank_1" in part["Rank-1 and mAP on the way"].partition("<div")[0]
+    assert "target_val_rank_1" in part["Rank-1 and mAP during training"].partition("<div")[0]
     assert "audit_target_precision" in part["All other curves"].partition("<div")[0]
 
 
-def test_what_the_rows_change(text: str) -> None:
-    found = cells_of(parts(text)["What the rows change"])
+def test_changes_of_each_row(text: str) -> None:
+    cells = cells_of(parts(text)["Changes of each row"])
     k, delta = preset("tiny").graph.propagate.k, preset("tiny").distill.matching.delta  # type: ignore[union-attr]
     swept = "graph.propagate.k=3,distill.matching.delta=0.9"
-    assert [swept, "graph.propagate.k", str(k), "3"] in found
-    assert [swept, "distill.matching.delta", str(delta), "0.9"] in found
-    (gmp,) = [line for line in found if line[0] == "-gmp"]
+    assert [swept, "graph.propagate.k", str(k), "3"] in cells
+    assert [swept, "distill.matching.delta", str(delta), "0.9"] in cells
+    (gmp,) = [line for line in cells if line[0] == "-gmp"]
     assert gmp[2].startswith(f"{preset('tiny').graph.propagate.kind} (") and f"k {k}" in gmp[2] and gmp[3] == "none"
 
 
-def test_failures_come_first_and_are_told(text: str) -> None:
+def test_failed_runs_come_first_with_their_errors(text: str) -> None:
     part = parts(text)
     error = "FloatingPointError: &lt;loss&gt; is not finite"
     assert cells_of(part["Failed runs"])[1:] == [["-gmp", "2", error, "1.5 s"]]
@@ -210,21 +211,21 @@ def test_failures_come_first_and_are_told(text: str) -> None:
 def test_time_counts_each_source_model_once(text: str) -> None:
     part = parts(text)["Time"]
     assert f"{(60.0 + 61.0) / 60:.1f} min" in part
-    found = {line[0]: line[1:] for line in cells_of(part)}
-    assert found["-gmp"] == ["3", f"{41.5 / 3:.1f} s", "41.5 s"]
-    assert found["all"][0] == "11" and found["all"][2] == f"{301.5 / 60:.1f} min"
+    cells = {line[0]: line[1:] for line in cells_of(part)}
+    assert cells["-gmp"] == ["3", f"{41.5 / 3:.1f} s", "41.5 s"]
+    assert cells["all"][0] == "11" and cells["all"][2] == f"{301.5 / 60:.1f} min"
 
 
 def test_examples_frame_the_hits(text: str) -> None:
     part = parts(text)["Examples"]
     assert part.count("<article") == 2 and part.count("<img") == 16 and part.count("<li class=hit>") == 4
-    assert "11 whose first image is a hit in full and not in -gmp" in part
-    assert "first hit at place 2, AP 50 %" in part
+    assert "2 of the 11 queries whose first image is a hit in full but not in -gmp" in part
+    assert "first hit at rank 2, AP 50 %" in part
 
 
-def test_what_is_not_there_is_left_out(tmp_path: Path) -> None:
+def test_sections_without_files_are_left_out(tmp_path: Path) -> None:
     fill(tmp_path)
-    for gone in ("examples.parquet", "launches.json", "asked.json", "figures"):
+    for gone in ("examples.parquet", "launches.json", "question.json", "figures"):
         (tmp_path / gone).rename(tmp_path / f"no-{gone}")
     write_report(tmp_path, Console(file=io.StringIO()))
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -234,7 +235,7 @@ def test_what_is_not_there_is_left_out(tmp_path: Path) -> None:
     assert "1a2b1a2b1a2b" in parts(text)["Code and versions"]
 
 
-def test_tables_of_two_datasets_stand_one_below_the_other(tmp_path: Path) -> None:
+def test_two_datasets_are_subtables_one_below_the_other(tmp_path: Path) -> None:
     for place, name in enumerate(("one", "two")):
         records = Records(tmp_path / name)
         for row, edits in list(EDITS.items())[:2]:
@@ -245,18 +246,18 @@ def test_tables_of_two_datasets_stand_one_below_the_other(tmp_path: Path) -> Non
         figure(tmp_path / name, "edges", labels=False)
     make_report([tmp_path / "one", tmp_path / "two"], Console(file=io.StringIO()), out=tmp_path)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    found = cells_of(parts(text)["Results"])
-    assert [line[0] for line in found] == ["row", "a/one → b/one", "full", "-gmp", "a/two → b/two", "full", "-gmp"]
+    cells = cells_of(parts(text)["Results"])
+    assert [line[0] for line in cells] == ["row", "a/one → b/one", "full", "-gmp", "a/two → b/two", "full", "-gmp"]
     assert text.count("<strong>60.0<small>") == 1 and text.count("<strong>57.0<small>") == 1
     titles = re.findall("<h2>(.*?)</h2>", text)
     assert [title for title in titles if "edges" in title] == [f"About edges: a/{n} → b/{n}" for n in ("one", "two")]
 
 
-def test_one_run_is_a_page_too(tmp_path: Path) -> None:
+def test_a_single_run_has_a_page(tmp_path: Path) -> None:
     one: dict[str, Any] = {"edits": "{}", "git_revision": "unknown", "seconds": 1.0, "pretrain_seconds": 2.0}
     Records(tmp_path).add(record("full", 0, 50, **one))
     (tmp_path / "config.yaml").write_text(to_yaml(preset("tiny")))
     write_report(tmp_path, Console(file=io.StringIO()))
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "1 row: full. Finished." in text
-    assert "No row changes anything" in text and "<strong>50.0" not in text
+    assert "No row changes the full config." in text and "<strong>50.0" not in text

@@ -1,4 +1,4 @@
-"""A folder of records -> files."""
+"""Report of an output folder: its files, and runs that it refuses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from rich.console import Console
 from gckd.config import preset, to_yaml
 from gckd.errors import InputError
 from gckd.report.curves import draw_curves, mean_curve
-from gckd.report.table_report import keep_asked, write_report
+from gckd.report.question import Question
+from gckd.report.table_report import write_report
 from gckd.runs.records import Records
 from tests.report.records import record
 
@@ -32,7 +33,7 @@ def fill(folder: Path) -> None:
     (folder / "config.yaml").write_text(to_yaml(preset("tiny")))
 
 
-def test_every_file_is_written_and_made_again_alike(tmp_path: Path) -> None:
+def test_every_file_is_written_and_a_second_report_is_identical(tmp_path: Path) -> None:
     fill(tmp_path)
     out = io.StringIO()
     assert [row.row for row in write_report(tmp_path, Console(file=out, width=160))] == ["full", "-gmp"]
@@ -45,22 +46,22 @@ def test_every_file_is_written_and_made_again_alike(tmp_path: Path) -> None:
     assert [float(row["rank_1"]) for row in rows] == [70.5, 68.5]
 
 
-def test_the_question_of_a_spec_begins_the_caption(tmp_path: Path) -> None:
+def test_the_question_is_the_first_line_of_the_caption(tmp_path: Path) -> None:
     fill(tmp_path)
-    keep_asked(tmp_path, "", {})
+    Question("", {}).save(tmp_path)
     write_report(tmp_path, Console(file=io.StringIO()))
     assert "Why?" not in (tmp_path / "table.md").read_text()
-    keep_asked(tmp_path, "Why?", {"-gmp": ["gmp"]})
+    Question("Why?", {"-gmp": ["gmp"]}).save(tmp_path)
     out = io.StringIO()
     write_report(tmp_path, Console(file=out, width=160))
     assert "Shapley" in out.getvalue()
-    table, caption, _, over_seeds, shares, _ = (tmp_path / "table.md").read_text().split("\n\n")
+    table, caption, _, over_seeds, shapley, _ = (tmp_path / "table.md").read_text().split("\n\n")
     assert over_seeds.startswith("Over seeds.")
     assert caption.startswith("Why?") and "Why?" not in table
-    assert shares.splitlines()[-1].split("|")[1].strip() == "gmp"
+    assert shapley.splitlines()[-1].split("|")[1].strip() == "gmp"
 
 
-def test_the_picture_has_a_panel_for_each_curve(tmp_path: Path) -> None:
+def test_curves_are_drawn_unless_there_are_none(tmp_path: Path) -> None:
     fill(tmp_path)
     assert draw_curves(Records(tmp_path).curves, tmp_path / "x.png")
     with Image.open(tmp_path / "x.png") as picture:
@@ -70,15 +71,15 @@ def test_the_picture_has_a_panel_for_each_curve(tmp_path: Path) -> None:
     assert not (tmp_path / "none.png").exists()
 
 
-def test_the_mean_curve_is_over_seeds() -> None:
+def test_the_mean_curve_averages_over_seeds() -> None:
     points = [{"step": s, "value": float(v)} for s, v in ((1, 1), (0, 4), (1, 3))]
     steps, means, widths = mean_curve(points)
     assert (steps, means) == ([0, 1], [4.0, 2.0])
     assert widths == pytest.approx([0.0, 12.7062], abs=1e-3)
 
 
-def test_what_is_missing_or_broken_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"runs.parquet: there is no such file"):
+def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"runs.parquet: file not found"):
         write_report(tmp_path, Console(file=io.StringIO()))
     fill(tmp_path)
     (tmp_path / "config.yaml").unlink()
@@ -89,7 +90,7 @@ def test_what_is_missing_or_broken_is_named(tmp_path: Path) -> None:
         write_report(tmp_path, Console(file=io.StringIO()))
 
 
-def test_runs_of_other_code_or_data_are_refused_unless_asked_for(tmp_path: Path) -> None:
+def test_runs_of_other_code_are_refused_or_marked(tmp_path: Path) -> None:
     fill(tmp_path)
     records = Records(tmp_path)
     for run in records.runs:
@@ -98,8 +99,8 @@ def test_runs_of_other_code_or_data_are_refused_unless_asked_for(tmp_path: Path)
     difference = f"code: {'a' * 12} (full, -gmp); {'b' * 12}-dirty (-cmkd)"
     with pytest.raises(InputError) as refused:
         write_report(tmp_path, Console(file=io.StringIO()))
-    assert str(refused.value).startswith(f"{tmp_path}: the runs are not alike in {difference}: --mixed puts")
+    assert str(refused.value).startswith(f"{tmp_path}: the runs differ in {difference}; --mixed puts")
     write_report(tmp_path, Console(file=io.StringIO()), mixed=True)
     text = (tmp_path / "table.md").read_text()
-    assert f"NOT ALIKE in {difference}." in text
+    assert f"MISMATCH in {difference}." in text
     assert "| -cmkd † " in text and "| -gmp " in text and "† marks a row" in text

@@ -1,4 +1,4 @@
-"""Failure failure_warnings of invented curves; those of real runs are in tests/training/test_failures.py."""
+"""Warnings about invented curves; those about real runs are in tests/training/test_failures.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from gckd.report import warnings as module
-from gckd.report.warnings import audited, failure_warnings, reads_labels
+from gckd.report.curves import reads_labels
+from gckd.report.warnings import failure_warnings, label_use_notes
 from gckd.validators.choose import GATE
 
 SOUND = {
@@ -29,7 +30,7 @@ def points(row: str = "full", seed: int = 0, **curves: list[float]) -> list[dict
     ]
 
 
-def test_a_sound_run_has_none() -> None:
+def test_a_sound_run_has_no_warning() -> None:
     assert failure_warnings(points()) == []
     assert failure_warnings([]) == []
 
@@ -37,19 +38,19 @@ def test_a_sound_run_has_none() -> None:
 WRONG = {
     "cross_edges_text": ([0.3, 0.0099], "0.99 % of the edges of target nodes (text) cross the domains", "centre=true"),
     "accepted_share": ([0.5, 0.009], "0.90 % of the target pairs pass delta", "lower distill.matching.delta"),
-    "propagation_change_image": ([0.1, 2e-7], "(image) leaves what it is given as it is", "graph.propagate.residual"),
+    "propagation_change_image": ([0.1, 2e-7], "(image) leaves its input almost unchanged", "graph.propagate.residual"),
     "target_val_rank_1": ([50.0, 48.9], "fell from 50.0, the source model before adaptation, to 48.9", "adapt.lr"),
     "target_rank_me": ([21.0, 10.9], "effective rank fell from 21.00 to 10.90", "adapt.lr"),
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_each_by_itself(name: str) -> None:
-    values, said, change = WRONG[name]
+def test_each_rule_by_itself(name: str) -> None:
+    values, sign, remedy = WRONG[name]
     (line,) = failure_warnings(points() + points("-cmkd", 3, **{name: values}))
     assert line.startswith("WARNING, row -cmkd, seed 3: ")
-    assert said in line
-    assert change in line.partition("To change it: ")[2]
+    assert sign in line
+    assert remedy in line.partition("Remedy: ")[2]
     assert ("uses labels of target val" in line) == (name == "target_val_rank_1")
 
 
@@ -59,27 +60,27 @@ def test_seeds_of_a_row_share_a_line() -> None:
     assert "row full, seeds 1, 2 (values of the first): 0.40 % of the target pairs" in line
 
 
-def test_without_a_value_before_adaptation_nothing_is_said_to_fall() -> None:
+def test_without_a_value_before_adaptation_no_fall_is_reported() -> None:
     later = [p for p in points(target_val_rank_1=[50.0, 1.0], target_rank_me=[20.0, 1.0]) if p["step"] > 0]
     assert failure_warnings(later) == []
 
 
-def test_the_start_of_pretraining_is_no_start_of_adaptation() -> None:
-    other = [p | {"stage": "pretrain"} for p in points(accepted_share=[0.0, 0.0])]
-    assert failure_warnings(other) == []
+def test_curves_of_pretraining_are_ignored() -> None:
+    pretraining = [p | {"stage": "pretrain"} for p in points(accepted_share=[0.0, 0.0])]
+    assert failure_warnings(pretraining) == []
 
 
-def test_collapse_is_where_the_search_says_so() -> None:
-    """But above 1, the least rank there is: a model that begins at 1.4 could not fall to half of that."""
+def test_collapse_has_the_threshold_of_the_search() -> None:
+    """Applied to the excess over 1, the smallest rank: half of 1.4 is impossible, half of its excess is not."""
     assert module.COLLAPSE == GATE
     assert "embeddings collapse" in failure_warnings(points(target_rank_me=[1.4, 1.1]))[0]
 
 
-def test_curves_that_need_labels() -> None:
+def test_curves_that_read_labels() -> None:
     assert [reads_labels(n) for n in ("audit_target_precision", "target_val_map", "teacher_target_val_rank_1")] == [
         True
     ] * 3
     assert not any(reads_labels(name) for name in ("target_rank_me", "source_val_rank_1", "accepted_share"))
-    assert audited(points()) == []
-    (line,) = audited(points(audit_target_precision=[0.1, 0.2]))
+    assert label_use_notes(points()) == []
+    (line,) = label_use_notes(points(audit_target_precision=[0.1, 0.2]))
     assert line.startswith("Uses target labels: ")

@@ -13,7 +13,7 @@ from gckd.report.warnings import failure_warnings
 Finished = Callable[[Config], dict[str, Any]]
 PROVOKED: dict[str, dict[str, Any]] = {
     "pass delta": {"distill.matching.delta": 1.0},
-    "leaves what it is given": {"graph.propagate.residual": 1.0},
+    "leaves its input almost unchanged": {"graph.propagate.residual": 1.0},
     "cross the domains": {"centre": False, "graph.propagate.k": 1},
     "embeddings collapse": {"adapt.steps": 12, "adapt.lr": 1.0, "adapt.warmup": 0.0},
 }  # of two identities, none ever found better than by chance, Rank-1 cannot fall

@@ -1,20 +1,21 @@
-"""Checks that the paper suggests, from a folder's records and curves: figures, and three sentences from the numbers."""
+"""Checks: figures with sentences about why the method works or not, from the records and curves of a table."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from gckd.report.checks.connectivity import graph_connectivity
-from gckd.report.checks.finding import Finding, Results
-from gckd.report.checks.sensitivity import sensitivity
-from gckd.report.checks.transfer import teacher_transfer
+from gckd.report.checks.check_input import CheckInput
+from gckd.report.checks.check_result import CheckResult
+from gckd.report.checks.connectivity import check_connectivity
+from gckd.report.checks.sensitivity import check_sensitivity
+from gckd.report.checks.transfer import check_transfer
 
-Check = Callable[[Results], Iterator[Finding]]
+Check = Callable[[CheckInput], Iterator[CheckResult]]
 
 CHECKS: dict[str, Check] = {
-    "graph_connectivity": graph_connectivity,
-    "teacher_transfer": teacher_transfer,
-    "sensitivity": sensitivity,
+    "graph_connectivity": check_connectivity,
+    "teacher_transfer": check_transfer,
+    "sensitivity": check_sensitivity,
 }
 
-__all__ = ["CHECKS", "Check", "Finding", "Results"]
+__all__ = ["CHECKS", "Check", "CheckInput", "CheckResult"]

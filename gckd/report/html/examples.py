@@ -1,4 +1,4 @@
-"""Queries with the first images that rows of the table rank for them."""
+"""Section with example queries and the images that rows of the table rank first for them."""
 
 from __future__ import annotations
 
@@ -17,38 +17,39 @@ EXAMPLES = "examples.parquet"
 
 
 def examples(folder: Path) -> list[Section]:
-    """What examples.parquet holds; no section where there is none."""
+    """The contents of examples.parquet; no section without that file."""
     file = folder / EXAMPLES
     if not file.exists():
         return []
     table = pq.read_table(file)
-    lines = table.to_pylist()
-    found = [_example(list(group)) for _, group in itertools.groupby(lines, key=lambda line: line["query"])]
+    groups = itertools.groupby(table.to_pylist(), key=lambda line: line["query"])
     about = json.loads(table.schema.metadata[b"about"])
-    return [Section("Examples", _rule(about), examples=found)]
+    return [Section("Examples", _rule(about), examples=[_example(list(group)) for _, group in groups])]
 
 
 def _rule(about: dict[str, Any]) -> list[str]:
-    first = (
-        f"Test queries of seed {about['seed']}, with the images that rank first in full and in other rows. Framed: a "
-        "hit, an image of the identity asked for."
+    """The rule by which the queries were drawn."""
+    intro = (
+        f"Test queries of seed {about['seed']}, with the images that the full method and other rows rank first. A "
+        "green frame marks a hit: an image of the identity in the query."
     )
-    drawn = f"{about['random']} are drawn from all {about['queries']} queries, whatever became of them."
-    if not about["against"]:
-        return [first, drawn]
+    sample = f"{about['random']} are drawn from all {about['queries']} queries, whatever their results."
     against = about["against"]
-    rest = (
-        f"Then up to {about['each']} each of the {about['better']} whose first image is a hit in full and not in "
-        f"{against}, and of the {about['worse']} of which the reverse is true."
+    if not against:
+        return [intro, sample]
+    disagreement = (
+        f"Then come up to {about['each']} of the {about['better']} queries whose first image is a hit in full but not "
+        f"in {against}, and up to {about['each']} of the {about['worse']} queries for which it is a hit in {against} "
+        "but not in full."
     )
-    return [first, f"Nobody chose them: {drawn[0].lower()}{drawn[1:]} {rest} The draw has a fixed seed."]
+    return [intro, f"The queries are drawn with a fixed random seed, not selected by hand. {sample} {disagreement}"]
 
 
 def _example(lines: list[dict[str, Any]]) -> Example:
     rankings = [
         Ranking(
             line["row"],
-            f"first hit at place {line['rank']}, AP {100 * line['ap']:.0f} %",
+            f"first hit at rank {line['rank']}, AP {100 * line['ap']:.0f} %",
             [(data_uri(image, "jpeg"), hit) for image, hit in zip(line["images"], line["hits"], strict=True)],
         )
         for line in lines

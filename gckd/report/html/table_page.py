@@ -1,4 +1,4 @@
-"""A table's report.html."""
+"""report.html of a component table."""
 
 from __future__ import annotations
 
@@ -8,59 +8,66 @@ from typing import TYPE_CHECKING
 from gckd.report.html.examples import examples
 from gckd.report.html.page import Page
 from gckd.report.html.pictures import curves, figures
-from gckd.report.html.sections import changes, failures, origin, results, runs, time
+from gckd.report.html.sections import changes, failures, provenance, results, runs, time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from gckd.report.html.page import Section
-    from gckd.report.load import Block
-    from gckd.report.small_tables import Aside
+    from gckd.report.small_table import SmallTable
+    from gckd.report.subtable import Subtable
     from gckd.report.summary import RowSummary
 
 
 def write_table_page(
-    out: Path, blocks: Sequence[Block], rows: Sequence[RowSummary], caption: Sequence[str], asides: Sequence[Aside]
+    out: Path,
+    subtables: Sequence[Subtable],
+    rows: Sequence[RowSummary],
+    caption: Sequence[str],
+    small_tables: Sequence[SmallTable],
 ) -> None:
-    """Writes report.html into `out`: one file, without a script or an address, the pictures inside.
+    """Writes report.html into `out`: one file with all pictures embedded, without scripts and links to other files.
 
-    What else lies in the folders of the blocks is shown too: figures/, examples.parquet, launches.json.
+    It includes what the folders of the subtables have in figures/, examples.parquet and launches.json.
 
     Args:
-        rows: of all blocks. caption, asides: what is said, and shown, below the table.
+        out: output folder.
+        subtables: all of the table.
+        rows: of all subtables.
+        caption: lines below the table.
+        small_tables: below these lines.
     """
-    questions = list(dict.fromkeys(asked["question"] for b in blocks for asked in b.asked if asked.get("question")))
-    said = [line for line in caption if line not in questions]
+    questions = list(dict.fromkeys(q.question for s in subtables for q in s.questions if q.question))
+    notes = [line for line in caption if line not in questions]
     sections = [
-        *results(rows, said, asides),
-        *(section for block in blocks for section in _named(failures(block), block.name)),
-        *(section for block in blocks for section in _named(_parts(block), block.name)),
+        *results(rows, notes, small_tables),
+        *(section for s in subtables for section in _with_name(failures(s), s.name)),
+        *(section for s in subtables for section in _with_name(_sections(s), s.name)),
     ]
-    title = f"Component table, {'; '.join(dict.fromkeys(block.datasets for block in blocks))}"
-    failed, lead = _lead(blocks, rows)
+    title = f"Component table, {'; '.join(dict.fromkeys(subtable.datasets for subtable in subtables))}"
+    failed, lead = _lead(subtables, rows)
     page = Page(title, lead, sections, question=" ".join(questions), alert=failed)
     (out / "report.html").write_text(page.text(), encoding="utf-8")
 
 
-def _parts(block: Block) -> Iterator[Section]:
-    for kept in (figures, examples):
-        for folder in block.folders:
-            where = folder.name if len(block.folders) > 1 else ""
-            yield from _named(kept(folder), where)
-    yield from (*curves(block.curves), *changes(block), runs(block), time(block), *origin(block))
+def _sections(subtable: Subtable) -> Iterator[Section]:
+    for from_folder in (figures, examples):
+        for folder in subtable.folders:
+            yield from _with_name(from_folder(folder), folder.name if len(subtable.folders) > 1 else "")
+    yield from (*curves(subtable.curves), *changes(subtable), runs(subtable), time(subtable), *provenance(subtable))
 
 
-def _named(sections: Iterable[Section], name: str) -> Iterator[Section]:
-    """With the name of their block or folder, if it needs one, in each title."""
+def _with_name(sections: Iterable[Section], name: str) -> Iterator[Section]:
+    """The sections with the name of their subtable or folder in the title; unchanged without a name."""
     for section in sections:
         yield dataclasses.replace(section, title=f"{section.title}: {name}") if name else section
 
 
-def _lead(blocks: Sequence[Block], rows: Sequence[RowSummary]) -> tuple[bool, str]:
-    """Whether runs failed, and of how many."""
-    count, failed = sum(len(block.records) for block in blocks), sum(row.failed for row in rows)
+def _lead(subtables: Sequence[Subtable], rows: Sequence[RowSummary]) -> tuple[bool, str]:
+    """Whether runs failed; the rows and the number of finished and failed runs in words."""
+    count, failed = sum(len(subtable.records) for subtable in subtables), sum(row.failed for row in rows)
     names = list(dict.fromkeys(row.row for row in rows))
-    told = f"{len(names)} row{'s' if len(names) > 1 else ''}: {', '.join(names)}."
-    ended = f"{failed} of {count} runs failed" if failed else f"All {count} runs finished" if count > 1 else "Finished"
-    return failed > 0, f"{told} {ended}."
+    listed = f"{len(names)} row{'s' if len(names) > 1 else ''}: {', '.join(names)}."
+    ending = f"{failed} of {count} runs failed" if failed else f"All {count} runs finished" if count > 1 else "Finished"
+    return failed > 0, f"{listed} {ending}."

@@ -1,4 +1,4 @@
-"""The component table in its four forms, and its caption."""
+"""The component table in its four formats, and its caption."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from rich.console import Console
 
 from gckd.config import apply, preset
 from gckd.report.captions import caption
+from gckd.report.component_table import cells, header, to_csv, to_latex, to_markdown, to_screen
 from gckd.report.summary import summarise
-from gckd.report.table import cells, comma_separated, header, latex, markdown, screen
 from tests.report.records import failed, record
-from tests.report.test_queries import made
+from tests.report.test_queries import queries_of_run
 
 RUNS = [record("full", 0, 70), record("full", 1, 72), record("-gmp", 0, 69), record("-gmp", 1, 69.5), failed("-gmp", 2)]
 ROWS = summarise(RUNS)
 
 
-def test_cells_are_mean_and_half_width() -> None:
+def test_cells_show_mean_and_half_width() -> None:
     assert header(ROWS)[:3] == ["row", "runs", "Rank-1"]
     assert header(ROWS)[-4:] == ["Δ Rank-1 (full - row)", "p", "Δ mAP (full - row)", "p"]
     full, without = cells(ROWS)
@@ -32,11 +32,11 @@ def test_cells_are_mean_and_half_width() -> None:
     assert without[-4:] == ["+1.8 ± 9.5", "0.258"] * 2
 
 
-def test_one_seed_says_that_there_is_no_interval() -> None:
+def test_one_seed_has_no_interval() -> None:
     assert cells(summarise([record("full", 0, 70)]))[0][2] == "70.0 ± n/a"
 
 
-def test_published_is_a_column_of_its_own() -> None:
+def test_published_numbers_have_a_column() -> None:
     real = "icfg-pedes -> rstpreid"
     rows = summarise([record("full", 0, 60, published=real), record("-cmkd", 0, 60, published=real)])
     assert header(rows)[-1] == "published Rank-1"
@@ -44,8 +44,8 @@ def test_published_is_a_column_of_its_own() -> None:
     assert "published" not in " ".join(header(ROWS))
 
 
-def test_csv_has_plain_numbers() -> None:
-    full, without = csv.DictReader(io.StringIO(comma_separated(ROWS)))
+def test_csv_has_numbers() -> None:
+    full, without = csv.DictReader(io.StringIO(to_csv(ROWS)))
     assert (full["row"], full["runs"], float(full["rank_1"]), full["full_minus_row_map"]) == ("full", "2", 71.0, "")
     assert (without["failed"], float(without["full_minus_row_rank_1"])) == ("1", 1.75)
     assert abs(float(without["full_minus_row_rank_1_half_width"]) - 9.5297) < 1e-3
@@ -55,55 +55,55 @@ def test_csv_has_plain_numbers() -> None:
     assert full["full_minus_row_rank_1_std"] == ""
     assert float(without["full_minus_row_rank_1_std"]) == pytest.approx(1.5 / 2**0.5, rel=1e-5)
     assert (full["rank_1_over_seeds_low"], full["rank_1_over_queries_high"]) == ("", "")  # two seeds, no queries
-    assert "block" not in full and "rank_5_over_queries_low" not in full
+    assert "subtable" not in full and "rank_5_over_queries_low" not in full
 
 
 def test_csv_has_both_ends_of_the_intervals() -> None:
     runs = [record(row, s, v + s) for row, v in (("full", 70.0), ("-gmp", 68.0)) for s in range(3)]
-    rows = summarise(runs, {(row, s): made(s) for row in ("full", "-gmp") for s in range(3)})
-    full, without = csv.DictReader(io.StringIO(comma_separated(rows)))
+    rows = summarise(runs, {(row, s): queries_of_run(s) for row in ("full", "-gmp") for s in range(3)})
+    full, without = csv.DictReader(io.StringIO(to_csv(rows)))
     assert [float(full[f"rank_1_over_seeds_{end}"]) for end in ("low", "high")] == [70.0, 72.0]
     assert [float(without[f"full_minus_row_map_over_queries_{end}"]) for end in ("low", "high")] == [0.0, 0.0]
     assert 0 < float(full["map_over_queries_low"]) < float(full["map_over_queries_high"]) < 100
 
 
-def test_a_row_of_failures_alone_is_in_every_form() -> None:
+def test_a_row_without_a_finished_run_is_in_every_format() -> None:
     rows = summarise([*RUNS, failed("-cmkd", 0), failed("-cmkd", 1)])
     shown = Console(width=200, record=True, file=io.StringIO())
-    shown.print(screen(rows))
-    for text in (shown.export_text(), markdown(rows, []), latex(rows, [])):
+    shown.print(to_screen(rows))
+    for text in (shown.export_text(), to_markdown(rows, []), to_latex(rows, [])):
         (line,) = (line for line in text.splitlines() if "-cmkd" in line)
         assert "0 (2 of 2 failed)" in line
-    *_, line = csv.DictReader(io.StringIO(comma_separated(rows)))
+    *_, line = csv.DictReader(io.StringIO(to_csv(rows)))
     assert (line["row"], line["runs"], line["failed"], line["rank_1"]) == ("-cmkd", "0", "2", "")
 
 
-def test_a_marked_row_bears_its_mark_in_every_form() -> None:
+def test_a_marked_row_has_its_mark_in_every_format() -> None:
     rows = [dataclasses.replace(row, marked=row.row != "full") for row in ROWS]
     assert [line[0] for line in cells(rows)] == ["full", "-gmp †"]
-    assert r"-gmp $\dagger$ &" in latex(rows, [])
-    assert "textbf" not in latex(rows, [])  # it is not compared with the others
-    assert [line["marked"] for line in csv.DictReader(io.StringIO(comma_separated(rows)))] == ["0", "1"]
+    assert r"-gmp $\dagger$ &" in to_latex(rows, [])
+    assert "textbf" not in to_latex(rows, [])  # a marked row takes no part in the comparison
+    assert [line["marked"] for line in csv.DictReader(io.StringIO(to_csv(rows)))] == ["0", "1"]
 
 
-def test_the_caption_says_which_rows_have_a_source_model_of_their_own() -> None:
+def test_the_caption_names_rows_with_another_source_model() -> None:
     edits = {"full": "{}", "-gmp": '{"graph.propagate": {"kind": "none"}}', "clip": '{"backbone": {"kind": "clip"}}'}
     runs = [record(row, 0, 70, edits=text) for row, text in edits.items()]
     text = " ".join(caption(runs, summarise(runs), preset("tiny")))
-    assert "pairs), but clip from one of its own." in text
-    assert "of its own" not in " ".join(caption(runs[:2], summarise(runs[:2]), preset("tiny")))
+    assert "pairs). Exceptions: another source model in clip." in text
+    assert "Exceptions" not in " ".join(caption(runs[:2], summarise(runs[:2]), preset("tiny")))
 
 
 def test_markdown_is_a_table_and_its_caption() -> None:
-    lines = markdown(ROWS, ["One.", "Two."]).splitlines()
+    lines = to_markdown(ROWS, ["One.", "Two."]).splitlines()
     assert [c.strip() for c in lines[0].strip("|").split("|")] == header(ROWS)
     assert set(lines[1]) <= set("|:-")
     assert [c.strip() for c in lines[3].strip("|").split("|")] == cells(ROWS)[1]
     assert [line.strip() for line in lines[-2:]] == ["One.", "Two."]
 
 
-def test_latex_escapes_and_has_its_rules() -> None:
-    text = latex(ROWS, ["95 % of a_b → ±"])
+def test_latex_is_escaped_and_has_booktabs_rules() -> None:
+    text = to_latex(ROWS, ["95 % of a_b → ±"])
     assert r"\caption{95 \% of a\_b $\rightarrow$ $\pm$}" in text
     assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 1
     assert r"\hline" not in text
@@ -111,76 +111,83 @@ def test_latex_escapes_and_has_its_rules() -> None:
     assert text.isascii()
 
 
-def test_latex_marks_the_best_and_the_second() -> None:
+def test_latex_marks_the_best_and_second_best() -> None:
     rows = summarise([record("full", 0, 70), record("-gmp", 0, 72), record("-cmkd", 0, 60), failed("-mlm", 0)])
-    body = latex(rows, []).partition(r"\midrule")[2].partition(r"\bottomrule")[0]
+    body = to_latex(rows, []).partition(r"\midrule")[2].partition(r"\bottomrule")[0]
     full, gmp, cmkd, mlm = (line.split("&")[2].strip() for line in body.strip().splitlines())
     assert (full, gmp) == (
         r"\underline{70.0 {\scriptsize $\pm$ n/a}}",
         r"\textbf{72.0 {\scriptsize $\pm$ n/a}}",
     )
     assert (cmkd, mlm) == (r"60.0 {\scriptsize $\pm$ n/a}", "")
-    assert "textbf" not in latex(rows[:1], [])
+    assert "textbf" not in to_latex(rows[:1], [])
 
 
 def test_the_screen_shows_the_same_cells() -> None:
     console = Console(width=200, record=True, file=io.StringIO())
-    console.print(screen(ROWS))
+    console.print(to_screen(ROWS))
     shown = console.export_text()
     assert all(cell in shown for line in cells(ROWS) for cell in line)
 
 
-def test_a_long_name_of_a_row_is_folded_not_cut_off() -> None:
+def test_a_long_row_name_is_folded_not_cut() -> None:
     name = "graph.propagate.k=10,distill.matching.delta=0.95"
     console = Console(width=120, record=True, file=io.StringIO())
-    console.print(screen(summarise([record("full", 0, 70.0), record(name, 0, 69.0)])))
+    console.print(to_screen(summarise([record("full", 0, 70.0), record(name, 0, 69.0)])))
     lines = [line.strip("┃│").split("│") for line in console.export_text().splitlines() if line.startswith("│")]
     assert "".join(line[0].strip() for line in lines) == f"full{name}"
 
 
-def test_the_caption_says_what_the_numbers_depend_on() -> None:
+def test_the_caption_lists_what_the_numbers_depend_on() -> None:
     config = apply(preset("tiny"), {"adapt.steps": 123, "evaluate.k_test": 128, "adapt.batch": 32})
     text = " ".join(caption(RUNS, ROWS, config))
-    for said in (
+    for part in (
         "street/ICFG-PEDES (labelled) → street/RSTPReid (unlabelled)",
         "3000 queries, 1500 gallery images",
-        "Seeds 0, 1.",
+        "Seeds: 0, 1.",
         "123 adaptation steps",
-        "32 pairs a domain and step",
-        "that of the last step, nothing is selected",
+        "32 pairs per domain and step",
+        "that of the last step; nothing is selected",
         "read once, at the end of a run",
         "top 128 re-ranked",
         "source val was flat",
     ):
-        assert said in text, said
+        assert part in text, part
     assert text.count("source val was flat") == 1
     assert "published" not in text
 
 
-def test_notes_of_some_seeds_name_them() -> None:
+def test_notes_of_some_seeds_name_the_seeds() -> None:
     runs = [record(row, s, 70, notes=f'["all", "flat {s}"]') for row in ("full", "-gmp") for s in (0, 1)]
     assert caption(runs, summarise(runs), preset("tiny"))[-3:] == ["all", "Seed 0: flat 0", "Seed 1: flat 1"]
 
 
 @pytest.mark.parametrize("centre", [True, False])
-def test_the_caption_follows_the_inference_settings(centre: bool) -> None:
+def test_the_caption_states_the_inference_settings(centre: bool) -> None:
     config = dataclasses.replace(preset("tiny"), centre=centre)
     words = "embeddings centred by the target-train mean" if centre else "embeddings not centred"
     assert f"{words}, no re-ranking" in " ".join(caption(RUNS, ROWS, config))
 
 
-def test_the_caption_says_where_test_embeddings_are_propagated() -> None:
-    words = "each test item propagated by itself on the graph over the run's banks"
+def test_the_caption_states_that_test_items_are_propagated() -> None:
+    words = "each test item separately propagated on the graph over the banks of its run"
     config = apply(preset("tiny"), {"graph.propagate": "gnn"})
     assert words not in " ".join(caption(RUNS, ROWS, config))
     propagated = apply(config, {"evaluate.propagate": True})
-    assert f"Inference, alike in every row: embeddings centred by the target-train mean, {words}," in " ".join(
+    assert f"Inference of every row: embeddings centred by the target-train mean, {words}," in " ".join(
         caption(RUNS, ROWS, propagated)
     )
 
 
-def test_the_caption_names_rows_of_another_inference() -> None:
+def test_the_caption_names_rows_with_another_inference() -> None:
     edits = {"full": "{}", "joined": '{"evaluate.propagate": true}', "-gmp": '{"graph.propagate": {"kind": "none"}}'}
     runs = [record(row, 0, 70, edits=text) for row, text in edits.items()]
-    said = " ".join(caption(runs, summarise(runs), preset("tiny")))
-    assert "Inference, alike in every row but joined (evaluate.propagate = true): embeddings" in said
+    text = " ".join(caption(runs, summarise(runs), preset("tiny")))
+    assert "Inference of every row except joined (evaluate.propagate = true): embeddings" in text
+
+
+def test_the_caption_names_plugins_with_their_digests() -> None:
+    runs = [record("full", 0, 70), record("huber", 0, 70, plugins='{"my_losses.py": "0123456789abcdef"}')]
+    text = " ".join(caption(runs, summarise(runs), preset("tiny")))
+    assert "Plugins, code from outside the package: my_losses.py (digest 0123456789abcdef)." in text
+    assert "Plugins" not in " ".join(caption(runs[:1], summarise(runs[:1]), preset("tiny")))

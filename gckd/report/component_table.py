@@ -1,4 +1,4 @@
-"""Row summaries -> the component table on the screen, in Markdown, CSV and LaTeX."""
+"""Component table as text: for the screen, in Markdown, CSV and LaTeX."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gckd.report.statistics import Estimate
 
-_FIRST_METRIC = 2  # column, behind row and runs
+_FIRST_METRIC = 2  # column; row and runs are before it
 _PLUS_MINUS, _SMALL = re.compile(r" \$\\pm\$ .*"), r" {\\scriptsize\g<0>}"
 _LATEX_MARKS = {"best": r"\textbf", "second": r"\underline"}
 _LATEX = {
@@ -42,44 +42,46 @@ _LATEX = {
 
 
 def header(rows: Sequence[RowSummary]) -> list[str]:
+    """Names of the columns."""
     differences = [head for name in DIFFERENCES for head in (f"Δ {METRICS[name]} (full - row)", "p")]
     published = ["published Rank-1"] if _any_published(rows) else []
     return ["row", "runs", *METRICS.values(), *differences, *published]
 
 
 def cells(rows: Sequence[RowSummary]) -> list[list[str]]:
-    """The table's body as text, one list a row."""
+    """Texts of the body, one list per row."""
     return [_cells(row, _any_published(rows)) for row in rows]
 
 
 def heading_above(rows: Sequence[RowSummary], place: int) -> str:
-    """What to print above the row at `place`: the block that begins there; else nothing."""
-    block = rows[place].block
-    return block if place == 0 or rows[place - 1].block != block else ""
+    """Name of the subtable that starts at the row at `place`; empty for other rows."""
+    subtable = rows[place].subtable
+    return subtable if place == 0 or rows[place - 1].subtable != subtable else ""
 
 
 def marks(rows: Sequence[RowSummary]) -> dict[tuple[int, int], str]:
-    """(row, column) of the cells whose mean is the `best` or the `second` of a metric in its block."""
+    """(row, column) of the cells with the `best` or `second` mean of a metric in its subtable."""
     return {
         (place, column): mark
-        for block in dict.fromkeys(row.block for row in rows)
+        for subtable in dict.fromkeys(row.subtable for row in rows)
         for column, name in enumerate(METRICS, _FIRST_METRIC)
-        for mark, place in zip(("best", "second"), _best(rows, block, name), strict=False)
+        for mark, place in zip(("best", "second"), _ranked(rows, subtable, name), strict=False)
     }
 
 
-def screen(rows: Sequence[RowSummary]) -> Group:
-    """A table for each block, under its name."""
-    blocks = {row.block: Table(title=row.block or None, title_justify="left", title_style="bold") for row in rows}
-    for table in blocks.values():
+def to_screen(rows: Sequence[RowSummary]) -> Group:
+    """One console table for each subtable, titled with its name."""
+    tables = {row.subtable: Table(title=row.subtable or None, title_justify="left", title_style="bold") for row in rows}
+    for table in tables.values():
         for name in header(rows):
             table.add_column(name, justify="left" if name == "row" else "right", overflow="fold")
     for row, line in zip(rows, cells(rows), strict=True):
-        blocks[row.block].add_row(*line)
-    return Group(*blocks.values())
+        tables[row.subtable].add_row(*line)
+    return Group(*tables.values())
 
 
-def markdown(rows: Sequence[RowSummary], caption: Sequence[str]) -> str:
+def to_markdown(rows: Sequence[RowSummary], caption: Sequence[str]) -> str:
+    """The table and its caption, with names of subtables in bold."""
     body, names = [], header(rows)
     for place, line in enumerate(cells(rows)):
         if heading := heading_above(rows, place):
@@ -90,8 +92,11 @@ def markdown(rows: Sequence[RowSummary], caption: Sequence[str]) -> str:
     return f"{table}\n\n" + "\n".join(f"{line}  " for line in caption).rstrip() + "\n"
 
 
-def latex(rows: Sequence[RowSummary], caption: Sequence[str]) -> str:
-    """For booktabs: of each metric the best mean of a block in bold and the second underlined; no marked row's."""
+def to_latex(rows: Sequence[RowSummary], caption: Sequence[str]) -> str:
+    """A table for the package booktabs. The best mean of a metric in a subtable is bold, the second is underlined.
+
+    Marked rows are left out of that comparison.
+    """
     names = header(rows)
     lines: list[str] = []
     body = [[_PLUS_MINUS.sub(_SMALL, _latex(cell)) for cell in line] for line in cells(rows)]
@@ -109,15 +114,16 @@ def latex(rows: Sequence[RowSummary], caption: Sequence[str]) -> str:
     return "\n".join([r"\begin{table}", r"\centering", *table, *ends]) + "\n"
 
 
-def comma_separated(rows: Sequence[RowSummary]) -> str:
-    """Plain numbers, for a program; empty where there is none.
+def to_csv(rows: Sequence[RowSummary]) -> str:
+    """Numbers for programs; undefined ones are empty.
 
-    Behind each metric and each `full_minus_row_...`: `_half_width` of the 95 % interval by Student's t, `_std` over
-    seeds, and both ends of the bootstrap intervals `_over_seeds_...` and, of Rank-1 and mAP, `_over_queries_...`.
+    Each metric and each `full_minus_row_...` is followed by the half width of its 95 % interval by Student's t
+    (`_half_width`), its standard deviation over seeds (`_std`), the ends of its bootstrap interval over seeds
+    (`_over_seeds_low`, `_high`) and, for Rank-1 and mAP, over queries (`_over_queries_low`, `_high`).
     """
     file = io.StringIO()
     lines = [_plain(row) for row in rows]
-    optional = {key: any(line[key] not in ("", None) for line in lines) for key in ("block", "published_rank_1")}
+    optional = {key: any(line[key] not in ("", None) for line in lines) for key in ("subtable", "published_rank_1")}
     names = [name for name in lines[0] if optional.get(name, True)]
     writer = csv.DictWriter(file, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -127,11 +133,11 @@ def comma_separated(rows: Sequence[RowSummary]) -> str:
 
 
 def _plain(row: RowSummary) -> dict[str, str | int | float | None]:
-    found = [(name, name, row.metrics.get(name)) for name in METRICS]
-    found += [(f"full_minus_row_{name}", name, row.to_full.get(name)) for name in DIFFERENCES]
-    plain: dict[str, str | int | float | None] = {"block": row.block, "row": row.row, "runs": len(row.seeds)}
+    estimates = [(name, name, row.metrics.get(name)) for name in METRICS]
+    estimates += [(f"full_minus_row_{name}", name, row.to_full.get(name)) for name in DIFFERENCES]
+    plain: dict[str, str | int | float | None] = {"subtable": row.subtable, "row": row.row, "runs": len(row.seeds)}
     plain |= {"failed": row.failed, "marked": int(row.marked)}
-    for key, name, e in found:
+    for key, name, e in estimates:
         plain |= _spread(key, e, with_queries=name in DIFFERENCES)
     plain |= {f"p_{name}": row.p.get(name) for name in DIFFERENCES}
     return plain | {"published_rank_1": row.published}
@@ -162,11 +168,11 @@ def _estimate(value: Estimate | None, form: str) -> str:
     return f"{form.format(value.mean)} ± {spread}"
 
 
-def _best(rows: Sequence[RowSummary], block: str, metric: str) -> list[int]:
-    """Places of the rows of a block that can be compared by the metric, the best first; none where there is but one."""
-    own = (place for place, row in enumerate(rows) if row.block == block and not row.marked)
-    found = [place for place in own if metric in rows[place].metrics]
-    return sorted(found, key=lambda place: -rows[place].metrics[metric].mean) if len(found) > 1 else []
+def _ranked(rows: Sequence[RowSummary], subtable: str, metric: str) -> list[int]:
+    """Places of the comparable rows of a subtable, the best mean first; empty for fewer than two rows."""
+    comparable = (place for place, row in enumerate(rows) if row.subtable == subtable and not row.marked)
+    places = [place for place in comparable if metric in rows[place].metrics]
+    return sorted(places, key=lambda place: -rows[place].metrics[metric].mean) if len(places) > 1 else []
 
 
 def _p(value: float | None) -> str:

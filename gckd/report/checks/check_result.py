@@ -1,0 +1,46 @@
+"""Result of a check: a figure with its title and three sentences."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+_LABELS_LINE = "uses target labels, for understanding only"
+_DPI = 150
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """name: of the files. sentences: computed from the numbers in the figure."""
+
+    name: str
+    title: str
+    sentences: tuple[str, str, str]
+    uses_target_labels: bool
+    figure: Figure
+
+    def write(self, folder: Path) -> None:
+        """Writes `figures/<name>.png`, `.svg` and `.json` into the output folder."""
+        import matplotlib
+
+        figures = folder / "figures"
+        figures.mkdir(parents=True, exist_ok=True)
+        if self.uses_target_labels:
+            self.figure.supxlabel(_LABELS_LINE, fontsize=8, color="#a00000", x=0.01, ha="left")
+        self.figure.suptitle(self.title, fontsize=11, x=0.01, ha="left")
+        with matplotlib.rc_context({"svg.hashsalt": self.name}):  # or each write would give another file
+            self.figure.savefig(figures / f"{self.name}.png", dpi=_DPI)
+            self.figure.savefig(figures / f"{self.name}.svg", metadata={"Date": None})
+        note = {
+            "title": self.title,
+            "sentences": list(self.sentences),
+            "uses_target_labels": self.uses_target_labels,
+        }
+        text = json.dumps(note, indent=1, ensure_ascii=False) + "\n"
+        (figures / f"{self.name}.json").write_text(text, encoding="utf-8")

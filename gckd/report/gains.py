@@ -1,0 +1,131 @@
+"""Gains of the full method over each row, across subtables: other datasets, shifts or full configs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from tabulate import tabulate
+
+from gckd.report.summary import DIFFERENCES, FULL, METRICS, RowSummary
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from rich.console import Console
+
+    from gckd.report.statistics import Estimate
+
+RowsOfSubtables = Mapping[str, Sequence[RowSummary]]  # name of the subtable -> its rows
+_HEADER = ["subtable", "full, Rank-1", "gain over row", *(f"{METRICS[name]} gain" for name in DIFFERENCES)]
+CAPTION = (
+    "Gain: full - row, paired by seed, ± half width of the 95 % interval (Student's t). Subtables are not averaged."
+)
+_NUMBER = re.compile(r"-(\d+(?:\.\d+)?)$")
+
+
+def write_gains(folder: Path, subtables: RowsOfSubtables, question: str, console: Console) -> None:
+    """Prints the gains of all subtables; writes gains.md and figures/gains.{png,svg,json} into `folder`."""
+    lines = [line for name, rows in subtables.items() for line in _lines(name, rows)]
+    sentences = gain_sentences(subtables)
+    table = Table(*_HEADER)
+    for line in lines:
+        table.add_row(*line)
+    console.print(table)
+    for text in (CAPTION, *sentences):
+        console.print(text, style="dim", highlight=False, markup=False)
+    markdown = tabulate(lines, _HEADER, tablefmt="pipe", disable_numparse=True)
+    contents = "\n\n".join((question, markdown, CAPTION, *sentences))
+    (folder / "gains.md").write_text(contents.strip() + "\n", encoding="utf-8")
+    draw_gains(subtables, folder / "figures", sentences)
+
+
+def _lines(name: str, rows: Sequence[RowSummary]) -> list[list[str]]:
+    full = _cell(_row(rows, FULL).metrics.get("rank_1"), "{:.1f}")
+    return [
+        [name, full, row.row, *(_cell(row.to_full.get(metric), "{:+.1f}") for metric in DIFFERENCES)]
+        for row in rows
+        if row.row != FULL
+    ]
+
+
+def gain_sentences(subtables: RowsOfSubtables) -> list[str]:
+    """For each row, the subtables in which the 95 % interval of the gain is above 0, below 0, or contains 0."""
+    sentences = []
+    for row in _shared_rows(subtables):
+        gains = {name: _row(rows, row).to_full.get("rank_1") for name, rows in subtables.items()}
+        intervals = {name: gain for name, gain in gains.items() if gain and gain.half_width is not None}
+        better = [name for name, g in intervals.items() if g.mean - (g.half_width or 0) > 0]
+        worse = [name for name, g in intervals.items() if g.mean + (g.half_width or 0) < 0]
+        open_ = [name for name in gains if name not in {*better, *worse}]
+        verdicts = (("better in", better), ("worse in", worse), ("no significant difference in", open_))
+        parts = [f"{verdict} {', '.join(names)}" for verdict, names in verdicts if names]
+        sentences.append(f"Rank-1 of full against {row}: {'; '.join(parts)}.")
+    return sentences
+
+
+def draw_gains(subtables: RowsOfSubtables, folder: Path, sentences: Sequence[str]) -> None:
+    """Figure of the gain over each row in each subtable.
+
+    If all names end in a number (`shift-0.5`), the subtables are placed along a scale of these numbers.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    folder.mkdir(exist_ok=True)
+    numbers = [_NUMBER.search(name) for name in subtables]
+    places = [float(n[1]) for n in numbers if n] if all(numbers) else list(map(float, range(len(subtables))))
+    figure, axes = pyplot.subplots(1, len(DIFFERENCES), figsize=(9.0, 3.4), layout="constrained")
+    for axis, metric in zip(axes, DIFFERENCES, strict=True):
+        _draw_panel(axis, subtables, metric, places)
+        axis.set_ylabel(f"gain in {METRICS[metric]} (percentage points)")
+        if all(numbers):
+            axis.set_xlabel(_NUMBER.sub("", next(iter(subtables))))
+        else:
+            axis.set_xticks(places, list(subtables), rotation=30, ha="right")
+    axes[0].legend(fontsize=8)
+    for suffix in ("png", "svg"):
+        figure.savefig(folder / f"gains.{suffix}", dpi=120)
+    pyplot.close(figure)
+    note = {"title": "Gain of the full method over each row", "sentences": list(sentences), "uses_target_labels": False}
+    (folder / "gains.json").write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
+
+
+def _draw_panel(axis: Axes, subtables: RowsOfSubtables, metric: str, places: Sequence[float]) -> None:
+    axis.axhline(0, color="grey", linewidth=0.8)
+    step = (max(places) - min(places)) / (len(places) - 1 or 1)
+    for number, row in enumerate(_shared_rows(subtables)):
+        gains = [_row(rows, row).to_full.get(metric) for rows in subtables.values()]
+        points = [(x + 0.04 * step * number, g) for x, g in zip(places, gains, strict=True) if g]
+        axis.errorbar(
+            [x for x, _ in points],
+            [g.mean for _, g in points],
+            yerr=[g.half_width or 0.0 for _, g in points],
+            label=f"full against {row}",
+            marker="o",
+            markersize=4,
+            capsize=3,
+            linewidth=1.2,
+        )
+
+
+def _shared_rows(subtables: RowsOfSubtables) -> list[str]:
+    """Rows that every subtable has, without the full row."""
+    first = [row.row for row in next(iter(subtables.values())) if row.row != FULL]
+    return [name for name in first if all(any(r.row == name for r in rows) for rows in subtables.values())]
+
+
+def _row(rows: Sequence[RowSummary], name: str) -> RowSummary:
+    return next(row for row in rows if row.row == name)
+
+
+def _cell(value: Estimate | None, form: str) -> str:
+    if value is None:
+        return ""
+    return form.format(value.mean) + ("" if value.half_width is None else f" ± {value.half_width:.1f}")

@@ -1,0 +1,34 @@
+"""Question of a table: what its report must show beside the rows. It is saved in the output folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+QUESTION_FILE = "question.json"
+
+
+@dataclass(frozen=True)
+class Question:
+    """question: first line of the caption. dropped: row -> components it lacks, if the rows are every combination of
+    them: Shapley values are reported. checks: names in `gckd.report.checks.CHECKS`, whose figures are drawn.
+    """
+
+    question: str = ""
+    dropped: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    checks: Sequence[str] = ()
+
+    def save(self, folder: Path) -> None:
+        """Writes question.json into the folder; no file if there is nothing to say."""
+        if self.question or self.dropped or self.checks:
+            text = json.dumps(dataclasses.asdict(self), indent=1)
+            (folder / QUESTION_FILE).write_text(text + "\n", encoding="utf-8")
+
+    @staticmethod
+    def load(folder: Path) -> Question:
+        """The question of an output folder; empty without a file."""
+        file = folder / QUESTION_FILE
+        return Question(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else Question()

@@ -1,0 +1,32 @@
+"""Small table below the component table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+from tabulate import tabulate
+
+
+@dataclass(frozen=True)
+class SmallTable:
+    """A table of texts with a caption."""
+
+    title: str
+    header: Sequence[str]
+    lines: Sequence[Sequence[str]]
+    caption: str
+
+    def to_screen(self) -> Table:
+        """The table for the console; long cells are folded."""
+        table = Table(caption=self.caption, caption_justify="left")
+        for name in self.header:
+            table.add_column(name, overflow="fold")
+        for line in self.lines:
+            table.add_row(*line)
+        return table
+
+    def to_markdown(self) -> str:
+        """The table and its caption."""
+        return f"{tabulate(self.lines, self.header, tablefmt='pipe', disable_numparse=True)}\n\n{self.caption}\n"
