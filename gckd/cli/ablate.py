@@ -57,9 +57,9 @@ def ablate(
 ) -> int:
     """Train the full method and rows that differ from it, for a component table.
 
-    A row drops, adds or changes parts of the method. All rows have the same seeds and batches, and the same source model
-    unless a row changes it. Ray distributes the runs. Without --source and --target, the generated benchmark street is
-    used; it is drawn once, into the cache. `gckd ablate` and `python ablations/run.py` are the same command.
+    A row drops, adds or changes parts of the method. All rows have the same seeds and batches, and the same source
+    model unless a row changes it. Ray distributes the runs. Without --source and --target, the generated benchmark
+    street is used; it is drawn once, into the cache. `gckd ablate` and `python ablations/run.py` are the same command.
 
     \b
     gckd ablate --drop gmp --drop gmp,cmkd --seeds 5
