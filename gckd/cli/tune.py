@@ -36,12 +36,13 @@ def search(config: Config, cache: CachePath, **values: Any) -> int:
 
     `gckd tune` and, in a checkout, `python tune/search.py` are the same command.
 
-    Limitations: a bracket of ASHA starts with the first epoch, so a slow start may be stopped. Trials with several
-    workers take 15 to 30 seconds to start. Population-based training is not available. Run one search per output
-    folder at a time; several searches may share a study by --storage and --study.
+    Limitations: ASHA may stop a trial after its first epoch. The start of a trial with several workers takes tens of
+    seconds. The audit needs a target with labels. Only one search at a time may write to an output folder; several
+    searches may share a study by --storage and --study.
 
     \b
     gckd tune --trials 32
+    python tune/search.py --trials 32
     gckd tune --preset base --source icfg-pedes:ICFG --target rstpreid:RSTP --out /shared/search
     gckd tune --dry-run --space my_space.yaml
     """

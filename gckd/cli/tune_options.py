@@ -20,6 +20,14 @@ def _count_option(*names: str, default: int, text: str) -> Callable[[Any], Any]:
     return click.option(*names, default=default, show_default=True, type=_AT_LEAST_ONE, help=text)
 
 
+class _SelectOption(click.Option):
+    """Option --select. Its help names the scores that are registered when it is printed, also those of plugins."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        self.help = f"Score that chooses epochs and trials: {', '.join(selectors())}; {ORACLE} uses target labels."
+        return super().get_help_record(ctx)
+
+
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--space", type=click.Path(path_type=Path), help="Search space, a YAML file.  [default: K, delta, C and m]"
@@ -43,13 +51,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Early-stopping scheduler; none runs every trial to its end.",
     ),
     click.option("--sampler", default="tpe", show_default=True, metavar="|".join(SAMPLERS), help="Optuna sampler."),
-    click.option(
-        "--select",
-        default="default",
-        show_default=True,
-        metavar="SCORE",
-        help=f"Score that chooses epochs and trials: {', '.join(selectors())}; {ORACLE} uses target labels.",
-    ),
+    click.option("--select", cls=_SelectOption, default="default", show_default=True, metavar="SCORE"),
     click.option(
         "--objective",
         "objectives",
@@ -73,7 +75,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Output: a folder that every node reaches, or s3://BUCKET/NAME (gs://, abfs://), to which the driver "
         "copies its folder runs/NAME-<digest>.  [default: runs/search-<digest>]",
     ),
-    click.option("--resume", is_flag=True, help="Write to --out although it is not empty and no search is in it."),
+    click.option("--resume", is_flag=True, help="Use an --out that is not empty. Not needed to resume a search."),
     click.option(
         "--audit/--no-audit",
         default=True,
