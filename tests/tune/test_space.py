@@ -386,6 +386,7 @@ def test_capacity_as_whole_numbers_is_capped() -> None:
             "{gaussian: [0, 1]}",
             "a: unknown range type 'gaussian'; choose from choice, float, one_minus, int, powers_of_two",
         ),
+        ("{normal: [0, 1], width: 2}", "a: unknown range type 'normal' or 'width'; choose from choice, float,"),
         ("{int: [2, 1]}", "a.int: [2, 1] is outside its limit: low < high"),
         ("{int: [2, 2]}", "a.int: [2, 2] is outside its limit: low < high"),
         ("{int: [1.5, 2]}", "a.int: [1.5, 2] is outside its limit: [low, high], two whole numbers"),

@@ -70,8 +70,12 @@ def _range_type_problems(path: str, spec: Mapping[Any, Any], keys: list[str]) ->
     if keys:
         return [f"{path}: {' and '.join(keys)} are given together; keep one of them"]
     options = {_WHEN, *(option for range_type in RANGE_TYPES.values() for option in range_type.options)}
-    unknown = [key for key in spec if key not in options]
-    return [f"{path}: unknown range type {key!r}; {choose}" for key in unknown] or [f"{path}: no range type; {choose}"]
+    unknown = [repr(key) for key in spec if key not in options]
+    return [
+        f"{path}: unknown range type {' or '.join(unknown)}; {choose}"
+        if unknown
+        else f"{path}: no range type; {choose}"
+    ]
 
 
 def _when_problems(path: str, when: Any) -> list[str]:
