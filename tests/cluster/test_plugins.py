@@ -110,13 +110,15 @@ def check_evaluation(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("workers", "count"), [(1, 2), (2, 1)], ids=["in Tune's actor", "in a nested Train run"])
-def test_a_search_runs_a_range_type(folder: Path, workers: int, count: int) -> None:
+def test_a_search_runs_a_range_type_and_a_score(folder: Path, workers: int, count: int) -> None:
     (folder / "space.yaml").write_text("graph.propagate.k: {odd: [1, 3]}\n")
-    options = plugin_options("range_type", "reader", "alignment")
+    options = plugin_options("range_type", "reader", "alignment", "score")
     command = ["tune", *options, "--config", "config.yaml", "--space", "space.yaml", "--set", "align=mean-distance"]
     command += ["--trials", str(count), "--workers-per-trial", str(workers), "--epochs", "1", "--out", "out"]
+    command += ["--select", "nearest_cosine"]
     done = gckd(folder, *command)
     assert done.returncode == 0, done.stderr
     trials = pd.read_parquet(folder / "out" / "trials.parquet")
     assert trials.trial.nunique() == count
+    assert trials["score:nearest_cosine"].between(-1, 1).all()
     assert set(trials["edit:graph.propagate.k"]) <= {1, 3}
