@@ -1,4 +1,4 @@
-"""A search trial: the one train function, an epoch at a time. Here, in the package, because workers unpickle it."""
+"""Search trial: the adaptation of one config, epoch by epoch, with a score after each."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ if TYPE_CHECKING:
 
 Scores = dict[str, float]
 
-ORACLE = "oracle"  # selects by target labels
-SOURCE_MODEL = "source model"  # what a display calls its training
-BEST = "best.pt"  # the checkpoint of the selected epoch
+ORACLE = "oracle"  # selection by target labels
+SOURCE_MODEL = "source model"  # name of its training in the display
+BEST = "best.pt"  # checkpoint of the selected epoch
 _ORACLE_FILE = "oracle.json"
 
 
 @dataclass(frozen=True)
 class Search:
-    """What all trials of a search have in common.
+    """Settings that all trials of a search share.
 
-    select: the score that selects an epoch and that the sampler is told. start: scores of the source model, by seed.
+    select: name of the score that selects an epoch and that the sampler maximises. threads: CPU threads of each worker.
+    start: scores of the source model, by seed.
     """
 
     base: Config
@@ -41,10 +42,10 @@ class Search:
     select: str
     threads: int
     start: Mapping[int, Mapping[str, float]]
-    board: Any = None  # actor handle of a Board; None shows nothing
+    board: Any = None  # actor handle of a Board; None: no display
 
-    def tell(self, name: str, seed: int) -> ProgressCallback:
-        """Progress of one run, to the board; of several workers the first one tells."""
+    def progress_callback(self, name: str, seed: int) -> ProgressCallback:
+        """Callback that sends the progress of a run to the board. Of several workers, only the first one sends."""
         from gckd.distributed import rank
 
         if self.board is None or rank():
@@ -52,12 +53,15 @@ class Search:
         return Throttle(lambda progress: self.board.report.remote((name, seed), progress))
 
 
-def results(search: Search, given: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Trains the trial `given` (edits, folder, seeds), its seeds side by side; a result after each epoch.
+def results(search: Search, trial: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Train a trial, all its seeds in step, and yield a result after each epoch.
 
     A result has `epoch` (from 1), `score` (higher is better) and `scores`, both means over seeds, `seconds` (their
-    sum), `memory_gib`, and `done_all`, true at the last epoch. A trial that was interrupted goes on from its
-    checkpoints, and tells its earlier epochs again.
+    sum), `memory_gib`, and `done_all`, true after the last epoch. An interrupted trial resumes from its checkpoints,
+    and yields its earlier epochs again.
+
+    Args:
+        trial: `edits` of the base config, `number`, `folder` and `seeds`.
 
     Raises:
         InputError, FloatingPointError: see `gckd.training.search_trial.trial_evaluations`.
@@ -70,11 +74,11 @@ def results(search: Search, given: Mapping[str, Any]) -> Iterator[dict[str, Any]
     from gckd.training.search_trial import trial_evaluations
 
     torch.set_num_threads(search.threads)
-    config, folder = configure(search.base, given["edits"]), StoragePath.at(given["folder"])
+    config, folder = configure(search.base, trial["edits"]), StoragePath.at(trial["folder"])
     if not rank():
         with (folder / CONFIG_FILE).writing() as file:
             file.write_text(config_text(config), encoding="utf-8")
-    seeds = {seed: folder / f"seed-{seed}" for seed in given["seeds"]}
+    seeds = {seed: folder / f"seed-{seed}" for seed in trial["seeds"]}
     best = -math.inf
     with on_device(config.device):
         runs = [
@@ -82,39 +86,40 @@ def results(search: Search, given: Mapping[str, Any]) -> Iterator[dict[str, Any]
                 _seeded(config, seed),
                 cache=search.cache,
                 out=out,
-                report=search.tell(f"trial {given['number']}", seed),
+                report=search.progress_callback(f"trial {trial['number']}", seed),
             )
             for seed, out in seeds.items()
         ]
-        for number, found in enumerate(zip(*runs, strict=True), 1):
-            values = [_value(search, config, seeds, seed, number, e) for seed, e in zip(seeds, found, strict=True)]
+        for number, evaluations in enumerate(zip(*runs, strict=True), 1):
+            pairs = zip(seeds, evaluations, strict=True)
+            values = [_value(search, config, seeds, seed, number, evaluation) for seed, evaluation in pairs]
             score = _mean(values)
-            if score > best and not rank() and all(epoch.has_checkpoint for epoch in found):
+            if score > best and not rank() and all(evaluation.has_checkpoint for evaluation in evaluations):
                 for out in seeds.values():
-                    (out / CHECKPOINT).copy_to(out / BEST)  # of the epoch that is selected so far
+                    (out / CHECKPOINT).copy_to(out / BEST)  # of the best epoch so far
             best = max(best, score)
             yield {
                 "epoch": number,
                 "score": score,
-                "scores": {name: _mean([epoch.values[name] for epoch in found]) for name in score_names()},
-                "seconds": math.fsum(epoch.values["seconds"] for epoch in found),
+                "scores": {name: _mean([e.values[name] for e in evaluations]) for name in score_names()},
+                "seconds": math.fsum(e.values["seconds"] for e in evaluations),
                 "memory_gib": memory_gib(),
                 "done_all": number == config.adapt.evaluations,
             }
 
 
-def results_or_reason(search: Search, given: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """`results`; a trial whose config cannot be trained ends with a `reason`, for Tune would only try it again."""
+def results_or_reason(search: Search, trial: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """`results`, with a last result that has a `reason` if the config cannot be trained; Tune would repeat an error."""
     from gckd.errors import InputError
 
     try:
-        yield from results(search, given)
+        yield from results(search, trial)
     except (FloatingPointError, InputError) as error:
         yield {"reason": f"{type(error).__name__}: {' '.join(str(error).split())}", "done_all": False}
 
 
 def source_model(search: Search, seed: int) -> SourceModelScores:
-    """What the trials of a seed start from; trained now unless the cache has it."""
+    """Scores of the source model that the trials of a seed start from. It is trained unless the cache has it."""
     import torch
 
     from gckd.device import on_device
@@ -122,23 +127,24 @@ def source_model(search: Search, seed: int) -> SourceModelScores:
 
     torch.set_num_threads(search.threads)
     with on_device(search.base.device):
-        tell = search.tell(SOURCE_MODEL, seed)
-        return score_source_model(_seeded(search.base, seed), cache=search.cache, report=tell)
+        report = search.progress_callback(SOURCE_MODEL, seed)
+        return score_source_model(_seeded(search.base, seed), cache=search.cache, report=report)
 
 
 def score_names() -> tuple[str, ...]:
+    """Names of all label-free scores."""
     from gckd.validators import SCORES
 
     return tuple(SCORES)
 
 
 def memory_gib() -> float:
-    """Memory of this process now, resident; on a GPU the most that was allocated there."""
+    """Resident memory of this process, or with a GPU the largest allocation on it."""
     import psutil
     import torch
 
-    held = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else psutil.Process().memory_info().rss
-    return held / 2**30
+    allocated = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else psutil.Process().memory_info().rss
+    return allocated / 2**30
 
 
 def _seeded(config: Config, seed: int) -> Config:
@@ -150,34 +156,39 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _value(
-    search: Search, config: Config, seeds: Mapping[int, StoragePath], seed: int, number: int, epoch: TrialEvaluation
+    search: Search,
+    config: Config,
+    seeds: Mapping[int, StoragePath],
+    seed: int,
+    number: int,
+    evaluation: TrialEvaluation,
 ) -> float:
     if search.select == ORACLE:
-        return _oracle(search, _seeded(config, seed), seeds[seed], number, epoch)
+        return _oracle(search, _seeded(config, seed), seeds[seed], number, evaluation)
     from gckd.validators import epoch_score
 
-    return epoch_score(epoch.values, search.start[seed], search.select)
+    return epoch_score(evaluation.values, search.start[seed], search.select)
 
 
-def _oracle(search: Search, config: Config, out: StoragePath, number: int, epoch: TrialEvaluation) -> float:
-    """Rank-1 on target val, by its labels. Kept in a file, because the checkpoints of earlier epochs are gone."""
+def _oracle(search: Search, config: Config, out: StoragePath, number: int, evaluation: TrialEvaluation) -> float:
+    """Rank-1 on target val, by its labels. A file keeps it, because checkpoints of earlier epochs are overwritten."""
     from gckd.data.dataset_pair import shared_datasets
     from gckd.distributed import barrier, rank
     from gckd.training.load import CHECKPOINT
     from gckd.training.target_evaluation import evaluate_checkpoint
 
     file = out / _ORACLE_FILE
-    known = {}
+    rank_1 = {}  # epoch -> percent
     if file.exists():
-        with file.reading() as there:
-            known = json.loads(there.read_text(encoding="utf-8"))
-    if epoch.has_checkpoint:
-        barrier()  # for the worker that writes the checkpoint
+        with file.reading() as path:
+            rank_1 = json.loads(path.read_text(encoding="utf-8"))
+    if evaluation.has_checkpoint:
+        barrier()  # until the first worker has written the checkpoint
         datasets = shared_datasets(config, search.cache)
         metrics = evaluate_checkpoint(config, out / CHECKPOINT, search.cache, "val", datasets).metrics
-        known[str(number)] = metrics["rank_1"]
+        rank_1[str(number)] = metrics["rank_1"]
         if not rank():
-            with file.writing() as here:
-                here.write_text(json.dumps(known), encoding="utf-8")
-    found: float = known[str(number)]
-    return found
+            with file.writing() as path:
+                path.write_text(json.dumps(rank_1), encoding="utf-8")
+    value: float = rank_1[str(number)]
+    return value

@@ -1,4 +1,4 @@
-"""A search trial: epochs, the kept checkpoint, resuming, and that no target label is in its reach."""
+"""Search trial: epochs, checkpoint of the best epoch, resuming, and independence of target labels."""
 
 from __future__ import annotations
 
@@ -41,46 +41,44 @@ def search_of(base: Config, folder: Path, select: str = "default", seeds: tuple[
     return Search(base, bare.cache, select, 1, start={seed: source_model(bare, seed).scores for seed in seeds})
 
 
-def given(folder: Path, seeds: tuple[int, ...] = (3,)) -> dict[str, Any]:
+def trial_in(folder: Path, seeds: tuple[int, ...] = (3,)) -> dict[str, Any]:
     return {"edits": EDITS, "number": 7, "folder": str(folder), "seeds": list(seeds)}
 
 
 def without_time(result: dict[str, Any]) -> dict[str, Any]:
-    return {name: found for name, found in result.items() if name not in ("seconds", "memory_gib")}
+    return {name: value for name, value in result.items() if name not in ("seconds", "memory_gib")}
 
 
 @pytest.fixture(scope="module")
 def finished(base: Config, folder: Path) -> list[dict[str, Any]]:
-    """What a trial told, from first to last."""
-    return list(results(search_of(base, folder), given(folder / "whole")))
+    """All results of a trial."""
+    return list(results(search_of(base, folder), trial_in(folder / "whole")))
 
 
-def test_epochs_are_counted_and_the_last_says_so(finished: list[dict[str, Any]]) -> None:
+def test_epochs_are_numbered_and_the_last_is_marked(finished: list[dict[str, Any]]) -> None:
     assert [result["epoch"] for result in finished] == [1, 2, 3, 4]
     assert [result["done_all"] for result in finished] == [False, False, False, True]
     seconds = [result["seconds"] for result in finished]
     assert seconds == sorted(seconds)
 
 
-def test_the_score_is_that_of_the_selection(base: Config, folder: Path, finished: list[dict[str, Any]]) -> None:
+def test_the_score_is_the_selected_one(base: Config, folder: Path, finished: list[dict[str, Any]]) -> None:
     start = search_of(base, folder).start[3]
     assert [r["score"] for r in finished] == [epoch_score(r["scores"], start, "default") for r in finished]
 
 
-def test_the_kept_checkpoint_is_that_of_the_best_epoch(
-    base: Config, folder: Path, finished: list[dict[str, Any]]
-) -> None:
+def test_the_kept_checkpoint_is_of_the_best_epoch(base: Config, folder: Path, finished: list[dict[str, Any]]) -> None:
     best = max(finished, key=lambda result: result["score"])["epoch"]
     step = base.adapt.steps * best // EPOCHS
     assert load_checkpoint(folder / "whole" / "seed-3" / BEST)["step"] == step
 
 
 @pytest.mark.parametrize("stop", [1, 3])
-def test_an_interrupted_trial_goes_on(
+def test_an_interrupted_trial_resumes(
     base: Config, folder: Path, tmp_path: Path, finished: list[dict[str, Any]], stop: int
 ) -> None:
-    """It tells its earlier epochs again, and ends with the same weights and the same kept checkpoint."""
-    search, trial = search_of(base, folder), given(tmp_path / "trial")
+    """It yields its earlier epochs again, and ends with the same weights and the same kept checkpoint."""
+    search, trial = search_of(base, folder), trial_in(tmp_path / "trial")
     first = results(search, trial)
     for _ in range(stop):
         next(first)
@@ -92,8 +90,8 @@ def test_an_interrupted_trial_goes_on(
         assert differences(one["modules"], two["modules"]) == []
 
 
-def test_a_crash_before_the_best_was_kept_is_mended(base: Config, folder: Path, tmp_path: Path) -> None:
-    search, trial = search_of(base, folder), given(tmp_path)
+def test_a_lost_best_checkpoint_is_written_again(base: Config, folder: Path, tmp_path: Path) -> None:
+    search, trial = search_of(base, folder), trial_in(tmp_path)
     first = results(search, trial)
     next(first)
     (tmp_path / "seed-3" / BEST).unlink()
@@ -102,8 +100,8 @@ def test_a_crash_before_the_best_was_kept_is_mended(base: Config, folder: Path, 
 
 
 def test_several_seeds_are_averaged(base: Config, folder: Path, tmp_path: Path, finished: list[dict[str, Any]]) -> None:
-    both = list(results(search_of(base, folder, seeds=(3, 4)), given(tmp_path / "both", (3, 4))))
-    other = list(results(search_of(base, folder, seeds=(4,)), given(tmp_path / "other", (4,))))
+    both = list(results(search_of(base, folder, seeds=(3, 4)), trial_in(tmp_path / "both", (3, 4))))
+    other = list(results(search_of(base, folder, seeds=(4,)), trial_in(tmp_path / "other", (4,))))
     for mean, one, two in zip(both, finished, other, strict=True):
         assert mean["score"] == pytest.approx((one["score"] + two["score"]) / 2)
         for name, score in mean["scores"].items():
@@ -111,40 +109,40 @@ def test_several_seeds_are_averaged(base: Config, folder: Path, tmp_path: Path, 
 
 
 def test_oracle_selects_by_target_labels(base: Config, folder: Path, tmp_path: Path) -> None:
-    search, trial = search_of(base, folder, ORACLE), given(tmp_path)
-    told = list(results(search, trial))
+    search, trial = search_of(base, folder, ORACLE), trial_in(tmp_path)
+    resulting = list(results(search, trial))
     config = apply(base, EDITS)
     last = evaluate_checkpoint(config, tmp_path / "seed-3" / CHECKPOINT, search.cache, "val").metrics["rank_1"]
-    assert told[-1]["score"] == last
-    assert [r["score"] for r in results(search, trial)] == [r["score"] for r in told]
+    assert resulting[-1]["score"] == last
+    assert [r["score"] for r in results(search, trial)] == [r["score"] for r in resulting]
 
 
-def test_target_labels_change_no_trial_and_the_audit_alone(
+def test_target_labels_change_the_audit_and_no_trial(
     base: Config, folder: Path, tmp_path: Path, finished: list[dict[str, Any]]
 ) -> None:
     toy = shuffle_labels(make_toy(tmp_path / "relabelled", shade=120), ["train", "val", "test"])
     other = apply(base, {"data.target": str(toy)})
-    search, trial = search_of(other, folder), given(tmp_path / "trial")
-    told = list(results(search, trial))
-    assert list(map(without_time, told)) == list(map(without_time, finished))
+    search, trial = search_of(other, folder), trial_in(tmp_path / "trial")
+    relabelled = list(results(search, trial))
+    assert list(map(without_time, relabelled)) == list(map(without_time, finished))
     one, two = (load_checkpoint(root / "seed-3" / BEST) for root in (tmp_path / "trial", folder / "whole"))
     assert differences(one["modules"], two["modules"]) == []
     audits = [
         true_metrics(s, g, split)
-        for s, g in ((search, trial), (search_of(base, folder), given(folder / "whole")))
+        for s, g in ((search, trial), (search_of(base, folder), trial_in(folder / "whole")))
         for split in ("val", "test")
     ]
     assert audits[:2] != audits[2:]
 
 
 @pytest.mark.parametrize("error", [FloatingPointError("adapt step 3: the loss is not finite"), InputError("K is 9")])
-def test_a_trial_that_cannot_be_trained_says_why(
+def test_a_trial_that_cannot_be_trained_gives_the_reason(
     base: Config, folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def one_epoch(search: Search, given: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def one_epoch(search: Search, trial: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"epoch": 1}
         raise error
 
     monkeypatch.setattr("gckd.cluster.trial.results", one_epoch)
-    told = list(results_or_reason(search_of(base, folder), given(folder / "failing")))
-    assert told == [{"epoch": 1}, {"reason": f"{type(error).__name__}: {error}", "done_all": False}]
+    yielded = list(results_or_reason(search_of(base, folder), trial_in(folder / "failing")))
+    assert yielded == [{"epoch": 1}, {"reason": f"{type(error).__name__}: {error}", "done_all": False}]

@@ -1,4 +1,4 @@
-"""Example queries of a table: which are drawn, and what is kept of them."""
+"""Example queries of a table: the random draw, and the content of the file."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ from tests.report.records import failed, record
 from tests.toy import make_toy
 
 
-def test_the_draw_shows_each_kind_and_counts_it() -> None:
+def test_the_draw_has_each_kind_and_counts_it() -> None:
     full, other = (np.random.default_rng(seed).random(200) < 0.6 for seed in (1, 2))
     drawn, counts = draw(full, other)
     assert counts == {"queries": 200, "better": sum(full & ~other), "worse": sum(other & ~full)}
     assert [kind for _, kind in drawn] == ["random"] * RANDOM + ["better"] * EACH + ["worse"] * EACH
     assert len({query for query, _ in drawn}) == len(drawn)
-    wanted = {"better": (True, False), "worse": (False, True)}
-    assert all((full[query], other[query]) == wanted[kind] for query, kind in drawn if kind in wanted)
+    hits = {"better": (True, False), "worse": (False, True)}
+    assert all((full[query], other[query]) == hits[kind] for query, kind in drawn if kind in hits)
     assert draw(full, other) == (drawn, counts)
 
 
-def test_which_are_drawn_from_all_depends_on_no_result() -> None:
+def test_random_queries_do_not_depend_on_results() -> None:
     size = 500
-    everything, nothing = np.ones(size, bool), np.zeros(size, bool)
-    first = [query for query, kind in draw(everything, everything)[0] if kind == "random"]
-    assert draw(nothing, nothing)[0] == [(query, "random") for query in first]
-    assert [query for query, _ in draw(everything, nothing)[0]][:RANDOM] == first
+    all_hit, none_hit = np.ones(size, bool), np.zeros(size, bool)
+    first = [query for query, kind in draw(all_hit, all_hit)[0] if kind == "random"]
+    assert draw(none_hit, none_hit)[0] == [(query, "random") for query in first]
+    assert [query for query, _ in draw(all_hit, none_hit)[0]][:RANDOM] == first
 
 
-def test_a_short_split_shows_what_it_has() -> None:
+def test_a_short_split_has_fewer_queries() -> None:
     assert len(draw(np.ones(3, bool), np.zeros(3, bool))[0]) == 3
 
 
-def test_what_is_kept_of_a_query_is_what_the_dataset_says(tmp_path: Path) -> None:
+def test_the_file_agrees_with_the_dataset(tmp_path: Path) -> None:
     target = build_store(read_annotations(str(make_toy(tmp_path / "toy"))), tmp_path / "cache")
     split, out = target.labelled("test"), tmp_path / "out"
     runs = plan(preset("tiny"), {"-gmp": {"graph.propagate": "none"}, "-mlm": {"weights.source_mlm": 0.0}}, 2, out)
@@ -69,21 +69,26 @@ def test_what_is_kept_of_a_query_is_what_the_dataset_says(tmp_path: Path) -> Non
     write_examples(runs, records, target)
     table = pq.read_table(out / "examples.parquet")
     about = json.loads(table.schema.metadata[b"about"])
-    # Ranks alternate, and the other way round in -gmp: every query is of one of the two kinds.
+    # Ranks alternate between 1 and 2, reversed in -gmp: every query is of one of the two kinds.
     assert about == {"seed": 0, "against": "-gmp", "random": 4, "each": 2, "queries": 8, "better": 4, "worse": 4}
     shown = table.to_pylist()
     assert [line["row"] for line in shown] == ["full", "-gmp"] * (len(shown) // 2)
     pairs = dict(zip(split.captions, split.caption_image, strict=True))
     for line in shown:
-        wanted = split.image_identities[pairs[line["caption"]]]
+        identity = split.image_identities[pairs[line["caption"]]]
         top = [(line["query"] + place) % gallery for place in range(4)]
-        assert line["hits"] == [bool(split.image_identities[row] == wanted) for row in top]
+        assert line["hits"] == [bool(split.image_identities[row] == identity) for row in top]
         for row, small in zip(top, line["images"], strict=True):
-            with Image.open(io.BytesIO(small)) as kept, Image.open(io.BytesIO(split.images.encoded(row))) as own:
-                assert (kept.format, kept.size) == ("JPEG", own.size)
-                assert np.abs(np.subtract(kept.getpixel((4, 8)), own.convert("RGB").getpixel((4, 8)))).max() < 8
+            with (
+                Image.open(io.BytesIO(small)) as thumbnail,
+                Image.open(io.BytesIO(split.images.encoded(row))) as original,
+            ):
+                assert (thumbnail.format, thumbnail.size) == ("JPEG", original.size)
+                assert (
+                    np.abs(np.subtract(thumbnail.getpixel((4, 8)), original.convert("RGB").getpixel((4, 8)))).max() < 8
+                )
 
-    write_examples(runs[2:], records, target)  # whose first row is another
+    write_examples(runs[2:], records, target)  # without the full row
     assert pq.read_table(out / "examples.parquet")["row"].unique().to_pylist() == ["-gmp"]
     for line in records.runs:
         line["target_digest"] = "of another target"

@@ -1,4 +1,4 @@
-"""The output folder, and the checks before anything starts."""
+"""Output folder, and checks before anything runs."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_sizes_that_just_fit_are_accepted(config: Config, datasets: DatasetPair)
     check_sizes([config], datasets)
 
 
-def test_everything_too_large_is_reported_once(config: Config, datasets: DatasetPair) -> None:
+def test_each_size_that_is_too_large_is_reported_once(config: Config, datasets: DatasetPair) -> None:
     # the larger bank holds all 12 + 12 images; with C = 16, the captions' banks hold 16 + 16 of 24 + 24
     edits = {"pretrain.batch": TRAIN_IMAGES + 1, "adapt.batch": 13, "graph.propagate": Gnn(k=31)}
     large = apply(config, edits)
@@ -76,7 +76,7 @@ def test_everything_too_large_is_reported_once(config: Config, datasets: Dataset
     ]
 
 
-def test_k_is_held_against_what_the_banks_hold(config: Config, datasets: DatasetPair) -> None:
+def test_k_is_compared_with_the_size_of_the_banks(config: Config, datasets: DatasetPair) -> None:
     """12 images and 24 captions; C = 16, B = 8."""
     check_sizes([apply(config, {"graph.propagate.k": 11})], datasets)
     for edits, nodes, what in (
@@ -95,7 +95,7 @@ def test_the_default_folder_is_named_by_datasets_and_config(config: Config, data
     assert folder != default_output(apply(config, {"adapt.steps": 3}), datasets)
 
 
-def test_a_folder_with_something_in_it_needs_resume(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_empty_needs_resume(tmp_path: Path) -> None:
     out, config = tmp_path / "out", preset("tiny")
     with output_folder(out, config, resume=False) as folder:
         assert folder == out
@@ -105,12 +105,12 @@ def test_a_folder_with_something_in_it_needs_resume(tmp_path: Path) -> None:
         pass
 
 
-def test_resume_in_a_new_folder_just_starts(tmp_path: Path) -> None:
+def test_resume_in_a_new_folder_starts(tmp_path: Path) -> None:
     with output_folder(tmp_path / "out", preset("tiny"), resume=True) as folder:
         assert (folder / "config.yaml").exists()
 
 
-def test_a_folder_of_another_config_is_refused_with_what_differs(tmp_path: Path) -> None:
+def test_a_folder_of_another_config_is_refused_with_the_differences(tmp_path: Path) -> None:
     with output_folder(tmp_path / "out", preset("tiny"), resume=False):
         pass
     other = apply(preset("tiny"), {"adapt.steps": 7, "graph.propagate": "none"})
@@ -122,7 +122,7 @@ def test_a_folder_of_another_config_is_refused_with_what_differs(tmp_path: Path)
     assert "  graph.propagate.kind: 'diffusion' -> 'none'" in lines
 
 
-def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
+def test_two_processes_cannot_share_a_folder(tmp_path: Path) -> None:
     config = preset("tiny")
     with (
         output_folder(tmp_path / "out", config, resume=False),
@@ -132,7 +132,7 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
         pass
 
 
-def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     with (
         pytest.raises(InputError, match=r"--out .*out: cannot be used"),

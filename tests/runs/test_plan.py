@@ -1,4 +1,4 @@
-"""Rows times seeds."""
+"""Plan of rows times seeds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_the_full_row_comes_first_and_every_row_has_every_seed() -> None:
     assert len({r.digest for r in runs}) == 6
 
 
-def test_seeds_count_from_that_of_the_full_config() -> None:
+def test_seeds_start_with_the_seed_of_the_full_config() -> None:
     runs = plan(apply(preset("tiny"), {"seed": 7}), {}, 2, OUT)
     assert [r.seed for r in runs] == [7, 8]
     assert runs[1].digest == digest(apply(preset("tiny"), {"seed": 8}))
@@ -40,7 +40,7 @@ def test_a_seed_out_of_range_is_refused() -> None:
         plan(apply(preset("tiny"), {"seed": 2**31 - 1}), {}, 2, OUT)
 
 
-def test_bad_rows_are_refused_together() -> None:
+def test_all_bad_rows_are_refused_together() -> None:
     rows = {"a": {"nothing": 1}, "b": {"adapt.steps": -1}, "c": {"adapt.steps": 5}, "d": {"adapt.steps": 5}}
     with pytest.raises(ConfigError) as caught:
         plan(preset("tiny"), rows, 1, OUT)
@@ -57,9 +57,9 @@ def test_rows_share_the_preparation_of_their_seed() -> None:
     assert len(shared) == 1
 
 
-def test_a_task_asks_for_a_gpu_where_there_is_one_and_it_would_use_it() -> None:
-    anywhere = plan(preset("tiny"), {}, 1, OUT)
+def test_a_task_requests_a_gpu_if_there_is_one_and_a_run_may_use_it() -> None:
+    any_device = plan(preset("tiny"), {}, 1, OUT)
     on_cpu = plan(apply(preset("tiny"), {"device": "cpu"}), {}, 1, OUT)
-    assert resources(anywhere, 2, {"CPU": 8, "GPU": 1}) == {"num_cpus": 2, "num_gpus": 1}
-    assert resources(anywhere, 2, {"CPU": 8}) == {"num_cpus": 2}
+    assert resources(any_device, 2, {"CPU": 8, "GPU": 1}) == {"num_cpus": 2, "num_gpus": 1}
+    assert resources(any_device, 2, {"CPU": 8}) == {"num_cpus": 2}
     assert resources(on_cpu, 2, {"CPU": 8, "GPU": 1}) == {"num_cpus": 2}

@@ -1,4 +1,4 @@
-"""Board, throttle and displays, with a clock of their own."""
+"""Board, throttle and displays, with a simulated clock."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def at(stage: str, step: int, steps: int = 100, rank_1: float | None = None) -> 
 
 
 def state(board: Board) -> RunState:
-    (only,) = board.snapshot()
-    return only
+    (state,) = board.snapshot()
+    return state
 
 
-def test_time_left_is_that_of_the_stage_at_its_own_pace() -> None:
+def test_time_left_follows_the_speed_of_the_stage() -> None:
     clock = Clock()
     board = Board([KEY], clock)
     assert state(board).stage == "waiting"
@@ -53,7 +53,7 @@ def test_time_left_is_that_of_the_stage_at_its_own_pace() -> None:
     assert state(board).left == pytest.approx(80 * 0.5)
 
 
-def test_rank_1_stays_until_a_newer_one() -> None:
+def test_rank_1_stays_until_the_next_measurement() -> None:
     board = Board([KEY], Clock())
     board.report(KEY, at("adapt", 1, rank_1=50.0))
     board.report(KEY, at("adapt", 2))
@@ -68,20 +68,20 @@ def test_a_failure_keeps_its_message() -> None:
     assert (state(board).stage, state(board).message) == ("failed", "ValueError: no")
 
 
-def test_a_run_may_end_before_it_had_anything_to_report() -> None:
+def test_a_run_may_end_before_its_first_report() -> None:
     board = Board([], Clock())
     board.end(KEY)
     assert [(run.row, run.stage) for run in board.snapshot()] == [(KEY[0], "done")]
 
 
-def test_a_report_that_comes_late_changes_nothing() -> None:
+def test_a_report_after_the_end_is_ignored() -> None:
     board = Board([KEY], Clock())
     board.end(KEY, rank_1=60.0)
     board.report(KEY, at("evaluate", 0, rank_1=1.0))
     assert (state(board).stage, state(board).rank_1) == ("done", 60.0)
 
 
-def test_throttle_passes_what_matters_and_little_else() -> None:
+def test_throttle_forwards_important_reports_and_few_others() -> None:
     clock, sent = Clock(), []
     throttle = Throttle(sent.append, clock)
     for step in range(1, 99):
@@ -94,7 +94,7 @@ def test_throttle_passes_what_matters_and_little_else() -> None:
     assert [(p.stage, p.step) for p in sent[2:]] == [("adapt", 99), ("adapt", 100), ("evaluate", 0)]
 
 
-def test_plain_lines_come_at_a_change_and_every_half_minute() -> None:
+def test_plain_lines_appear_at_a_new_stage_and_every_half_minute() -> None:
     clock, out = Clock(), io.StringIO()
     plain = PlainDisplay(out, clock)
 
@@ -114,7 +114,7 @@ def test_plain_lines_come_at_a_change_and_every_half_minute() -> None:
     assert show("done", 100) == []
 
 
-def test_a_plain_line_has_everything() -> None:
+def test_a_plain_line_has_all_fields() -> None:
     s = RunState("-gmp", 3, "adapt", 120, 400, {"total": 1.2345, "mlm": 0.5}, 61.23, 65.4)
     assert plain_line(s) == "-gmp seed 3: adapt 120/400 total=1.23 mlm=0.5 Rank-1 61.2 left 1:05"
     s = RunState("-gmp", 3, "failed", 120, 400, {"total": 1.0}, None, None, "ValueError: no")

@@ -1,4 +1,4 @@
-"""Run records on disk."""
+"""Run records in files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def runs(tmp_path: Path) -> list[Run]:
     return plan(preset("tiny"), {"-gmp": {"graph.propagate": "none"}}, 2, tmp_path)
 
 
-def test_every_required_column_is_there(runs: list[Run], tmp_path: Path) -> None:
+def test_every_required_column_is_written(runs: list[Run], tmp_path: Path) -> None:
     records = Records(tmp_path)
     for run in runs:
         finish(records, run)
@@ -52,7 +52,7 @@ def test_every_required_column_is_there(runs: list[Run], tmp_path: Path) -> None
     assert len(curves) == 3 * len(runs)
 
 
-def test_each_run_has_its_queries_beside_its_checkpoint(runs: list[Run], tmp_path: Path) -> None:
+def test_each_run_has_its_queries_in_its_folder(runs: list[Run], tmp_path: Path) -> None:
     finish(Records(tmp_path), runs[2])
     table = pq.read_table(tmp_path / "-gmp" / "seed-0" / "queries.parquet")
     kinds = {"query": "int32", "identity": "int64", "rank": "int32", "ap": "float", "top": "list<element: int32>"}
@@ -61,11 +61,11 @@ def test_each_run_has_its_queries_beside_its_checkpoint(runs: list[Run], tmp_pat
     assert [row["query"] for row in rows] == list(range(fakes.QUERIES))
     assert rows[3] == {"query": 3, "identity": 1, "rank": 1, "ap": 1.0, "top": [0, 1, 2, 3, 4]}
     assert rows[-1]["ap"] == 0.5
-    found = 100 * sum(row["rank"] == 1 for row in rows) / len(rows)
-    assert found == fakes.expected_rank_1(runs[2].config)
+    rank_1 = 100 * sum(row["rank"] == 1 for row in rows) / len(rows)
+    assert rank_1 == fakes.expected_rank_1(runs[2].config)
 
 
-def test_only_a_finished_run_of_the_same_config_counts(runs: list[Run], tmp_path: Path) -> None:
+def test_only_a_finished_run_of_the_same_config_is_finished(runs: list[Run], tmp_path: Path) -> None:
     records = Records(tmp_path)
     finish(records, runs[0])
     records.add(failed_record(runs[1], "ValueError: no", 1.0, PROVENANCE))
@@ -77,7 +77,7 @@ def test_only_a_finished_run_of_the_same_config_counts(runs: list[Run], tmp_path
     assert (failure["error"], failure["rank_1"]) == ("ValueError: no", None)
 
 
-def test_a_run_done_again_replaces_its_record_and_its_curve(runs: list[Run], tmp_path: Path) -> None:
+def test_a_repeated_run_replaces_its_record_and_its_curve(runs: list[Run], tmp_path: Path) -> None:
     records = Records(tmp_path)
     records.add(failed_record(runs[0], "ValueError: no", 1.0, PROVENANCE))
     finish(records, runs[1])
@@ -87,7 +87,7 @@ def test_a_run_done_again_replaces_its_record_and_its_curve(runs: list[Run], tmp
     assert len(Records(tmp_path).curves) == 6
 
 
-def test_a_write_that_is_cut_off_leaves_the_old_file(
+def test_an_interrupted_write_leaves_the_old_file(
     runs: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     records = Records(tmp_path)
@@ -115,13 +115,13 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def test_the_revision_is_the_commit_and_says_when_it_is_not_the_whole_truth(tmp_path: Path) -> None:
+def test_the_revision_is_the_commit_and_marks_uncommitted_changes(tmp_path: Path) -> None:
     package = tmp_path / "gckd"
     package.mkdir()
     (package / "__init__.py").write_text("")
     assert git_revision(package) == f"gckd {gckd.__version__}"
     git(tmp_path, "init", "-q")
-    assert git_revision(package) == f"gckd {gckd.__version__}"  # in a checkout, not of it
+    assert git_revision(package) == f"gckd {gckd.__version__}"  # in a checkout, but not tracked
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-qm", "one")
     commit = git(tmp_path, "rev-parse", "HEAD")
