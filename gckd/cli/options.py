@@ -19,7 +19,29 @@ from gckd.storage.path import StoragePath
 
 Command = Callable[..., Any]
 
-_SOURCE_HELP = "Labelled source: FOLDER, FORMAT:FOLDER, or the output of `gckd data store` (s3://BUCKET/NAME)."
+
+class LateHelpOption(click.Option):
+    """Option whose help text is made when it is shown, with the names that plugins have added by then.
+
+    Args:
+        late_help: makes the help text.
+    """
+
+    def __init__(self, *arguments: Any, late_help: Callable[[], str], **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._late_help = late_help
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Option and help text, as click lists them."""
+        self.help = self._late_help()
+        return super().get_help_record(ctx)
+
+
+def _source_help() -> str:
+    from gckd.data.readers import READERS
+
+    return f"Labelled source: FOLDER, FORMAT:FOLDER, or the URI of a store.  Formats: {', '.join(READERS)}."
+
 
 cache_option = click.option(
     "--cache",
@@ -65,7 +87,7 @@ def config_options(command: Command) -> Command:
     @plugin_option
     @set_option
     @click.option("--target", metavar="DATASET", help="Unlabelled target, in the same forms as --source.")
-    @click.option("--source", metavar="DATASET", help=_SOURCE_HELP)
+    @click.option("--source", metavar="DATASET", cls=LateHelpOption, late_help=_source_help)
     @click.option("--preset", "preset_name", metavar="NAME", help=f"One of {', '.join(PRESETS)}.  [default: tiny]")
     @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Config file, YAML or JSON.")
     @functools.wraps(command)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from gckd.cli.options import LateHelpOption
 from gckd.cluster.trial import ORACLE
 from gckd.tune.plan import OBJECTIVES, SCHEDULERS, SCORE
 from gckd.tune.samplers import SAMPLERS
@@ -20,12 +21,8 @@ def _count_option(*names: str, default: int, text: str) -> Callable[[Any], Any]:
     return click.option(*names, default=default, show_default=True, type=_AT_LEAST_ONE, help=text)
 
 
-class _SelectOption(click.Option):
-    """Option --select. Its help names the scores that are registered when it is printed, also those of plugins."""
-
-    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        self.help = f"Score that chooses epochs and trials: {', '.join(selectors())}; {ORACLE} uses target labels."
-        return super().get_help_record(ctx)
+def _select_help() -> str:
+    return f"Score that chooses epochs and trials: {', '.join(selectors())}; {ORACLE} uses target labels."
 
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
@@ -51,7 +48,14 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Early-stopping scheduler; none runs every trial to its end.",
     ),
     click.option("--sampler", default="tpe", show_default=True, metavar="|".join(SAMPLERS), help="Optuna sampler."),
-    click.option("--select", cls=_SelectOption, default="default", show_default=True, metavar="SCORE"),
+    click.option(
+        "--select",
+        cls=LateHelpOption,
+        late_help=_select_help,
+        default="default",
+        show_default=True,
+        metavar="SCORE",
+    ),
     click.option(
         "--objective",
         "objectives",

@@ -22,7 +22,7 @@ from gckd.config.tree import walk
 from gckd.errors import InputError
 from tests.toy import make_toy
 
-# As small as a run gets, on the toy's 12 train images.
+# The smallest run on the 12 train images of the toy.
 MINIATURE = {
     "pretrain.steps": 2,
     "pretrain.batch": 4,
@@ -88,7 +88,7 @@ def test_sigterm_is_an_interruption() -> None:
         signal.signal(signal.SIGINT, interrupt)
 
 
-def test_a_bug_is_not_hidden() -> None:
+def test_an_unexpected_error_keeps_its_traceback() -> None:
     @click.command()
     def command() -> None:
         raise ZeroDivisionError
@@ -113,7 +113,7 @@ def test_config_shows_every_field_with_unit_limit_and_doc(capsys: pytest.Capture
     assert describe(config).splitlines() == lines
 
 
-def test_config_as_yaml_can_be_given_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_config_as_yaml_can_be_read_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(cli, "config", "--yaml", "--preset", "small", "--set", "graph.propagate=none") == 0
     text = capsys.readouterr().out
     expected = apply(preset("small"), {"graph.propagate": "none"})
@@ -155,7 +155,7 @@ def test_bad_input(
 
 
 def training_of_toys(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A command of few steps, to be given from now on in `folder`, which holds the cache."""
+    """Arguments of a training of few steps. Changes to `folder`, which has the toys and the cache."""
     monkeypatch.chdir(folder)
     monkeypatch.setenv("GCKD_CACHE", str(folder / "cache"))
     make_toy(folder / "a")
@@ -188,7 +188,7 @@ def test_train_resume_report_and_evaluate_agree(
     capsys.readouterr()
     assert status_of(cli, "evaluate", "out/full/seed-1/checkpoint.pt") == 0
     assert f"{run.rank_1:.1f}" in capsys.readouterr().out
-    found_with(capsys, "out/full/seed-1/checkpoint.pt")
+    check_find(capsys, "out/full/seed-1/checkpoint.pt")
     table = Path("out/table.md").read_text()
     Path("out/table.md").unlink()
     assert status_of(cli, "report", "out") == 0
@@ -196,7 +196,7 @@ def test_train_resume_report_and_evaluate_agree(
 
 
 @pytest.mark.slow
-def test_a_run_in_an_object_store_goes_on_from_another_machine(
+def test_a_run_in_an_object_store_resumes_on_another_machine(
     tmp_path: Path, bucket: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train = [*training_of_toys(tmp_path, monkeypatch), "--out", f"{bucket}/run"]
@@ -207,7 +207,7 @@ def test_a_run_in_an_object_store_goes_on_from_another_machine(
     table = (folder / "table.md").read_text()
     assert not list(folder.rglob("checkpoint.pt")) and not list(tmp_path.glob("s3*"))
 
-    shutil.rmtree("runs")  # another machine
+    shutil.rmtree("runs")  # as on another machine
     assert status_of(cli, *train) == 2
     assert f"--out: {bucket}/run is not empty; add --resume" in capsys.readouterr().err
     assert status_of(cli, *train, "--resume") == 0
@@ -221,8 +221,8 @@ def test_a_run_in_an_object_store_goes_on_from_another_machine(
     assert f"error: {bucket}/run/nothing.pt: there is no such checkpoint file" in capsys.readouterr().err
 
 
-def found_with(capsys: pytest.CaptureFixture[str], checkpoint: str) -> None:
-    """The toy's test split has 4 images; a caption that is written twice finds the same twice."""
+def check_find(capsys: pytest.CaptureFixture[str], checkpoint: str) -> None:
+    """The toy's test split has 4 images; the same text twice finds the same images twice."""
     text = "person 9 in a coat"
     assert status_of(cli, "find", checkpoint, text, text, "-k", "4", "--sheet", "sheet.png") == 0
     cells = [line.split("│")[1:] for line in capsys.readouterr().out.splitlines() if line.count("│") > 3]
@@ -243,7 +243,7 @@ def test_training_needs_no_ray_optuna_or_faiss() -> None:
     assert not {"ray", "optuna", "faiss"} & {name.partition(".")[0] for name in output.split()}
 
 
-def test_the_commands_are_there_and_help_imports_no_torch() -> None:
+def test_help_lists_all_commands_without_importing_torch() -> None:
     code = (
         "import sys, contextlib, io\nfrom gckd.cli.main import cli\n"
         "with contextlib.redirect_stdout(io.StringIO()) as out:\n    cli.main(['--help'], standalone_mode=False)\n"
@@ -295,6 +295,15 @@ def test_config_lists_the_kinds_of_a_plugin() -> None:
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "mean-distance" in shown
     assert "align.scale = 1.0" in shown
+
+
+@pytest.mark.parametrize(
+    ("command", "plugin", "name"), [("train", "reader", "people-csv"), ("tune", "score", "nearest_cosine")]
+)
+def test_help_lists_the_names_of_a_plugin(command: str, plugin: str, name: str) -> None:
+    file = Path(__file__).parents[1] / "plugins" / f"{plugin}.py"
+    arguments = [sys.executable, "-m", "gckd", command, "--plugin", str(file), "--help"]
+    assert name in subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
 
 
 def test_the_yaml_is_the_encoded_config() -> None:

@@ -1,4 +1,4 @@
-"""`gckd weights`: a table of every key, and an exit status that says whether the file fits."""
+"""`gckd weights`: a table of all keys, and an exit status for a file that does not fit."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def command(tmp_path: Path) -> list[str]:
     return ["weights", str(tmp_path / "w.pth"), *(f"--set={edit}" for edit in EDITS)]
 
 
-def test_every_key_has_a_place(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_key_is_in_the_table(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(cli, *command) == 0
     shown = capsys.readouterr().out
     for part in ("loaded", "visual_encoder.* (18)", "not used: momentum copies", "not used: queues", "missing"):
         assert part in shown
 
 
-def test_what_does_not_fit_is_listed(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_weights_that_do_not_fit_are_listed(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(cli, *command, "--set", "backbone.text.fusion_depth=2") == 1
     assert "text_encoder.layer.2.attention.self.query.weight" in capsys.readouterr().out
 
 
-def test_what_is_no_checkpoint_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save({"weight": torch.zeros(2)}, tmp_path / "other.pth")
     for name, message in (("nowhere.pth", "is not a file"), ("other.pth", "has no word embeddings")):
         assert status_of(cli, "weights", str(tmp_path / name)) == 2
