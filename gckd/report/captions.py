@@ -46,15 +46,23 @@ def caption(records: Sequence[Mapping[str, Any]], rows: Sequence[RowSummary], co
         rows: their summaries.
         config: full config.
     """
-    lines = [_datasets(records), _seeds(rows), _training(records, rows, config)]
-    lines.append(
+    return [
+        _datasets(records),
+        *_symbols(rows),
+        _seeds(rows),
+        _training(records, rows, config),
         "Checkpoint: that of the last step; nothing is selected. The labels of the target's test split are read once, "
-        "at the end of a run."
-    )
-    lines.append(_inference(config, records))
-    lines.append("The hyperparameters of the presets were chosen with target labels of generated datasets (LOG.md).")
-    lines += _plugins(records)
-    lines.append("±: half width of the 95 % confidence interval of the mean over seeds (Student's t); n/a: one seed.")
+        "at the end of a run.",
+        _inference(config, records),
+        "The hyperparameters of the presets were chosen with target labels of generated datasets (LOG.md).",
+        *_plugins(records),
+        *_notes(records),
+    ]
+
+
+def _symbols(rows: Sequence[RowSummary]) -> list[str]:
+    """Meaning of ±, Δ, p and the published numbers, as far as the table has them."""
+    lines = ["±: half width of the 95 % confidence interval of the mean over seeds (Student's t); n/a: one seed."]
     if any(row.row != FULL for row in rows):
         lines.append("Δ: full - row, paired by seed; positive where the full method is better.")
     if any(row.p for row in rows):
@@ -65,7 +73,7 @@ def caption(records: Sequence[Mapping[str, Any]], rows: Sequence[RowSummary], co
         lines.append(
             "Published Rank-1: from the paper (arXiv 2501.15052), with its full-size model and pretrained weights."
         )
-    return lines + _notes(records)
+    return lines
 
 
 def _datasets(records: Sequence[Mapping[str, Any]]) -> str:

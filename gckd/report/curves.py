@@ -23,7 +23,7 @@ _VAL_PREFIXES = ("target_val", "teacher_target_val")  # of curves that read labe
 _ACROSS = 3  # panels side by side
 _FEW_STEPS = 12  # up to so many are drawn as dots
 _PANEL_INCHES = (4.0, 2.8)
-_PANEL_PLACE = (0.13, 0.15, 0.84, 0.76)  # left, bottom, width, height; automatic layout takes twice the time
+_PANEL_PLACE = (0.13, 0.15, 0.84, 0.69)  # left, bottom, width, height; automatic layout takes twice the time
 
 
 def reads_labels(name: str) -> bool:

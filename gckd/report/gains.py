@@ -93,7 +93,12 @@ def draw_gains(subtables: RowsOfSubtables, folder: Path, sentences: Sequence[str
     for suffix in ("png", "svg"):
         figure.savefig(folder / f"gains.{suffix}", dpi=120)
     pyplot.close(figure)
-    note = {"title": "Gain of the full method over each row", "sentences": list(sentences), "uses_target_labels": False}
+    note = {
+        "title": "Gain of the full method over each row",
+        "key": "Point: mean over seeds; bar: 95 % interval.",
+        "sentences": list(sentences),
+        "uses_target_labels": False,
+    }
     (folder / "gains.json").write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
 
 

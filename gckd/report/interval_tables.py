@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gckd.report.statistics import Estimate
 
 _METRICS = [METRICS[name] for name in DIFFERENCES]
-_DIFFERENCES = [f"Δ {name}" for name in _METRICS]
+_INTERVALS = [f"{prefix}{name}, 95 %" for prefix in ("", "Δ ") for name in _METRICS]
 _OVER_SEEDS = (
     "Over seeds. SD: sample standard deviation. In brackets: 95 % bootstrap interval of the mean (percentiles of "
     f"{SEED_RESAMPLES:,} resamples; at least {MIN_SEEDS} seeds). It is too narrow for few seeds: with normally "
@@ -30,18 +30,19 @@ _OVER_QUERIES = (
 
 
 def interval_tables(rows: Sequence[RowSummary]) -> Iterator[SmallTable]:
-    """The tables for which at least one row has a number."""
-    seed_columns = [*(column for name in _METRICS for column in (f"{name} SD", name)), *_DIFFERENCES]
+    """The two tables, without empty columns; a table without any number is left out."""
+    seed_columns = [*(f"{name} SD" for name in _METRICS), *_INTERVALS]
     query_cells = [[interval_text(e.over_queries) if e else "" for e in _estimates(row)] for row in rows]
     for title, cells, columns, caption in (
         ("Over seeds", [_seed_cells(row) for row in rows], seed_columns, _OVER_SEEDS),
-        ("Over queries", query_cells, [*_METRICS, *_DIFFERENCES], _OVER_QUERIES),
+        ("Over queries", query_cells, _INTERVALS, _OVER_QUERIES),
     ):
-        if any(map(any, cells)):
+        filled = [place for place in range(len(columns)) if any(line[place] for line in cells)]
+        if filled:
             subtable_column = ["subtable"] if any(row.subtable for row in rows) else []
             names = [[row.subtable, row.label] if subtable_column else [row.label] for row in rows]
-            lines = [[*name, *line] for name, line in zip(names, cells, strict=True)]
-            yield SmallTable(title, [*subtable_column, "row", *columns], lines, caption)
+            lines = [[*name, *(line[place] for place in filled)] for name, line in zip(names, cells, strict=True)]
+            yield SmallTable(title, [*subtable_column, "row", *(columns[place] for place in filled)], lines, caption)
 
 
 def interval_text(interval: Interval | None) -> str:
@@ -54,9 +55,6 @@ def _estimates(row: RowSummary) -> list[Estimate | None]:
 
 
 def _seed_cells(row: RowSummary) -> list[str]:
-    intervals = [interval_text(e.over_seeds) if e else "" for e in _estimates(row)]
     deviations = [row.metrics[name].deviation if name in row.metrics else None for name in DIFFERENCES]
-    deviation_cells = ["" if value is None else f"{value:.1f}" for value in deviations]
-    count = len(DIFFERENCES)
-    metric_cells = [cell for pair in zip(deviation_cells, intervals[:count], strict=True) for cell in pair]
-    return [*metric_cells, *intervals[count:]]
+    intervals = [interval_text(e.over_seeds) if e else "" for e in _estimates(row)]
+    return [*("" if value is None else f"{value:.1f}" for value in deviations), *intervals]

@@ -55,7 +55,8 @@ def make_report(
         raise InputError(f"{names}: the runs differ in {'; in '.join(mismatches)}; {MIXED_HINT}")
     rows = [row for subtable in subtables for row in subtable.summaries()]
     warnings = _warnings(subtables)
-    lines, small_tables = [*captions(subtables, rows), *warnings], list(_small_tables(subtables, rows))
+    caption, small_tables = captions(subtables, rows), list(_small_tables(subtables, rows))
+    lines = [*caption, *warnings]
     console.print(to_screen(rows))
     for line in lines:
         console.print(line, style="yellow" if line in warnings else "dim", highlight=False, markup=False)
@@ -69,7 +70,7 @@ def make_report(
         if len(subtables) == 1:
             draw_curves(subtables[0].curves, out / "curves.png")
             _write_checks(subtables[0], out, console)
-        write_table_page(out, subtables, rows, lines, small_tables)
+        write_table_page(out, subtables, rows, caption, warnings, small_tables)
     return rows
 
 

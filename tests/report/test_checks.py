@@ -53,7 +53,7 @@ def read_figure(folder: Path, name: str) -> dict[str, Any]:
         assert len(set(picture.convert("RGB").get_flattened_data())) > 20
     assert (folder / "figures" / f"{name}.svg").read_text().rstrip().endswith("</svg>")
     note: dict[str, Any] = json.loads((folder / "figures" / f"{name}.json").read_text())
-    assert set(note) == {"title", "sentences", "uses_target_labels"}
+    assert set(note) == {"title", "key", "sentences", "uses_target_labels"}
     assert len(note["sentences"]) == 3 and all(sentence.endswith(".") for sentence in note["sentences"])
     assert "nan" not in " ".join(note["sentences"])
     return note
@@ -205,8 +205,8 @@ def test_sensitivity_by_hand(tmp_path: Path) -> None:
         in spread
     )
     assert "K = 5, 10 (SD 0.7 points); delta = 0.8 (SD 0.7 points)" in plateaus
-    assert "Of 4 combinations of K and delta, K = 2 and delta = 0.3 is best (61.0); 1 of them" in grid
-    assert "and the full method is not among these" in grid
+    assert "Of 4 combinations of K and delta, K = 2 and delta = 0.3 is best (61.0)." in grid
+    assert "itself included: 1; the full method is not one of them." in grid
     assert not note["uses_target_labels"]
 
 

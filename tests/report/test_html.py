@@ -65,7 +65,12 @@ def fill(folder: Path) -> Path:
 def figure(folder: Path, name: str, *, labels: bool) -> None:
     figures = folder / "figures"
     figures.mkdir(exist_ok=True)
-    note = {"title": f"About {name}", "sentences": [f"{name} one.", "Two.", "Three."], "uses_target_labels": labels}
+    note = {
+        "title": f"About {name}",
+        "key": "Line: mean.",
+        "sentences": [f"{name} one.", "Two.", "Three."],
+        "uses_target_labels": labels,
+    }
     (figures / f"{name}.json").write_text(json.dumps(note))
     drawing = '<svg xmlns="http://www.w3.org/2000/svg" width="900" height="300"><circle cx="9" cy="9" r="5"/></svg>'
     (figures / f"{name}.svg").write_text(drawing)
@@ -154,6 +159,7 @@ def test_all_sections_are_there_in_order(text: str) -> None:
     titles = re.findall("<h2>(.*?)</h2>", text)
     assert titles == [
         "Results",
+        "Warnings",
         "Over seeds",
         "Shapley values",
         "Failed runs",
@@ -230,7 +236,7 @@ def test_sections_without_files_are_left_out(tmp_path: Path) -> None:
     write_report(tmp_path, Console(file=io.StringIO()))
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     titles = re.findall("<h2>(.*?)</h2>", text)
-    assert titles[:3] == ["Results", "Over seeds", "Failed runs"]
+    assert titles[:4] == ["Results", "Warnings", "Over seeds", "Failed runs"]
     assert not {"Examples", "Command", "About edges"} & set(titles)
     assert "1a2b1a2b1a2b" in parts(text)["Code and versions"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,14 +14,16 @@ if TYPE_CHECKING:
 
 _LABELS_LINE = "uses target labels, for understanding only"
 _DPI = 150
+_TITLE_CHARACTERS = 13  # per inch
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """name: of the files. sentences: computed from the numbers in the figure."""
+    """name: of the files. key: what lines and colours mean. sentences: computed from the numbers in the figure."""
 
     name: str
     title: str
+    key: str
     sentences: tuple[str, str, str]
     uses_target_labels: bool
     figure: Figure
@@ -33,12 +36,15 @@ class CheckResult:
         figures.mkdir(parents=True, exist_ok=True)
         if self.uses_target_labels:
             self.figure.supxlabel(_LABELS_LINE, fontsize=8, color="#a00000", x=0.01, ha="left")
-        self.figure.suptitle(self.title, fontsize=11, x=0.01, ha="left")
+        characters = int(_TITLE_CHARACTERS * self.figure.get_figwidth())
+        heading = "\n".join(line for text in (self.title, self.key) for line in textwrap.wrap(text, characters))
+        self.figure.suptitle(heading, fontsize=10, x=0.01, ha="left")
         with matplotlib.rc_context({"svg.hashsalt": self.name}):  # or each write would give another file
             self.figure.savefig(figures / f"{self.name}.png", dpi=_DPI)
             self.figure.savefig(figures / f"{self.name}.svg", metadata={"Date": None})
         note = {
             "title": self.title,
+            "key": self.key,
             "sentences": list(self.sentences),
             "uses_target_labels": self.uses_target_labels,
         }

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gckd.report.checks.check_input import CheckInput, mean
 from gckd.report.checks.check_result import CheckResult
 from gckd.report.checks.graph_picture import graph_picture
-from gckd.report.checks.panels import draw_curve, panels, row_legend
+from gckd.report.checks.panels import CURVE_KEY, draw_curve, panels, row_legend
 from gckd.report.curves import AUDIT_PREFIX
 from gckd.report.summary import FULL
 
@@ -35,8 +35,7 @@ def check_connectivity(given: CheckInput) -> Iterator[CheckResult]:
     row_legend(figure, given, axes)
     sentences = _cross_edges(given), _same_identity(given), _best_row(given)
     title = "Does the graph connect the domains, and do its edges join the same person?"
-    title += "   (line: mean over seeds; band: range of seeds; *: reads target labels)"
-    yield CheckResult("graph_connectivity", title, sentences, True, figure)
+    yield CheckResult("graph_connectivity", title, CURVE_KEY, sentences, True, figure)
     yield from graph_picture(given)
 
 

@@ -39,9 +39,10 @@ def graph_picture(given: CheckInput) -> Iterator[CheckResult]:
             crossing[row, plural] = (across, edges)
             axis.set_title(f"row {row}, seed {seed}, {plural}: {across} of {edges} edges cross domains", fontsize=9)
     figure.legend(*_key(), loc="outside lower center", ncols=4, fontsize=8)
-    title = "Samples of the graph after adaptation (spring layout: edges pull their nodes together)"
+    title = "Samples of the graph after adaptation"
+    key = "Spring layout: edges pull their nodes together."
     _, first_sample = next(iter(samples.values()))
-    yield CheckResult("graph_picture", title, _sentences(crossing, first_sample), False, figure)
+    yield CheckResult("graph_picture", title, key, _sentences(crossing, first_sample), False, figure)
 
 
 def _samples(given: CheckInput) -> Iterator[tuple[str, tuple[int, Arrays]]]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # Colours that all kinds of colour vision tell apart (Okabe and Ito, 2008). Further rows repeat them with other lines.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+CURVE_KEY = "Line: mean over seeds; band: range of seeds; *: reads target labels."
 SOURCE_COLOUR, TARGET_COLOUR = PALETTE[5], PALETTE[0]
 _STYLES = (("-", "o"), ("--", "s"), (":", "^"), ("-.", "D"))
 

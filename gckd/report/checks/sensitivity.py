@@ -51,10 +51,9 @@ def check_sensitivity(given: CheckInput) -> Iterator[CheckResult]:
     for axis in axes[len(shown) :]:
         axis.set_visible(False)
     sentences = _largest_effect(tables), _plateaus(tables), _best_combination(given, tables)
-    title = (
-        "Rank-1 on target test, %   (bars: 95 % interval; green: within one standard deviation of the best; ring: full)"
-    )
-    yield CheckResult("sensitivity", title, sentences, False, figure)
+    title = "How much does Rank-1 on target test depend on the hyperparameters?"
+    key = "Rank-1 in %. Bars: 95 % interval over seeds; green: within one standard deviation of the best; ring: full."
+    yield CheckResult("sensitivity", title, key, sentences, False, figure)
 
 
 def _is_swept(path: str, edits: Mapping[str, Mapping[str, Any]]) -> bool:
@@ -191,10 +190,10 @@ def _best_combination(given: CheckInput, tables: Mapping[tuple[str, ...], Scores
             sentence = f"Of {len(table)} combinations of {' and '.join(names)}, {best_text} is best"
             if deviation is None:
                 return f"{sentence}; one seed has no standard deviation."
-            full = "is" if _full_values(given, paths) in near else "is not"
+            full = "one of them" if _full_values(given, paths) in near else "not one of them"
             return (
-                f"{sentence} ({mean(table[best]):.1f}); {len(near)} of them, including the best, are within its "
-                f"standard deviation of {deviation:.1f} points, and the full method {full} among these."
+                f"{sentence} ({mean(table[best]):.1f}). Combinations within its standard deviation of {deviation:.1f} "
+                f"points, itself included: {len(near)}; the full method is {full}."
             )
     return "No two parameters were changed together."
 

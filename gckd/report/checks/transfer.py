@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gckd.config.edit import configure
 from gckd.report.checks.check_input import CheckInput, mean
 from gckd.report.checks.check_result import CheckResult
-from gckd.report.checks.panels import draw_curve, mark_empty, panels, row_legend, styles
+from gckd.report.checks.panels import CURVE_KEY, draw_curve, mark_empty, panels, row_legend, styles
 from gckd.report.curves import AUDIT_PREFIX
 from gckd.report.summary import FULL
 
@@ -45,8 +45,8 @@ def check_transfer(given: CheckInput) -> Iterator[CheckResult]:
     _draw_scatter(axes[5], given, gain_of, reference)
     row_legend(figure, given, axes[:5])
     sentences = _acceptance(given), _precision(given), _correlations(given, gain_of, reference)
-    title = "Does the teacher teach the target?   (line: mean over seeds; band: range of seeds; *: reads target labels)"
-    yield CheckResult("teacher_transfer", title, sentences, True, figure)
+    title = "Does the teacher teach the target?"
+    yield CheckResult("teacher_transfer", title, CURVE_KEY, sentences, True, figure)
 
 
 def gains(given: CheckInput) -> tuple[dict[Run, float], str]:

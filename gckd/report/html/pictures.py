@@ -20,7 +20,7 @@ _MAIN_METRICS = ("rank_1", "map")
 
 
 def figures(folder: Path) -> list[Section]:
-    """A section for each `figures/NAME.json`: title, sentences, uses_target_labels. NAME.svg or NAME.png is beside it.
+    """A section for each `figures/NAME.json` (title, key, sentences, uses_target_labels) with its NAME.svg or NAME.png.
 
     Args:
         folder: output folder.
@@ -30,7 +30,8 @@ def figures(folder: Path) -> list[Section]:
         note = json.loads(file.read_text(encoding="utf-8"))
         warning = WITH_LABELS if note["uses_target_labels"] else ""
         picture = Picture(_image_uri(file), f"{note['title']}. {' '.join(note['sentences'])}")
-        sections.append(Section(note["title"], note["sentences"], warning=warning, pictures=[picture]))
+        lines = [*note["sentences"], note["key"]]
+        sections.append(Section(note["title"], lines, warning=warning, pictures=[picture]))
     return sections
 
 
@@ -54,7 +55,7 @@ def _section(title: str, points: Sequence[CurvePoint], group: Sequence[Panel], f
     from matplotlib.colors import to_hex
 
     colours = row_colours(points)
-    with_labels = [name for _, name in group if reads_labels(name)]
+    with_labels = dict.fromkeys(name for _, name in group if reads_labels(name))
     lines = ["Line: mean over seeds. Band: 95 % interval."]
     lines += [f"Measured with labels of the target, for these plots only: {', '.join(with_labels)}."] * bool(
         with_labels

@@ -25,12 +25,18 @@ if TYPE_CHECKING:
 LAUNCHES = "launches.json"
 
 
-def results(rows: Sequence[RowSummary], caption: Sequence[str], small_tables: Sequence[SmallTable]) -> list[Section]:
-    """The component table, and the small tables below it."""
+def results(
+    rows: Sequence[RowSummary], caption: Sequence[str], warnings: Sequence[str], small_tables: Sequence[SmallTable]
+) -> list[Section]:
+    """The component table, the warnings, and the small tables."""
     groups = {place: heading for place in range(len(rows)) if (heading := heading_above(rows, place))}
     table = Table(header(rows), cells(rows), marks=marks(rows), groups=groups)
     notes = ["Of each metric, the best mean is bold and the second best is underlined.", *caption]
-    return [Section("Results", table=table, notes=notes), *map(_small_table, small_tables)]
+    return [
+        Section("Results", table=table, notes=notes),
+        *([Section("Warnings", notes=warnings)] if warnings else []),
+        *map(_small_table, small_tables),
+    ]
 
 
 def _small_table(table: SmallTable) -> Section:

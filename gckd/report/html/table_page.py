@@ -25,6 +25,7 @@ def write_table_page(
     subtables: Sequence[Subtable],
     rows: Sequence[RowSummary],
     caption: Sequence[str],
+    warnings: Sequence[str],
     small_tables: Sequence[SmallTable],
 ) -> None:
     """Writes report.html into `out`: one file with all pictures embedded, without scripts and links to other files.
@@ -36,12 +37,13 @@ def write_table_page(
         subtables: all of the table.
         rows: of all subtables.
         caption: lines below the table.
-        small_tables: below these lines.
+        warnings: section below the table.
+        small_tables: sections below the warnings.
     """
     questions = list(dict.fromkeys(q.question for s in subtables for q in s.questions if q.question))
     notes = [line for line in caption if line not in questions]
     sections = [
-        *results(rows, notes, small_tables),
+        *results(rows, notes, warnings, small_tables),
         *(section for s in subtables for section in _with_name(failures(s), s.name)),
         *(section for s in subtables for section in _with_name(_sections(s), s.name)),
     ]
