@@ -13,7 +13,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState, create_trial
 
-from gckd.tune.report import figures
+from gckd.tune.report import parameter_figures, trial_figures
+from gckd.tune.report.optuna_plots import silent_experimental_plots
 from gckd.tune.report.plotted_study import parameter_axes, plotted_study, short_names
 from tests.tune.studies import add, make_study, scores
 
@@ -100,8 +101,16 @@ def test_figures_are_closed_and_leave_the_style_of_matplotlib_alone() -> None:
     before = mpl.rcParams["axes.facecolor"], plt.get_fignums()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        drawn = [figures.history(many(), None), figures.contours(many(), {}), figures.ranks(many(), {})]
-        drawn += [figures.parallel(many()), figures.timeline(many()), *figures.slices(many(), None)]
+        drawn = [
+            trial_figures.history(many(), None),
+            parameter_figures.contours(many(), {}),
+            parameter_figures.ranks(many(), {}),
+        ]
+        drawn += [
+            parameter_figures.parallel(many()),
+            trial_figures.timeline(many()),
+            *parameter_figures.slices(many(), None),
+        ]
     assert None not in drawn
     assert (mpl.rcParams["axes.facecolor"], plt.get_fignums()) == before
 
@@ -109,7 +118,7 @@ def test_figures_are_closed_and_leave_the_style_of_matplotlib_alone() -> None:
 def test_only_the_warning_that_plots_are_experimental_is_silent() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with figures._optuna_warnings():
+        with silent_experimental_plots():
             warnings.warn("a.plot_slice is experimental (supported from v2.2.0)", ExperimentalWarning, stacklevel=1)
             for text, category in (("Argument `multivariate`", ExperimentalWarning), ("a.plot_slice", UserWarning)):
                 with pytest.raises(category):
@@ -117,14 +126,14 @@ def test_only_the_warning_that_plots_are_experimental_is_silent() -> None:
 
 
 def test_contours_and_ranks_have_the_most_important_hyperparameters() -> None:
-    figure = figures.contours(many(), {CAPACITY: 0.7, DELTA: 0.3})
+    figure = parameter_figures.contours(many(), {CAPACITY: 0.7, DELTA: 0.3})
     assert figure is not None
     panel, _ = figure.axes  # and the colour bar
     assert {panel.get_xlabel(), panel.get_ylabel()} == {"capacity", "delta"}
 
 
 def test_ticks_of_logarithmic_axes_are_plain_numbers() -> None:
-    figure, *_ = figures.slices(many(), None)
+    figure, *_ = parameter_figures.slices(many(), None)
     figure.canvas.draw()
     texts = {axis.get_xlabel(): [label.get_text() for label in axis.get_xticklabels()] for axis in figure.axes}
     assert {"500", "1000", "2000"} <= set(texts["capacity"])
@@ -143,7 +152,7 @@ def test_the_timeline_has_few_ticks_over_any_time(seconds: float) -> None:
         study.add_trial(trial)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure = figures.timeline(study)
+        figure = trial_figures.timeline(study)
         assert figure is not None
         figure.canvas.draw()
         low, high = figure.axes[0].get_xlim()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
 
 from gckd.report.html.page import NONE, Table
 from gckd.tune.best import candidates
+from gckd.tune.report.optuna_plots import CHOSEN, FINISHED, WIDTH, finished
 from gckd.tune.report.tables import number
-from gckd.validators import audit
+from gckd.validators import SCORES, audit
 from gckd.validators.choose import DEFAULT_NEEDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from optuna import Study
 
@@ -40,3 +44,30 @@ def audit_table(audited: Sequence[Candidate], rows: Sequence[AuditRow]) -> Table
         body.append([row.select, spearman, kendall, number(trial), number(truth), f"{row.regret:.2f}"])
     head = ["selection score", "Spearman's rho (95 % interval)", "Kendall's tau", "picked trial", "true Rank-1, %"]
     return Table([*head, "oracle regret, points"], body)
+
+
+def audit_figure(audited: Sequence[Candidate], picked: Mapping[str, int]) -> Figure | None:
+    """True Rank-1 against each score; the trial that the score picks is ringed.
+
+    Args:
+        audited: with a true Rank-1.
+        picked: score -> index of the candidate that it picks.
+    """
+    names = [name for name in picked if name in SCORES]
+    if len(audited) < 2 or not names:
+        return None
+    truth = [candidate.true_rank_1 or 0.0 for candidate in audited]
+    rows = -(-len(names) // 3)
+    figure = Figure(figsize=(WIDTH, 2.4 * rows))
+    axes = figure.subplots(rows, 3, squeeze=False).flat
+    for axis, name in itertools.zip_longest(axes, names):
+        if name is None:
+            axis.set_visible(False)
+            continue
+        values = [candidate.scores[name] for candidate in audited]
+        axis.scatter(values, truth, s=18, color=FINISHED)
+        at = picked[name]
+        axis.scatter([values[at]], [truth[at]], s=110, facecolors="none", edgecolors=CHOSEN, linewidths=1.6)
+        axis.set(xlabel=name, ylabel="true Rank-1, %")
+        axis.spines[["top", "right"]].set_visible(False)
+    return finished(axes[0], height=2.4 * rows)

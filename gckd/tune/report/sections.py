@@ -12,10 +12,10 @@ from PIL import Image
 from gckd.cluster.trial import ORACLE
 from gckd.report.html.page import Picture, Section, data_uri
 from gckd.tune.best import caption, selector
-from gckd.tune.report import figures, tables
+from gckd.tune.report import parameter_figures, tables, trial_figures
 from gckd.tune.report.cost import cost_table, failure_table
 from gckd.tune.report.importance import FANOVA_TRIALS, MIN_TRIALS, importance
-from gckd.tune.report.score_audit import audit_rows, audit_table
+from gckd.tune.report.score_audit import audit_figure, audit_rows, audit_table
 from gckd.tune.storage import FILE
 from gckd.tune.trial_table import replace_file
 
@@ -82,9 +82,11 @@ def _choice(study: Study, chosen: Candidate | None) -> list[Section]:
 
 def _course(study: Study, chosen: Candidate | None, folder: Path) -> list[Section]:
     objectives = range(len(study.directions))
-    history = _pictures([figures.history(study, chosen, objective) for objective in objectives], folder, "history")
-    pareto = _pictures(figures.pareto(study, chosen), folder, "pareto")
-    curves = _pictures([figures.curves(study, chosen)], folder, "epochs")
+    history = _pictures(
+        [trial_figures.history(study, chosen, objective) for objective in objectives], folder, "history"
+    )
+    pareto = _pictures(trial_figures.pareto(study, chosen), folder, "pareto")
+    curves = _pictures([trial_figures.curves(study, chosen)], folder, "epochs")
     text = _VALUE
     if selector(study) == "default":
         text += " default: mean over three scores of log(score / score of the source model)."
@@ -104,22 +106,22 @@ def _hyperparameters(study: Study, chosen: Candidate | None, shares: Importance,
         (
             "Hyperparameters against the value",
             "Finished trials and trials stopped early. Star: chosen trial.",
-            _pictures(figures.slices(study, chosen), folder, "slices"),
+            _pictures(parameter_figures.slices(study, chosen), folder, "slices"),
         ),
         (
             "Parallel coordinates",
             "One line per trial. None: the trial does not have this hyperparameter.",
-            _pictures([figures.parallel(study)], folder, "parallel"),
+            _pictures([parameter_figures.parallel(study)], folder, "parallel"),
         ),
         (
             "Contours",
             "Value over pairs of the most important hyperparameters, interpolated between the trials (dots).",
-            _pictures([figures.contours(study, ranking)], folder, "contours"),
+            _pictures([parameter_figures.contours(study, ranking)], folder, "contours"),
         ),
         (
             "Ranks",
             "Trials over pairs of the most important hyperparameters, coloured by the rank of their value.",
-            _pictures([figures.ranks(study, ranking)], folder, "ranks"),
+            _pictures([parameter_figures.ranks(study, ranking)], folder, "ranks"),
         ),
     ]
     drawn = [Section(title, [text], pictures=pictures) for title, text, pictures in parts if pictures]
@@ -128,7 +130,7 @@ def _hyperparameters(study: Study, chosen: Candidate | None, shares: Importance,
 
 def _importance(study: Study, shares: list[Importance], folder: Path) -> Section:
     count = f"{shares[0].complete} finished and {shares[0].pruned} stopped early"
-    pictures = _pictures([figures.importances(study, shares)], folder, "importance")
+    pictures = _pictures([parameter_figures.importances(study, shares)], folder, "importance")
     if not pictures:
         line = f"Unknown: it needs {MIN_TRIALS} trials with different values. This study has {count}."
         return Section("Importance", [line])
@@ -155,12 +157,12 @@ def _audit(study: Study, folder: Path) -> Section:
         "picked trial, in percentage points. random: mean over the trials. Ring: trial that the score picks."
     ]
     picked = {row.select: row.picked for row in rows if row.picked is not None}
-    pictures = _pictures([figures.score_audit(audited, picked)], folder, "audit")
+    pictures = _pictures([audit_figure(audited, picked)], folder, "audit")
     return Section("Audit of the scores", lines, audit_table(audited, rows), pictures=pictures)
 
 
 def _cost(study: Study, folder: Path) -> Section:
-    pictures = _pictures([figures.timeline(study)], folder, "timeline")
+    pictures = _pictures([trial_figures.timeline(study)], folder, "timeline")
     text = "The time of a resumed trial includes the pause."
     return Section("Time and memory", [text] if pictures else [], cost_table(study), pictures=pictures)
 
