@@ -77,13 +77,9 @@ class Engine:
         return models
 
     def trials(self, study: Study, space: Space, owner: str) -> str:
-        """Runs trials until the study has as many as planned.
+        """Runs trials until the study has as many as planned; returns the reason why the search ended.
 
-        Args:
-            owner: id of the output folder; see `gckd.tune.searcher.StudySearcher`.
-
-        Returns:
-            the reason why the search ended.
+        owner: id of the output folder; see `gckd.tune.searcher.StudySearcher`.
         """
         from ray import tune
 

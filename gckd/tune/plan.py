@@ -13,7 +13,7 @@ REDUCTION = 2  # of ASHA: the better half of the trials at a rung continues; ben
 
 @dataclass(frozen=True)
 class Plan:
-    """How a search is run."""
+    """Number of trials of a search, and how they run."""
 
     trials: int  # in the study, with those of earlier runs
     concurrent: int  # trials at a time

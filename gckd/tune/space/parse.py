@@ -65,7 +65,7 @@ def read_parameter(path: str, spec: Any) -> Parameter:
 
 
 def _range_type_problems(path: str, spec: Mapping[Any, Any], keys: list[str]) -> list[str]:
-    """What is wrong with a specification that does not name exactly one range type."""
+    """Problems of a specification that does not name exactly one range type."""
     choose = f"choose from {', '.join(RANGE_TYPES)}"
     if keys:
         return [f"{path}: {' and '.join(keys)} are given together; keep one of them"]
