@@ -1,4 +1,4 @@
-"""A few coloured images in the RSTPReid format: enough for everything that only reads a dataset."""
+"""Toy dataset: a few coloured images in the RSTPReid format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IDS = {"train": 6, "val": 2, "test": 2}
 
 
 def make_toy(folder: Path, *, shade: int = 0) -> Path:
-    """Writes the dataset; `shade` (0..255) makes its images differ from another toy's."""
+    """Write the dataset. Toys with different `shade` (0 to 255) have different images."""
     entries = []
     (folder / "imgs").mkdir(parents=True)
     identity = 0
@@ -35,7 +35,7 @@ def make_toy(folder: Path, *, shade: int = 0) -> Path:
 
 
 def shuffle_labels(folder: Path, splits: Sequence[str]) -> Path:
-    """Shuffles who is on the images of these splits, and which captions they have; the images and captions stay."""
+    """Shuffle identities and captions among the images of these splits. Images and captions stay the same."""
     file = folder / "data_captions.json"
     entries = json.loads(file.read_text())
     for split in splits:

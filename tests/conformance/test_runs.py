@@ -1,4 +1,4 @@
-"""The whole method on every backbone: it runs, and its terms are those that the backbone has heads for."""
+"""The method on every backbone: it trains with the loss terms that the backbone has heads for."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_run(config: Config, cache: Path, tmp_path: Path, name: str) -> None:
-    found = train_run(apply(config, CASES[name]), cache=cache, out=tmp_path)
-    terms = {str(point["name"]) for point in found.curves}
-    assert all(math.isfinite(float(point["value"])) for point in found.curves)
+def test_the_method_trains_on_every_backbone(config: Config, cache: Path, tmp_path: Path, name: str) -> None:
+    result = train_run(apply(config, CASES[name]), cache=cache, out=tmp_path)
+    terms = {str(point["name"]) for point in result.curves}
+    assert all(math.isfinite(float(point["value"])) for point in result.curves)
     assert {"source_contrastive", "target_contrastive"} <= terms
     assert "source_mlm" not in terms
     fusion = {"source_matching", "target_matching"}
     assert fusion & terms == (set() if name == "clip without fusion" else fusion)
-    assert any(note.startswith("backbone ") for note in found.notes)
+    assert any(note.startswith("backbone ") for note in result.notes)
 
 
 def clip_tokenizer(folder: Path) -> PretrainedTokenizer:
-    """A byte-level vocabulary with CLIP's two special tokens last, as CLIP's own."""
+    """Byte-level vocabulary that ends with CLIP's two special tokens."""
     backend = Backend(models.BPE(end_of_word_suffix="</w>"))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(
@@ -81,8 +81,8 @@ def test_clip_with_its_own_kind_of_vocabulary(config: Config, cache: Path, tmp_p
     edits = CASES["clip"] | {"tokenizer": clip_tokenizer(tmp_path), "data.max_tokens": 40}
     with pytest.raises(InputError, match=r"augment.word_dropout: 0.1 is outside its limit: 0 where the token"):
         train_run(apply(config, edits), cache=cache, out=tmp_path / "refused")
-    found = train_run(apply(config, edits | {"augment.word_dropout": 0.0}), cache=cache, out=tmp_path / "run")
-    assert all(math.isfinite(float(point["value"])) for point in found.curves)
+    result = train_run(apply(config, edits | {"augment.word_dropout": 0.0}), cache=cache, out=tmp_path / "run")
+    assert all(math.isfinite(float(point["value"])) for point in result.curves)
 
 
 def test_a_word_of_id_0_within_a_caption_is_no_padding(config: Config, cache: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The golden loss curves: every term of every step of two short runs.
+"""Golden loss curves: every loss term of every step of two short runs.
 
 Written by `python -m tests.golden.make`, to be run only when a change of the numbers is meant; the difference of
 losses.json then shows what it did.
@@ -23,18 +23,18 @@ Curve = list[dict[str, float]]
 
 
 def curves(folder: Path) -> dict[str, Curve]:
-    """Row or stage -> loss terms of each step. Works in `folder`, with one thread."""
+    """Loss terms of each step by row or stage, computed in `folder` with one thread."""
     torch.set_num_threads(1)
     config = micro(make_toy(folder / "source"), make_toy(folder / "target", shade=120))
-    found: dict[str, Curve] = {}
+    result: dict[str, Curve] = {}
     for name, dropped in ROWS.items():
 
         def report(progress: Progress, name: str = name) -> None:
             if progress.losses:
-                found.setdefault(name if progress.stage == "adapt" else progress.stage, []).append(progress.losses)
+                result.setdefault(name if progress.stage == "adapt" else progress.stage, []).append(progress.losses)
 
         train_run(row(config, *dropped), cache=folder / "cache", out=folder / name, report=report)
-    return found
+    return result
 
 
 if __name__ == "__main__":

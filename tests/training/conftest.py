@@ -1,4 +1,4 @@
-"""Two toy datasets and a cache that the tests of training share."""
+"""Fixtures of the training tests: two toy datasets, a shared cache, and finished runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.training.micro import micro, trained
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
-    """Bit for bit needs a fixed number of threads, and small tensors are quickest on one."""
+    """Identical results need a fixed number of threads; one is fastest for small tensors."""
     torch.set_num_threads(1)
 
 
@@ -29,13 +29,13 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache for tests that may share stores and pre-training."""
+    """Cache for tests that may share stores and pre-training."""
     return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="session")
 def finished(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Config], dict[str, Any]]:
-    """Trains a config, once in a session, and returns its last checkpoint."""
+    """Function that trains a config once per session and returns its last checkpoint."""
     known: dict[str, dict[str, Any]] = {}
 
     def train(config: Config) -> dict[str, Any]:

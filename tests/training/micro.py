@@ -1,4 +1,4 @@
-"""A run of seconds: toy datasets, a backbone of a few thousand weights, and a config that sets what tests rely on."""
+"""Config of a run of a few seconds: toy datasets, a backbone of a few thousand weights, and explicit settings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STEPS = 4
 
 
 def micro(source: Path, target: Path) -> Config:
-    """Every switch at the value the tests assume, whatever the defaults are."""
+    """Config with every setting that the tests rely on, independent of the defaults."""
     stage: dict[str, Any] = {
         "steps": STEPS,
         "batch": 4,
@@ -70,19 +70,19 @@ def micro(source: Path, target: Path) -> Config:
 
 
 def row(config: Config, *dropped: str) -> Config:
-    """The config of `--drop`."""
+    """Config of a row that drops components, as `--drop`."""
     return apply(config, drop_edits(frozenset(dropped), config)) if dropped else config
 
 
 def trained(config: Config, cache: Path, out: Path, report: ProgressCallback = lambda progress: None) -> dict[str, Any]:
-    """The last checkpoint of a run."""
+    """Train a config and return its last checkpoint."""
     train_run(config, cache=cache, out=out, report=report)
-    found: dict[str, Any] = load_checkpoint(out / "checkpoint.pt")
-    return found
+    result: dict[str, Any] = load_checkpoint(out / "checkpoint.pt")
+    return result
 
 
 def differences(one: Any, two: Any, path: str = "") -> list[str]:
-    """Where two checkpoints (nested dicts, lists, tensors, values) are not equal, bit for bit."""
+    """Paths at which two checkpoints (nested dicts, lists, tensors, values) are not identical."""
     if isinstance(one, dict) and isinstance(two, dict):
         keys = sorted({*one, *two}, key=str)
         return [d for key in keys for d in differences(one.get(key), two.get(key), f"{path}/{key}")]
@@ -94,11 +94,11 @@ def differences(one: Any, two: Any, path: str = "") -> list[str]:
 
 
 class Interruption(Exception):
-    """Stands for a crash."""
+    """Simulated crash."""
 
 
 def stop_at(stage: str, step: int) -> ProgressCallback:
-    """A report callback that crashes the run at a step (from 1) of a stage."""
+    """Progress callback that interrupts the run at a step (from 1) of a stage."""
 
     def report(progress: Progress) -> None:
         if (progress.stage, progress.step) == (stage, step):

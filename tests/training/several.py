@@ -1,4 +1,4 @@
-"""Several workers of one run on this machine, each a process, talking over loopback."""
+"""Several worker processes of one run, which communicate over loopback."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ WORKERS = 2
 
 
 @contextmanager
-def joined(rank: int, store: Path) -> Iterator[None]:
-    """This process as one of the workers, on one thread."""
+def worker(rank: int, store: Path) -> Iterator[None]:
+    """Make this process a worker of the process group, with one thread."""
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=WORKERS)
@@ -26,15 +26,15 @@ def joined(rank: int, store: Path) -> Iterator[None]:
     dist.destroy_process_group()
 
 
-def together(function: Any, *args: Any) -> None:
-    """Calls `function(rank, *args)` in each worker; returns when all have, and raises what one of them raised."""
+def run_workers(function: Any, *args: Any) -> None:
+    """Call `function(rank, *args)` in every worker and wait; raises the error of a worker."""
     started = start(function, *args)
     while not started.join():
         pass
 
 
 def start(function: Any, *args: Any) -> mp.ProcessContext:
-    """The same, without waiting. Workers are forked from one process that has imported what they all need."""
+    """`run_workers` without waiting. Workers are forked from one process that has imported the common modules."""
     multiprocessing.set_forkserver_preload(["tests.training.micro"])
-    found: mp.ProcessContext = mp.start_processes(function, args, WORKERS, join=False, start_method="forkserver")
-    return found
+    result: mp.ProcessContext = mp.start_processes(function, args, WORKERS, join=False, start_method="forkserver")
+    return result

@@ -1,4 +1,4 @@
-"""The preset `base` as the README starts it, at the size of a toy: published weights, a pretrained vocabulary."""
+"""Preset `base` at toy size: published weights and a pretrained vocabulary."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def base(config: Config, cache: Path, tmp_path_factory: pytest.TempPathFactory) 
     return check(apply(toy, {"backbone.weights": str(folder / "ALBEF.pth")}))
 
 
-def test_it_runs_from_published_weights(base: Config, cache: Path, tmp_path: Path) -> None:
-    found = train_run(base, cache=cache, out=tmp_path)
-    names = {str(point["name"]) for point in found.curves}
+def test_base_trains_from_published_weights(base: Config, cache: Path, tmp_path: Path) -> None:
+    result = train_run(base, cache=cache, out=tmp_path)
+    names = {str(point["name"]) for point in result.curves}
     assert {"source_contrastive", "source_matching", "source_mlm", "target_contrastive", "target_matching"} <= names
-    assert all(math.isfinite(float(point["value"])) for point in found.curves)
+    assert all(math.isfinite(float(point["value"])) for point in result.curves)
 
 
-def test_it_is_the_paper_s_setting() -> None:
+def test_base_has_the_settings_of_the_paper() -> None:
     base = preset("base")
     vision, text = base.backbone.vision, base.backbone.text
     assert (vision.patch, vision.width, vision.depth, vision.heads) == (16, 768, 12, 12)
@@ -75,7 +75,7 @@ def test_it_is_the_paper_s_setting() -> None:
     assert (base.adapt.weight_decay, base.pretrain.weight_decay) == (0.02, 0.02)
 
 
-def test_its_size_is_that_of_the_published_model() -> None:
+def test_base_has_as_many_parameters_as_the_published_model() -> None:
     """ViT-B/16 with 577 positions, BERT-base with cross-attention in its upper half, projections and heads."""
     with torch.device("meta"):
         model = build_model(preset("base"), Vocabulary(30_522, 102))

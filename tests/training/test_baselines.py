@@ -1,4 +1,4 @@
-"""The rows of the baselines' specs train, and differ from the baseline in what they say and in nothing else."""
+"""Rows of the baseline specs: they train, and differ from the baseline only in their loss terms."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ def row_of(full: Config, spec: str, name: str) -> Config:
 
 
 def values(saved: dict[str, Any]) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {}
+    result: dict[str, list[float]] = {}
     for point in saved["curve"]:
-        found.setdefault(str(point["name"]), []).append(float(point["value"]))
-    return found
+        result.setdefault(str(point["name"]), []).append(float(point["value"]))
+    return result
 
 
 def assert_within(more: dict[str, list[float]], less: dict[str, list[float]]) -> None:
-    """Everything that the second run says is so in the first."""
-    for name, found in less.items():
-        assert more[name] == pytest.approx(found, rel=1e-5), name
+    """Every curve of `less` has the same values in `more`."""
+    for name, result in less.items():
+        assert more[name] == pytest.approx(result, rel=1e-5), name
 
 
 @pytest.mark.parametrize(("spec", "name"), ROWS, ids=[f"{spec}: {name}" for spec, name in ROWS])
@@ -64,7 +64,7 @@ def test_every_row_trains(short: Config, finished: Train, spec: str, name: str) 
     saved = finished(config)
     curve = values(saved)
     assert saved["step"] == config.adapt.steps == (0 if name == "source-model" else 2)
-    assert all(math.isfinite(value) for found in curve.values() for value in found)
+    assert all(math.isfinite(value) for result in curve.values() for value in result)
     if spec == "baselines":
         assert set(curve) & TARGET == TERMS[name]
     assert ("source_metric" in curve) == (spec == "metric_learning" and name != "baseline")
@@ -72,7 +72,7 @@ def test_every_row_trains(short: Config, finished: Train, spec: str, name: str) 
 
 @pytest.mark.parametrize("name", ["transport", "labels", "mmd", "adversarial"])
 def test_at_weight_0_a_baseline_is_source_only(short: Config, finished: Train, name: str) -> None:
-    """Same source terms, batches and steps: what it learns from the target is all that sets it apart."""
+    """Source terms, batches and steps are equal, so that a baseline differs only by its target term."""
     config = apply(short, {"backbone.text.dropout": 0.0})
     weight = f"weights.{next(iter(TERMS[name]))}"
     one = values(finished(apply(row_of(config, "baselines", name), {weight: 0.0})))
@@ -91,7 +91,7 @@ def test_only_the_text_norms_are_trained(short: Config, finished: Train) -> None
 
 
 @pytest.mark.parametrize("kind", ["transport", "entropy", "none"])
-def test_of_pseudo_targets_that_are_not_there_nothing_is_said(
+def test_curves_have_no_target_statistics_without_pseudo_labels(
     short: Config, cache: Path, finished: Train, kind: str
 ) -> None:
     config = apply(row_of(short, "baselines", "mmd"), {"distill.targets": kind} if kind != "none" else {})
@@ -100,13 +100,15 @@ def test_of_pseudo_targets_that_are_not_there_nothing_is_said(
         audit_pseudo_labels(config, cache=cache, report=lambda progress: None)
 
 
-def test_of_propagated_labels_it_is(config: Config, cache: Path) -> None:
-    found = audit_pseudo_labels(apply(config, {"distill.targets": "labels"}), cache=cache, report=lambda progress: None)
-    assert {f.entropy for f in found} == {0.0}  # one-hot
+def test_propagated_labels_can_be_audited(config: Config, cache: Path) -> None:
+    result = audit_pseudo_labels(
+        apply(config, {"distill.targets": "labels"}), cache=cache, report=lambda progress: None
+    )
+    assert {f.entropy for f in result} == {0.0}  # one-hot
 
 
 @pytest.mark.parametrize("term", ["distill.matching", "align"])
-def test_any_term_of_the_target_opens_it(
+def test_any_target_term_opens_the_target(
     config: Config, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, term: str
 ) -> None:
     def refuse(*_: object) -> None:
@@ -155,7 +157,7 @@ OFF = [
 
 
 @pytest.mark.parametrize("edits", OFF, ids=["mmd", "adversarial", "triplet", "multi-similarity"])
-def test_weight_0_equals_the_off_object(short: Config, finished: Train, edits: dict[str, Any]) -> None:
+def test_weight_0_equals_the_switched_off_component(short: Config, finished: Train, edits: dict[str, Any]) -> None:
     assert_within(values(finished(apply(short, edits))), values(finished(short)))
 
 

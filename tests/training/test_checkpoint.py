@@ -1,4 +1,4 @@
-"""What a checkpoint holds, part by part, and that a crash while one is written leaves the one before it."""
+"""Content of a checkpoint, and a crash while one is written."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def learned(config: Config) -> Config:
     return apply(config, {"graph.propagate.conv": "sage"})
 
 
-def test_parts(learned: Config, cache: Path, finished: Finished) -> None:
+def test_a_checkpoint_holds_every_trained_part(learned: Config, cache: Path, finished: Finished) -> None:
     saved, adaptation = finished(learned), prepare_adaptation(learned, cache, lambda progress: None)
     parts, stage = adaptation.parts, adaptation.stage(lambda step: {})
     assert saved["digest"] == stage.digest
@@ -49,8 +49,10 @@ def test_parts(learned: Config, cache: Path, finished: Finished) -> None:
     assert {group["lr"] for group in saved["optimiser"]["param_groups"]} == {last}
 
 
-def test_no_random_state_is_left_out(config: Config, cache: Path, tmp_path: Path, finished: Finished) -> None:
-    """Whatever the global random streams have come to before a resume, with dropout on: the run goes on as it was."""
+def test_resuming_does_not_depend_on_global_random_state(
+    config: Config, cache: Path, tmp_path: Path, finished: Finished
+) -> None:
+    """With dropout on, a resumed run is identical whatever the state of the global random generators."""
     with pytest.raises(Interruption):
         trained(config, cache, tmp_path, stop_at("adapt", 3))
     torch.manual_seed(12345)
@@ -59,7 +61,7 @@ def test_no_random_state_is_left_out(config: Config, cache: Path, tmp_path: Path
     assert set(differences(trained(config, cache, tmp_path), finished(config))) <= TIMED
 
 
-def test_a_crash_while_it_is_written_leaves_the_one_before(
+def test_a_crash_during_a_write_leaves_the_previous_checkpoint(
     config: Config, cache: Path, tmp_path: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file, save = tmp_path / "checkpoint.pt", torch.save

@@ -1,4 +1,4 @@
-"""The label-free curves against loops over the banks, and at limits."""
+"""Label-free statistics of the curves, compared with loops over the banks and at limits."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def ready(config: Config, cache: Path) -> Parts:
 
 def neighbours(nodes: Tensor, k: int) -> list[list[int]]:
     """By sorting each row of cosines."""
-    found = []
+    result = []
     for i, cosines in enumerate((nodes @ nodes.T).tolist()):
         order = sorted((j for j in range(len(nodes)) if j != i), key=lambda j: -cosines[j])
-        found.append(order[:k])
-    return found
+        result.append(order[:k])
+    return result
 
 
 @pytest.mark.parametrize("modality", ["image", "text"])
-def test_the_graph_against_loops(config: Config, cache: Path, modality: str) -> None:
+def test_graph_statistics_equal_loops_over_the_banks(config: Config, cache: Path, modality: str) -> None:
     parts = ready(config, cache)
     views = parts.banks.space(centre=True).banks._asdict()
     source, target = views[f"source_{modality}"], views[f"target_{modality}"]
@@ -55,7 +55,7 @@ def test_the_graph_against_loops(config: Config, cache: Path, modality: str) -> 
     assert seen[f"components_{modality}"] == len(set(part))
 
 
-def test_confidence_and_acceptance_by_hand(config: Config, cache: Path) -> None:
+def test_confidence_and_accepted_share_equal_a_direct_computation(config: Config, cache: Path) -> None:
     config = apply(row(config, "gmp"), {"distill.matching.delta": 0.3})
     parts = ready(config, cache)
     views = parts.banks.space(centre=True).banks
@@ -94,5 +94,5 @@ def test_a_large_graph_is_sampled(config: Config, cache: Path, monkeypatch: pyte
     assert sampled["cross_edges_image"] == pytest.approx(exact["cross_edges_image"])  # 7 target nodes: all sampled
 
 
-def test_without_target_terms_there_is_nothing_to_see(config: Config, cache: Path) -> None:
+def test_statistics_are_empty_without_target_terms(config: Config, cache: Path) -> None:
     assert method_statistics(ready(row(config, "gmp", "cmkd"), cache)) == {}

@@ -1,4 +1,4 @@
-"""What a run's device promises: on the CPU the same numbers again, by however many threads."""
+"""Determinism on the CPU: the number of threads does not change the results."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def gradient(values: Tensor, index: Tensor) -> Tensor:
     return w.grad
 
 
-def test_gradients_of_rows_that_occur_again_are_added_in_one_order(threads: None) -> None:
+def test_gradients_of_repeated_rows_are_summed_in_a_fixed_order(threads: None) -> None:
     random = torch.Generator().manual_seed(0)
     values, index = torch.randn(4000, 64, generator=random), torch.randint(3, (4000,), generator=random)
     with on_device("cpu"):
-        found = [gradient(values, index) for _ in range(30)]
-    assert all(torch.equal(each, found[0]) for each in found)
-    wanted = torch.stack([values[index == row].double().sum(0) for row in range(3)])
-    torch.testing.assert_close(found[0].double(), wanted, rtol=0.0, atol=1e-3)
+        result = [gradient(values, index) for _ in range(30)]
+    assert all(torch.equal(each, result[0]) for each in result)
+    expected = torch.stack([values[index == row].double().sum(0) for row in range(3)])
+    torch.testing.assert_close(result[0].double(), expected, rtol=0.0, atol=1e-3)
 
 
 @pytest.mark.parametrize("before", [False, True])
-def test_what_was_set_before_is_set_again(before: bool) -> None:
+def test_previous_settings_are_restored(before: bool) -> None:
     torch.use_deterministic_algorithms(before)
     try:
         with on_device("cpu"):

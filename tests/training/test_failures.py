@@ -1,4 +1,4 @@
-"""Each failure signature, provoked in a real run of seconds."""
+"""Each failure warning, provoked in a run of a few seconds."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ PROVOKED: dict[str, dict[str, Any]] = {
 }  # of two identities, none ever found better than by chance, Rank-1 cannot fall
 
 
-def said(checkpoint: dict[str, Any]) -> str:
+def messages(checkpoint: dict[str, Any]) -> str:
     return "\n".join(failure_warnings([{"row": "full", "seed": 3, **point} for point in checkpoint["curve"]]))
 
 
 @pytest.mark.parametrize("sign", PROVOKED)
-def test_a_run_says_what_is_wrong_with_it(config: Config, finished: Finished, sign: str) -> None:
-    assert sign in said(finished(apply(config, PROVOKED[sign])))
+def test_a_warning_is_raised_for_each_failure(config: Config, finished: Finished, sign: str) -> None:
+    assert sign in messages(finished(apply(config, PROVOKED[sign])))
 
 
-def test_the_micro_run_does_not_say_so(config: Config, finished: Finished) -> None:
-    lines = said(finished(config))
+def test_a_sound_run_raises_no_warning(config: Config, finished: Finished) -> None:
+    lines = messages(finished(config))
     assert not [sign for sign in PROVOKED if sign in lines]

@@ -1,4 +1,4 @@
-"""The part of the graph that is kept for a picture: real nodes, real edges, both domains."""
+"""Graph sample for a figure: its nodes and edges are those of the graph, and both domains are in it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.training.test_curves import neighbours
 
 
 def checkpoint_of(banks: dict[str, torch.Tensor], file: Path) -> Path:
-    """One that holds nothing but banks, half filled."""
+    """Checkpoint that holds only half-filled banks."""
     state: dict[str, torch.Tensor] = {}
     for name, embeddings in banks.items():
         state |= {f"{name}.embeddings": torch.cat((embeddings, torch.zeros_like(embeddings)))}
@@ -29,19 +29,19 @@ def checkpoint_of(banks: dict[str, torch.Tensor], file: Path) -> Path:
 
 
 @pytest.mark.parametrize("wanted", [8, 240])
-def test_every_edge_is_one_of_the_graph(
+def test_every_sampled_edge_is_an_edge_of_the_graph(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: int
 ) -> None:
     monkeypatch.setattr(module, "NODES", wanted)
     random = torch.Generator().manual_seed(0)
     names = [f"{side}_{modality}" for modality in ("image", "text") for side in ("source", "target")]
     banks = {name: F.normalize(torch.randn(12, 5, generator=random), dim=1) for name in names}
-    found = sample_graphs(config, checkpoint_of(banks, tmp_path / "checkpoint.pt"))
+    result = sample_graphs(config, checkpoint_of(banks, tmp_path / "checkpoint.pt"))
     for modality in ("image", "text"):
         both = (banks[f"source_{modality}"], banks[f"target_{modality}"])
         everyone = torch.cat([F.normalize(bank - bank.mean(0), dim=1) for bank in both])
         near = neighbours(everyone, 3)
-        nodes, target, edges = (found[f"{modality}_{name}"] for name in ("nodes", "target", "edges"))
+        nodes, target, edges = (result[f"{modality}_{name}"] for name in ("nodes", "target", "edges"))
         place = [int((torch.from_numpy(node) @ everyone.T).argmax()) for node in nodes]
         assert [p >= 12 for p in place] == target.tolist()
         kept = {(place[a], place[b]) for a, b in edges.tolist()}
@@ -58,7 +58,7 @@ def test_a_graph_of_the_target_alone_has_no_source_node(config: Config, cache: P
         assert kept["image_target"].all() and kept["text_target"].all()
 
 
-def test_no_graph_no_file_and_no_checkpoint_no_guess(config: Config, cache: Path, tmp_path: Path) -> None:
+def test_no_file_without_a_graph_and_an_error_without_a_checkpoint(config: Config, cache: Path, tmp_path: Path) -> None:
     config = row(config, "gmp")
     trained(config, cache, tmp_path)
     save_graph_sample(config, tmp_path / "checkpoint.pt", tmp_path)

@@ -1,4 +1,4 @@
-"""Ranking by propagated embeddings, by a run and from its checkpoint; test items know nothing of each other."""
+"""Evaluation by propagated embeddings, in a run and from its checkpoint; test items do not affect each other."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.dense import smoothed
 
 
 def of_checkpoint(config: Config, cache: Path, checkpoint: Path) -> tuple[Parts, Retriever]:
-    """Parts as a run left them, and its retriever."""
+    """Parts of a finished run, and its retriever."""
     datasets = open_datasets(config, cache)
     feed = datasets.feed(config, config.adapt.batch)
     parts = build_parts(config, feed, build_model(config, datasets.tokenizer.vocabulary))
@@ -54,7 +54,7 @@ def folder(propagated: Config, cache: Path, tmp_path_factory: pytest.TempPathFac
 
 
 def brute(parts: Parts, item: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    """One item as a further node of a modality's graph that nobody has as a neighbour."""
+    """Embedding of one item as an added node that is no other node's neighbour, by brute force."""
     config = parts.config.graph.propagate
     assert isinstance(config, Gnn)
     banks = torch.cat([centred(bank, bank.mean(0)) for bank in (source, target)])
@@ -63,7 +63,7 @@ def brute(parts: Parts, item: Tensor, source: Tensor, target: Tensor) -> Tensor:
     return smoothed(torch.cat((banks, item[None])), config, linked)[-1]
 
 
-def test_against_a_graph_with_one_item_more(propagated: Config, cache: Path, folder: Path) -> None:
+def test_a_test_item_is_embedded_as_an_added_node(propagated: Config, cache: Path, folder: Path) -> None:
     parts, retriever = of_checkpoint(propagated, cache, folder / "checkpoint.pt")
     data = open_datasets(propagated, cache).target
     test = open_datasets(propagated, cache).labelled(data, "test", propagated.data)
@@ -71,15 +71,15 @@ def test_against_a_graph_with_one_item_more(propagated: Config, cache: Path, fol
     images, texts = retriever.embed_images(test.images), retriever.embed_captions(test.tokens)
     image, _ = embed_clean(parts.student, images=test.images[2:3])
     _, text = embed_clean(parts.student, tokens=test.tokens[5:6])
-    for found, own, mean, pair in (
+    for result, own, mean, pair in (
         (images[2], image, retriever.means[0], (banks.source_image, banks.target_image)),
         (texts[5], text, retriever.means[1], (banks.source_text, banks.target_text)),
     ):
         expected = brute(parts, centred(own, mean)[0], pair[0].filled(), pair[1].filled())
-        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+        torch.testing.assert_close(result, expected, atol=1e-5, rtol=0)
 
 
-def test_other_test_items_change_nothing(propagated: Config, cache: Path, folder: Path) -> None:
+def test_an_embedding_does_not_depend_on_other_test_items(propagated: Config, cache: Path, folder: Path) -> None:
     _, retriever = of_checkpoint(propagated, cache, folder / "checkpoint.pt")
     datasets = open_datasets(propagated, cache)
     test = datasets.labelled(datasets.target, "test", propagated.data)
@@ -87,7 +87,9 @@ def test_other_test_items_change_nothing(propagated: Config, cache: Path, folder
     torch.testing.assert_close(retriever.scores(some), retriever.scores(test)[4:6, 1:3])
 
 
-def test_a_checkpoint_is_ranked_as_its_run_and_either_way(propagated: Config, cache: Path, folder: Path) -> None:
+def test_a_checkpoint_gives_the_metrics_of_its_run_with_and_without_propagation(
+    propagated: Config, cache: Path, folder: Path
+) -> None:
     _, retriever = of_checkpoint(propagated, cache, folder / "checkpoint.pt")
     datasets = open_datasets(propagated, cache)
     expected = retriever.ranking(datasets.labelled(datasets.target, "val", propagated.data)).metrics()

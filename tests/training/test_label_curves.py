@@ -1,4 +1,4 @@
-"""Curves that read target labels: right by loops, and without a trace in anything that is trained."""
+"""Curves that read target labels: equal to loops, and without effect on training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def audited(config: Config) -> Config:
     return apply(config, {"evaluate.audit": True, "graph.memory.capacity": 100})
 
 
-def test_against_loops(audited: Config, cache: Path) -> None:
+def test_label_curves_equal_loops_over_the_banks(audited: Config, cache: Path) -> None:
     config = apply(audited, {"distill.targets.agree": False, "distill.matching.delta": 0.2})
     adaptation = prepare_adaptation(config, cache, lambda progress: None)
     adaptation.step.warm_start(adaptation.warm_start)
@@ -65,7 +65,7 @@ def test_against_loops(audited: Config, cache: Path) -> None:
     )
 
 
-def test_the_audit_changes_no_weight(audited: Config, finished: Finished) -> None:
+def test_label_curves_change_no_weight(audited: Config, finished: Finished) -> None:
     with_it, without = finished(audited), finished(apply(audited, {"evaluate.audit": False}))
     assert differences(with_it["modules"], without["modules"]) == []
     assert differences(with_it["optimiser"], without["optimiser"]) == []
@@ -74,7 +74,9 @@ def test_the_audit_changes_no_weight(audited: Config, finished: Finished) -> Non
     assert [point for point in with_it["curve"] if point not in extra] == without["curve"]
 
 
-def test_shuffled_target_labels_change_the_audit_alone(audited: Config, tmp_path: Path, finished: Finished) -> None:
+def test_shuffled_target_labels_change_only_the_label_curves(
+    audited: Config, tmp_path: Path, finished: Finished
+) -> None:
     other = shuffle_labels(make_toy(tmp_path / "shuffled", shade=120), ["train"])
     one, two = finished(audited), finished(apply(audited, {"data.target": str(other)}))
     assert differences(one["modules"], two["modules"]) == []
@@ -82,7 +84,7 @@ def test_shuffled_target_labels_change_the_audit_alone(audited: Config, tmp_path
     assert [p for p in one["curve"] if p["name"] in NAMES] != [p for p in two["curve"] if p["name"] in NAMES]
 
 
-def test_there_is_none_without_target_terms_and_no_edge_without_a_graph(audited: Config, finished: Finished) -> None:
+def test_label_curves_are_missing_without_target_terms_or_graph(audited: Config, finished: Finished) -> None:
     baseline, no_graph = finished(row(audited, "gmp", "cmkd")), finished(row(audited, "gmp"))
     assert not NAMES & {point["name"] for point in baseline["curve"]}
     assert NAMES & {point["name"] for point in no_graph["curve"]} == {

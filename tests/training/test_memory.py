@@ -1,4 +1,4 @@
-"""Rows without a memory: a domain's banks hold the newest batch and nothing else, and the graph is over that."""
+"""Rows without a memory: the banks of a domain hold only the newest batch, and the graph is over it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data and cache in an object store: what another machine makes of them is the same, bit for bit, and made once."""
+"""Data and cache in an object store: another machine gets identical results and recomputes nothing."""
 
 from __future__ import annotations
 
@@ -32,12 +32,14 @@ def kept(config: Config, cache: Path, bucket: str) -> Config:
 
 
 def alike(one: RunResult, two: RunResult) -> bool:
-    """Whether two runs measured the same on the same data."""
+    """Whether two runs have equal metrics, curves and data."""
     names = ("metrics", "curves", "notes", "source_digest", "target_digest", "queries", "gallery")
     return all(getattr(one, name) == getattr(two, name) for name in names)
 
 
-def test_a_kept_dataset_trains_as_its_folder(config: Config, cache: Path, bucket: str, tmp_path: Path) -> None:
+def test_a_dataset_in_an_object_store_trains_as_its_folder(
+    config: Config, cache: Path, bucket: str, tmp_path: Path
+) -> None:
     here = train_run(config, cache=cache, out=tmp_path / "here")
     there = train_run(kept(config, cache, bucket), cache=tmp_path / "cache", out=tmp_path / "there")
     assert alike(here, there)
@@ -51,7 +53,7 @@ def quiet(progress: object) -> None:
 
 @pytest.fixture
 def on_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Goes to a machine, which has a disk of its own."""
+    """Function that switches to a machine with its own disk."""
     return lambda name: monkeypatch.setattr("gckd.storage.cache.USER_CACHE", tmp_path / name)
 
 
@@ -59,14 +61,14 @@ def source_model(config: Config, cache: Path | CachePath, report: ProgressCallba
     return pretrain.source_checkpoint(config, open_datasets(config, cache), cache, report)
 
 
-def test_another_machine_makes_nothing_again(
+def test_another_machine_recomputes_nothing(
     config: Config,
     bucket: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     on_machine: Callable[[str], None],
 ) -> None:
-    """Neither vocabulary, source model, what is known of it, what it hands on, nor the warm start of banks."""
+    """Vocabulary, source model, its metrics, its summary and the warm start come from the store."""
     handed = apply(config, {"adapt.source": "banks", "distill.matching": "none"})
     uri = CachePath.at(f"{bucket}/cache")
     on_machine("first")
@@ -83,7 +85,7 @@ def test_another_machine_makes_nothing_again(
     assert {*differences(one, two)} <= {"/seconds"}
 
 
-def test_pre_training_goes_on_on_another_machine(
+def test_pretraining_resumes_on_another_machine(
     config: Config, cache: Path, bucket: str, on_machine: Callable[[str], None]
 ) -> None:
     expected = source_model(config, cache)
@@ -91,13 +93,13 @@ def test_pre_training_goes_on_on_another_machine(
     with pytest.raises(Interruption):
         source_model(config, CachePath.at(bucket), stop_at("pretrain", 3))
     on_machine("second")
-    told: list[int] = []
-    found = source_model(config, CachePath.at(bucket), lambda progress: told.append(progress.step))
-    assert {*differences(expected, found)} <= {"/seconds"}
-    assert told == [3, 4]
+    reports: list[int] = []
+    result = source_model(config, CachePath.at(bucket), lambda progress: reports.append(progress.step))
+    assert {*differences(expected, result)} <= {"/seconds"}
+    assert reports == [3, 4]
 
 
-def test_two_machines_at_the_same_time(
+def test_two_machines_can_pretrain_at_the_same_time(
     config: Config,
     cache: Path,
     bucket: str,
@@ -105,7 +107,7 @@ def test_two_machines_at_the_same_time(
     monkeypatch: pytest.MonkeyPatch,
     on_machine: Callable[[str], None],
 ) -> None:
-    """The second one's early checkpoint falls upon the first one's last; both get the source model."""
+    """An early checkpoint of the second overwrites the final one of the first; both get the final source model."""
     expected, there = source_model(config, cache), CachePath.at(bucket)
     train, early = pretrain._train, StoragePath.at(tmp_path / "early.pt")
 

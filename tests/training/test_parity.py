@@ -25,7 +25,7 @@ from gckd.data.dataset_pair import open_datasets
 from gckd.progress import Progress
 from gckd.storage.checkpoint import load_checkpoint
 from tests.training.micro import Interruption, stop_at, trained
-from tests.training.several import joined, together
+from tests.training.several import run_workers, worker
 
 STEPS, HALF = 20, 10
 CLOSE = 1e-9
@@ -40,7 +40,7 @@ GRAPHS: dict[str, dict[str, Any]] = {
     "similarities": {"graph.propagate": Diffusion(k=2)},
 }
 BATCHES = {"embeddings": 5, "similarities": 8}  # of 12 images a domain: an epoch leaves some of them out
-Run = tuple[dict[str, Any], list[Progress]]  # its last checkpoint, and what it told
+Run = tuple[dict[str, Any], list[Progress]]  # its last checkpoint, and what it reports
 
 
 def case(config: Config, graph: str) -> Config:
@@ -50,7 +50,7 @@ def case(config: Config, graph: str) -> Config:
 
 @contextmanager
 def in_double() -> Iterator[None]:
-    """All of it in float64, what asks for float32 by name included."""
+    """Compute in float64, also where the code asks for float32."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.Tensor, "float", torch.Tensor.double)
         torch.set_default_dtype(torch.float64)
@@ -61,51 +61,51 @@ def in_double() -> Iterator[None]:
 
 
 def finish(config: Config, cache: Path, out: Path) -> Run:
-    told: list[Progress] = []
-    return trained(config, cache, out, told.append), told
+    reports: list[Progress] = []
+    return trained(config, cache, out, reports.append), reports
 
 
-def losses(told: list[Progress]) -> list[dict[str, float]]:
-    """Those of every step of the adaptation."""
-    return [p.losses for p in told if p.stage == "adapt"]
+def losses(reports: list[Progress]) -> list[dict[str, float]]:
+    """Losses of every adaptation step."""
+    return [p.losses for p in reports if p.stage == "adapt"]
 
 
 def without_hubs(saved: dict[str, Any]) -> list[dict[str, Any]]:
-    """Its curves. Some toy captions are equal word for word: which of them has an edge more is rounding's."""
+    """Curves without hubness: some toy captions are identical, and rounding decides which of them gets an edge."""
     return [point for point in saved["curve"] if not point["name"].startswith("hubness")]
 
 
 def pretraining(cache: Path) -> dict[str, Any]:
     (file,) = cache.glob("pretrain/*/checkpoint.pt")
-    found: dict[str, Any] = load_checkpoint(file)
-    return found
+    result: dict[str, Any] = load_checkpoint(file)
+    return result
 
 
 def interrupt(config: Config, cache: Path, out: Path) -> None:
-    """Ends it in the step after its checkpoint in the middle."""
+    """Interrupt the run in the step after its middle checkpoint."""
     with pytest.raises(Interruption):
         trained(config, cache, out, stop_at("adapt", HALF + 1))
     assert load_checkpoint(out / "checkpoint.pt")["step"] == HALF
 
 
 def _two(rank: int, config: Config, folder: Path) -> None:
-    with joined(rank, folder / "store"), in_double():
+    with worker(rank, folder / "store"), in_double():
         for graph in GRAPHS:
             here, cache = folder / graph, folder / graph / "cache"
-            _, told = finish(case(config, graph), cache, here / "two")
-            torch.save(losses(told), here / f"losses-{rank}.pt")
+            _, reports = finish(case(config, graph), cache, here / "two")
+            torch.save(losses(reports), here / f"losses-{rank}.pt")
             finish(case(config, graph), cache, here / "one then two")
             interrupt(case(config, graph), cache, here / "two then one")
 
 
 @pytest.fixture(scope="module")
 def folder(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What two workers made of every case, in a folder each, one worker having begun some of it."""
+    """Folder with the results of two workers for every case; some were started by one worker."""
     folder = tmp_path_factory.mktemp("parity")
     with in_double():
         for graph in GRAPHS:
             interrupt(case(config, graph), folder / graph / "cache-of-one", folder / graph / "one then two")
-    together(_two, config, folder)
+    run_workers(_two, config, folder)
     return folder
 
 
@@ -128,10 +128,10 @@ def assert_close(one: Any, two: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("graph", GRAPHS)
-def test_two_workers_are_one_for_20_steps(config: Config, folder: Path, graph: str, tmp_path: Path) -> None:
+def test_two_workers_equal_one_for_20_steps(config: Config, folder: Path, graph: str, tmp_path: Path) -> None:
     config, here = case(config, graph), folder / graph
     with in_double():
-        one, told = finish(config, here / "cache-of-one", tmp_path / "one")
+        one, reports = finish(config, here / "cache-of-one", tmp_path / "one")
         ended, _ = finish(config, here / "cache", here / "two then one")
     assert one["modules"]["student"]["text_proj.weight"].dtype == torch.float64
     assert {"student", "teacher", "banks", "propagate"} <= set(one["modules"])
@@ -146,12 +146,12 @@ def test_two_workers_are_one_for_20_steps(config: Config, folder: Path, graph: s
     assert_close(pretraining(here / "cache-of-one")["modules"], pretraining(here / "cache")["modules"])
     by_two = [torch.load(here / f"losses-{rank}.pt") for rank in range(2)]
     assert by_two[0] == by_two[1]
-    assert_close(losses(told), by_two[0])
+    assert_close(losses(reports), by_two[0])
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_all_batches_are_full(config: Config, cache: Path, graph: str) -> None:
-    """Over three epochs of 12 images: what does not fill a batch waits for another epoch."""
+    """Over three epochs of 12 images, the examples that do not fill a batch are carried to the next epoch."""
     config, size = case(config, graph), BATCHES[graph]
     feed = open_datasets(config, cache).feed(config, size)
     assert feed.source.image_count % size and feed.target.image_count % size

@@ -1,4 +1,4 @@
-"""Source pre-training is shared by whatever cannot change it, and by nothing else."""
+"""Runs share source pre-training exactly if it cannot differ between them."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def name(config: Config, cache: Path) -> str:
 
 
 @pytest.mark.parametrize("path", SHARED)
-def test_shared(config: Config, cache: Path, path: str) -> None:
+def test_fields_of_adaptation_share_pretraining(config: Config, cache: Path, path: str) -> None:
     assert name(apply(config, {path: SHARED[path]}), cache) == name(config, cache)
 
 
 @pytest.mark.parametrize("path", OWN)
-def test_not_shared(config: Config, cache: Path, path: str) -> None:
+def test_fields_of_pretraining_do_not_share_it(config: Config, cache: Path, path: str) -> None:
     assert name(apply(config, {path: OWN[path]}), cache) != name(config, cache)
 
 
@@ -67,17 +67,17 @@ def test_a_second_run_does_not_train_again(config: Config, tmp_path: Path) -> No
     def report(progress: Progress) -> None:
         stages.append(progress.stage)
 
-    found = train_run(
+    result = train_run(
         apply(config, {"graph.propagate.k": 2}), cache=tmp_path / "cache", out=tmp_path / "run", report=report
     )
     assert "pretrain" not in stages
     assert "adapt" in stages
-    assert found.pretrain_seconds > 0
-    assert {"pretrain", "adapt"} <= {str(point["stage"]) for point in found.curves}
+    assert result.pretrain_seconds > 0
+    assert {"pretrain", "adapt"} <= {str(point["stage"]) for point in result.curves}
 
 
-def test_a_memory_longer_than_the_dataset(config: Config, tmp_path: Path) -> None:
-    """Images come again with another caption, so that fewer images than captions are remembered."""
+def test_a_memory_may_be_longer_than_the_dataset(config: Config, tmp_path: Path) -> None:
+    """Images recur with another caption, so that the memory holds fewer images than captions."""
     config = apply(config, {"pretrain.objective.size": 100, "pretrain.steps": 12})
     prepare_run(config, cache=tmp_path)
     (checkpoint,) = (tmp_path / "pretrain").glob("*/checkpoint.pt")

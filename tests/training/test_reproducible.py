@@ -1,4 +1,4 @@
-"""Equal config and seed give equal weights; an interrupted run that goes on equals one that was never interrupted."""
+"""Reproducibility: equal config and seed give equal weights, and a resumed run equals an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ TIMED = {"/seconds"}  # wall clock, the one thing that differs
 
 
 def pretraining(config: Config, cache: Path) -> Any:
-    """The source model that a config's runs started from."""
+    """Checkpoint of the source model of a config."""
     name = pretrain_digest(config, open_datasets(config, cache))
     return load_checkpoint(cache / "pretrain" / name / "checkpoint.pt")
 
 
-def test_same_seed_same_everything_from_nothing(
+def test_equal_seeds_give_equal_checkpoints_from_an_empty_cache(
     config: Config, cache: Path, tmp_path: Path, finished: Finished
 ) -> None:
     once, again = finished(config), trained(config, tmp_path / "cache", tmp_path / "run")
@@ -37,12 +37,12 @@ def test_same_seed_same_everything_from_nothing(
 
 
 def test_another_seed_gives_other_weights(config: Config, finished: Finished) -> None:
-    found = differences(finished(config), finished(apply(config, {"seed": 4})))
-    assert "/modules/student/vision_proj.weight" in found
+    result = differences(finished(config), finished(apply(config, {"seed": 4})))
+    assert "/modules/student/vision_proj.weight" in result
 
 
 @pytest.mark.parametrize(("dropped", "step"), CRASHES)
-def test_interrupted_adaptation_goes_on(
+def test_interrupted_adaptation_resumes_with_identical_results(
     config: Config, cache: Path, tmp_path: Path, finished: Finished, dropped: tuple[str, ...], step: int
 ) -> None:
     config = row(config, *dropped)
@@ -52,7 +52,7 @@ def test_interrupted_adaptation_goes_on(
 
 
 @pytest.mark.parametrize(("objective", "step"), [("memory", 1), ("memory", 3), ("momentum", 3)])
-def test_interrupted_pretraining_goes_on(
+def test_interrupted_pretraining_resumes_with_identical_results(
     config: Config, cache: Path, tmp_path: Path, finished: Finished, objective: str, step: int
 ) -> None:
     if objective == "momentum":

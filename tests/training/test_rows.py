@@ -1,4 +1,4 @@
-"""What the rows of a component table are: equal batches, real toggles, and no third thing."""
+"""Rows of a component table: equal batches, and components whose removal changes only what they declare."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Train = Callable[[Config], dict[str, Any]]
 
 @pytest.fixture(scope="session")
 def student(finished: Train) -> Train:
-    """Trains a config, once in a session, and returns the student's weights."""
+    """Function that trains a config once per session and returns the student's weights."""
 
     def train(config: Config) -> dict[str, Any]:
         weights: dict[str, Any] = finished(config)["modules"]["student"]
@@ -62,7 +62,7 @@ def test_the_baseline_opens_no_target_batch(
 
 
 def test_the_target_does_not_reach_the_baseline(config: Config, student: Train, tmp_path: Path) -> None:
-    """Other target pictures, same captions (the vocabulary is built from both): the same source-only weights."""
+    """With other target images and the same captions, which are in the vocabulary, source-only weights are equal."""
     base = row(config, "gmp", "cmkd")
     other = apply(base, {"data.target": str(make_toy(tmp_path / "other", shade=77))})
     assert differences(student(base), student(other)) == []
@@ -76,9 +76,9 @@ def test_every_row_sees_the_same_batches(
     for loader in (SourceLoader, TargetLoader):
 
         def spy(self: Any, step: int, batch: Any = loader.batch, name: str = loader.__name__) -> Any:
-            found = batch(self, step)
-            seen.setdefault(name, []).append([step, *found.image_rows.tolist(), *found.caption_rows.tolist()])
-            return found
+            result = batch(self, step)
+            seen.setdefault(name, []).append([step, *result.image_rows.tolist(), *result.caption_rows.tolist()])
+            return result
 
         monkeypatch.setattr(loader, "batch", spy)
     rows = []
@@ -88,13 +88,13 @@ def test_every_row_sees_the_same_batches(
         rows.append(dict(seen))
     full = rows[0]
     assert [step for step, *_ in full["SourceLoader"]] == list(range(STEPS))
-    assert all(found["SourceLoader"] == full["SourceLoader"] for found in rows)
-    assert all(found["TargetLoader"] == full["TargetLoader"] for found in rows[:3])
+    assert all(result["SourceLoader"] == full["SourceLoader"] for result in rows)
+    assert all(result["TargetLoader"] == full["TargetLoader"] for result in rows[:3])
     assert "TargetLoader" not in rows[3]
 
 
 @by_name
-def test_terms_of_each_row(config: Config, finished: Train, dropped: tuple[str, ...]) -> None:
+def test_each_row_has_its_loss_terms(config: Config, finished: Train, dropped: tuple[str, ...]) -> None:
     curve = finished(row(config, *dropped))["curve"]
     terms = {str(point["name"]) for point in curve} & {field.name for field in dataclasses.fields(Weights)}
     source = {"source_contrastive", "source_matching", "source_mlm"}
@@ -165,7 +165,7 @@ def test_every_toggle_changes_the_numbers(config: Config, student: Train, path: 
 
 
 @pytest.mark.parametrize("name", ["image-graph", "text-graph"])
-def test_a_modality_votes_where_similarities_are_propagated(config: Config, student: Train, name: str) -> None:
+def test_diffusion_uses_both_modalities(config: Config, student: Train, name: str) -> None:
     full = apply(config, {"graph.propagate": Diffusion(k=3)})
     without = student(row(full, name))
     assert differences(student(full), without)
@@ -174,7 +174,7 @@ def test_a_modality_votes_where_similarities_are_propagated(config: Config, stud
 
 @pytest.mark.parametrize("name", COMPONENTS)
 def test_every_component_does_something(config: Config, finished: Train, name: str) -> None:
-    """Taken out it changes the paths it declares, nothing else, and the weights; and the losses stay finite."""
+    """Removal changes the declared config paths and the weights, and nothing else; losses stay finite."""
     full = apply(config, {"graph.propagate.conv": "sage", "distill.matching.delta": 0.4})
     without = row(full, name)
     restored = {path: value_at(full, path) for path in COMPONENTS[name].edits}
@@ -186,7 +186,7 @@ def test_every_component_does_something(config: Config, finished: Train, name: s
 
 @pytest.mark.parametrize("conv", ["gcn", "sage", "gatv2", "gin"])
 def test_a_learned_convolution_learns(config: Config, finished: Train, conv: str) -> None:
-    """The graph term alone reaches its weights; through the pseudo targets they reach the student."""
+    """Only the graph term has a gradient for the convolution; the pseudo labels pass its effect to the student."""
     config = apply(config, {"graph.propagate.conv": conv})
     taught, untaught = finished(config)["modules"], finished(apply(config, {"weights.graph": 0.0}))["modules"]
     gates = [name for name in taught["propagate"] if ".gates." in name]
@@ -211,7 +211,7 @@ SAME = [
 
 
 @pytest.mark.parametrize(("zero", "off"), SAME, ids=["matching", "targets"])
-def test_weight_0_equals_the_off_object(
+def test_weight_0_equals_the_switched_off_component(
     config: Config, student: Train, zero: dict[str, Any], off: dict[str, Any]
 ) -> None:
     # Dropout draws from one stream a step, and an extra forward pass would shift it.
@@ -229,7 +229,7 @@ def test_residual_1_equals_no_graph(config: Config, student: Train) -> None:
 
 
 @by_name
-def test_target_labels_and_pairing_leak_into_no_weight(
+def test_target_labels_and_pairing_change_no_weight(
     config: Config, cache: Path, tmp_path: Path, finished: Train, dropped: tuple[str, ...]
 ) -> None:
     other = apply(config, {"data.target": str(shuffle_labels(make_toy(tmp_path / "shuffled", shade=120), ["train"]))})

@@ -1,4 +1,4 @@
-"""Adaptation without the source's samples: nothing of the source is opened, and what its model handed on is used."""
+"""Source-free adaptation: no source sample is opened, and the summary of the source is used."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def source_free(config: Config, kind: str) -> Config:
 def test_nothing_of_the_source_is_opened(
     config: Config, cache: Path, tmp_path: Path, finished: Train, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    """Once the source model is there: same numbers, though whoever opens a labelled source split fails."""
+    """With a cached source model, results are equal even if opening a labelled source split fails."""
     config = source_free(config, kind)
     before = finished(config)
     labelled = DatasetPair.labelled
@@ -52,8 +52,8 @@ def test_nothing_of_the_source_is_opened(
 
 
 @by_kind
-def test_what_the_source_banks_hold(config: Config, cache: Path, finished: Train, kind: str) -> None:
-    """Embeddings by the source model, one by one, or averaged by hand; training changes none."""
+def test_source_banks_hold_the_summary_of_the_source(config: Config, cache: Path, finished: Train, kind: str) -> None:
+    """Embeddings by the source model, single or averaged per identity; training changes none."""
     config = apply(source_free(config, kind), {"graph.memory.capacity": 999})
     datasets = open_datasets(config, cache)
     loader = datasets.source_loader(config, config.adapt.batch)
@@ -78,28 +78,30 @@ def test_what_the_source_banks_hold(config: Config, cache: Path, finished: Train
         assert any(i == identity and torch.allclose(own, unit, atol=1e-5) for i, own in held)
 
 
-def test_prototypes_by_hand() -> None:
+def test_prototypes_are_normalised_means_per_identity() -> None:
     entries = LabelledEmbeddings(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]), torch.tensor([7, 3, 7]))
-    found = prototypes(entries)
+    result = prototypes(entries)
     half = 0.5**0.5
-    assert found.identities.tolist() == [3, 7]
-    torch.testing.assert_close(found.embeddings, torch.tensor([[0.0, 1.0], [half, half]]))
+    assert result.identities.tolist() == [3, 7]
+    torch.testing.assert_close(result.embeddings, torch.tensor([[0.0, 1.0], [half, half]]))
 
 
-def test_each_kind_gives_other_numbers(config: Config, finished: Train) -> None:
+def test_each_source_summary_gives_different_weights(config: Config, finished: Train) -> None:
     students = [finished(source_free(config, kind))["modules"]["student"] for kind in KINDS]
     students.append(finished(apply(config, {"distill.matching": NoMatching()}))["modules"]["student"])
     assert all(differences(one, two) for i, one in enumerate(students) for two in students[:i])
 
 
-def test_it_goes_on_after_an_interruption(config: Config, cache: Path, tmp_path: Path, finished: Train) -> None:
+def test_source_free_adaptation_resumes_with_identical_results(
+    config: Config, cache: Path, tmp_path: Path, finished: Train
+) -> None:
     config = source_free(config, "banks")
     with pytest.raises(Interruption):
         trained(config, cache, tmp_path, stop_at("adapt", 3))
     assert differences(trained(config, cache, tmp_path)["modules"], finished(config)["modules"]) == []
 
 
-def test_its_curves_are_of_the_target_alone(config: Config, finished: Train) -> None:
+def test_source_free_curves_are_of_the_target_alone(config: Config, finished: Train) -> None:
     names = {str(point["name"]) for point in finished(source_free(config, "banks"))["curve"]}
     assert "target_val_rank_1" in names
     assert not [name for name in names if name.startswith("source_")]
@@ -122,6 +124,6 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("edits", "says"), REFUSED, ids=[says for _, says in REFUSED])
-def test_what_cannot_be_is_refused(config: Config, edits: dict[str, Any], says: str) -> None:
+def test_combinations_that_need_source_samples_are_refused(config: Config, edits: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         apply(config, edits)

@@ -1,4 +1,4 @@
-"""The curves begin with the source model on the target: measured once for all rows, and the same after a crash."""
+"""Step 0 of the curves: metrics of the source model on the target, computed once for all rows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def start(checkpoint: dict[str, Any]) -> dict[str, float]:
     return {str(p["name"]): float(p["value"]) for p in checkpoint["curve"] if p["step"] == 0}
 
 
-def test_it_is_the_source_model(config: Config, cache: Path, finished: Finished) -> None:
+def test_step_0_of_the_curves_is_the_source_model(config: Config, cache: Path, finished: Finished) -> None:
     datasets = open_datasets(config, cache)
     feed, model = datasets.feed(config, 4), build_model(config, datasets.tokenizer.vocabulary)
     model.load_state_dict(source_checkpoint(config, datasets, cache, lambda progress: None)["modules"]["model"])
@@ -35,13 +35,13 @@ def test_it_is_the_source_model(config: Config, cache: Path, finished: Finished)
     data = datasets.labelled(datasets.target, "val", config.data)
     metrics = Retriever(model, config.evaluate, means).ranking(data).metrics()
     ranks = [effective_rank(embeddings) for embeddings in train_sample(model, feed.target)]
-    found = start(finished(config))
-    assert found == pytest.approx(
+    result = start(finished(config))
+    assert result == pytest.approx(
         {"target_val_rank_1": metrics["rank_1"], "target_val_map": metrics["map"], "target_rank_me": min(ranks)}
     )
 
 
-def test_it_is_measured_once_for_all_rows(
+def test_the_source_model_is_measured_once_for_all_rows(
     config: Config, cache: Path, tmp_path: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, steps = start(finished(config)), []
@@ -56,14 +56,16 @@ def test_it_is_measured_once_for_all_rows(
     assert steps == ["", "teacher_"] * config.adapt.evaluations
 
 
-def test_a_run_that_goes_on_has_it_once(config: Config, cache: Path, tmp_path: Path, finished: Finished) -> None:
+def test_a_resumed_run_has_the_source_model_once(
+    config: Config, cache: Path, tmp_path: Path, finished: Finished
+) -> None:
     with pytest.raises(Interruption):
         trained(config, cache, tmp_path, stop_at("adapt", 3))
     assert trained(config, cache, tmp_path)["curve"] == finished(config)["curve"]
 
 
 def test_without_steps_the_result_is_the_source_model(config: Config, cache: Path, finished: Finished) -> None:
-    """Weights and curve: what the adapted run starts from is what the unadapted one ends with."""
+    """Weights and curve equal the start of an adapted run."""
     still = finished(apply(config, {"adapt.steps": 0}))
     datasets = open_datasets(config, cache)
     feed, model = datasets.feed(config, 4), build_model(config, datasets.tokenizer.vocabulary)

@@ -1,4 +1,4 @@
-"""What several workers embed together: each a share of it, and all get what one worker gets, bit for bit."""
+"""Embedding by several workers: each computes a share, and all get the results of a single worker."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gckd.models.base import Encoded
 from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import save_atomically
 from tests.evaluation.test_retrieval import NO_CENTRING, TableModel
-from tests.training.several import WORKERS, joined, start, together
+from tests.training.several import WORKERS, run_workers, start, worker
 
 SIZES: dict[str, list[int]] = {
     "even": [3, 3],
@@ -36,7 +36,7 @@ def squares(rows: Tensor) -> Tensor:
 
 
 class Noted:
-    """A function of rows [b], and which rows it was asked for."""
+    """Function of rows [b] that records its arguments."""
 
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
         self.function, self.asked = function, list[list[int]]()
@@ -47,29 +47,29 @@ class Noted:
 
 
 def _shares(rank: int, store: Path, found: Path) -> None:
-    with joined(rank, store):
-        told = {}
+    with worker(rank, store):
+        reports = {}
         for name, sizes in SIZES.items():
             work = Noted(squares)
-            told[name] = map_batches(work, torch.arange(sum(sizes)).split(sizes)), work.asked
-    torch.save(told, found / f"{rank}.pt")
+            reports[name] = map_batches(work, torch.arange(sum(sizes)).split(sizes)), work.asked
+    torch.save(reports, found / f"{rank}.pt")
 
 
-def test_each_batch_is_done_by_one_worker(tmp_path: Path) -> None:
-    together(_shares, tmp_path / "store", tmp_path)
-    told = [torch.load(tmp_path / f"{rank}.pt") for rank in range(WORKERS)]
+def test_each_batch_is_computed_by_one_worker(tmp_path: Path) -> None:
+    run_workers(_shares, tmp_path / "store", tmp_path)
+    reports = [torch.load(tmp_path / f"{rank}.pt") for rank in range(WORKERS)]
     for name, sizes in SIZES.items():
         batches = [part.tolist() for part in torch.arange(sum(sizes)).split(sizes)]
-        for result, asked in (each[name] for each in told):
+        for result, requested in (each[name] for each in reports):
             assert torch.equal(result, squares(torch.arange(sum(sizes))))
-            assert len(asked) == -(-len(batches) // WORKERS)
+            assert len(requested) == -(-len(batches) // WORKERS)
         # Where they do not divide, the worker that has none left does the last one again.
-        asked = [rows for _, asked in (each[name] for each in told) for rows in asked]
-        assert sorted(asked) == sorted(batches + batches[-1:] * (len(batches) % WORKERS))
+        requested = [rows for _, requested in (each[name] for each in reports) for rows in requested]
+        assert sorted(requested) == sorted(batches + batches[-1:] * (len(batches) % WORKERS))
 
 
 class CountingModel(TableModel):
-    """Says how many images it was shown."""
+    """Model that counts its images."""
 
     shown = 0
 
@@ -96,13 +96,13 @@ def rankings() -> tuple[list[Ranking], int]:
 
 
 def _rankings(rank: int, store: Path, found: Path) -> None:
-    with joined(rank, store):
+    with worker(rank, store):
         ranked, shown = rankings()
     torch.save(([dataclasses.asdict(each) for each in ranked], shown), found / f"{rank}.pt")
 
 
-def test_two_workers_rank_as_one(tmp_path: Path) -> None:
-    together(_rankings, tmp_path / "store", tmp_path)
+def test_two_workers_rank_like_one(tmp_path: Path) -> None:
+    run_workers(_rankings, tmp_path / "store", tmp_path)
     one, shown = rankings()
     assert shown == 3 * 25  # to compare; to compare again, and their states
     for rank in range(WORKERS):
@@ -113,14 +113,14 @@ def test_two_workers_rank_as_one(tmp_path: Path) -> None:
 
 
 def _kept(rank: int, store: Path, path: Path, found: Path) -> None:
-    with joined(rank, store):
+    with worker(rank, store):
         (found / f"{rank}.up").touch()
         held = warm._load_or_compute(CachePath.at(path), torch.arange(3), squares)
     torch.save(held, found / f"{rank}.pt")
 
 
 def test_workers_read_a_warm_start_that_another_run_was_writing(tmp_path: Path) -> None:
-    """The first worker waits for the other run's lock; the second must not have looked before."""
+    """The first worker waits for the lock of the other run; the second must not read before."""
     path, held = tmp_path / "warm.pt", {"embeddings": torch.ones(3, 2), "seconds": 1.0}
     with FileLock(f"{path}.lock"):
         started = start(_kept, tmp_path / "store", path, tmp_path)

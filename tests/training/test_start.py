@@ -1,4 +1,4 @@
-"""Training from published weights: what they decide, and that they are named by their content."""
+"""Training from published weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ QUIET: ProgressCallback = lambda progress: None  # noqa: E731
 
 @pytest.fixture(scope="module")
 def weights(config: Config, cache: Path) -> Weights:
-    """A published checkpoint that fits the toy datasets' vocabulary."""
+    """Published checkpoint with the vocabulary of the toy datasets."""
     other = apply(config, {"seed": 77})
     return published(build_model(other, open_datasets(other, cache).tokenizer.vocabulary))
 
@@ -40,43 +40,43 @@ def file(weights: Weights, tmp_path: Path) -> Path:
 
 
 def as_ours(weights: Weights, model: dict[str, Any]) -> Weights:
-    """The published weights that the model has, by its names."""
+    """Published weights under the names of the model."""
     named = {our_name(key): value for key, value in weights.items()}
     named["log_tau"] = named["log_tau"].log()
     return {name: named[name] for name in model}
 
 
-def test_no_steps_leave_the_weights_as_they_are(config: Config, cache: Path, file: Path, weights: Weights) -> None:
+def test_zero_steps_keep_the_published_weights(config: Config, cache: Path, file: Path, weights: Weights) -> None:
     config = apply(config, {"backbone.weights": str(file), "pretrain.steps": 0})
-    found = source_checkpoint(config, open_datasets(config, cache), cache, QUIET)
-    model = found["modules"]["model"]
+    result = source_checkpoint(config, open_datasets(config, cache), cache, QUIET)
+    model = result["modules"]["model"]
     torch.testing.assert_close(model, as_ours(weights, model))
-    assert [point["step"] for point in found["curve"]] == [0, 0]
+    assert [point["step"] for point in result["curve"]] == [0, 0]
 
 
-def test_a_run_starts_from_them(config: Config, cache: Path, tmp_path: Path, file: Path) -> None:
-    found = train_run(apply(config, {"backbone.weights": str(file), "pretrain.steps": 0}), cache=cache, out=tmp_path)
-    assert 0 <= found.metrics["rank_1"] <= 100
-    assert any("source val Rank-1" in note for note in found.notes)
+def test_a_run_starts_from_published_weights(config: Config, cache: Path, tmp_path: Path, file: Path) -> None:
+    result = train_run(apply(config, {"backbone.weights": str(file), "pretrain.steps": 0}), cache=cache, out=tmp_path)
+    assert 0 <= result.metrics["rank_1"] <= 100
+    assert any("source val Rank-1" in note for note in result.notes)
 
 
 def test_the_momentum_model_starts_from_the_momentum_copies(
     config: Config, cache: Path, file: Path, weights: Weights
 ) -> None:
-    """With m = 1 - 1e-9 it stays there."""
+    """With m = 1 - 1e-9 it keeps its initial weights."""
     objective = MomentumDistillation(queue=9, m=1 - 1e-9)
     config = apply(config, {"backbone.weights": str(file), "pretrain.objective": objective})
-    found = source_checkpoint(config, open_datasets(config, cache), cache, QUIET)["modules"]
+    result = source_checkpoint(config, open_datasets(config, cache), cache, QUIET)["modules"]
     for name, key in (("vision_proj.weight", "vision_proj_m.weight"), ("itm_head.weight", "itm_head.weight")):
-        torch.testing.assert_close(found["momentum"][f"copy.{name}"], weights[key])
-    assert not torch.equal(found["model"]["vision_proj.weight"], weights["vision_proj.weight"])
+        torch.testing.assert_close(result["momentum"][f"copy.{name}"], weights[key])
+    assert not torch.equal(result["model"]["vision_proj.weight"], weights["vision_proj.weight"])
 
 
 @pytest.mark.parametrize("start", ["student", "momentum"])
-def test_what_the_teacher_of_adaptation_starts_as(
+def test_the_teacher_starts_as_student_or_momentum_model(
     config: Config, cache: Path, tmp_path: Path, file: Path, weights: Weights, start: str
 ) -> None:
-    """With m = 1 - 1e-9 it stays there."""
+    """With m = 1 - 1e-9 it keeps its initial weights."""
     edits: dict[str, Any] = {"backbone.weights": str(file), "pretrain.steps": 0, "distill.teacher.m": 1 - 1e-9}
     edits["pretrain.objective"] = MomentumDistillation(queue=9)
     if start == "momentum":
@@ -91,7 +91,7 @@ def test_without_weights_the_momentum_model_starts_as_the_model(config: Config) 
     assert model is copies
 
 
-def test_pretraining_is_named_by_content_not_by_place(
+def test_the_pretraining_digest_depends_on_the_weights_not_their_path(
     config: Config, cache: Path, tmp_path: Path, weights: Weights
 ) -> None:
     def name(path: Path) -> str:
@@ -110,11 +110,11 @@ def test_weights_that_do_not_fit_are_refused_before_training(config: Config, cac
     with pytest.raises(InputError, match="4 wrong shape|2 missing"):
         source_checkpoint(config, open_datasets(config, cache), cache, QUIET)
     lenient = apply(config, {"backbone.strict": False, "pretrain.steps": 0})
-    found = source_checkpoint(lenient, open_datasets(lenient, cache), cache, QUIET)
-    assert found["modules"]["model"]["vision_proj.weight"].shape == (12, 16)
+    result = source_checkpoint(lenient, open_datasets(lenient, cache), cache, QUIET)
+    assert result["modules"]["model"]["vision_proj.weight"].shape == (12, 16)
 
 
-def test_a_missing_file_is_named(config: Config, cache: Path, tmp_path: Path) -> None:
+def test_a_missing_weights_file_is_named(config: Config, cache: Path, tmp_path: Path) -> None:
     config = apply(config, {"backbone.weights": str(tmp_path / "nowhere.pth")})
     with pytest.raises(InputError, match=r"backbone\.weights: .*nowhere\.pth"):
         source_checkpoint(config, open_datasets(config, cache), cache, QUIET)
@@ -133,7 +133,7 @@ def test_a_missing_file_is_named(config: Config, cache: Path, tmp_path: Path) ->
         ({"pretrain.objective.size": 3}, "size: 3 is outside its limit: 0, or >= pretrain.batch = 4"),
     ],
 )
-def test_settings_that_contradict_each_other(config: Config, edits: dict[str, Any], message: str) -> None:
+def test_contradictory_settings_are_refused(config: Config, edits: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         check(apply(config, edits))
     assert message in str(caught.value)

@@ -1,4 +1,4 @@
-"""Words that only the target uses start adaptation with [MASK]'s embedding; seen ones keep theirs."""
+"""Words that occur only in the target start adaptation with the embedding of [MASK]."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def embeddings(config: Config, cache: Path, *, after: bool) -> tuple[torch.Tenso
     return model.text_encoder.embeddings.word_embeddings.weight.detach(), pieces, datasets.tokenizer.mask
 
 
-def test_unseen_words_are_masks_and_the_others_stay(worded: Config, cache: Path) -> None:
+def test_unseen_words_get_the_embedding_of_mask_and_others_keep_theirs(worded: Config, cache: Path) -> None:
     before, pieces, mask = embeddings(worded, cache, after=False)
     after, _, _ = embeddings(worded, cache, after=True)
     seen = {"person", "coat", "[CLS]", "[SEP]"}
@@ -52,7 +52,7 @@ def test_unseen_words_are_masks_and_the_others_stay(worded: Config, cache: Path)
 
 
 @pytest.mark.parametrize("how", ["keep", "pretrained"])
-def test_switched_off_nothing_changes(worded: Config, cache: Path, how: str) -> None:
+def test_embeddings_do_not_change_if_it_is_switched_off(worded: Config, cache: Path, how: str) -> None:
     before, _, _ = embeddings(worded, cache, after=False)
     datasets = open_datasets(worded, cache)
     model = build_model(worded, datasets.tokenizer.vocabulary)
@@ -69,6 +69,6 @@ def test_k_not_below_the_nodes_of_the_datasets_is_refused(config: Config, cache:
         build_parts(config, datasets.feed(config, 4), build_model(config, datasets.tokenizer.vocabulary))
 
 
-def test_cold_banks_start_with_what_the_first_batch_brought(config: Config, cache: Path, tmp_path: Path) -> None:
+def test_without_warm_start_the_banks_start_with_the_first_batch(config: Config, cache: Path, tmp_path: Path) -> None:
     config = apply(config, {"graph.memory.warm_start": False, "graph.propagate.k": 7})
     assert train_run(config, cache=cache, out=tmp_path / "run").metrics["rank_1"] >= 0

@@ -1,4 +1,4 @@
-"""Bank warm starts are computed once for all runs, whatever their C."""
+"""Warm starts of the banks are computed once for all runs, independent of C."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROWS, WIDTH = 23, 3
 
 
 class Encoder:
-    """Embeds a row by its number and remembers which rows it was asked for."""
+    """Encoder that embeds a row by its number and records its arguments."""
 
     def __init__(self) -> None:
         self.asked: list[int] = []
@@ -32,16 +32,16 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(warm, "BATCH", 4)
 
 
-def taken(start: WarmStart, wanted: int, embed: Encoder) -> list[tuple[int, float]]:
-    batches = start.first("image", 0, ROWS, wanted, embed)
+def taken(start: WarmStart, count: int, embed: Encoder) -> list[tuple[int, float]]:
+    batches = start.first("image", 0, ROWS, count, embed)
     return [(int(row), float(z[0])) for rows, embeddings in batches for row, z in zip(rows, embeddings, strict=True)]
 
 
-def test_every_row_once_in_a_seeded_order(tmp_path: Path) -> None:
-    found = taken(WarmStart(tmp_path), ROWS, Encoder())
-    assert sorted(row for row, _ in found) == list(range(ROWS))
-    assert all(row == z for row, z in found)
-    assert found != taken_with_seed(1)
+def test_every_example_is_embedded_once_in_a_seeded_order(tmp_path: Path) -> None:
+    result = taken(WarmStart(tmp_path), ROWS, Encoder())
+    assert sorted(row for row, _ in result) == list(range(ROWS))
+    assert all(row == z for row, z in result)
+    assert result != taken_with_seed(1)
 
 
 def taken_with_seed(seed: int) -> list[tuple[int, float]]:
@@ -49,8 +49,8 @@ def taken_with_seed(seed: int) -> list[tuple[int, float]]:
     return [(int(row), float(z[0])) for rows, embeddings in batches for row, z in zip(rows, embeddings, strict=True)]
 
 
-def test_a_larger_bank_takes_more_of_the_same_order(tmp_path: Path) -> None:
-    """Whole batches are computed: 6 wanted cost 8, 10 more cost 4, fewer cost nothing."""
+def test_a_larger_bank_takes_more_examples_of_the_same_order(tmp_path: Path) -> None:
+    """Whole batches are computed: 6 examples cost 8, 10 cost 4 more, fewer cost nothing."""
     first, more, less = Encoder(), Encoder(), Encoder()
     small = taken(WarmStart(tmp_path), 6, first)
     large = taken(WarmStart(tmp_path), 10, more)
@@ -60,15 +60,15 @@ def test_a_larger_bank_takes_more_of_the_same_order(tmp_path: Path) -> None:
     assert less.asked == []
 
 
-def test_without_a_folder_nothing_is_kept() -> None:
+def test_nothing_is_cached_without_a_folder() -> None:
     once, again = Encoder(), Encoder()
     start = WarmStart()
     assert taken(start, 6, once) == taken(start, 6, again)
     assert once.asked == again.asked
 
 
-def test_rows_and_trials_share_it(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither C, K, delta nor m makes the embeddings anew; what they are worth is told all the same."""
+def test_rows_and_trials_share_a_warm_start(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """C, K, delta and m do not recompute the embeddings; their cost is reported all the same."""
     one = prepare_adaptation(config, tmp_path, lambda progress: None)
     one.step.warm_start(one.warm_start)
     monkeypatch.setattr("gckd.method.banks.embed_clean", lambda *args, **kwargs: pytest.fail("computed again"))

@@ -1,4 +1,4 @@
-"""Two workers that share every batch are one worker with the whole batch: banks, negatives and losses."""
+"""Two workers that share every batch equal one worker with the whole batch: banks, negatives and losses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gckd.config.stages import MomentumDistillation
 from gckd.errors import InputError
 from gckd.progress import Progress
 from tests.training.micro import row, trained
-from tests.training.several import WORKERS, joined, together
+from tests.training.several import WORKERS, run_workers, worker
 
 CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "smoothing": ({}, ()),
@@ -31,18 +31,18 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 
 
 def case(name: str, config: Config) -> Config:
-    """Without dropout, whose masks two workers draw for themselves; a batch of 5 leaves one of them a row less."""
+    """Case without dropout, which each worker draws for itself; of a batch of 5, one worker gets 2 rows."""
     edits, dropped = CASES[name]
     shared = {"backbone.text.dropout": 0.0, "pretrain.batch": 5, "adapt.batch": 5}
     return row(apply(config, shared | edits), *dropped)
 
 
 def _train(rank: int, store: Path, config: Config, folder: Path) -> None:
-    with joined(rank, store):
+    with worker(rank, store):
         for name in CASES:
-            told: list[Progress] = []
-            trained(case(name, config), folder / "cache", folder / name, told.append)
-            losses = [p.losses for p in told if p.stage in ("pretrain", "adapt")]
+            reports: list[Progress] = []
+            trained(case(name, config), folder / "cache", folder / name, reports.append)
+            losses = [p.losses for p in reports if p.stage in ("pretrain", "adapt")]
             torch.save(losses, folder / name / f"losses-{rank}.pt")
 
 
@@ -52,15 +52,15 @@ def _curve(saved: Any) -> dict[tuple[str, str, int], float]:
 
 @pytest.fixture(scope="module")
 def shared(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of what two workers made of every case, in a folder each."""
+    """Folder with the results of two workers, in a folder per case."""
     folder = tmp_path_factory.mktemp("two")
-    together(_train, folder / "store", config, folder)
+    run_workers(_train, folder / "store", config, folder)
     return folder
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-def test_two_workers_are_one(config: Config, shared: Path, tmp_path: Path, name: str) -> None:
+def test_two_workers_equal_one(config: Config, shared: Path, tmp_path: Path, name: str) -> None:
     one = trained(case(name, config), tmp_path / "cache", tmp_path / "out")
     two = torch.load(shared / name / "checkpoint.pt", weights_only=True)
     assert _curve(two) == pytest.approx(_curve(one), rel=1e-3, abs=1e-3)  # Adam magnifies rounding
@@ -71,8 +71,8 @@ def test_two_workers_are_one(config: Config, shared: Path, tmp_path: Path, name:
     assert first == second != []
 
 
-def _gathered(rank: int, store: Path, whole: Tensor, found: Path) -> None:
-    with joined(rank, store):
+def _gathered(rank: int, store: Path, whole: Tensor, folder: Path) -> None:
+    with worker(rank, store):
         own = distributed.local_rows(whole).clone().requires_grad_()
         weight = torch.nn.Parameter(torch.tensor(2.0))
         # sum_ij <x_i, x_j>^2: every row meets every row.
@@ -83,38 +83,38 @@ def _gathered(rank: int, store: Path, whole: Tensor, found: Path) -> None:
         mean = distributed.average_over_workers({"mean": distributed.weighted_local_mean(items.mean(), len(items))})[
             "mean"
         ]
-        torch.save((weight.grad, mean, own.grad), found / f"{rank}.pt")
+        torch.save((weight.grad, mean, own.grad), folder / f"{rank}.pt")
 
 
 @pytest.mark.parametrize(("size", "second"), [(4, 2), (5, 3), (2, 1), (3, 2)])
 def test_gradients_and_means_are_those_of_the_whole_batch(tmp_path: Path, size: int, second: int) -> None:
     """`second` is the first row of the second worker."""
     whole = torch.randn(size, 3, generator=torch.Generator().manual_seed(0))
-    together(_gathered, tmp_path / "store", whole, tmp_path)
+    run_workers(_gathered, tmp_path / "store", whole, tmp_path)
     x, weight = whole.clone().requires_grad_(), torch.nn.Parameter(torch.tensor(2.0))
     z = x * weight
     ((z @ z.T) ** 2).mean().backward()
-    told = [torch.load(tmp_path / f"{rank}.pt") for rank in range(WORKERS)]
-    for gradient, mean, _ in told:
+    reports = [torch.load(tmp_path / f"{rank}.pt") for rank in range(WORKERS)]
+    for gradient, mean, _ in reports:
         torch.testing.assert_close(gradient, weight.grad)
         torch.testing.assert_close(mean, torch.cat((whole[:1, 0], whole[second : second + 2, 0])).mean())
     # Their mean over workers is what a weight before the rows gets.
-    torch.testing.assert_close(torch.cat([rows for _, _, rows in told]) / WORKERS, x.grad)
+    torch.testing.assert_close(torch.cat([rows for _, _, rows in reports]) / WORKERS, x.grad)
 
 
-def _refused(rank: int, store: Path, found: Path) -> None:
-    with joined(rank, store):
+def _refused(rank: int, store: Path, folder: Path) -> None:
+    with worker(rank, store):
         try:
             distributed.check_batch_size("adapt.batch", 1)
         except InputError as error:
-            (found / f"{rank}.txt").write_text(str(error))
+            (folder / f"{rank}.txt").write_text(str(error))
 
 
 def test_a_batch_with_fewer_rows_than_workers_is_refused(tmp_path: Path) -> None:
-    together(_refused, tmp_path / "store", tmp_path)
+    run_workers(_refused, tmp_path / "store", tmp_path)
     for rank in range(WORKERS):
-        told = (tmp_path / f"{rank}.txt").read_text()
-        assert told == "adapt.batch: 1 is outside its limit: at least the 2 workers"
+        message = (tmp_path / f"{rank}.txt").read_text()
+        assert message == "adapt.batch: 1 is outside its limit: at least the 2 workers"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The audit by hand and against numpy: correlation, its interval, the trial picked, regret."""
+"""Audit of label-free selection: correlation and its interval, picked trials and regret."""
 
 from __future__ import annotations
 
@@ -30,45 +30,45 @@ def ranks(values: list[float]) -> np.ndarray:
 # The rows
 
 
-def test_a_row_for_every_selector_and_one_for_chance() -> None:
-    found = audit([trial(0.1), trial(0.2)], [40.0, 50.0], START)
-    assert [row.select for row in found] == [*selectors(), "random"]
+def test_every_selector_and_a_random_choice_have_a_row() -> None:
+    result = audit([trial(0.1), trial(0.2)], [40.0, 50.0], START)
+    assert [row.select for row in result] == [*selectors(), "random"]
 
 
-def test_picks_and_regrets_by_hand() -> None:
-    """BNM takes the first trial, cycle the second, source val the last; ranks take the second."""
+def test_picks_and_regrets_of_three_trials() -> None:
+    """BNM picks the first trial, cycle the second, source val the third; the default picks the second."""
     trials = [
         trial(0.1, bnm=0.9, cycle=10.0, source_val_map=20.0),
         trial(0.1, bnm=0.8, cycle=60.0, source_val_map=30.0),
         trial(0.1, bnm=0.2, cycle=50.0, source_val_map=40.0),
     ]
-    found = rows(trials, [52.0, 58.0, 49.0], START)
-    assert [found[name].picked for name in ("bnm", "cycle", "source_val_map", "default")] == [0, 1, 2, 1]
-    assert [found[name].regret for name in ("bnm", "cycle", "source_val_map", "default")] == [6.0, 0.0, 9.0, 0.0]
-    assert found["random"].picked is None
-    assert found["random"].regret == pytest.approx(5.0)
+    result = rows(trials, [52.0, 58.0, 49.0], START)
+    assert [result[name].picked for name in ("bnm", "cycle", "source_val_map", "default")] == [0, 1, 2, 1]
+    assert [result[name].regret for name in ("bnm", "cycle", "source_val_map", "default")] == [6.0, 0.0, 9.0, 0.0]
+    assert result["random"].picked is None
+    assert result["random"].regret == pytest.approx(5.0)
 
 
 def test_a_collapsed_trial_is_not_picked_and_counts_as_the_worst() -> None:
     trials = [trial(0.9, rank_me=1.0), trial(0.1), trial(0.2), trial(0.3)]
-    found = rows(trials, [1.0, 20.0, 30.0, 40.0], START)
+    result = rows(trials, [1.0, 20.0, 30.0, 40.0], START)
     for name in selectors():
-        assert (found[name].picked, found[name].regret) == (3, 0.0)
-        agreement = found[name].correlation
+        assert (result[name].picked, result[name].regret) == (3, 0.0)
+        agreement = result[name].correlation
         assert agreement is not None
         assert agreement.spearman == pytest.approx(1)
 
 
-def test_the_expected_regret_of_chance_is_the_mean_regret_over_picks() -> None:
+def test_the_regret_of_a_random_choice_is_the_mean_regret() -> None:
     true = [31.0, 45.5, 12.25, 44.0]
-    found = rows([trial(x / 100) for x in true], true, START)
-    assert found["random"].regret == pytest.approx(sum(max(true) - each for each in true) / 4)
-    assert found["random"].correlation is None
-    assert found["bnm"].regret == 0
+    result = rows([trial(x / 100) for x in true], true, START)
+    assert result["random"].regret == pytest.approx(sum(max(true) - each for each in true) / 4)
+    assert result["random"].correlation is None
+    assert result["bnm"].regret == 0
 
 
 @pytest.mark.parametrize(("trials", "true"), [(0, 0), (2, 1), (1, 2)])
-def test_one_true_value_a_trial_is_needed(trials: int, true: int) -> None:
+def test_each_trial_needs_one_true_value(trials: int, true: int) -> None:
     with pytest.raises(ValueError, match=f"{trials} trials and {true} true values"):
         audit([trial(0.1)] * trials, [50.0] * true, START)
 
@@ -78,35 +78,35 @@ def test_one_true_value_a_trial_is_needed(trials: int, true: int) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("levels", [4, 1000])
-def test_correlations_against_counting(seed: int, levels: int) -> None:
+def test_correlations_equal_their_definitions(seed: int, levels: int) -> None:
     """Spearman as Pearson on ranks; Kendall's tau-b over all pairs; `levels` of 4 make many ties."""
     random = np.random.default_rng(seed)
     x, y = (random.integers(levels, size=12).astype(float).tolist() for _ in range(2))
-    found = correlation(x, y)
-    assert found is not None
-    assert found.spearman == pytest.approx(np.corrcoef(ranks(x), ranks(y))[0, 1])
+    result = correlation(x, y)
+    assert result is not None
+    assert result.spearman == pytest.approx(np.corrcoef(ranks(x), ranks(y))[0, 1])
     pairs = list(itertools.combinations(range(12), 2))
     signs = [(np.sign(x[i] - x[j]), np.sign(y[i] - y[j])) for i, j in pairs]
     untied = math.prod(sum(bool(s[side]) for s in signs) for side in (0, 1))
-    assert found.kendall == pytest.approx(sum(a * b for a, b in signs) / math.sqrt(untied))
-    assert -1 <= found.low < found.spearman < found.high <= 1
+    assert result.kendall == pytest.approx(sum(a * b for a, b in signs) / math.sqrt(untied))
+    assert -1 <= result.low < result.spearman < result.high <= 1
 
 
-def test_the_interval_by_hand() -> None:
+def test_the_interval_of_one_swap_among_five() -> None:
     """One swap of neighbours among 5: rho = 1 - 6 * 2 / 120 = 0.9; z = 1.4722, s = sqrt(1.405 / 2) = 0.83815,
     1.95996 s = 1.64274, tanh(-0.17052) = -0.16889 and tanh(3.11494) = 0.99607.
     """
-    found = correlation([1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 2.0, 3.0, 5.0, 4.0])
-    assert found is not None
-    assert found.spearman == pytest.approx(0.9)
-    assert (found.low, found.high) == pytest.approx((-0.16889, 0.99607), abs=1e-4)
-    assert found.kendall == pytest.approx(0.8)
+    result = correlation([1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 2.0, 3.0, 5.0, 4.0])
+    assert result is not None
+    assert result.spearman == pytest.approx(0.9)
+    assert (result.low, result.high) == pytest.approx((-0.16889, 0.99607), abs=1e-4)
+    assert result.kendall == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_perfect_order_of_few_trials_is_not_certain(sign: int) -> None:
-    found = {n: correlation([float(i) for i in range(n)], [float(sign * i) for i in range(n)]) for n in (4, 30)}
-    few, many = found[4], found[30]
+def test_the_interval_of_a_perfect_order_has_a_width(sign: int) -> None:
+    result = {n: correlation([float(i) for i in range(n)], [float(sign * i) for i in range(n)]) for n in (4, 30)}
+    few, many = result[4], result[30]
     assert few is not None and many is not None
     assert few.spearman == pytest.approx(sign) and many.spearman == pytest.approx(sign)
     assert few.low < 0 < few.high  # chance orders 4 trials perfectly once in 24
@@ -114,12 +114,12 @@ def test_a_perfect_order_of_few_trials_is_not_certain(sign: int) -> None:
     assert few.low <= few.spearman <= few.high
 
 
-def test_the_interval_covers_rho_about_as_often_as_it_says() -> None:
+def test_the_interval_covers_rho_in_about_95_percent() -> None:
     """Pairs of normal values with Pearson r = 0.6: Spearman's rho is 6 / pi * asin(r / 2) = 0.582."""
     random, rho, n = np.random.default_rng(0), 6 / math.pi * math.asin(0.3), 16
     drawn = random.multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], size=(1000, n))
-    found = [correlation(pairs[:, 0].tolist(), pairs[:, 1].tolist()) for pairs in drawn]
-    covered = [each.low <= rho <= each.high for each in found if each is not None]
+    result = [correlation(pairs[:, 0].tolist(), pairs[:, 1].tolist()) for pairs in drawn]
+    covered = [each.low <= rho <= each.high for each in result if each is not None]
     assert 0.92 < sum(covered) / 1000 < 0.98
 
 

@@ -1,4 +1,4 @@
-"""The choice by hand: the gate, the rank average, and the value a sampler is told."""
+"""Selection by scores: the collapse gate, the mean rank, and the value of an epoch."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_gate_is_half_the_rank_of_the_source_model() -> None:
 
 
 @given(epoch=some, other=some, start=some, select=st.sampled_from(selectors()))
-def test_a_collapsed_epoch_is_below_every_sound_one(
+def test_a_collapsed_epoch_is_below_every_other(
     epoch: dict[str, float], other: dict[str, float], start: dict[str, float], select: str
 ) -> None:
     fallen = {**epoch, "rank_me": start["rank_me"] * 0.49}
@@ -63,7 +63,7 @@ def test_a_collapsed_epoch_is_below_every_sound_one(
     assert choose([fallen, sound, fallen], start, select) == 1
 
 
-def test_among_the_collapsed_the_larger_rank_is_better() -> None:
+def test_among_collapsed_epochs_the_larger_rank_is_better() -> None:
     fallen = [scores(99.0, 1.0, 100.0, rank_me=r) for r in (2.0, 5.0, 4.0, 5.0)]
     for select in selectors():
         assert choose(fallen, START, select) == 1
@@ -74,7 +74,7 @@ def test_among_the_collapsed_the_larger_rank_is_better() -> None:
 # The value
 
 
-def test_the_value_of_the_default_by_hand() -> None:
+def test_the_default_is_a_mean_of_logarithms() -> None:
     """mAP 40 -> 50, BNM 0.4 -> 0.3, cycle 60 as before; e is 0.01, 0.0001 and 0.01."""
     expected = (math.log(50.01 / 40.01) + math.log(0.3001 / 0.4001) + 0) / 3
     assert epoch_score(scores(50.0, 0.3), START, "default") == pytest.approx(expected)
@@ -85,7 +85,7 @@ def test_the_source_model_has_the_value_zero() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_score_of_zero_is_bad_but_finite(name: str) -> None:
+def test_a_score_of_zero_has_a_finite_value(name: str) -> None:
     least = epoch_score({**START, name: 0.0}, START, "default")
     assert -10 < least < 0
     assert 0 < epoch_score(START, {**START, name: 0.0}, "default") < 10
@@ -112,52 +112,54 @@ def test_the_default_averages_ranks() -> None:
     """Ranks (mAP, BNM, cycle): a (3, 1, 2) = 2, b (2, 3, 3) = 8/3, c (1, 2, 1) = 4/3. No sizes, ranks alone:
     a leads in mAP by far.
     """
-    found = [scores(90.0, 0.1, 50.0), scores(20.0, 0.9, 51.0), scores(19.0, 0.2, 10.0)]
-    assert merits(found, START, "default") == pytest.approx([2, 8 / 3, 4 / 3])
-    assert choose(found, START, "default") == 1
+    result = [scores(90.0, 0.1, 50.0), scores(20.0, 0.9, 51.0), scores(19.0, 0.2, 10.0)]
+    assert merits(result, START, "default") == pytest.approx([2, 8 / 3, 4 / 3])
+    assert choose(result, START, "default") == 1
 
 
 def test_ties_share_their_mean_rank() -> None:
     """mAP 30, 30, 20 -> 2.5, 2.5, 1; BNM 0.1, 0.3, 0.3 -> 1, 2.5, 2.5; cycle all equal -> 2."""
-    found = [scores(30.0, 0.1), scores(30.0, 0.3), scores(20.0, 0.3)]
-    assert merits(found, START, "default") == pytest.approx([5.5 / 3, 7 / 3, 5.5 / 3])
+    result = [scores(30.0, 0.1), scores(30.0, 0.3), scores(20.0, 0.3)]
+    assert merits(result, START, "default") == pytest.approx([5.5 / 3, 7 / 3, 5.5 / 3])
 
 
-def test_the_collapsed_take_no_rank() -> None:
-    """The sound ones lead in one score each and are equal; a third, between them in mAP, parts them if it is sound."""
-    found = [scores(30.0, 0.5), scores(50.0, 0.3), scores(40.0, 1.0, 100.0, rank_me=3.0)]
-    assert merits(found, START, "default") == pytest.approx([1.5, 1.5, -10 + math.log(0.15)])
-    assert choose(found, START, "default") == 0
-    found[2]["rank_me"] = 20.0
-    assert merits(found, START, "default") == pytest.approx([4.5 / 3, 5.5 / 3, 8 / 3])
+def test_collapsed_candidates_take_no_rank() -> None:
+    """Two candidates are equal; a third, between them in mAP, separates them unless it has collapsed."""
+    result = [scores(30.0, 0.5), scores(50.0, 0.3), scores(40.0, 1.0, 100.0, rank_me=3.0)]
+    assert merits(result, START, "default") == pytest.approx([1.5, 1.5, -10 + math.log(0.15)])
+    assert choose(result, START, "default") == 0
+    result[2]["rank_me"] = 20.0
+    assert merits(result, START, "default") == pytest.approx([4.5 / 3, 5.5 / 3, 8 / 3])
 
 
 @pytest.mark.parametrize("select", selectors())
-def test_of_equals_the_first_is_chosen(select: str) -> None:
+def test_the_first_of_equal_candidates_is_chosen(select: str) -> None:
     assert choose([scores(10.0, 0.1, 1.0), START, START], START, select) == (0 if select == "snd" else 1)
 
 
 @pytest.mark.parametrize("select", SINGLE)
-@given(found=st.lists(some, min_size=1, max_size=8))
-def test_a_single_score_chooses_its_maximum_behind_the_gate(select: str, found: list[dict[str, float]]) -> None:
-    start = {**START, "rank_me": 2.0}  # of which no candidate is under half
-    assert found[choose(found, start, select)][select] == max(epoch[select] for epoch in found)
-
-
-@given(found=st.lists(some, min_size=1, max_size=6), start=some, select=st.sampled_from(selectors()), data=st.data())
-def test_the_order_of_the_candidates_changes_no_merit(
-    found: list[dict[str, float]], start: dict[str, float], select: str, data: st.DataObject
+@given(result=st.lists(some, min_size=1, max_size=8))
+def test_a_single_score_chooses_its_maximum_among_the_not_collapsed(
+    select: str, result: list[dict[str, float]]
 ) -> None:
-    order = data.draw(st.permutations(range(len(found))))
-    plain = merits(found, start, select)
-    assert merits([found[i] for i in order], start, select) == [plain[i] for i in order]
+    start = {**START, "rank_me": 2.0}  # of which no candidate is under half
+    assert result[choose(result, start, select)][select] == max(epoch[select] for epoch in result)
+
+
+@given(result=st.lists(some, min_size=1, max_size=6), start=some, select=st.sampled_from(selectors()), data=st.data())
+def test_the_order_of_the_candidates_changes_no_merit(
+    result: list[dict[str, float]], start: dict[str, float], select: str, data: st.DataObject
+) -> None:
+    order = data.draw(st.permutations(range(len(result))))
+    plain = merits(result, start, select)
+    assert merits([result[i] for i in order], start, select) == [plain[i] for i in order]
 
 
 # What is refused
 
 
 @pytest.mark.parametrize("select", ["oracle", "rank_me", "", "Default"])
-def test_other_names_are_refused_with_the_names_there_are(select: str) -> None:
+def test_an_unknown_selector_is_refused_with_the_choices(select: str) -> None:
     for call in (lambda: epoch_score(START, START, select), lambda: choose([START], START, select)):
         with pytest.raises(InputError, match=f"unknown score '{select}'; choose from default, .*cycle"):
             call()

@@ -1,4 +1,4 @@
-"""Label-free scores in closed form, against plain loops, and under what must not move them."""
+"""Label-free scores: closed forms, plain loops, and invariances."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def scores_of(view: UnlabelledEmbeddings) -> dict[str, float]:
 
 
 def told_apart(counts: list[int]) -> UnlabelledEmbeddings:
-    """Orthogonal images, with counts[j] captions that lie on image j: as sure as cosines in [0, 1] can be."""
+    """Orthogonal images, and counts[j] captions equal to image j: the most confident predictions possible."""
     images = torch.eye(len(counts), dtype=torch.float64)
     return UnlabelledEmbeddings(images, images.repeat_interleave(torch.tensor(counts), 0))
 
@@ -59,10 +59,10 @@ def entropy(p: list[float]) -> float:
 # The whole
 
 
-def test_every_score_without_labels_has_its_name_and_a_line() -> None:
-    found = scores_of(made())
-    assert {*found, "source_val_rank_1", "source_val_map"} == SCORES.keys()
-    assert found == {
+def test_every_score_has_a_name_and_a_description() -> None:
+    result = scores_of(made())
+    assert {*result, "source_val_rank_1", "source_val_map"} == SCORES.keys()
+    assert result == {
         "bnm": bnm(made()),
         "im": information_maximisation(made()),
         "cycle": cycle_consistency(made()),
@@ -103,12 +103,12 @@ def test_the_order_of_the_data_and_a_rotation_of_its_space_do_not_matter(
 @given(seed=st.integers(0, 2**20), noise=st.floats(0, 2), images=st.integers(2, 20), captions=st.integers(3, 4))
 @settings(max_examples=20, deadline=None)
 def test_scores_keep_their_ranges(seed: int, noise: float, images: int, captions: int) -> None:
-    found = scores_of(made(seed, images, captions, noise=noise))
-    assert 0 < found["bnm"] <= 1 + 1e-12
-    assert -1e-12 <= found["im"] <= 1 + 1e-12
-    assert 0 <= found["cycle"] <= 100
-    assert 0 <= found["snd"] <= math.log(images * captions - 1) + 1e-12
-    assert 1 <= found["rank_me"] <= 8 + 1e-9
+    result = scores_of(made(seed, images, captions, noise=noise))
+    assert 0 < result["bnm"] <= 1 + 1e-12
+    assert -1e-12 <= result["im"] <= 1 + 1e-12
+    assert 0 <= result["cycle"] <= 100
+    assert 0 <= result["snd"] <= math.log(images * captions - 1) + 1e-12
+    assert 1 <= result["rank_me"] <= 8 + 1e-9
 
 
 def test_float32_scores_are_those_of_float64() -> None:
@@ -118,7 +118,7 @@ def test_float32_scores_are_those_of_float64() -> None:
 
 
 def test_scores_are_computed_where_the_embeddings_are() -> None:
-    """Nothing is made on the default device, which here holds no values, nor drawn from the global generator."""
+    """Neither the default device, which here holds no values, nor the global random generator is used."""
     view = made(3, images=SAMPLE // 2 + 10)
     expected, state = scores_of(view), torch.get_rng_state()
     with torch.device("meta"):
@@ -137,8 +137,8 @@ def test_more_captions_than_the_sample_are_always_the_same_ones() -> None:
     assert torch.equal(_sample(texts[:SAMPLE]), texts[:SAMPLE])
 
 
-def test_the_blocks_join() -> None:
-    """More images and captions than a block holds, against the whole matrix at once."""
+def test_scores_do_not_depend_on_blocks() -> None:
+    """More images and captions than a block holds, compared with the whole matrix."""
     view = made(5, images=700, width=16, noise=0.9)
     p = (view.texts @ view.images.T / 0.05).softmax(1).numpy()
     mean = p.mean(0)
@@ -154,20 +154,20 @@ def test_the_blocks_join() -> None:
 
 
 @pytest.mark.parametrize("counts", [[1] * 6, [2] * 6, [3, 3, 2, 2], [1, 1, 0, 0, 0]])
-def test_bnm_of_sure_and_even_predictions_is_at_its_bound(counts: list[int]) -> None:
-    """As many captions as images, a multiple, no multiple, and fewer; off 1 by what the softmax leaves elsewhere."""
+def test_bnm_of_confident_even_predictions_is_1(counts: list[int]) -> None:
+    """Numbers of captions: equal to the images, a multiple, no multiple, fewer. The softmax leaves a small rest."""
     assert bnm(told_apart(counts)) == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.parametrize("counts", [[2, 0, 1, 1], [4, 0, 0, 0], [3, 3, 3, 1]])
-def test_bnm_of_uneven_predictions_is_the_sum_of_roots_over_its_bound(counts: list[int]) -> None:
+def test_bnm_of_uneven_predictions_is_a_sum_of_roots(counts: list[int]) -> None:
     """Columns of one-hot rows are orthogonal: the singular values are the roots of the counts."""
     each, more = divmod(sum(counts), len(counts))
     bound = sum(math.sqrt(each + (j < more)) for j in range(len(counts)))
     assert bnm(told_apart(counts)) == pytest.approx(sum(map(math.sqrt, counts)) / bound, abs=1e-6)
 
 
-def test_bnm_of_uniform_predictions_is_its_least() -> None:
+def test_bnm_of_uniform_predictions_is_minimal() -> None:
     """Captions orthogonal to every image: P = 1 / N throughout, one singular value sqrt(M / N); the bound is M."""
     space = torch.eye(9, dtype=torch.float64)
     assert bnm(UnlabelledEmbeddings(space[:8], space[8:].expand(6, -1))) == pytest.approx(math.sqrt(6 / 8) / 6)
@@ -187,7 +187,7 @@ def test_no_predictions_exceed_the_bound_of_bnm(m: int, n: int, seed: int, sharp
 # Information maximisation
 
 
-def test_im_of_sure_and_even_predictions_is_one() -> None:
+def test_im_of_confident_even_predictions_is_1() -> None:
     assert information_maximisation(told_apart([2, 2, 2, 2])) == pytest.approx(1, abs=1e-5)
 
 
@@ -195,7 +195,7 @@ def test_im_of_fewer_captions_than_images_is_at_most_log_m() -> None:
     assert information_maximisation(told_apart([1, 1, 0, 0])) == pytest.approx(math.log(2) / math.log(4), abs=1e-5)
 
 
-def test_im_of_equal_predictions_is_zero_sure_or_not() -> None:
+def test_im_of_equal_predictions_is_0() -> None:
     assert information_maximisation(told_apart([6, 0, 0, 0])) == pytest.approx(0, abs=1e-9)
     space = torch.eye(5, dtype=torch.float64)
     assert information_maximisation(UnlabelledEmbeddings(space[:4], space[4:].expand(6, -1))) == pytest.approx(
@@ -204,7 +204,7 @@ def test_im_of_equal_predictions_is_zero_sure_or_not() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_im_against_loops(seed: int) -> None:
+def test_im_equals_loops(seed: int) -> None:
     p = predictions(view := made(seed, noise=1.0))
     mean = [sum(column) / len(p) for column in zip(*p, strict=True)]
     expected = (entropy(mean) - sum(map(entropy, p)) / len(p)) / math.log(12)
@@ -214,7 +214,7 @@ def test_im_against_loops(seed: int) -> None:
 # Cycle consistency
 
 
-def test_cycle_by_hand() -> None:
+def test_cycle_of_captions_in_a_plane() -> None:
     """In a plane, at angles: six captions share image 0 degrees as their nearest, of which five are its K nearest;
     the caption at 95 degrees goes to the image at 90, returned by it.
     """
@@ -227,7 +227,7 @@ def test_cycle_by_hand() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("captions", [1, 2, 7])
-def test_cycle_against_loops(seed: int, captions: int) -> None:
+def test_cycle_equals_loops(seed: int, captions: int) -> None:
     view = made(seed, images=10, captions=captions, noise=1.5)
     images, texts = view.images.tolist(), view.texts.tolist()
     cosine = [[sum(a * b for a, b in zip(t, v, strict=True)) for v in images] for t in texts]
@@ -240,15 +240,15 @@ def test_cycle_against_loops(seed: int, captions: int) -> None:
 
 
 @pytest.mark.parametrize("captions", [1, 3, 5])
-def test_all_captions_of_an_image_come_back_if_they_are_no_more_than_k(captions: int) -> None:
+def test_up_to_k_captions_of_an_image_all_count(captions: int) -> None:
     assert cycle_consistency(made(1, captions=captions, noise=0.01)) == 100
 
 
-def test_of_more_than_k_captions_an_image_k_come_back() -> None:
+def test_of_more_than_k_captions_of_an_image_k_count() -> None:
     assert cycle_consistency(made(1, captions=8, noise=0.01)) == pytest.approx(100 * 5 / 8)
 
 
-def test_embeddings_that_are_all_the_same_return_nothing() -> None:
+def test_equal_embeddings_have_cycle_0() -> None:
     same = torch.tensor([[1.0, 0.0]])
     assert cycle_consistency(UnlabelledEmbeddings(same.expand(4, -1), same.expand(8, -1))) == 0
 
@@ -257,7 +257,7 @@ def test_embeddings_that_are_all_the_same_return_nothing() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_snd_against_loops(seed: int) -> None:
+def test_snd_equals_loops(seed: int) -> None:
     p = predictions(view := made(seed, noise=1.0))
     total = 0.0
     for i, a in enumerate(p):
@@ -276,8 +276,8 @@ def test_snd_of_equal_groups() -> None:
 
 
 @pytest.mark.parametrize("counts", [[8, 0], [1] * 8])
-def test_snd_cannot_tell_a_collapse_from_a_perfect_matching(counts: list[int]) -> None:
-    """Its failure mode, as the docstring states it: both are at the maximum."""
+def test_snd_of_a_collapse_equals_that_of_a_perfect_matching(counts: list[int]) -> None:
+    """The limitation that the docstring states: both are at the maximum."""
     assert snd(told_apart(counts)) == pytest.approx(math.log(7), abs=1e-5)
 
 
@@ -298,7 +298,7 @@ def test_rank_me_is_that_of_the_poorer_modality() -> None:
 
 
 @pytest.mark.parametrize("rows", [5, 60])
-def test_rank_me_against_an_svd(rows: int) -> None:
+def test_rank_me_equals_an_svd(rows: int) -> None:
     x = unit(rows, 8, seed=rows)
     shares = np.linalg.svd(x.numpy(), compute_uv=False)
     expected = math.exp(entropy((shares / shares.sum()).tolist()))
