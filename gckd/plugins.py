@@ -49,6 +49,7 @@ class Plugin:
 
 
 _LOADED: dict[str, Plugin] = {}  # by module
+_FAILED: list[str] = []  # errors of plugins of another process, one line each
 
 
 def loaded_plugins() -> tuple[Plugin, ...]:
@@ -96,17 +97,41 @@ def load_entry_points() -> None:
 def load_sent(plugins: tuple[Plugin, ...]) -> None:
     """Load the plugins of another process, on a worker, before it unpickles anything.
 
-    Raises:
-        InputError: an import fails: a package that the plugin imports is not installed on this node.
+    An import may fail, for example because the plugin imports a package that this node does not have. Ray would restart
+    a worker that fails now for ever. So the error is raised later: when a component of the plugin is unpickled, or by
+    `check_plugins`.
     """
     for plugin in plugins:
         if plugin.module in _LOADED:
             continue
-        if plugin.is_file:
-            _import_text(plugin)
-        else:
-            _import_module(plugin.module, f"plugin {plugin.name}")
-            _LOADED[plugin.module] = plugin
+        try:
+            if plugin.is_file:
+                _import_text(plugin)
+            else:
+                _import_module(plugin.module, f"plugin {plugin.name}")
+                _LOADED[plugin.module] = plugin
+        except InputError as error:
+            _FAILED.append(f"{error} (on a worker)")
+            sys.modules[plugin.module] = _FailedModule(plugin.module)
+
+
+def check_plugins() -> None:
+    """Raise the errors of plugins that `load_sent` could not load.
+
+    Raises:
+        InputError: there are some.
+    """
+    if _FAILED:
+        raise InputError("\n".join(_FAILED))
+
+
+class _FailedModule(types.ModuleType):
+    """Module of a plugin that could not be loaded: every use of it raises the reason."""
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        check_plugins()
 
 
 class _TextLoader(importlib.abc.InspectLoader):

@@ -106,6 +106,21 @@ def test_another_process_loads_the_text_without_the_file(tmp_path: Path) -> None
     assert output == "7 1\n"
 
 
+def test_a_plugin_that_fails_on_a_worker_raises_the_reason_when_it_is_used() -> None:
+    """A hook that raises would make Ray restart the worker for ever."""
+    plugin = Plugin("my_nodes.py", "gckd_plugins.my_nodes", "/home/me/my_nodes.py", "import nowhere_to_be_found")
+    code = (
+        "import pickle; from gckd.plugins import check_plugins, load_sent\n"
+        f"load_sent(pickle.loads({pickle.dumps((plugin,))!r}))\n"
+        "for use in (check_plugins, lambda: pickle.loads(b'cgckd_plugins.my_nodes\\nNode\\n.')):\n"
+        "    try: use()\n"
+        "    except Exception as error: print(type(error).__name__, error)\n"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    reason = "line 1: ModuleNotFoundError: No module named 'nowhere_to_be_found' (on a worker)"
+    assert output == f"InputError --plugin /home/me/my_nodes.py: {reason}\n" * 2
+
+
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package with an entry point, as pip would install it."""

@@ -10,6 +10,7 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gckd.plugins import check_plugins
 from gckd.runs.throttle import Throttle
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def _guarded(
 ) -> TaskResult:
     start = time.monotonic()
     try:
+        check_plugins()
         _use_threads(context.threads)
         return Success(work(Throttle(lambda progress: context.board.report.remote(key, progress))))
     except Exception as error:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gckd.config import Config, config_text
 from gckd.config.config_file import CONFIG_FILE
 from gckd.config.edit import configure
+from gckd.plugins import check_plugins
 from gckd.runs.throttle import Throttle
 from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
@@ -73,6 +74,7 @@ def results(search: Search, trial: Mapping[str, Any]) -> Iterator[dict[str, Any]
     from gckd.training.load import CHECKPOINT
     from gckd.training.search_trial import trial_evaluations
 
+    check_plugins()
     torch.set_num_threads(search.threads)
     config, folder = configure(search.base, trial["edits"]), StoragePath.at(trial["folder"])
     if not rank():

@@ -31,14 +31,14 @@ def datasets(config: Config, tmp_path: Path) -> DatasetPair:
 
 def test_datasets_are_stored_and_named(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    told: list[tuple[str, int, int]] = []
+    calls: list[tuple[str, int, int]] = []
     relative = apply(config, {"data.source": "a"})
-    prepared, datasets = prepare_datasets(relative, tmp_path / "cache", lambda *call: told.append(call))
+    prepared, datasets = prepare_datasets(relative, tmp_path / "cache", lambda *call: calls.append(call))
     assert prepared.data.source == f"rstpreid:{tmp_path / 'a'}"
     assert prepared.data.target == config.data.target
     assert datasets.target_name == f"{tmp_path.name}/b"
     assert datasets.published == ""
-    assert told[-1] == (datasets.target_name, 20, 20)
+    assert calls[-1] == (datasets.target_name, 20, 20)
     assert datasets.source.digest != datasets.target.digest
 
 
@@ -53,9 +53,9 @@ def test_a_truncated_image_is_refused_by_its_path(config: Config, tmp_path: Path
     image.write_bytes(image.read_bytes()[:40])
     with pytest.raises(InputError, match=image.name):
         prepare_datasets(config, tmp_path / "cache")
-    kept, datasets = prepare_datasets(apply(config, {"data.skip_broken": True}), tmp_path / "cache")
+    prepared, datasets = prepare_datasets(apply(config, {"data.skip_broken": True}), tmp_path / "cache")
     assert datasets.target.skipped == 1
-    assert kept.data.skip_broken
+    assert prepared.data.skip_broken
 
 
 def test_sizes_that_just_fit_are_accepted(config: Config, datasets: DatasetPair) -> None:
