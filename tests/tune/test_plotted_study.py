@@ -132,6 +132,28 @@ def test_contours_and_ranks_have_the_most_important_hyperparameters() -> None:
     assert {panel.get_xlabel(), panel.get_ylabel()} == {"capacity", "delta"}
 
 
+@pytest.mark.parametrize("values", [(0.0704, 0.0926), (0.01, 0.099), (0.0001, 0.1)])
+def test_a_logarithmic_axis_has_several_ticks_inside(values: tuple[float, float]) -> None:
+    study = make_study()
+    for value in values:
+        add(study, "COMPLETE", [value], {M: value}, [scores()])
+    (figure,) = parameter_figures.slices(study, None)
+    figure.canvas.draw()
+    axis = figure.axes[0]
+    low, high = axis.get_xlim()
+    assert 2 <= sum(low <= tick <= high for tick in axis.get_xticks()) <= 6
+
+
+def test_ticks_of_whole_numbers_are_whole() -> None:
+    study = make_study(space={})
+    for seed in (1, 3):
+        trial = create_trial(value=0.5, params={"seed": seed}, distributions={"seed": IntDistribution(0, 9)})
+        study.add_trial(trial)
+    (figure,) = parameter_figures.slices(study, None)
+    figure.canvas.draw()
+    assert all(float(tick).is_integer() for tick in figure.axes[0].get_xticks())
+
+
 def test_ticks_of_logarithmic_axes_are_plain_numbers() -> None:
     figure, *_ = parameter_figures.slices(many(), None)
     figure.canvas.draw()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from optuna.exceptions import ExperimentalWarning
 
 if TYPE_CHECKING:
@@ -70,8 +70,10 @@ def finished(axis: Axes, *, height: float, legend: bool = False) -> Figure:
 
 
 def _label_log_ticks(side: XAxis | YAxis) -> None:
-    """Plain numbers at 1, 2 and 5, over more than two decades at 1. Matplotlib's labels overlap."""
+    """Plain numbers that do not overlap, unlike matplotlib's: powers of ten over more than two decades; 1, 2 and 5 over
+    one or two; round numbers over less."""
     low, high = side.get_view_interval()
-    side.set_major_locator(LogLocator(subs=(1.0,) if high / low > 100 else (1.0, 2.0, 5.0)))
+    powers = LogLocator(subs=(1.0,) if high / low > 100 else (1.0, 2.0, 5.0))
+    side.set_major_locator(powers if high / low > 10 else MaxNLocator(4))
     side.set_major_formatter(lambda value, _: f"{value:g}")
     side.set_minor_formatter(NullFormatter())

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.category import StrCategoryFormatter
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from optuna.distributions import IntDistribution
 from optuna.trial import TrialState
 
 from gckd.tune.report.optuna_plots import FINISHED, STAR, STOPPED, WIDTH, finished, plot
@@ -36,7 +38,9 @@ def slices(study: Study, chosen: Candidate | None) -> list[Figure]:
     """First objective against each hyperparameter that varies."""
     copy, figures = plotted_study(study), []
     labels = _varied(copy)
-    trial = copy.get_trials(deepcopy=False)[chosen.trial.number] if chosen else None
+    trials = copy.get_trials(deepcopy=False)
+    trial = trials[chosen.trial.number] if chosen else None
+    whole = {label for t in trials for label, d in t.distributions.items() if isinstance(d, IntDistribution)}
     for start in range(0, len(labels), _SLICES_PER_FIGURE):
         names = labels[start : start + _SLICES_PER_FIGURE]
         axes = np.atleast_1d(plot("plot_slice", copy, params=names, target_name=objective_label(study, 0)))
@@ -44,6 +48,8 @@ def slices(study: Study, chosen: Candidate | None) -> list[Figure]:
         figures[-1].axes[-1].set_ylabel("trial")
         for axis in axes:
             _complete_slice(axis, trial)
+            if axis.get_xlabel() in whole and axis.get_xscale() == "linear":
+                axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     return figures
 
 
