@@ -23,7 +23,8 @@ from gckd.report.table_report import make_report, show_curves
 if TYPE_CHECKING:
     from gckd.config import Config
 
-_OUT_HELP = "Folder of the tables.  [default: FOLDER; several are only printed]"
+_OUT_HELP = "Output folder.  [default: FOLDER; with several, the table is only printed]"
+_MIXED_HELP = "Accept runs of other code, plugins, data, training budget or full config, and mark their rows with †."
 
 
 # name -> where the command is, and its line in `gckd --help`, which thus imports neither torch nor Ray
@@ -76,14 +77,14 @@ def cli() -> None:
 @cli.command()
 @click.argument("folders", metavar="FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help=_OUT_HELP)
-@click.option("--curves", is_flag=True, help="Also print where each curve begins and ends.")
+@click.option("--curves", is_flag=True, help="Also print the first and last point of every curve.")
 @plugin_option
-@click.option("--mixed", is_flag=True, help="Also where runs are of other code, data, budget or full config; marked.")
+@click.option("--mixed", is_flag=True, help=_MIXED_HELP)
 def report(folders: tuple[Path, ...], out: Path | None, curves: bool, mixed: bool) -> None:
-    """Make the tables of FOLDER again from its records.
+    """Make the tables and report.html of a FOLDER again from its records.
 
-    Of several: folders of one full config and the same datasets are joined, with their rows and seeds together; those
-    of other datasets are blocks of one table, each with its own full method, never averaged with each other.
+    Several folders make one table. Folders with the same full config and datasets are joined: their rows and seeds are
+    compared with each other. Other folders are subtables, each with its own full method; nothing is averaged over them.
     """
     from gckd.runs.preflight import usable_folder
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import functools
 import json
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gckd.config.edit import configure
 from gckd.report.summary import FULL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gckd.config import Config
-    from gckd.config.stages import Adapt, Pretrain
 
 MIXED_HINT = "--mixed puts them in one table and marks the rows that differ from full"
 CODE = "code"
 _COMPARED = {"git_revision": CODE, "source_digest": "source dataset", "target_digest": "target dataset"}
+_STAGES = {"adapt": "adaptation", "pretrain": "pre-training"}
+_FACTORS = ("steps", "accumulate", "batch")  # of a stage's number of pairs
 _HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]+")
 
 
@@ -41,13 +41,22 @@ class Mismatch:
         return frozenset(name for value, names in self.rows.items() if value != reference for name in names)
 
 
-def budget(config: Config) -> dict[str, str]:
+def budget(config: Config, edits: Mapping[str, Any] | None = None) -> dict[str, str]:
     """Stage -> training pairs that its steps see, whatever the batch size.
 
     A stage without steps is left out: the source model can be compared with every way to adapt it.
+
+    Args:
+        config: full config.
+        edits: of a row, as its records hold them. They are read, not applied, so that a report needs no plugin.
     """
-    stages: dict[str, Adapt | Pretrain] = {"adaptation": config.adapt, "pre-training": config.pretrain}
-    return {f"budget of {name}": f"{s.steps * s.accumulate * s.batch:,} pairs" for name, s in stages.items() if s.steps}
+    edits, budgets = edits or {}, {}
+    for path, stage in _STAGES.items():
+        full, replaced = getattr(config, path), edits.get(path, {})
+        factors = [edits.get(f"{path}.{name}", replaced.get(name, getattr(full, name))) for name in _FACTORS]
+        if factors[0]:
+            budgets[f"budget of {stage}"] = f"{math.prod(factors):,} pairs"
+    return budgets
 
 
 def mismatches(records: Sequence[Mapping[str, Any]], config: Config) -> list[Mismatch]:
@@ -57,9 +66,11 @@ def mismatches(records: Sequence[Mapping[str, Any]], config: Config) -> list[Mis
         config: full config; the records hold the edits of each row.
     """
     rows_of: dict[str, dict[str, dict[str, None]]] = {}
-    budget_of = functools.cache(lambda edits: budget(configure(config, json.loads(edits))))
     for record in (r for r in records if r["status"] == "done"):
-        for quantity, value in {**_provenance(record), **budget_of(record.get("edits") or "{}")}.items():
+        for quantity, value in {
+            **_provenance(record),
+            **budget(config, json.loads(record.get("edits") or "{}")),
+        }.items():
             rows_of.setdefault(quantity, {}).setdefault(value, {})[record["row"]] = None
     return [
         Mismatch(quantity, {value: tuple(rows) for value, rows in values.items()})

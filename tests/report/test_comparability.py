@@ -58,3 +58,9 @@ def test_one_plugin_file_with_two_texts_is_a_mismatch() -> None:
 def test_revisions_are_shortened_but_versions_are_not() -> None:
     assert short_revision("1a2b" * 10 + "-dirty") == "1a2b1a2b1a2b-dirty"
     assert short_revision("gckd 10.20.30rc1") == "gckd 10.20.30rc1"
+
+
+def test_records_of_a_plugin_are_compared_without_the_plugin() -> None:
+    edits = {"align": {"kind": "of-a-plugin", "power": 2.0}, "adapt": {"steps": 200, "batch": 16}}
+    runs = [record("full", 0, 70), record("other", 0, 70, edits=json.dumps(edits))]
+    assert mismatches(runs, CONFIG) == []  # 200 x 2 x 16 pairs, as 100 x 2 x 32

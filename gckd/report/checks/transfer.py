@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from gckd.config.edit import configure
+from gckd.config.component import TargetsConfig
 from gckd.report.checks.check_input import CheckInput, mean
 from gckd.report.checks.check_result import CheckResult
 from gckd.report.checks.panels import CURVE_KEY, draw_curve, mark_empty, panels, row_legend, styles
@@ -75,7 +75,8 @@ def gains(given: CheckInput) -> tuple[dict[Run, float], str]:
 def _is_source_only(given: CheckInput, row: str) -> bool:
     """Whether the edits of a row turn the target term off."""
     edits = json.loads(next(r["edits"] for r in given.done if r["row"] == row) or "{}")
-    return "distill.targets" in edits and configure(given.config, edits).distill.targets.off
+    off_kinds = {choice.kind for choice in TargetsConfig.choices() if choice.off}
+    return "distill.targets" in edits and edits["distill.targets"]["kind"] in off_kinds
 
 
 def _draw_band(axis: Axes, given: CheckInput) -> None:
