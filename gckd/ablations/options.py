@@ -50,7 +50,7 @@ class AblationOptions:
         return merge_rows(*rows, *(sweep_rows(text, config) for text in self.sweeps))
 
     def question(self, config: Config) -> Question:
-        """What the table answers; it is saved for the report."""
+        """Question of the table, which is saved for its report."""
         factorial = self.factorial or self.spec.factorial
         dropped = combinations(factorial, config) if factorial else {}
         return Question(self.spec.question, dropped, self.spec.checks)

@@ -29,10 +29,10 @@ def captions(subtables: Sequence[Subtable], rows: Sequence[RowSummary]) -> list[
     """
     lines_of = {s.name: caption(s.records, [r for r in rows if r.subtable == s.name], s.config) for s in subtables}
     lines = dict.fromkeys(q.question for s in subtables for q in s.questions if q.question)
-    for name, own_lines in lines_of.items():
-        for line in own_lines:
-            shared = all(line in other_lines for other_lines in lines_of.values())
-            lines[line if shared or line == own_lines[0] else f"{name}: {line}"] = None
+    for name, subtable_lines in lines_of.items():
+        for line in subtable_lines:
+            shared = all(line in listed for listed in lines_of.values())
+            lines[line if shared or line == subtable_lines[0] else f"{name}: {line}"] = None
     marked = any(row.marked for row in rows)
     marks = ["† marks a row that differs from the full method in one of the following."] if marked else []
     return [*lines, *marks, *(f"MISMATCH in {line}." for line in mismatch_lines(subtables))]
@@ -98,12 +98,12 @@ def _training(records: Sequence[Mapping[str, Any]], rows: Sequence[RowSummary], 
     edits = {r["row"]: json.loads(r.get("edits") or "{}") for r in records}
     unadapted = [row.label for row in rows if edits.get(row.row, {}).get("adapt.steps") == 0]
     other_source = [row.label for row in rows if any(path.startswith(_SOURCE_PATHS) for path in edits.get(row.row, ()))]
-    every = "Every row except those marked †" if any(row.marked for row in rows) else "Every row"
+    subject = "Every row except those marked †" if any(row.marked for row in rows) else "Every row"
     seeds = "the same seeds, " if _same_seeds(rows) else ""
     exceptions = [f"another source model in {', '.join(other_source)}"] if other_source else []
     exceptions += [f"no adaptation, only the source model, in {', '.join(unadapted)}"] if unadapted else []
     return (
-        f"{every} has {seeds}the same batches ({config.adapt.batch} pairs per domain and step) and "
+        f"{subject} has {seeds}the same batches ({config.adapt.batch} pairs per domain and step) and "
         f"{config.adapt.steps} adaptation steps from the same source model ({config.pretrain.steps} pre-training steps "
         f"of {config.pretrain.batch} pairs)." + (f" Exceptions: {'; '.join(exceptions)}." if exceptions else "")
     )
@@ -124,9 +124,11 @@ def _other_inference(records: Sequence[Mapping[str, Any]]) -> list[str]:
     exceptions: dict[str, str] = {}
     for r in records:
         edits = json.loads(r.get("edits") or "{}").items()
-        own = [f"{path} = {json.dumps(value)}" for path, value in edits if path.split(".")[0] in ("centre", "evaluate")]
-        if own:
-            exceptions[r["row"]] = f"{r['row']} ({', '.join(own)})"
+        changed = [
+            f"{path} = {json.dumps(value)}" for path, value in edits if path.split(".")[0] in ("centre", "evaluate")
+        ]
+        if changed:
+            exceptions[r["row"]] = f"{r['row']} ({', '.join(changed)})"
     return list(exceptions.values())
 
 
@@ -143,8 +145,8 @@ def _notes(records: Sequence[Mapping[str, Any]]) -> list[str]:
     for r in records:
         for note in json.loads(r["notes"]):
             seeds_of.setdefault(note, set()).add(r["seed"])
-    every = {r["seed"] for r in records if r["status"] == "done"}
+    done_seeds = {r["seed"] for r in records if r["status"] == "done"}
     return [
-        note if seeds == every else f"Seed {', '.join(map(str, sorted(seeds)))}: {note}"
+        note if seeds == done_seeds else f"Seed {', '.join(map(str, sorted(seeds)))}: {note}"
         for note, seeds in seeds_of.items()
     ]

@@ -65,7 +65,7 @@ def query_bootstrap(runs: QueriesOfRuns, seeds: Mapping[str, Sequence[int]], ful
             queries than the first row.
         full: name of the full row.
     """
-    complete = [row for row, own in seeds.items() if own and all((row, seed) in runs for seed in own)]
+    complete = [row for row, row_seeds in seeds.items() if row_seeds and all((row, s) in runs for s in row_seeds)]
     if not complete:
         return {}
     identity = runs[complete[0], seeds[complete[0]][0]].identity

@@ -56,7 +56,7 @@ def summarise(records: Sequence[Record], queries: QueriesOfRuns | None = None) -
     rows = sorted({str(r["row"]): None for r in records}, key=lambda row: row != FULL)
     values = {name: {row: _by_seed(records, row, name) for row in rows} for name in METRICS}
     p_values = {name: _p_values(values[name]) for name in DIFFERENCES}
-    seeds = {row: tuple(sorted(own)) for row, own in values[DIFFERENCES[0]].items()}
+    seeds = {row: tuple(sorted(by_seed)) for row, by_seed in values[DIFFERENCES[0]].items()}
     intervals = query_bootstrap(queries or {}, seeds, FULL)
     return [
         RowSummary(
@@ -74,7 +74,7 @@ def summarise(records: Sequence[Record], queries: QueriesOfRuns | None = None) -
 
 def _p_values(values: ValuesOfRows) -> dict[str, float]:
     """Row -> corrected p value, where it is defined."""
-    raw = {row: paired_p(values.get(FULL, {}), own) for row, own in values.items() if row != FULL}
+    raw = {row: paired_p(values.get(FULL, {}), by_seed) for row, by_seed in values.items() if row != FULL}
     return holm({row: p for row, p in raw.items() if p is not None})
 
 

@@ -260,10 +260,22 @@ def test_two_datasets_are_subtables_one_below_the_other(tmp_path: Path) -> None:
 
 
 def test_a_single_run_has_a_page(tmp_path: Path) -> None:
-    one: dict[str, Any] = {"edits": "{}", "git_revision": "unknown", "seconds": 1.0, "pretrain_seconds": 2.0}
-    Records(tmp_path).add(record("full", 0, 50, **one))
+    facts: dict[str, Any] = {"edits": "{}", "git_revision": "unknown", "seconds": 1.0, "pretrain_seconds": 2.0}
+    Records(tmp_path).add(record("full", 0, 50, **facts))
     (tmp_path / "config.yaml").write_text(to_yaml(preset("tiny")))
     write_report(tmp_path, Console(file=io.StringIO()))
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "1 row: full. Finished." in text
     assert "No row changes the full config." in text and "<strong>50.0" not in text
+
+
+def test_plugins_are_listed_with_digest_and_rows(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    plugins = {"full": "{}", "huber": json.dumps({"my_losses.py": "0123456789abcdef"})}
+    for row, text in plugins.items():
+        records.add(record(row, 0, 50, git_revision="gckd 1.0", plugins=text))
+    (tmp_path / "config.yaml").write_text(to_yaml(preset("tiny")))
+    write_report(tmp_path, Console(file=io.StringIO()))
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    lines = cells_of(parts(text)["Plugins"])
+    assert lines == [["file", "digest", "rows"], ["my_losses.py", "0123456789abcdef", "huber"]]

@@ -46,8 +46,8 @@ def curves(points: Sequence[CurvePoint]) -> list[Section]:
     """Rank-1 and mAP over the steps, then a folded section with every other curve."""
     all_panels = panels(points)
     main = [panel for panel in all_panels if panel[1].endswith(_MAIN_METRICS)]
-    others = [panel for panel in all_panels if panel not in main]
-    groups = [("Rank-1 and mAP during training", main, False), ("All other curves", others, True)]
+    rest = [panel for panel in all_panels if panel not in main]
+    groups = [("Rank-1 and mAP during training", main, False), ("All other curves", rest, True)]
     return [_section(title, points, group, folded) for title, group, folded in groups if group]
 
 
