@@ -39,7 +39,9 @@ def node_problems(requirements: NodeRequirements, token: str) -> list[str]:
         problems.append(str(error))
     problems += [f"data: {problem}" for spec in requirements.datasets if (problem := _data_problem(spec))]
     problems += [
-        f"{field}: {path} is not there" for field, path in requirements.files.items() if not Path(path).exists()
+        f"{field}: {path} does not exist on this node"
+        for field, path in requirements.files.items()
+        if not Path(path).exists()
     ]
     return problems
 
@@ -52,13 +54,13 @@ def _data_problem(spec: str) -> str:
             return str(error)
         return ""
     folder = spec.partition(":")[2] or spec
-    return "" if Path(folder).is_dir() else f"{folder} is not there"
+    return "" if Path(folder).is_dir() else f"{folder} does not exist on this node"
 
 
 def _out_problems(out: StoragePath, token: str) -> Iterator[str]:
     try:
         if not (out / token).exists():
-            yield f"{out} is not the driver's; it must be on storage that all nodes share"
+            yield f"{out} is another folder than on the driver; use storage that all nodes share"
             return
         out.check_writable()
     except (InputError, OSError) as error:

@@ -60,14 +60,14 @@ def test_a_cache_in_a_missing_bucket_is_refused(tmp_path: Path, bucket: str, mon
 
 def test_missing_data_is_refused(tmp_path: Path) -> None:
     (problem,) = node_problems(needs(tmp_path, f"icfg-pedes:{tmp_path / 'missing'}"), TOKEN)
-    assert problem == f"data: {tmp_path / 'missing'} is not there"
+    assert problem == f"data: {tmp_path / 'missing'} does not exist on this node"
 
 
 def test_missing_weights_are_refused(tmp_path: Path) -> None:
     (tmp_path / "ALBEF.pth").touch()
     assert node_problems(needs(tmp_path, weights=tmp_path / "ALBEF.pth", tokenizer=tmp_path), TOKEN) == []
     (problem,) = node_problems(needs(tmp_path, weights=tmp_path / "missing.pth", tokenizer=tmp_path), TOKEN)
-    assert problem == f"weights: {tmp_path / 'missing.pth'} is not there"
+    assert problem == f"weights: {tmp_path / 'missing.pth'} does not exist on this node"
 
 
 def test_a_dataset_in_a_missing_bucket_is_refused(tmp_path: Path, bucket: str) -> None:
