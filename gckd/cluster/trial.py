@@ -100,14 +100,18 @@ def results(search: Search, trial: Mapping[str, Any]) -> Iterator[dict[str, Any]
                 for out in seeds.values():
                     (out / CHECKPOINT).copy_to(out / BEST)  # of the best epoch so far
             best = max(best, score)
-            yield {
-                "epoch": number,
-                "score": score,
-                "scores": {name: _mean([e.values[name] for e in evaluations]) for name in score_names()},
-                "seconds": math.fsum(e.values["seconds"] for e in evaluations),
-                "memory_gib": memory_gib(),
-                "done_all": number == config.adapt.evaluations,
-            }
+            yield _result(number, score, evaluations) | {"done_all": number == config.adapt.evaluations}
+
+
+def _result(number: int, score: float, evaluations: Sequence[TrialEvaluation]) -> dict[str, Any]:
+    """Result of an epoch, from the evaluations of its seeds."""
+    return {
+        "epoch": number,
+        "score": score,
+        "scores": {name: _mean([e.values[name] for e in evaluations]) for name in score_names()},
+        "seconds": math.fsum(e.values["seconds"] for e in evaluations),
+        "memory_gib": memory_gib(),
+    }
 
 
 def results_or_reason(search: Search, trial: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
