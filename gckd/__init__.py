@@ -5,7 +5,7 @@ Adapt a retriever to unlabelled images and captions, and search with it:
     import gckd
 
     street = gckd.make_street("street", ids=200)  # a generated benchmark; or use folders of your own
-    data = {"data.source": f"{street.root}/ICFG-PEDES", "data.target": f"{street.root}/RSTPReid"}
+    data = {"data.source": street.root / "ICFG-PEDES", "data.target": street.root / "RSTPReid"}
     result = gckd.train(gckd.apply(gckd.preset("tiny"), data), out="runs/demo")
     print(result.metrics["rank_1"])
     gallery = result.model.embed_images(images)  # paths or PIL images

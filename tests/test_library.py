@@ -57,7 +57,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def config(street: Path) -> gckd.Config:
-    data = {"data.source": f"{street}/ICFG-PEDES", "data.target": f"{street}/RSTPReid"}
+    data = {"data.source": street / "ICFG-PEDES", "data.target": street / "RSTPReid"}
     return gckd.apply(gckd.preset("tiny"), data | MICRO)
 
 
@@ -203,6 +203,7 @@ def test_datasets_are_opened_once(
         return find(spec)
 
     monkeypatch.setattr(dataset_pair, "find_dataset", count)
-    finished = gckd.train(config, out=tmp_path / "out", cache=cache, progress=False)
+    short = gckd.apply(config, {"adapt.steps": 1, "adapt.evaluations": 1})
+    finished = gckd.train(short, out=tmp_path / "out", cache=cache, progress=False)
     gckd.evaluate(finished.model)
     assert opened == [config.data.source, config.data.target]

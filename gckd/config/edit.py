@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any, TypeVar
 
 import yaml
@@ -26,12 +27,13 @@ def apply(config: Node, edits: Mapping[str, Any]) -> Node:
     Args:
         config: any config node; it does not change.
         edits: dotted path -> value. A component is given as a node, by its kind (`"none"`), or as a mapping with a
-            `kind`.
+            `kind`. A folder or file may be a `Path`.
 
     Raises:
         ConfigError: a path is unknown, one edited path lies inside another, an edit changes nothing, or the result is
             out of range; every problem is listed.
     """
+    edits = {path: str(value) if isinstance(value, PurePath) else value for path, value in edits.items()}
     problems = [
         f"{inner}: conflicts with the edit of {outer}, which replaces it"
         for outer in edits

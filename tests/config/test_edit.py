@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +36,11 @@ def test_an_edit_changes_its_field_and_nothing_else() -> None:
 @pytest.mark.parametrize("value", [NoPropagation(), "none", None, {"kind": "none"}])
 def test_a_component_is_replaced_by_instance_kind_or_mapping(value: Any) -> None:
     assert apply(preset("tiny"), {"graph.propagate": value}).graph.propagate == NoPropagation()
+
+
+def test_a_folder_may_be_a_path() -> None:
+    config = apply(preset("tiny"), {"data.source": Path("street") / "RSTPReid"})
+    assert config == apply(preset("tiny"), {"data.source": "street/RSTPReid"})
 
 
 def test_a_mapping_sets_fields_of_the_new_component() -> None:
