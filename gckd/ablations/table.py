@@ -18,7 +18,7 @@ from gckd.config.config_file import CONFIG_FILE
 from gckd.data.dataset_pair import DatasetPair
 from gckd.device import cores
 from gckd.errors import InputError
-from gckd.report.comparability import MIXED_HINT
+from gckd.report.comparability import MIXED_HINT, plugins_of
 from gckd.report.console import wide_console
 from gckd.report.question import QUESTION_FILE
 from gckd.report.summary import RowSummary
@@ -29,7 +29,7 @@ from gckd.runs.output import RUN_FILES, default_output, output_folder
 from gckd.runs.plan import Run, plan
 from gckd.runs.preflight import check_sizes, prepare_datasets
 from gckd.runs.progress_display import display
-from gckd.runs.provenance import Provenance, git_revision
+from gckd.runs.provenance import Provenance, git_revision, plugin_digests
 from gckd.runs.records import CURVES_FILE, DONE, RUNS_FILE, Records
 from gckd.storage.mirror import Mirror
 from gckd.storage.path import StoragePath
@@ -94,7 +94,7 @@ class AblationTable:
             question.save(folder)
             records, runs = Records(folder), self.plan()
             if not options.mixed:
-                _check_code(records)
+                check_code(records)
             self.mirror.download(run.folder / name for run in runs if records.finished(run) for name in RUN_FILES)
             try:
                 self._execute(runs, records)
@@ -125,12 +125,23 @@ class AblationTable:
             execute(runs, execution)
 
 
-def _check_code(records: Records) -> None:
-    """Refuses to add runs to those of another version of the code, before anything starts."""
-    current = git_revision()
-    earlier = sorted({r["git_revision"] for r in records.runs if r["status"] == DONE} - {current})
-    if earlier:
+def check_code(records: Records) -> None:
+    """Refuses to add runs to those of another version of the code or of a plugin, before anything starts.
+
+    Raises:
+        InputError: a finished run has another revision, or another text of a plugin that is loaded now.
+    """
+    current, plugins = git_revision(), plugin_digests()
+    done = [r for r in records.runs if r["status"] == DONE]
+    revisions = sorted({r["git_revision"] for r in done} - {current})
+    if revisions:
         raise InputError(
-            f"--resume: {records.folder} has runs of code {', '.join(earlier)}, the current code is {current}; "
+            f"--resume: {records.folder} has runs of code {', '.join(revisions)}, the current code is {current}; "
             f"{MIXED_HINT}"
+        )
+    earlier = {plugin for r in done for plugin in plugins_of(r).items()}
+    changed = sorted({name for name, digest in earlier if plugins.get(name, digest) != digest})
+    if changed:
+        raise InputError(
+            f"--resume: {records.folder} has runs with another text of plugin {', '.join(changed)}; {MIXED_HINT}"
         )

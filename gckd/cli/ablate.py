@@ -28,7 +28,7 @@ _SPEC_HELP = f"Spec with rows, seeds and edits: a YAML file, or one of {', '.joi
 _DATASET_HELP = "Dataset of a spec with `pairs: all`, FOLDER or FORMAT:FOLDER.  [repeatable]"
 _SEEDS_HELP = f"Seeds per row.  [default: those of the spec, or {_SEEDS}]"
 _OUT_HELP = "Output folder, or s3://BUCKET/NAME.  [default: runs/<name and digest>]"
-_MIXED_HELP = "Accept runs of other code, data or training budget, and mark their rows with †."
+_MIXED_HELP = "Accept runs of other code, plugins, data or training budget, and mark their rows with †."
 
 
 @click.command()
