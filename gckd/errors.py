@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class InputError(ValueError):
     """Invalid input by the user. The message names the field or file, the value and the limit."""
+
+
+def unknown_choice(noun: str, value: object, choices: Iterable[str]) -> str:
+    """Text of every error about a name that is not among the choices.
+
+    Args:
+        noun: type of the choices in the singular, for example "component".
+        choices: valid names, in the order in which they are listed.
+
+    Returns:
+        For example "unknown component 'gpm'; choose from gmp, cmkd (did you mean 'gmp'?)".
+    """
+    names = list(choices)
+    close = difflib.get_close_matches(str(value), names, 1)
+    suggestion = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"unknown {noun} {value!r}; choose from {', '.join(names)}{suggestion}"
 
 
 def reason_of(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""`reason_of` describes any error in one line."""
+"""Texts that all errors share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gckd.errors import reason_of
+from gckd.errors import reason_of, unknown_choice
 
 
 def test_a_system_error_is_described_without_number_and_path(tmp_path: Path) -> None:
@@ -26,3 +26,9 @@ def test_a_system_error_is_described_without_number_and_path(tmp_path: Path) -> 
 )
 def test_other_errors_are_described_by_their_first_line_or_their_type(error: Exception, expected: str) -> None:
     assert reason_of(error) == expected
+
+
+def test_an_unknown_choice_lists_the_choices_and_the_closest_one() -> None:
+    expected = "unknown component 'gpm'; choose from gmp, cmkd (did you mean 'gmp'?)"
+    assert unknown_choice("component", "gpm", ["gmp", "cmkd"]) == expected
+    assert unknown_choice("split", 3, iter(["val", "test"])) == "unknown split 3; choose from val, test"

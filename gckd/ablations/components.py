@@ -16,7 +16,7 @@ from gckd.config.component import Component
 from gckd.config.distill import MutualNeighbours, NoMatching, NoTargets, NoTeacher
 from gckd.config.graph import NoPropagation
 from gckd.config.tree import hints
-from gckd.errors import InputError
+from gckd.errors import InputError, unknown_choice
 from gckd.runs.plan import FULL
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def check_names(names: frozenset[str], config: Config, option: str = "--drop") -
     removals = {**COMPONENTS, **_slot_removals(config)}
     unknown = sorted(names - removals.keys())
     if unknown:
-        raise InputError(f"{option}: unknown component {unknown[0]!r}; choose from {', '.join(removals)}")
+        raise InputError(f"{option}: {unknown_choice('component', unknown[0], removals)}")
     return {name: removal for name, removal in removals.items() if name in names}
 
 

@@ -12,7 +12,7 @@ from gckd.ablations.components import ADDED, check_names, drop_edits, label, par
 from gckd.config import Config, ConfigError, apply
 from gckd.config.edit import effective_edits
 from gckd.config.serialization import load_yaml
-from gckd.errors import InputError
+from gckd.errors import InputError, unknown_choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -45,7 +45,7 @@ def add_rows(adds: Sequence[str], config: Config) -> Rows:
         names = parse_names(text, "--add")
         unknown = sorted(names - set(ADDED))
         if unknown:
-            raise InputError(f"--add: {unknown[0]!r} cannot be added to the baseline; choose from {', '.join(ADDED)}")
+            raise InputError(f"--add: {unknown_choice('component', unknown[0], ADDED)}")
         if names < set(ADDED):
             row = "".join(f"+{name}" for name in ADDED if name in names)
             rows.append({row: drop_edits(frozenset(ADDED) - names, config)})
@@ -80,7 +80,7 @@ def sweep_rows(text: str, config: Config) -> Rows:
     """
     path, equals, listed = text.partition("=")
     if not equals or not all(value.strip() for value in listed.split(",")):
-        raise InputError(f"--sweep: {text!r} has another form; write PATH=VALUE,VALUE")
+        raise InputError(f"--sweep: {text!r} is not PATH=VALUE,VALUE, for example graph.propagate.k=2,5,20")
     try:
         values = [load_yaml(value) for value in listed.split(",")]
     except yaml.YAMLError as error:

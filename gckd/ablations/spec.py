@@ -14,7 +14,7 @@ from gckd.ablations.rows import Rows, add_rows, drop_rows, factorial_rows, grid_
 from gckd.config import Config, ConfigError, apply
 from gckd.config.edit import effective_edits
 from gckd.config.serialization import load_yaml
-from gckd.errors import InputError, reason_of
+from gckd.errors import InputError, reason_of, unknown_choice
 from gckd.report.checks import CHECKS
 
 SPECS = Path(__file__).parent / "specs"
@@ -127,7 +127,7 @@ def load_spec(name: str) -> Spec:
         data = load_yaml(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"--spec: {name} is neither a readable file nor a spec of gckd; choose from {', '.join(spec_names())}"
+            f"--spec: {unknown_choice('spec', name, spec_names())}; or give a YAML file that exists"
         ) from error
     except yaml.YAMLError as error:
         raise InputError(f"--spec: {name} is not YAML ({reason_of(error)})") from error
@@ -142,7 +142,7 @@ def _problems(data: Any) -> Iterator[str]:
     if not isinstance(data, dict):
         yield f"not a mapping of keys to values; the keys are {', '.join(_KEYS)}"
         return
-    yield from (f"unknown key {key!r}; choose from {', '.join(_KEYS)}" for key in data if key not in _KEYS)
+    yield from (unknown_choice("key", key, _KEYS) for key in data if key not in _KEYS)
     if not data.keys() & _ROW_KEYS.keys():
         yield f"no rows; give at least one of {', '.join(_ROW_KEYS)}"
     subtables = [key for key in _SUBTABLE_KEYS if key in data]
@@ -152,8 +152,16 @@ def _problems(data: Any) -> Iterator[str]:
     yield from map(_message, sorted(validator.iter_errors(data), key=lambda error: list(map(str, error.path))))
 
 
+_TYPE_NAMES = {"array": "list", "object": "mapping", "string": "text", "integer": "whole number"}  # of JSON schema
+
+
 def _message(error: ValidationError) -> str:
     path = ".".join(map(str, error.path))
     if error.validator == "enum":
-        return f"{path}: unknown value {error.instance!r}; choose from {', '.join(error.validator_value)}"
+        return f"{path}: {unknown_choice('value', error.instance, error.validator_value)}"
+    if error.validator == "type":
+        types = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
+        return f"{path}: {error.instance!r} is not a {' or a '.join(_TYPE_NAMES.get(name, name) for name in types)}"
+    if error.validator == "minimum":
+        return f"{path}: {error.instance!r} is outside its limit: >= {error.validator_value}"
     return f"{path}: {error.message}"

@@ -64,8 +64,10 @@ def _schema(spec: dict[str, Any]) -> str | None:
         validate_config(prepare_config(spec))
     except jsonschema.ValidationError as error:
         return f"{'.'.join(map(str, error.absolute_path)) or 'file'}: {error.message.splitlines()[0]}"
-    except (ValueError, KeyError, TypeError, click.ClickException) as error:
-        return f"file: Ray refuses it ({reason_of(error)})"
+    except KeyError as error:
+        return f"file: the field {error} is missing, which every cluster file of Ray has"
+    except (ValueError, TypeError, click.ClickException) as error:
+        return f"file: refused by Ray ({reason_of(error)})"
     return None
 
 

@@ -35,7 +35,8 @@ def read_config(path: Path) -> Config:
     try:
         config: Config = from_yaml(Config, text)
     except ConfigError as error:
-        raise ConfigError([*error.problems, *_missing_plugins(path, text)]) from error
+        problems = [f"{path}: {problem.removeprefix('config.').removeprefix('config: ')}" for problem in error.problems]
+        raise ConfigError([*problems, *_missing_plugins(path, text)]) from error
     return config
 
 

@@ -44,7 +44,7 @@ def apply(config: Node, edits: Mapping[str, Any]) -> Node:
     for path, value in edits.items():
         try:
             if is_present(edited, path, value):
-                problems.append(f"{path}: already {value!r}, so this edit changes nothing")
+                problems.append(f"{path}: is already {value!r}, so this edit changes nothing; remove it")
             edited = _with(edited, path, _typed(edited, path, value))
         except ConfigError as error:
             problems += error.problems
@@ -138,9 +138,9 @@ def parse_edits(assignments: Sequence[str]) -> dict[str, Any]:
     for text in assignments:
         path, equals, value = text.partition("=")
         if not equals:
-            problems.append(f"--set {text}: write it as path=value")
+            problems.append(f"--set {text}: expected PATH=VALUE, for example --set adapt.steps=100")
         elif path in edits:
-            problems.append(f"--set {path}: set twice")
+            problems.append(f"--set {path}: given twice; give each field once")
         else:
             try:
                 edits[path] = load_yaml(value)

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from gckd.errors import InputError
+from gckd.errors import InputError, unknown_choice
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,15 @@ class Limits:
         if self.choices:
             return "one of " + ", ".join(self.choices)
         signs = ((">=", self.ge), (">", self.gt), ("<=", self.le), ("<", self.lt))
-        return " and ".join(f"{sign} {bound:g}" for sign, bound in signs if bound is not None)
+        return " and ".join(f"{sign} {_number_text(bound)}" for sign, bound in signs if bound is not None)
+
+    def problem(self, value: Any) -> str:
+        """Error text for a value outside the limits."""
+        return (
+            unknown_choice("value", value, self.choices)
+            if self.choices
+            else f"{value!r} is outside its limit: {self.text()}"
+        )
 
     def accept(self, value: Any) -> bool:
         """Whether a value is within the limits; numbers must be finite."""
@@ -43,6 +51,10 @@ class Limits:
             and (self.le is None or value <= self.le)
             and (self.lt is None or value < self.lt)
         )
+
+
+def _number_text(bound: float) -> str:
+    return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
 
 
 def option(default: Any, doc: str, **limits: Any) -> Any:

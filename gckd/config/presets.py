@@ -11,7 +11,7 @@ from gckd.config.edit import apply
 from gckd.config.graph import Diffusion, Graph, Memory
 from gckd.config.schema import Config
 from gckd.config.stages import Adapt, CrossBatchMemory, Pretrain, Weights
-from gckd.errors import InputError
+from gckd.errors import InputError, unknown_choice
 
 
 def tiny() -> Config:
@@ -70,5 +70,5 @@ def preset(name: str) -> Config:
         InputError: there is none; the message lists them.
     """
     if name not in PRESETS:
-        raise InputError(f"--preset: unknown preset {name!r}; choose from {', '.join(PRESETS)}")
+        raise InputError(f"--preset: {unknown_choice('preset', name, PRESETS)}")
     return PRESETS[name]()

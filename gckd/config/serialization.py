@@ -14,7 +14,7 @@ import yaml
 from gckd.config.component import Component
 from gckd.config.fields import ConfigError
 from gckd.config.tree import hints, unknown_field, variants
-from gckd.errors import reason_of
+from gckd.errors import reason_of, unknown_choice
 from gckd.plugins import plugin_of
 
 
@@ -57,7 +57,8 @@ def decode(hint: Any, data: Any, path: str = "config") -> Any:
     if (isinstance(data, str) or data is None) and hasattr(choices[0], "kind"):
         data = {"kind": data or "none"}
     if not isinstance(data, dict):
-        raise ConfigError([f"{path}: {data!r} is not a mapping of fields"])
+        given = "the text is empty and" if data is None else repr(data)
+        raise ConfigError([f"{path}: {given} is not a mapping of fields"])
     body = dict(data)
     node = _choose(choices, body, path)
     types, problems, values = hints(node), [], {}
@@ -82,7 +83,7 @@ def _choose(choices: tuple[type, ...], body: dict[str, Any], path: str) -> type:
         return choices[0]
     kind = body.pop("kind", None)
     if kind not in kinds:
-        raise ConfigError([f"{path}: unknown kind {kind!r}; choose from {', '.join(map(str, kinds))}"])
+        raise ConfigError([f"{path}: {unknown_choice('kind', kind, map(str, kinds))}"])
     return kinds[kind]
 
 

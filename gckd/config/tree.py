@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import typing
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 
 from gckd.config.component import Component
 from gckd.config.fields import ConfigError, Limits, limits_of
+from gckd.errors import unknown_choice
 
 
 class Field(NamedTuple):
@@ -63,9 +63,7 @@ def unknown_field(path: str, name: str, node: type[Any]) -> str:
     names = [field.name for field in dataclasses.fields(node)]
     if not names:
         return f"{path}: unknown field {name!r}; {getattr(node, 'kind', node.__name__)!r} has no fields"
-    close = difflib.get_close_matches(name, names, 1)
-    suggestion = f"did you mean {close[0]!r}? " if close else ""
-    return f"{path}: unknown field {name!r}; {suggestion}choose from {', '.join(names)}"
+    return f"{path}: {unknown_choice('field', name, names)}"
 
 
 def walk(node: Any) -> Iterator[tuple[str, Any, Any, Limits]]:
@@ -91,7 +89,7 @@ def range_problems(node: Any) -> list[str]:
         if not _has_type(value, hint):
             problems.append(f"{path}: {value!r} is not {_type_name(hint)}")
         elif not limits.accept(value):
-            problems.append(f"{path}: {value!r} is outside its limit: {limits.text()}")
+            problems.append(f"{path}: {limits.problem(value)}")
     return problems
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from gckd.data.readers import READERS, DatasetReader, brief
 from gckd.data.types import SPLITS, Annotations, Record
-from gckd.errors import InputError, reason_of
+from gckd.errors import InputError, reason_of, unknown_choice
 
 VAL_SHARE = 0.08  # share of the train identities held out as val where a dataset has no val split
 
@@ -71,8 +71,7 @@ def _parse_spec(spec: str) -> tuple[Mapping[str, DatasetReader], Path]:
     folder = Path(path).expanduser().resolve()
     if not folder.exists() and colon and name is None and "/" not in head:
         raise InputError(
-            f"dataset {spec!r}: unknown format {head!r}; choose from {', '.join(READERS)}, or load a reader "
-            "of your own with --plugin FILE"
+            f"dataset {spec!r}: {unknown_choice('format', head, READERS)}; for a format of your own, add --plugin FILE"
         )
     if not folder.is_dir():
         raise InputError(f"dataset {spec!r}: the folder {folder} does not exist")

@@ -12,6 +12,7 @@ from gckd.data.annotations import read_annotations
 from gckd.data.images import confine, in_parallel, inspect
 from gckd.data.readers import READERS
 from gckd.data.types import SPLITS, Annotations, ItemProgress, Record, SplitCounts
+from gckd.errors import InputError
 
 NEAR = 0.2  # a dataset within this share of the published number of images counts as a copy of the published one
 EXAMPLES = 5  # a problem names at most this many cases
@@ -61,9 +62,11 @@ def check(
         progress: called with (images done, images in total), per dataset.
 
     Raises:
-        InputError: a dataset cannot be read at all, or an image lies outside its folder.
+        InputError: a dataset cannot be read at all, both are the same, or an image lies outside its folder.
     """
     datasets = [read_annotations(spec) for spec in (first, second) if spec is not None]
+    if len({dataset.file for dataset in datasets}) < len(datasets):
+        raise InputError(f"dataset {second!r}: is the first dataset again ({datasets[0].file}); give another")
     result = CheckResult([], [], [f"{dataset.file}: {note}" for dataset in datasets for note in dataset.notes])
     pictures = []
     for dataset in datasets:

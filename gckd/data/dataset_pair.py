@@ -114,7 +114,11 @@ def _opened(
 
 def _named_datasets(config: Config) -> tuple[Dataset, Dataset]:
     specs = {"source": config.data.source, "target": config.data.target}
-    missing = [f"data.{role}: no dataset is given" for role, spec in specs.items() if not spec]
+    missing = [
+        f"data.{role}: no dataset is given; set it to FOLDER or FORMAT:FOLDER (option --{role})"
+        for role, spec in specs.items()
+        if not spec
+    ]
     if missing:
         raise ConfigError(missing)
     return find_dataset(specs["source"]), find_dataset(specs["target"])

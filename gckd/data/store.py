@@ -25,7 +25,7 @@ from typing import Any
 from gckd.data.splits import LabelledSplit, UnlabelledSplit
 from gckd.data.store_writer import ImageRow
 from gckd.data.types import SPLITS
-from gckd.errors import InputError, reason_of
+from gckd.errors import InputError, reason_of, unknown_choice
 
 META, INDEX = "meta.json", "index"
 VERSION = 1  # of the layout above; part of the digest and the index key, so that a new layout gets new names
@@ -80,7 +80,7 @@ class Store:
 
     def _split_folder(self, split: str) -> Path:
         if split not in self.counts:
-            raise InputError(f"split: unknown split {split!r}; choose from {', '.join(self.counts)}")
+            raise InputError(f"{unknown_choice('split', split, self.counts)}")
         return self.path / split
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric.nn import GATv2Conv, GCNConv, GINConv, MessagePassing, SAGEConv
 
+from gckd.errors import unknown_choice
 from gckd.graph.subgraph import KnnIndex, neighbourhood
 
 
@@ -77,7 +78,7 @@ class GraphPropagation(nn.Module):
         if conv == "smooth":
             return
         if conv not in _CONVOLUTIONS:
-            raise ValueError(f"conv: {conv!r} is outside its limit: one of smooth, {', '.join(_CONVOLUTIONS)}")
+            raise ValueError(f"conv: {unknown_choice('convolution', conv, ('smooth', *_CONVOLUTIONS))}")
         if width is None:
             raise ValueError(f"conv: {conv!r} has parameters; give width = d, the embedding width")
         for _ in range(layers):

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 
 import safetensors.torch
 import torch
@@ -76,11 +77,18 @@ def read_weights(path: str | Path) -> Weights:
             return safetensors.torch.load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise InputError(f"backbone.weights: {path} cannot be read as weights only ({reason_of(error)})") from error
+        raise InputError(f"backbone.weights: {path} cannot be read as a file of tensors ({_reason(error)})") from error
     content = content.get("model", content) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
         raise InputError(f'backbone.weights: {path} contains no named tensors, neither flat nor under "model"')
     return content
+
+
+def _reason(error: Exception) -> str:
+    """Reason for which a file was refused. PyTorch's own text recommends to execute the file instead."""
+    return (
+        "it holds other objects than tensors, or is damaged" if isinstance(error, UnpicklingError) else reason_of(error)
+    )
 
 
 def momentum_copies(weights: Weights) -> Weights:

@@ -31,8 +31,14 @@ class StoragePath:
 
     @classmethod
     def at(cls, location: str | Path | StoragePath) -> StoragePath:
-        """The path of a location; local paths become absolute."""
+        """The path of a location; local paths become absolute.
+
+        Raises:
+            InputError: a URI without a bucket.
+        """
         text = str(location)
+        if text.rstrip("/").endswith(":"):
+            raise InputError(f"{text}: no bucket is given; expected a URI such as s3://BUCKET/NAME")
         return cls(text.rstrip("/") if _URI_MARK in text else str(Path(text).expanduser().resolve()))
 
     def __str__(self) -> str:
@@ -166,7 +172,9 @@ class StoragePath:
             return LocalFileSystem(), self._location
         try:
             file_system, path = FileSystem.from_uri(self._location)
-        except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, OSError) as error:
+        except pyarrow.ArrowInvalid as error:
+            raise InputError(f"{self}: not a URI of s3://, gs:// or abfs:// ({reason_of(error)})") from error
+        except (pyarrow.ArrowNotImplementedError, OSError) as error:
             raise InputError(f"{self}: {reason_of(error)}") from error
         return file_system, path
 

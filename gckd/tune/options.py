@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gckd.cluster.trial import ORACLE
-from gckd.errors import InputError
+from gckd.errors import InputError, unknown_choice
 from gckd.tune.plan import OBJECTIVES, SCHEDULERS, SCORE, Plan
+from gckd.tune.samplers import SAMPLERS
 from gckd.validators import selectors
 
 _NO_PBT = (
@@ -43,15 +44,16 @@ class SearchOptions:
 
     def check(self) -> None:
         """Raises InputError: an unknown name, a missing package, or options that conflict."""
-        for option, names, choices in (
-            ("--select", (self.select,), (*selectors(), ORACLE)),
-            ("--objective", self.objectives, tuple(OBJECTIVES)),
-            ("--scheduler", (self.scheduler,), SCHEDULERS),
+        for noun, option, names, choices in (
+            ("score", "--select", (self.select,), (*selectors(), ORACLE)),
+            ("objective", "--objective", self.objectives, tuple(OBJECTIVES)),
+            ("scheduler", "--scheduler", (self.scheduler,), SCHEDULERS),
+            ("sampler", "--sampler", (self.sampler,), tuple(SAMPLERS)),
         ):
             unknown = [name for name in names if name not in choices]
             if unknown:
                 reason = _NO_PBT if unknown[0] == "pbt" else ""
-                raise InputError(f"{option}: unknown name {unknown[0]!r}; choose from {', '.join(choices)}{reason}")
+                raise InputError(f"{option}: {unknown_choice(noun, unknown[0], choices)}{reason}")
         if self.objectives[0] != SCORE:
             raise InputError(
                 f"--objective: {self.objectives[0]!r} comes first; name {SCORE} first, which selects the epoch"

@@ -10,7 +10,7 @@ import numpy as np
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
-from gckd.errors import InputError
+from gckd.errors import InputError, unknown_choice
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -92,7 +92,7 @@ def make_sampler(name: str, seed: int, objectives: int = 1) -> BaseSampler:
         InputError: the name is unknown, or the sampler needs several objectives.
     """
     if name not in SAMPLERS:
-        raise InputError(f"--sampler: unknown name {name!r}; choose from {', '.join(SAMPLERS)}")
+        raise InputError(f"--sampler: {unknown_choice('sampler', name, SAMPLERS)}")
     if name == "nsga2" and objectives < 2:
         raise InputError("--sampler: nsga2 needs several objectives; choose from tpe, gp, random, or add --objective")
     return PerTrialSampler(SAMPLERS[name], seed)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from scipy.stats import rankdata
 
-from gckd.errors import InputError
+from gckd.errors import InputError, unknown_choice
 from gckd.validators.registry import SCORES
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def choose(candidates: Sequence[Mapping[str, float]], start: Mapping[str, float]
 
 def _check(select: str) -> None:
     if select not in selectors():
-        raise InputError(f"--select: unknown score {select!r}; choose from {', '.join(selectors())}")
+        raise InputError(f"--select: {unknown_choice('score', select, selectors())}")
 
 
 def _gain(score: float, start: float, maximum: float) -> float:

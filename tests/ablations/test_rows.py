@@ -54,16 +54,20 @@ def test_a_sweep_has_a_row_for_every_value_except_that_of_full() -> None:
 @pytest.mark.parametrize(
     ("make", "given", "message"),
     [
-        (add_rows, ["ema"], "--add: 'ema' cannot be added to the baseline; choose from gmp, cmkd"),
+        (add_rows, ["ema"], "--add: unknown component 'ema'; choose from gmp, cmkd"),
         (add_rows, ["cmkd", "cmkd"], "row +cmkd: given twice; remove one of the two"),
         (add_rows, ["gmp,"], "--add: 'gmp,' has an empty name; write NAME or NAME,NAME"),
         (factorial_rows, "gmp,gnn", "--factorial: unknown component 'gnn'; choose from gmp, cmkd, "),
         (factorial_rows, "cmkd,ema", "--drop: 'ema' is part of 'cmkd'; drop one of the two"),
-        (sweep_rows, "graph.propagate.k", "--sweep: 'graph.propagate.k' has another form; write PATH=VALUE,VALUE"),
+        (
+            sweep_rows,
+            "graph.propagate.k",
+            "--sweep: 'graph.propagate.k' is not PATH=VALUE,VALUE, for example graph.propagate.k=2,5,20",
+        ),
         (
             sweep_rows,
             "graph.propagate.k=1,,2",
-            "--sweep: 'graph.propagate.k=1,,2' has another form; write PATH=VALUE,VALUE",
+            "--sweep: 'graph.propagate.k=1,,2' is not PATH=VALUE,VALUE, for example graph.propagate.k=2,5,20",
         ),
         (sweep_rows, "graph.propagate.k=0,5000", "graph.propagate.k: 0 is outside its limit: >= 1"),
     ],
@@ -146,13 +150,13 @@ REFUSED = {
     "question: Why?": ["no rows; give at least one of drop, add, factorial, sweep, grid, rows, rows_of"],
     "drop: [gmp]\npairs: all\nshift: [0, 1]": ["pairs and shift exclude each other; keep one of them"],
     "- gmp": [f"not a mapping of keys to values; the keys are {KEYS}"],
-    "drop: gmp": ["drop: 'gmp' is not of type 'array'"],
+    "drop: gmp": ["drop: 'gmp' is not a list"],
     "drop: [gmp]\nseeds: 0\nrow: {}": [
-        f"unknown key 'row'; choose from {KEYS}",
-        "seeds: 0 is less than the minimum of 1",
+        f"unknown key 'row'; choose from {KEYS} (did you mean 'rows'?)",
+        "seeds: 0 is outside its limit: >= 1",
     ],
-    "sweep: {graph.propagate.k: 3}": ["sweep.graph.propagate.k: 3 is not of type 'array'"],
-    "rows: {wide: 3}": ["rows.wide: 3 is not of type 'object'"],
+    "sweep: {graph.propagate.k: 3}": ["sweep.graph.propagate.k: 3 is not a list"],
+    "rows: {wide: 3}": ["rows.wide: 3 is not a mapping"],
 }
 
 
@@ -173,9 +177,7 @@ def test_edits_of_a_spec_are_checked(tmp_path: Path) -> None:
 
 
 def test_a_missing_spec_is_refused_with_the_names_of_the_others() -> None:
-    with pytest.raises(
-        InputError, match="--spec: table5 is neither a readable file nor a spec of gckd; choose from .*table4"
-    ):
+    with pytest.raises(InputError, match="--spec: unknown spec 'table5'; choose from .*table4"):
         load_spec("table5")
 
 

@@ -155,7 +155,7 @@ WRONG: list[tuple[str, Change, str]] = [
         lambda g: g.update(max_worker=3),
         "file: Additional properties are not allowed ('max_w",
     ),
-    ("aws", lambda g: g.update(head_node_type="haed"), "file: Ray refuses it"),
+    ("aws", lambda g: g.update(head_node_type="haed"), "file: refused by Ray"),
     ("aws", set_start("head", "ray start --head", "true"), "head_start_ray_commands: no `ray start --head`"),
     ("aws", set_start("worker", "ray start", "true"), "worker_start_ray_commands: no `ray start --address`"),
     (
@@ -178,7 +178,7 @@ WRONG: list[tuple[str, Change, str]] = [
     (
         "aws",
         lambda g: g["available_node_types"]["gpu"].update(min_workers=9),
-        "file: Ray refuses it (The specified global",
+        "file: refused by Ray (The specified global",
     ),
     (
         "aws",

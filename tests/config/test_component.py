@@ -118,7 +118,7 @@ def test_limits_of_a_new_kind_hold() -> None:
 def test_errors_list_a_new_kind() -> None:
     huber()
     (problem,) = value_problems(preset("tiny"), "distill.targets", "hubert")
-    assert problem.endswith("none, huber")
+    assert problem.endswith("none, huber (did you mean 'huber'?)")
 
 
 def test_the_digest_covers_the_text_of_a_plugin(monkeypatch: pytest.MonkeyPatch) -> None:

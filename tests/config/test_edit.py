@@ -51,7 +51,7 @@ def test_a_mapping_sets_fields_of_the_new_component() -> None:
 def test_unknown_paths_list_the_valid_fields() -> None:
     names = ", ".join(f.name for f in dataclasses.fields(Adapt))
     assert problems_of({"adapt.stepz": 1}) == [
-        f"adapt.stepz: unknown field 'stepz'; did you mean 'steps'? choose from {names}"
+        f"adapt.stepz: unknown field 'stepz'; choose from {names} (did you mean 'steps'?)"
     ]
     names = ", ".join(f.name for f in dataclasses.fields(Config))
     assert problems_of({"zzz": 1}) == [f"zzz: unknown field 'zzz'; choose from {names}"]
@@ -77,8 +77,8 @@ def test_edits_that_change_nothing_are_refused(path: str, value: Any) -> None:
     with pytest.raises(ConfigError) as refused:
         apply(config, {path: value})
     (problem,) = refused.value.problems
-    assert problem.startswith(f"{path}: already ")
-    assert problem.endswith(", so this edit changes nothing")
+    assert problem.startswith(f"{path}: is already ")
+    assert problem.endswith(", so this edit changes nothing; remove it")
 
 
 def test_every_problem_is_reported_together() -> None:
@@ -88,14 +88,14 @@ def test_every_problem_is_reported_together() -> None:
 
 def test_range_errors_come_together_and_name_field_value_and_limit() -> None:
     edits = {"adapt.lr": -1.0, "distill.teacher.m": 1.0, "distill.matching.delta": 1.5, "evaluate.below": "no"}
-    orders = next(limits.text() for path, *_, limits in walk(preset("tiny")) if path == "evaluate.below")
+    orders = next(", ".join(limits.choices) for path, *_, limits in walk(preset("tiny")) if path == "evaluate.below")
     assert sorted(problems_of(edits | {"adapt.steps": -1, "seed": "x", "augment.flip": 1})) == sorted(
         [
             "adapt.lr: -1.0 is outside its limit: > 0 and <= 1",
             "distill.teacher.m: 1.0 is outside its limit: >= 0 and < 1",
             "distill.matching.delta: 1.5 is outside its limit: >= -1 and <= 1",
-            f"evaluate.below: 'no' is outside its limit: {orders}",
-            "adapt.steps: -1 is outside its limit: >= 0 and <= 1e+07",
+            f"evaluate.below: unknown value 'no'; choose from {orders}",
+            "adapt.steps: -1 is outside its limit: >= 0 and <= 10,000,000",
             "seed: 'x' is not a whole number",
             "augment.flip: 1 is not true or false",
         ]
@@ -198,8 +198,8 @@ def test_bad_assignments_are_reported_together() -> None:
     with pytest.raises(InputError) as caught:
         parse_edits(["adapt.steps", "seed=1", "seed=2", "adapt.lr=[1"])
     assert str(caught.value).splitlines() == [
-        "--set adapt.steps: write it as path=value",
-        "--set seed: set twice",
+        "--set adapt.steps: expected PATH=VALUE, for example --set adapt.steps=100",
+        "--set seed: given twice; give each field once",
         "--set adapt.lr: '[1' is not a YAML value",
     ]
 

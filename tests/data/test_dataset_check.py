@@ -173,7 +173,11 @@ class TestCommands:
 
     @pytest.mark.parametrize(
         ("option", "value", "message"),
-        [("--ids", 2, "ids is 2"), ("--shift", 1.5, "shift is 1.5"), ("--domains", "Market", "domains has 'Market'")],
+        [
+            ("--ids", 2, "ids: 2 is outside its limit: >= 8"),
+            ("--shift", 1.5, "shift: 1.5 is outside its limit: >= 0 and <= 1"),
+            ("--domains", "Market", "domains: unknown dataset 'Market'; choose from CUHK-PEDES"),
+        ],
     )
     def test_street_refuses(self, tmp_path: Path, option: str, value: object, message: str) -> None:
         with pytest.raises(InputError, match=message):

@@ -177,13 +177,13 @@ def test_a_second_call_draws_nothing(street: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"ids": 7}, "ids is 7"),
-        ({"shift": 1.5}, r"shift is 1.5; it must be in \[0, 1\]"),
-        ({"shift": float("nan")}, "shift is nan"),
-        ({"seed": -1}, "seed is -1"),
-        ({"workers": 0}, "workers is 0"),
-        ({"domains": ["Market"]}, "domains has 'Market'"),
-        ({"domains": []}, "domains is"),
+        ({"ids": 7}, "ids: 7 is outside its limit: >= 8"),
+        ({"shift": 1.5}, "shift: 1.5 is outside its limit: >= 0 and <= 1"),
+        ({"shift": float("nan")}, "shift: nan is outside"),
+        ({"seed": -1}, "seed: -1 is outside"),
+        ({"workers": 0}, "workers: 0 is outside"),
+        ({"domains": ["Market"]}, "domains: unknown dataset 'Market'"),
+        ({"domains": []}, "domains: "),
     ],
 )
 def test_bad_arguments_are_refused(tmp_path: Path, arguments: dict[str, object], words: str) -> None:

@@ -53,7 +53,7 @@ def test_a_learned_convolution_needs_the_width() -> None:
 
 
 def test_an_unknown_convolution_is_refused() -> None:
-    with pytest.raises(ValueError, match="conv: 'mean' is outside its limit: one of smooth, gcn, sage, gatv2, gin"):
+    with pytest.raises(ValueError, match="conv: unknown convolution 'mean'; choose from smooth, gcn, sage, gatv2, gin"):
         GraphPropagation(conv="mean")
 
 

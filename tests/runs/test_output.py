@@ -45,7 +45,10 @@ def test_datasets_are_stored_and_named(config: Config, tmp_path: Path, monkeypat
 def test_missing_datasets_are_named_together(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         prepare_datasets(preset("tiny"), tmp_path)
-    assert caught.value.problems == ["data.source: no dataset is given", "data.target: no dataset is given"]
+    assert caught.value.problems == [
+        f"data.{role}: no dataset is given; set it to FOLDER or FORMAT:FOLDER (option --{role})"
+        for role in ("source", "target")
+    ]
 
 
 def test_a_truncated_image_is_refused_by_its_path(config: Config, tmp_path: Path) -> None:

@@ -104,14 +104,14 @@ def test_one_worker_and_two_workers_have_equal_metrics(search_folder: SearchFold
 
 
 REFUSED = {
-    "scheduler": (["--scheduler", "pbt"], "--scheduler: unknown name 'pbt'; choose from asha, none"),
-    "select": (["--select", "rank_1"], "--select: unknown name 'rank_1'; choose from default"),
+    "scheduler": (["--scheduler", "pbt"], "--scheduler: unknown scheduler 'pbt'; choose from asha, none"),
+    "select": (["--select", "rank_1"], "--select: unknown score 'rank_1'; choose from default"),
     "objective": (
         ["--objective", "speed"],
-        "--objective: unknown name 'speed'; choose from score, seconds, memory_gib",
+        "--objective: unknown objective 'speed'; choose from score, seconds, memory_gib",
     ),
     "first objective": (["--objective", "seconds"], "--objective: 'seconds' comes first; name score first"),
-    "sampler": (["--sampler", "cma"], "--sampler: unknown name 'cma'; choose from tpe"),
+    "sampler": (["--sampler", "cma"], "--sampler: unknown sampler 'cma'; choose from tpe"),
     "storage": (["--storage", "study.db"], "--storage: 'study.db' is neither"),
     "space": (["--space", "missing.yaml"], "--space: missing.yaml cannot be read"),
 }

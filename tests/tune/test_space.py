@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 TINY = preset("tiny")
-GNN_FIELDS = "did you mean 'k'? choose from k, layers, conv, residual, temperature, cross_edges, images, texts, joint"
+SPACE_EXAMPLE = ", such as {graph.propagate.k: {int: [2, 50]}}"
+GNN_FIELDS = "choose from k, layers, conv, residual, temperature, cross_edges, images, texts, joint (did you mean 'k'?)"
 PLENTY = 2**20  # entries: caps nothing
 CONDITIONAL = """
 graph.propagate.k: {int: [2, 50], log: true, when: {graph.propagate: [diffusion, gnn]}}
@@ -290,7 +291,7 @@ def test_configure(edits: dict[str, Any], path: str, expected: Any) -> None:
     [
         ({"graph.propagatee": "none"}, "graph.propagatee: unknown field 'propagatee'"),
         ({"graph.propagate": "none", "graph.propagate.k": 4}, "graph.propagate.k: unknown field 'k'"),
-        ({"graph.propagate.k": 5000}, "graph.propagate.k: 5000 is outside its limit: >= 1 and <= 1024"),
+        ({"graph.propagate.k": 5000}, "graph.propagate.k: 5000 is outside its limit: >= 1 and <= 1,024"),
         ({"seed.x": 1}, "seed.x: seed is a single value and has no field 'x'"),
         ({"graph.propagate.kind": "gnn"}, "graph.propagate.kind: unknown field 'kind'"),
         ({"centre": 1}, "centre: 1 is not true or false"),
@@ -445,7 +446,7 @@ def test_invalid_specifications_are_refused(spec: str, problem: str) -> None:
 def test_invalid_yaml_is_refused(text: str, problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read_space(text)
-    assert caught.value.problems[0] == problem
+    assert caught.value.problems[0].removesuffix(SPACE_EXAMPLE) == problem
 
 
 @pytest.mark.parametrize(
@@ -454,8 +455,8 @@ def test_invalid_yaml_is_refused(text: str, problem: str) -> None:
         (
             "graph.propagate.k: {int: [0, 5000]}\nadapt.lr: {float: [0.1, 2]}",
             [
-                "graph.propagate.k: 0 is outside its limit: >= 1 and <= 1024",
-                "graph.propagate.k: 5000 is outside its limit: >= 1 and <= 1024",
+                "graph.propagate.k: 0 is outside its limit: >= 1 and <= 1,024",
+                "graph.propagate.k: 5000 is outside its limit: >= 1 and <= 1,024",
                 "adapt.lr: 2.0 is outside its limit: > 0 and <= 1",
             ],
         ),
@@ -467,7 +468,7 @@ def test_invalid_yaml_is_refused(text: str, problem: str) -> None:
         ("distill.teacher.m: {one_minus: [0, 0.5]}", ["distill.teacher.m: 1.0 is outside its limit: >= 0 and < 1"]),
         (
             "graph.propagate: {choice: [gnn, gcn]}",
-            ["graph.propagate: unknown kind 'gcn'; choose from gnn, diffusion, none"],
+            ["graph.propagate: unknown kind 'gcn'; choose from gnn, diffusion, none (did you mean 'gnn'?)"],
         ),
         (
             "graph.propagate: {choice: [{kind: gnn, kk: 1}, none]}",
@@ -475,12 +476,12 @@ def test_invalid_yaml_is_refused(text: str, problem: str) -> None:
         ),
         (
             "seed: {int: [1, 2], when: {graph.propagate: [gnm]}}",
-            ["seed.when: graph.propagate: unknown kind 'gnm'; choose from gnn, diffusion, none"],
+            ["seed.when: graph.propagate: unknown kind 'gnm'; choose from gnn, diffusion, none (did you mean 'gnn'?)"],
         ),
         ("seed: {int: [1, 2], when: {graph.memory: [x]}}", ["seed.when: graph.memory: 'x' is not a mapping of fields"]),
         (
             "seed: {int: [1, 2], when: {adapt.batch: [0]}}",
-            ["seed.when: adapt.batch: 0 is outside its limit: >= 2 and <= 65536"],
+            ["seed.when: adapt.batch: 0 is outside its limit: >= 2 and <= 65,536"],
         ),
         (
             "seed: {int: [1, 2], when: {graph.propagate: [gnn]}}\ngraph.propagate: {choice: [diffusion, none]}",

@@ -219,7 +219,7 @@ def test_every_sampler_works_after_its_random_start(name: str, objectives: int) 
 @pytest.mark.parametrize(
     ("name", "objectives", "message"),
     [
-        ("cma", 1, "--sampler: unknown name 'cma'; choose from tpe, gp, random, nsga2"),
+        ("cma", 1, "--sampler: unknown sampler 'cma'; choose from tpe, gp, random, nsga2"),
         ("nsga2", 1, "--sampler: nsga2 needs several objectives; choose from tpe, gp, random, or add --objective"),
     ],
 )

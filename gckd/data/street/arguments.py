@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gckd.data.street.domains import DOMAINS
-from gckd.errors import InputError
+from gckd.errors import InputError, unknown_choice
 
 METADATA = "street.json"  # arguments and counts of a street, in its folder
 MIN_IDS = 8
@@ -20,18 +20,18 @@ def check_arguments(*, ids: int, shift: float, seed: int, domains: Sequence[str]
         InputError: naming the first argument out of range, its value and its limit.
     """
     if ids < MIN_IDS:
-        raise InputError(f"ids is {ids}; it must be at least {MIN_IDS}")
+        raise InputError(f"ids: {ids} is outside its limit: >= {MIN_IDS}")
     if not 0.0 <= shift <= 1.0:
-        raise InputError(f"shift is {shift}; it must be in [0, 1]")
+        raise InputError(f"shift: {shift} is outside its limit: >= 0 and <= 1")
     if not 0 <= seed < _SEED_END:
-        raise InputError(f"seed is {seed}; it must be in [0, 2**32)")
+        raise InputError(f"seed: {seed} is outside its limit: >= 0 and < {_SEED_END:,}")
     if workers < 1:
-        raise InputError(f"workers is {workers}; it must be at least 1")
+        raise InputError(f"workers: {workers} is outside its limit: >= 1")
     if isinstance(domains, str) or not domains:
-        raise InputError(f"domains is {domains!r}; it must list at least one of {', '.join(DOMAINS)}")
+        raise InputError(f"domains: {domains!r} is not a list of datasets; choose from {', '.join(DOMAINS)}")
     for name in domains:
         if name not in DOMAINS:
-            raise InputError(f"domains has {name!r}; choose from {', '.join(DOMAINS)}")
+            raise InputError(f"domains: {unknown_choice('dataset', name, DOMAINS)}")
 
 
 def existing_counts(root: Path, arguments: dict[str, Any]) -> dict[str, Any] | None:

@@ -27,7 +27,9 @@ def read_mapping(text: str) -> Mapping[str, Any]:
     except yaml.YAMLError as error:
         raise ConfigError([f"not YAML ({reason_of(error)})"]) from error
     if not isinstance(root, yaml.MappingNode) or not data or not all(isinstance(path, str) for path in data):
-        raise ConfigError([f"{data!r} is not a mapping of config paths"])
+        raise ConfigError(
+            [f"{data!r} is not a mapping of config paths, such as {{graph.propagate.k: {{int: [2, 50]}}}}"]
+        )
     paths = [key.value for key, _ in root.value]
     repeated = sorted({path for path in paths if paths.count(path) > 1})
     if repeated:
