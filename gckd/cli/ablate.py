@@ -12,18 +12,18 @@ from gckd.ablations.components import ADDED, COMPONENTS
 from gckd.ablations.options import AblationOptions
 from gckd.ablations.spec import Spec, load_spec, spec_names
 from gckd.cli.options import cache_option, config_options
+from gckd.cli.parameter_types import AT_LEAST_ONE
 from gckd.cluster.tasks import RunFunctions
 from gckd.config import Config, parse_edits
 
 _SEEDS = 3
-_AT_LEAST_ONE = click.IntRange(min=1)
 _DROP_HELP = (
-    f"Row without these components, as NAME or NAME,NAME: {', '.join(COMPONENTS)}, or the path of a slot of the config "
+    f"Add a row without these components, as NAME or NAME,NAME: {', '.join(COMPONENTS)}, or the path of a config slot "
     "that can be none (align, metric).  [repeatable]"
 )
-_ADD_HELP = f"Row with these components added to the source-only baseline: {', '.join(ADDED)}.  [repeatable]"
-_FACTORIAL_HELP = "A row without each combination of these components, and their Shapley values."
-_SWEEP_HELP = "A row for each value of a config path, for example graph.propagate.k=2,5,20.  [repeatable]"
+_ADD_HELP = f"Add the source-only baseline, and a row of it with these components: {', '.join(ADDED)}.  [repeatable]"
+_FACTORIAL_HELP = "Add a row without each combination of these components, NAME,NAME, and their Shapley values."
+_SWEEP_HELP = "Add a row for each value of a config field, for example graph.propagate.k=2,5,20.  [repeatable]"
 _SPEC_HELP = f"Spec with rows, seeds and edits: a YAML file, or one of {', '.join(spec_names())}."
 _DATASET_HELP = "Dataset of a spec with `pairs: all`, FOLDER or FORMAT:FOLDER.  [repeatable]"
 _SEEDS_HELP = f"Seeds per row.  [default: those of the spec, or {_SEEDS}]"
@@ -39,12 +39,12 @@ _MIXED_HELP = "Accept runs of other code, plugins, data or training budget, and 
 @click.option("--sweep", "sweeps", multiple=True, metavar="PATH=V,V", help=_SWEEP_HELP)
 @click.option("--spec", "spec_name", metavar="NAME|FILE", help=_SPEC_HELP)
 @click.option("--dataset", "datasets", multiple=True, metavar="DATASET", help=_DATASET_HELP)
-@click.option("--seeds", type=_AT_LEAST_ONE, help=_SEEDS_HELP)
+@click.option("--seeds", type=AT_LEAST_ONE, help=_SEEDS_HELP)
 @click.option("--out", metavar="FOLDER|URI", help=_OUT_HELP)
-@click.option("--resume", is_flag=True, help="Continue the output of an earlier launch; finished runs are kept.")
+@click.option("--resume", is_flag=True, help="Resume the table in --out; finished runs are not repeated.")
 @click.option("--mixed", is_flag=True, help=_MIXED_HELP)
-@click.option("--workers", type=_AT_LEAST_ONE, help="Parallel runs.  [default: by the number of cores]")
-@click.option("--threads", type=_AT_LEAST_ONE, help="Threads per run.  [default: by the number of cores]")
+@click.option("--workers", type=AT_LEAST_ONE, help="Concurrent runs.  [default: by the number of cores]")
+@click.option("--threads", type=AT_LEAST_ONE, help="CPU threads per run.  [default: by the number of cores]")
 @cache_option
 @click.pass_obj
 def ablate(
@@ -55,16 +55,17 @@ def ablate(
     seeds: int | None,
     **given: Any,
 ) -> int:
-    """Train the full method and rows that differ from it, for a component table.
+    """Train the method with and without its components, and write a table.
 
     A row drops, adds or changes parts of the method. All rows have the same seeds and batches, and the same source
     model unless a row changes it. Ray distributes the runs. Without --source and --target, the generated benchmark
     street is used; it is drawn once, into the cache. `gckd ablate` and `python ablations/run.py` are the same command.
 
     \b
-    gckd ablate --drop gmp --drop gmp,cmkd --seeds 5
-    gckd ablate --spec table4
-    gckd ablate --sweep graph.propagate.k=2,5,20
+    Examples:
+      gckd ablate --drop gmp --drop gmp,cmkd --seeds 5
+      gckd ablate --spec table4
+      gckd ablate --sweep graph.propagate.k=2,5,20
     """
     spec = load_spec(spec_name) if spec_name else Spec()
     options = AblationOptions(

@@ -16,7 +16,13 @@ def cluster(file: Path) -> None:
 
     FILE [default: cluster.yaml] is a cluster file or a KubeRay manifest. Needs no cluster and no cloud account. Checks
     Ray's own schema, and what it misses: start commands, the token on every host, versions, a public dashboard or SSH,
-    numbers of workers, the size of the synchronised files, and placeholders. Run it in the checkout.
+    numbers of workers, the size of the synchronised files, and placeholders. Run it in the
+    checkout.
+
+    \b
+    Examples:
+      gckd cluster
+      gckd cluster clusters/gcp.yaml
     """
     from gckd.cluster.cluster_yaml import cluster_problems
 

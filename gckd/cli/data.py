@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gckd.cli.command_group import CommandGroup
 from gckd.cli.options import cache_option, plugin_option
+from gckd.cli.parameter_types import Number, WholeNumber
 from gckd.errors import InputError, reason_of
 from gckd.storage.cache import CachePath
 
@@ -24,30 +26,52 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LINES = 10.0
 CONTACT_SHEET = "contact-sheet.png"
 _RAY_HELP = "Read and decode images with Ray Data: on all cores, or on the nodes of RAY_ADDRESS, which must see them."
+_IDS_HELP = "Number of train identities; RSTPReid gets a third."
+_SHIFT_HELP = "Gap between the domains, from 0 (none) to 1 (severe)."
+_SEED_HELP = "Random seed; the same seed gives the same bytes."
 _UNITS = ("images", "identities", "captions")
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def data() -> None:
     """Generate, check and store datasets."""
 
 
-@data.group()
+@data.group(cls=CommandGroup)
 def make() -> None:
-    """Generate a dataset."""
+    """Generate a benchmark dataset."""
 
 
 @make.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--ids", default=1200, show_default=True, help="Number of train identities; RSTPReid gets a third.")
-@click.option("--shift", default=0.25, show_default=True, help="Gap between the domains, from 0 (none) to 1 (severe).")
-@click.option("--seed", default=0, show_default=True, help="Random seed; the same seed gives the same bytes.")
-@click.option("--domains", default="", metavar="A,B", help="Datasets to write (default: all three).")
+@click.option(
+    "--ids",
+    default=1200,
+    show_default=True,
+    type=WholeNumber(),
+    help="Number of train identities; RSTPReid gets a third.",
+)
+@click.option(
+    "--shift",
+    default=0.25,
+    type=Number(),
+    show_default=True,
+    help="Gap between the domains, from 0 (none) to 1 (severe).",
+)
+@click.option(
+    "--seed", default=0, type=WholeNumber(), show_default=True, help="Random seed; the same seed gives the same bytes."
+)
+@click.option("--domains", default="", metavar="A,B", help="Datasets to write.  [default: all three]")
 @click.option("--sheet", is_flag=True, help=f"Also draw a contact sheet, DIR/{CONTACT_SHEET}.")
 def street(folder: Path, ids: int, shift: float, seed: int, domains: str, sheet: bool) -> None:
-    """Draw the benchmark "street" in DIR, in the formats of the three real datasets.
+    """Draw the benchmark street, pedestrians with captions.
 
-    A street with the same arguments in DIR is kept as it is.
+    DIR gets a folder for each of the datasets CUHK-PEDES, ICFG-PEDES and RSTPReid, in their formats. If DIR already
+    holds a street with the same options, nothing is drawn.
+
+    \b
+    Example:
+      gckd data make street DIR --ids 200 --sheet
     """
     from gckd.data.street import contact_sheet, make_street
     from gckd.data.street.domains import DOMAINS
@@ -75,11 +99,17 @@ def street(folder: Path, ids: int, shift: float, seed: int, domains: str, sheet:
 @click.argument("second", metavar="[PATH2]", required=False)
 @plugin_option
 def check(first: str, second: str | None) -> None:
-    """Check the dataset at PATH (or FORMAT:PATH), or two datasets, for problems that would spoil an experiment.
+    """Check one or two datasets for problems that would spoil an experiment.
+
+    PATH is FOLDER or FORMAT:FOLDER, for example icfg-pedes:ICFG-PEDES.
 
     Problems are images that cannot be read, empty captions, identities shared between splits, and identical pictures
     in several splits, of several identities or in both datasets. The table shows the published counts beside the
     actual ones. A difference is a problem only if the number of images is within 20 % of the published number.
+
+    \b
+    Example:
+      gckd data check icfg-pedes:ICFG-PEDES rstpreid:RSTPReid
 
     Exit status: 0 without problems, 1 with problems, 2 if a dataset cannot be read at all.
     """
@@ -108,10 +138,15 @@ def check(first: str, second: str | None) -> None:
 @plugin_option
 @cache_option
 def store(dataset: str, destination: str, skip_broken: bool, on_ray: bool, cache: CachePath) -> None:
-    """Build the store of DATASET (a folder, or FORMAT:FOLDER) and upload it to DESTINATION.
+    """Convert a dataset for an object store, and upload it.
 
-    DESTINATION is a URI such as s3://BUCKET/NAME (also gs://, abfs://) or a folder. On any machine, pass it to --source
-    or --target; each machine downloads the store into its cache once. Results are identical to those of the folder.
+    DATASET is FOLDER or FORMAT:FOLDER. DESTINATION is a URI such as s3://BUCKET/NAME (also gs://, abfs://) or a folder.
+    Pass DESTINATION to --source or --target on any machine; each machine downloads the store into its cache once.
+    Results are identical to those of the folder.
+
+    \b
+    Example:
+      gckd data store icfg-pedes:ICFG-PEDES s3://BUCKET/icfg-pedes
     """
     from gckd.cluster.image_decoding import ray_inspection
     from gckd.data.datasets import find_dataset

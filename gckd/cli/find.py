@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from gckd.cli.options import cache_option, echo_plugin_notes, plugin_option, set_option, threads_for_torch
+from gckd.cli.parameter_types import AT_LEAST_ONE, OneOf
 from gckd.config import parse_edits
 from gckd.errors import InputError
 from gckd.report.console import wide_console
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from gckd.evaluation.faiss_index import SearchResult, Vectors
     from gckd.storage.cache import CachePath
 
-_NOTE = "image: row in the split, whose images are ordered by a hash of their content"
+_NOTE = "image: number of the image in the split (ordered by a hash of the content)"
 
 
 @click.command()
@@ -27,22 +28,24 @@ _NOTE = "image: row in the split, whose images are ordered by a hash of their co
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
 @click.option(
     "--split",
-    type=click.Choice(["train", "val", "test"]),
+    type=OneOf("split", ("train", "val", "test")),
+    metavar="train|val|test",
     default="test",
     show_default=True,
     help="Split of the target.",
 )
-@click.option(
-    "-k", "count", type=click.IntRange(min=1), default=5, show_default=True, help="Number of images per TEXT."
-)
+@click.option("-k", "count", type=AT_LEAST_ONE, default=5, show_default=True, help="Number of images per TEXT.")
 @click.option(
     "--index",
-    type=click.Choice(["exact", "ivf-pq"]),
+    type=OneOf("index", ("exact", "ivf-pq")),
+    metavar="exact|ivf-pq",
     default="exact",
     show_default=True,
-    help="FAISS index. ivf-pq is approximate, for large galleries; its recall is printed.",
+    help="FAISS index; ivf-pq is approximate, for large galleries, and its recall is printed.",
 )
-@click.option("--sheet", type=click.Path(path_type=Path, dir_okay=False), help="PNG file to draw the images to.")
+@click.option(
+    "--sheet", metavar="FILE", type=click.Path(path_type=Path), help="Also write the images to this PNG file."
+)
 @plugin_option
 @set_option
 @cache_option
@@ -58,16 +61,20 @@ def find(
 ) -> None:
     """Find the images that match a sentence.
 
-    The student of CHECKPOINT, a file or URI with its config.yaml beside it, ranks the images of the target for each
-    TEXT. No label is read.
+    The model in CHECKPOINT ranks the images of the target for each TEXT. No label is read. CHECKPOINT is a file or
+    URI; its config.yaml is read from the same folder.
 
     \b
-    gckd find runs/train/full/seed-0/checkpoint.pt "a woman in a red coat" "a man with a blue bag"
+    Example:
+      gckd find runs/demo/full/seed-0/checkpoint.pt \\
+        "a woman in a red coat" "a man with a blue bag" --sheet matches.png
     """
     import torch
 
     from gckd.training.model import load_model
 
+    if sheet is not None and (sheet.is_dir() or not sheet.absolute().parent.is_dir()):
+        raise InputError(f"--sheet {sheet}: is not a file in a folder that exists")
     if not all(text.strip() for text in texts):
         raise InputError("TEXT: is empty; give a sentence")
     torch.set_num_threads(threads_for_torch())
@@ -76,11 +83,12 @@ def find(
     echo_plugin_notes(path)
     gallery, captions = model.embed_split(split), model.embed_texts(texts)
     nearest, note = _searched(gallery.embeddings.numpy(), captions.numpy(), count, index)
-    table = Table("text", "rank", "image", "cosine", caption=note)
+    table = Table("text", "rank", "image", "cosine")
     for text, cosines, rows in zip(texts, *nearest, strict=True):
         for rank, (cosine, row) in enumerate(zip(cosines, rows, strict=True), 1):
             table.add_row(escape(text) if rank == 1 else "", str(rank), str(row), f"{cosine:.3f}")
     wide_console().print(table)
+    click.echo(note)
     if sheet is not None:
         from gckd.cli.sheet import draw_sheet
 
@@ -90,7 +98,7 @@ def find(
 
 
 def _searched(images: Vectors, captions: Vectors, count: int, index: str) -> tuple[SearchResult, str]:
-    """Nearest images of each caption, and the caption of the table."""
+    """Nearest images of each caption, and a note on the table."""
     from gckd.evaluation.faiss_index import Exact, FaissGallery, ivf_pq, recall
 
     exact = FaissGallery(images, Exact()).search(captions, count)

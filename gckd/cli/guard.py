@@ -36,9 +36,31 @@ def _status(command: click.Command, arguments: Sequence[str] | None, obj: Any) -
             click.echo(f"error: {line}", err=True)
         return BAD_INPUT
     except click.ClickException as error:
-        error.show()
+        click.echo(f"error: {_usage_problem(error)}", err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not change the exit status
         return INTERRUPTED
     return status if isinstance(status, int) else 0
+
+
+def _usage_problem(error: click.ClickException) -> str:
+    """Text of an error of click in the form of every other error: option or argument, value, remedy."""
+    if not isinstance(error, click.UsageError):
+        return error.format_message()
+    text = error.message.rstrip(".")
+    if isinstance(error, click.NoSuchOption):
+        text = f"unknown option {error.option_name!r}"
+    elif isinstance(error, click.MissingParameter) and error.param:
+        text = f"{_name_of(error.param)}: is missing"
+    elif isinstance(error, click.BadParameter) and error.param:
+        text = f"{_name_of(error.param)}: {text}"
+    hint = f"; see '{error.ctx.command_path} --help'" if error.ctx else ""
+    close = isinstance(error, click.NoSuchOption) and error.possibilities
+    return text + hint + (f" (did you mean {close[0]!r}?)" if close else "")
+
+
+def _name_of(parameter: click.Parameter) -> str:
+    if isinstance(parameter, click.Option):
+        return parameter.opts[0]
+    return parameter.human_readable_name.removesuffix("...").strip("[]")

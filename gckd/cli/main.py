@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 import gckd
+from gckd.cli.command_group import CommandGroup
 from gckd.cli.guard import run_command
 from gckd.cli.options import config_options, plugin_option
 from gckd.config import config_text
@@ -29,22 +30,19 @@ _MIXED_HELP = "Accept runs of other code, plugins, data, training budget or full
 
 # name -> where the command is, and its line in `gckd --help`, which thus imports neither torch nor Ray
 COMMANDS = {
-    "ablate": ("gckd.cli.ablate:ablate", "Train the full method and rows that differ from it, for a component table."),
-    "audit": ("gckd.cli.audit:audit", "Print the precision of the pseudo labels, by target train labels."),
+    "ablate": ("gckd.cli.ablate:ablate", "Train the method with and without its components, and write a table."),
+    "audit": ("gckd.cli.audit:audit", "Print the precision of the pseudo labels, measured with target train labels."),
     "cluster": ("gckd.cli.cluster:cluster", "Check a cluster file before `ray up`."),
     "data": ("gckd.cli.data:data", "Generate, check and store datasets."),
     "evaluate": ("gckd.cli.train:evaluate", "Print the retrieval metrics of checkpoints."),
     "find": ("gckd.cli.find:find", "Find the images that match a sentence."),
     "train": ("gckd.cli.train:train", "Train and evaluate one run."),
-    "tune": (
-        "gckd.cli.tune:search",
-        "Search hyperparameters of the adaptation without target labels, and report the study.",
-    ),
+    "tune": ("gckd.cli.tune:search", "Search hyperparameters without target labels, and report the study."),
     "weights": ("gckd.cli.weights:weights", "List which keys of a checkpoint the backbone loads."),
 }
 
 
-class _LazyGroup(click.Group):
+class _LazyGroup(CommandGroup):
     """Imports the module of a command only when that command runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -62,21 +60,29 @@ class _LazyGroup(click.Group):
             raise InputError(f"gckd {cmd_name}: {error.name} is missing; pip install 'gckd[cpu]'") from error
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        own = {name: command.get_short_help_str(limit=90) for name, command in self.commands.items()}
-        with formatter.section("Commands"):
-            formatter.write_dl(sorted({**own, **{name: line for name, (_, line) in COMMANDS.items()}}.items()))
+    def first_sentences(self) -> dict[str, str]:
+        return super().first_sentences() | {name: line for name, (_, line) in COMMANDS.items()}
 
 
 @click.group(cls=_LazyGroup)
 @click.version_option(gckd.__version__)
 def cli() -> None:
-    """Graph-based cross-domain knowledge distillation for text-to-image person retrieval."""
+    """Adapt a text-to-image person retriever to a dataset without labels (GCKD, arXiv 2501.15052).
+
+    \b
+    Start:
+      gckd train --out runs/demo          train and evaluate one run
+      gckd ablate --drop gmp              table with and without the graph
+      gckd tune --trials 8                search hyperparameters
+      gckd config                         list all config fields
+
+    `gckd COMMAND --help` describes a command and its options.
+    """
 
 
 @cli.command()
 @click.argument("folders", metavar="FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help=_OUT_HELP)
+@click.option("--out", metavar="FOLDER", type=click.Path(path_type=Path), help=_OUT_HELP)
 @click.option("--curves", is_flag=True, help="Also print the first and last point of every curve.")
 @plugin_option
 @click.option("--mixed", is_flag=True, help=_MIXED_HELP)
@@ -85,6 +91,11 @@ def report(folders: tuple[Path, ...], out: Path | None, curves: bool, mixed: boo
 
     Several folders make one table. Folders with the same full config and datasets are joined: their rows and seeds are
     compared with each other. Other folders are subtables, each with its own full method; nothing is averaged over them.
+
+    \b
+    Examples:
+      gckd report runs/demo
+      gckd report runs/a runs/b --out runs/both
     """
     from gckd.runs.preflight import usable_folder
 
@@ -96,10 +107,21 @@ def report(folders: tuple[Path, ...], out: Path | None, curves: bool, mixed: boo
 
 @cli.command("config")
 @config_options
-@click.option("--yaml", "as_yaml", is_flag=True, help="Print it as YAML, as --config takes it.")
+@click.option("--yaml", "as_yaml", is_flag=True, help="Print the config as YAML, a file for --config.")
 @click.option("--schema", is_flag=True, help="Print the JSON schema of config files, for editors.")
 def show_config(config: Config, as_yaml: bool, schema: bool) -> None:
-    """Print every field of the config with its unit and limit."""
+    """Print every field of the config with its unit and limit.
+
+    A component shows the fields of its present kind; choose another kind with --set to see the fields of that.
+
+    \b
+    Examples:
+      gckd config --preset base
+      gckd config --set graph.propagate=gnn
+      gckd config --preset small --yaml > my_config.yaml
+    """
+    if schema and as_yaml:
+        raise InputError("--schema: conflicts with --yaml; give one of the two")
     if schema:
         click.echo(json.dumps(json_schema(), indent=2))
     elif as_yaml:

@@ -37,10 +37,14 @@ class LateHelpOption(click.Option):
         return super().get_help_record(ctx)
 
 
+_PRESET_HELP = "Config: tiny (minutes on two cores), small, or base (the paper's, for a GPU).  [default: tiny]"
+_CONFIG_HELP = "Config from a YAML or JSON file, instead of --preset."
+
+
 def _source_help() -> str:
     from gckd.data.readers import READERS
 
-    return f"Labelled source: FOLDER, FORMAT:FOLDER, or the URI of a store.  Formats: {', '.join(READERS)}."
+    return f"Labelled source dataset: FOLDER, FORMAT:FOLDER, or the URI of a store.  Formats: {', '.join(READERS)}."
 
 
 cache_option = click.option(
@@ -59,7 +63,7 @@ set_option = click.option(
     "assignments",
     multiple=True,
     metavar="PATH=VALUE",
-    help="Edit of the config, for example adapt.steps=100.  [repeatable]",
+    help="Set a config field, for example adapt.steps=100; `gckd config` lists the fields.  [repeatable]",
 )
 
 
@@ -84,12 +88,12 @@ plugin_option = click.option(
 def config_options(command: Command) -> Command:
     """Options --config, --preset, --source, --target, --set and --plugin. The command gets a checked `config`."""
 
-    @plugin_option
-    @set_option
-    @click.option("--target", metavar="DATASET", help="Unlabelled target, in the same forms as --source.")
+    @click.option("--preset", "preset_name", metavar="|".join(PRESETS), help=_PRESET_HELP)
+    @click.option("--config", "config_file", metavar="FILE", type=click.Path(path_type=Path), help=_CONFIG_HELP)
     @click.option("--source", metavar="DATASET", cls=LateHelpOption, late_help=_source_help)
-    @click.option("--preset", "preset_name", metavar="NAME", help=f"One of {', '.join(PRESETS)}.  [default: tiny]")
-    @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Config file, YAML or JSON.")
+    @click.option("--target", metavar="DATASET", help="Unlabelled target dataset, in the same forms as --source.")
+    @set_option
+    @plugin_option
     @functools.wraps(command)
     def with_config(
         *args: Any,
@@ -119,7 +123,7 @@ def resolve(
         ConfigError: two options set the same field, or an edit is refused.
     """
     if config_file and preset_name:
-        raise ConfigError(["--preset: conflicts with --config, which is a whole config; give one of the two"])
+        raise ConfigError(["--preset: conflicts with --config; give one of the two"])
     edits = parse_edits(assignments)
     for domain, spec in (("source", source), ("target", target)):
         if spec is not None:

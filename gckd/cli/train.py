@@ -15,6 +15,7 @@ from gckd.cli.options import (
     set_option,
     threads_for_torch,
 )
+from gckd.cli.parameter_types import OneOf, WholeNumber
 from gckd.config import Config, apply, parse_edits
 from gckd.report.console import wide_console
 from gckd.report.summary import METRICS
@@ -30,29 +31,39 @@ if TYPE_CHECKING:
 
 @click.command()
 @config_options
-@click.option("--seed", type=int, help="Seed of weights, batches and augmentation, as --set seed=N.")
+@click.option("--seed", type=WholeNumber(), help="Seed of weights, batches and augmentation; short for --set seed=N.")
 @click.option("--out", metavar="FOLDER|URI", help=_OUT_HELP)
 @click.option("--resume", is_flag=True, help="Resume the run in --out.")
 @cache_option
 def train(config: Config, seed: int | None, out: str | None, resume: bool, cache: CachePath) -> None:
     """Train and evaluate one run.
 
-    The run pre-trains on the source, or reuses a source model of the cache, adapts to the target, and reads the test
-    labels once, at its end. On several GPUs or machines, N workers share every batch:
+    The run pre-trains on the source, or loads the source model from the cache, adapts it to the target, and reads the
+    test labels once, at the end. Without --source and --target, the generated benchmark street is used. With torchrun,
+    several GPUs share every batch.
 
     \b
-    torchrun --nproc-per-node N -m gckd train ...
+    Examples:
+      gckd train --out runs/demo
+      gckd train --source icfg-pedes:ICFG-PEDES --target rstpreid:RSTPReid \\
+        --preset base --set backbone.weights=ALBEF.pth
+      gckd train --out runs/demo --resume
+      torchrun --nproc-per-node 4 -m gckd train --preset base ...
     """
     import torch
 
+    from gckd.data.street.default_pair import with_default_datasets
     from gckd.distributed import process_group, rank
+    from gckd.runs.dataset_progress import dataset_progress
     from gckd.runs.local import train_as_worker, train_single
+    from gckd.runs.preflight import usable_cache
     from gckd.runs.progress_display import display
     from gckd.training.run import train_run
 
     torch.set_num_threads(threads_for_torch())
     config = config if seed in (None, config.seed) else apply(config, {"seed": seed})
     output = StoragePath.at(out) if out else None
+    config = with_default_datasets(config, usable_cache(cache).local_path, dataset_progress())
     with process_group(config.device):
         if rank():
             train_as_worker(config, train_run, cache=cache, out=output)
@@ -66,7 +77,12 @@ def train(config: Config, seed: int | None, out: str | None, resume: bool, cache
 @click.command()
 @click.argument("checkpoints", metavar="CHECKPOINT...", nargs=-1, required=True)
 @click.option(
-    "--split", type=click.Choice(["val", "test"]), default="test", show_default=True, help="Split of the target."
+    "--split",
+    type=OneOf("split", ("val", "test")),
+    metavar="val|test",
+    default="test",
+    show_default=True,
+    help="Split of the target.",
 )
 @plugin_option
 @set_option
@@ -74,11 +90,15 @@ def train(config: Config, seed: int | None, out: str | None, resume: bool, cache
 def evaluate(checkpoints: tuple[str, ...], split: str, assignments: tuple[str, ...], cache: CachePath) -> None:
     """Print the retrieval metrics of checkpoints.
 
-    CHECKPOINT is a file or URI with its config.yaml beside it. On several GPUs or machines, N workers share the images
-    and captions:
+    CHECKPOINT is a file or URI; its config.yaml is read from the same folder. With torchrun, several GPUs share the
+    images and captions.
 
     \b
-    torchrun --nproc-per-node N -m gckd evaluate CHECKPOINT
+    Examples:
+      gckd evaluate runs/demo/full/seed-0/checkpoint.pt
+      gckd evaluate --split val --set evaluate.k_test=16 \\
+        runs/demo/full/seed-0/checkpoint.pt
+      torchrun --nproc-per-node 4 -m gckd evaluate CHECKPOINT
     """
     from gckd.data.dataset_pair import shared_datasets
     from gckd.distributed import process_group, rank

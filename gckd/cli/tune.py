@@ -27,7 +27,7 @@ from gckd.tune.space.space import load_space
 @search_options
 @cache_option
 def search(config: Config, cache: CachePath, **values: Any) -> int:
-    """Search hyperparameters of the adaptation without target labels, and report the study.
+    """Search hyperparameters without target labels, and report the study.
 
     The default space has K, delta, C and m. Trials are compared by scores of unlabelled target data and labelled source
     data. Target labels are read only after the search: val for the audit of the scores, test for the metrics of the
@@ -41,10 +41,11 @@ def search(config: Config, cache: CachePath, **values: Any) -> int:
     searches may share a study by --storage and --study.
 
     \b
-    gckd tune --trials 32
-    python tune/search.py --trials 32
-    gckd tune --preset base --source icfg-pedes:ICFG --target rstpreid:RSTP --out /shared/search
-    gckd tune --dry-run --space my_space.yaml
+    Examples:
+      gckd tune --trials 32
+      gckd tune --preset base --source icfg-pedes:ICFG-PEDES \\
+        --target rstpreid:RSTPReid --out /shared/search
+      gckd tune --dry-run --space my_space.yaml
     """
     options = SearchOptions(**values)
     options.check()

@@ -9,16 +9,15 @@ from typing import Any
 import click
 
 from gckd.cli.options import LateHelpOption
+from gckd.cli.parameter_types import AT_LEAST_ONE, Number
 from gckd.cluster.trial import ORACLE
 from gckd.tune.plan import OBJECTIVES, SCHEDULERS, SCORE
 from gckd.tune.samplers import SAMPLERS
 from gckd.validators import selectors
 
-_AT_LEAST_ONE = click.IntRange(min=1)
-
 
 def _count_option(*names: str, default: int, text: str) -> Callable[[Any], Any]:
-    return click.option(*names, default=default, show_default=True, type=_AT_LEAST_ONE, help=text)
+    return click.option(*names, default=default, show_default=True, type=AT_LEAST_ONE, help=text)
 
 
 def _select_help() -> str:
@@ -27,16 +26,18 @@ def _select_help() -> str:
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
-        "--space", type=click.Path(path_type=Path), help="Search space, a YAML file.  [default: K, delta, C and m]"
+        "--space",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="Search space, a YAML file.  [default: K, delta, C and m]",
     ),
     _count_option("--trials", default=16, text="Trials in the study; a larger number extends it."),
-    click.option("--concurrent", type=_AT_LEAST_ONE, help="Trials at a time.  [default: as many as the cluster fits]"),
+    click.option("--concurrent", type=AT_LEAST_ONE, help="Concurrent trials.  [default: as many as the cluster fits]"),
     _count_option("--workers-per-trial", "workers", default=1, text="Workers per trial; they share each batch."),
     click.option(
         "--gpus-per-worker",
-        "--gpus-per-trial",  # earlier name
         "gpus",
-        type=click.FloatRange(0),
+        type=Number(),
         help="GPUs per worker; a fraction shares one.  [default: 1 if the cluster has any]",
     ),
     _count_option("--threads", default=1, text="CPU threads per worker."),
@@ -75,7 +76,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--study", metavar="NAME", help="Name of the study in the storage.  [default: the name of --out]"),
     click.option(
         "--out",
-        metavar="DIR|URI",
+        metavar="FOLDER|URI",
         help="Output: a folder that every node reaches, or s3://BUCKET/NAME (gs://, abfs://), to which the driver "
         "copies its folder runs/NAME-<digest>.  [default: runs/search-<digest>]",
     ),
@@ -86,7 +87,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         show_default=True,
         help="After the search, compare the scores with target labels.",
     ),
-    click.option("--mlflow", metavar="URI", help="MLflow tracking server that trials are logged to as well."),
+    click.option("--mlflow", metavar="URI", help="MLflow tracking server to which trials are also logged."),
     click.option("--dry-run", is_flag=True, help="Check the input, print the plan and a time estimate, train nothing."),
 )
 

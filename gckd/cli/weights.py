@@ -20,9 +20,13 @@ from gckd.report.console import wide_console
 def weights(file: Path, config: Config) -> int:
     """List which keys of a checkpoint the backbone loads.
 
-    FILE is an ALBEF checkpoint, and the config describes the backbone. The vocabulary has the size of the file's. A
+    FILE is an ALBEF checkpoint, and the config describes the backbone. The vocabulary size is that of the file. A
     checkpoint does not hold the number of attention heads: compare backbone.vision.heads and backbone.text.heads with
     its documentation.
+
+    \b
+    Example:
+      gckd weights ALBEF.pth --preset base
 
     Exit status: 0, or 1 if weights are missing, unexpected or of another shape, or 2 if the file cannot be read.
     """

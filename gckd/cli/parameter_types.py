@@ -1,0 +1,61 @@
+"""Types of command-line values. Their errors read like those of the config."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from gckd.errors import unknown_choice
+
+
+class WholeNumber(click.types.IntParamType):
+    """A whole number with an optional lower limit."""
+
+    name = "n"  # `--help` shows it in capitals
+
+    def __init__(self, minimum: int | None = None) -> None:
+        self._minimum = minimum
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number that a text spells; fails for any other text, and below the limit."""
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a whole number", param, ctx)
+        if self._minimum is not None and number < self._minimum:
+            self.fail(f"{number} is outside its limit: >= {self._minimum}", param, ctx)
+        return number
+
+
+class Number(click.types.FloatParamType):
+    """A number that is not negative."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number that a text spells; fails for any other text, and for a negative number."""
+        try:
+            number = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a number", param, ctx)
+        if not number >= 0:  # also refuses nan
+            self.fail(f"{number:g} is outside its limit: >= 0", param, ctx)
+        return number
+
+
+class OneOf(click.types.StringParamType):
+    """One of a few names."""
+
+    def __init__(self, noun: str, choices: Sequence[str]) -> None:
+        self.name, self._choices = noun, choices
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name; fails if it is not among the choices."""
+        if value not in self._choices:
+            self.fail(unknown_choice(self.name, value, self._choices), param, ctx)
+        return str(value)
+
+
+AT_LEAST_ONE = WholeNumber(1)
