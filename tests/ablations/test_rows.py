@@ -127,7 +127,7 @@ rows: {wide bank: {graph.memory.capacity: 512, graph.propagate: none}}
 
 
 def test_a_grid_leaves_out_the_rows_of_a_sweep(tmp_path: Path) -> None:
-    """delta = 0.8 is the full config's: K = 2 beside it is the sweep's row, K = 3 beside it is nobody's yet."""
+    """delta = 0.8 is that of the full config, so K = 2 with it is a row of the sweep, and K = 3 with it is new."""
     text = "sweep: {graph.propagate.k: [2]}\ngrid: {graph.propagate.k: [2, 3], distill.matching.delta: [0.1, 0.8]}"
     assert list(load_spec(str(spec_of(tmp_path, text))).all_rows(FULL)) == [
         "graph.propagate.k=2",

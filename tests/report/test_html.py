@@ -108,7 +108,7 @@ def text(folder: Path) -> str:
 
 
 def expected(line: dict[str, str], name: str, sign: str = "") -> str:
-    """A cell of the page from the plain numbers of table.csv."""
+    """Text of a cell, computed from the numbers of table.csv."""
     if not line[name]:
         return ""
     return f"{float(line[name]):{sign}.1f} ± {float(line[name + '_half_width']):.1f}"
@@ -178,7 +178,7 @@ def test_all_sections_are_there_in_order(text: str) -> None:
 
 
 def parts(text: str) -> dict[str, str]:
-    """Title -> the part's own HTML."""
+    """Title of each section -> its HTML."""
     return dict(re.findall(r"<h2>(.*?)</h2>(.*?)</section>", text, re.DOTALL))
 
 
