@@ -30,6 +30,11 @@ MICRO: dict[str, Any] = {
     "data.height": 16,
     "data.width": 8,
     "tokenizer.vocab_size": 64,
+    "backbone.vision.width": 16,
+    "backbone.vision.depth": 1,
+    "backbone.text.width": 16,
+    "backbone.text.depth": 1,
+    "backbone.embed_dim": 8,
 }
 SCRIPT = """
 import gckd
@@ -46,6 +51,12 @@ matches = result.model.search("a woman in a red coat", gallery, top=3)
 best = images[matches[0].row]
 assert len(matches) == 3 and best.exists()
 """
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> None:
+    """One thread is fastest for small tensors."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
