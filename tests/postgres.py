@@ -44,7 +44,7 @@ def postgres_url() -> Iterator[str]:
 
 
 def _programs() -> Path | None:
-    found = shutil.which("initdb")
-    if found:
-        return Path(found).parent
+    initdb = shutil.which("initdb")
+    if initdb:
+        return Path(initdb).parent
     return max((file.parent for file in Path("/usr/lib/postgresql").glob("*/bin/initdb")), default=None)

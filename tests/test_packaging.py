@@ -1,4 +1,4 @@
-"""What an installation promises: declared dependencies, pins, and a package that works without the cluster's."""
+"""Promises of an installation: declared dependencies, pins, and a package that works without the cluster's."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def test_what_gckd_imports_is_a_dependency_and_nothing_else_is() -> None:
 
 def test_the_wheel_has_every_file_that_is_no_code() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
-    found = [(ROOT / name.replace(".", "/")).glob(glob) for name, globs in declared.items() for glob in globs]
-    shipped = set(itertools.chain.from_iterable(found))
+    matches = [(ROOT / name.replace(".", "/")).glob(glob) for name, globs in declared.items() for glob in globs]
+    shipped = set(itertools.chain.from_iterable(matches))
     folders = os.walk(ROOT / "gckd", followlinks=True)  # specs and spaces are links
     files = {Path(folder, name) for folder, _, names in folders if "__pycache__" not in folder for name in names}
     assert shipped == {file for file in files if file.suffix != ".py"}

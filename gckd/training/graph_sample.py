@@ -67,14 +67,14 @@ def _bank(state: dict[str, Tensor], name: str, centre: bool) -> Tensor:
 
 def _subgraph(graph: KnnGraph, nodes: Tensor) -> Arrays:
     start = _sample_receivers(graph)
-    kept = torch.unique(torch.cat((graph.receivers[start], graph.neighbours[start].flatten())))
+    sampled = torch.unique(torch.cat((graph.receivers[start], graph.neighbours[start].flatten())))
     position = torch.full((graph.node_count,), -1, dtype=torch.long)
-    position[kept] = torch.arange(len(kept))
+    position[sampled] = torch.arange(len(sampled))
     pairs = torch.stack((graph.receivers[:, None].expand_as(graph.neighbours), graph.neighbours), -1).flatten(0, 1)
     edges = position[pairs]
     return {
-        "nodes": nodes[kept].numpy(),
-        "target": (kept >= graph.source_count).numpy(),
+        "nodes": nodes[sampled].numpy(),
+        "target": (sampled >= graph.source_count).numpy(),
         "edges": edges[(edges >= 0).all(1)].int().numpy(),
     }
 

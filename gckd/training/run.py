@@ -21,7 +21,7 @@ from gckd.training.target_evaluation import Evaluation, evaluate_student
 
 @on_config_device
 def prepare_run(config: Config, *, cache: Path | CachePath, report: ProgressCallback = lambda progress: None) -> None:
-    """Everything that runs of the same datasets, backbone and seed share: stores, vocabulary, pre-training.
+    """Stores, vocabulary and pre-training, which all runs of the same datasets, backbone and seed share.
 
     Raises:
         InputError: see `train_run`.

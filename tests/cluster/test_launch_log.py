@@ -1,4 +1,4 @@
-"""What is log_launch of a launch."""
+"""Log of the Ray launches on a machine."""
 
 from __future__ import annotations
 

@@ -44,8 +44,8 @@ def test_every_sampled_edge_is_an_edge_of_the_graph(
         nodes, target, edges = (result[f"{modality}_{name}"] for name in ("nodes", "target", "edges"))
         place = [int((torch.from_numpy(node) @ everyone.T).argmax()) for node in nodes]
         assert [p >= 12 for p in place] == target.tolist()
-        kept = {(place[a], place[b]) for a, b in edges.tolist()}
-        assert kept == {(i, j) for i in place for j in near[i] if j in place}
+        sampled = {(place[a], place[b]) for a, b in edges.tolist()}
+        assert sampled == {(i, j) for i in place for j in near[i] if j in place}
         assert {True, False} == set(target.tolist())
         assert (len(nodes) == 24) == (wanted == 240)
 
@@ -54,8 +54,8 @@ def test_a_graph_of_the_target_alone_has_no_source_node(config: Config, cache: P
     config = apply(config, {"graph.propagate": Diffusion(k=2)})
     trained(config, cache, tmp_path)
     save_graph_sample(config, tmp_path / "checkpoint.pt", tmp_path)
-    with np.load(tmp_path / module.FILE) as kept:
-        assert kept["image_target"].all() and kept["text_target"].all()
+    with np.load(tmp_path / module.FILE) as arrays:
+        assert arrays["image_target"].all() and arrays["text_target"].all()
 
 
 def test_no_file_without_a_graph_and_an_error_without_a_checkpoint(config: Config, cache: Path, tmp_path: Path) -> None:

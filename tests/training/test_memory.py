@@ -30,15 +30,15 @@ def warm_parts(config: Config, cache: Path) -> Parts:
 
 @pytest.mark.parametrize(("source", "target"), [(False, True), (True, False), (False, False)])
 def test_without_a_memory_the_banks_hold_the_batch(config: Config, cache: Path, source: bool, target: bool) -> None:
-    edits = {f"graph.memory.{name}": False for name, kept in (("source", source), ("target", target)) if not kept}
+    edits = {f"graph.memory.{name}": False for name, on in (("source", source), ("target", target)) if not on}
     parts = warm_parts(apply(config, edits), cache)
     for step in range(8):  # over the end of an epoch of three steps
         batches = parts.feed.source.batch(step), parts.feed.target.batch(step)
         parts.banks.push(parts.teacher.model(), *batches)
         rows = [rows for batch in batches for rows in (batch.image_rows, batch.caption_rows)]
-        for bank, expected, kept in zip(parts.banks.all(), rows, (source, source, target, target), strict=True):
+        for bank, expected, remembers in zip(parts.banks.all(), rows, (source, source, target, target), strict=True):
             held = bank.rows.tolist()
-            assert len(held) == len(bank) == (7 if kept else 4)
+            assert len(held) == len(bank) == (7 if remembers else 4)
             assert set(held) >= set(expected.tolist())
 
 

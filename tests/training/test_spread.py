@@ -46,13 +46,13 @@ class Noted:
         return self.function(rows)
 
 
-def _shares(rank: int, store: Path, found: Path) -> None:
+def _shares(rank: int, store: Path, folder: Path) -> None:
     with worker(rank, store):
         reports = {}
         for name, sizes in SIZES.items():
             work = Noted(squares)
             reports[name] = map_batches(work, torch.arange(sum(sizes)).split(sizes)), work.asked
-    torch.save(reports, found / f"{rank}.pt")
+    torch.save(reports, folder / f"{rank}.pt")
 
 
 def test_each_batch_is_computed_by_one_worker(tmp_path: Path) -> None:
@@ -91,14 +91,14 @@ def scene(images: int = 25, texts: int = 7) -> tuple[CountingModel, EvaluationSe
 def rankings() -> tuple[list[Ranking], int]:
     """With and without re-ranking, and how many images were embedded for it."""
     model, data = scene()
-    found = [Retriever(model, Evaluate(batch=4, k_test=k), NO_CENTRING).ranking(data) for k in (0, 3)]
-    return found, model.shown
+    results = [Retriever(model, Evaluate(batch=4, k_test=k), NO_CENTRING).ranking(data) for k in (0, 3)]
+    return results, model.shown
 
 
-def _rankings(rank: int, store: Path, found: Path) -> None:
+def _rankings(rank: int, store: Path, folder: Path) -> None:
     with worker(rank, store):
         ranked, shown = rankings()
-    torch.save(([dataclasses.asdict(each) for each in ranked], shown), found / f"{rank}.pt")
+    torch.save(([dataclasses.asdict(each) for each in ranked], shown), folder / f"{rank}.pt")
 
 
 def test_two_workers_rank_like_one(tmp_path: Path) -> None:
@@ -112,18 +112,18 @@ def test_two_workers_rank_like_one(tmp_path: Path) -> None:
         assert seen == 3 * (13 if rank == 0 else 12 + 1)
 
 
-def _kept(rank: int, store: Path, path: Path, found: Path) -> None:
+def _read_warm_start(rank: int, store: Path, path: Path, folder: Path) -> None:
     with worker(rank, store):
-        (found / f"{rank}.up").touch()
+        (folder / f"{rank}.up").touch()
         held = warm._load_or_compute(CachePath.at(path), torch.arange(3), squares)
-    torch.save(held, found / f"{rank}.pt")
+    torch.save(held, folder / f"{rank}.pt")
 
 
 def test_workers_read_a_warm_start_that_another_run_was_writing(tmp_path: Path) -> None:
     """The first worker waits for the lock of the other run; the second must not read before."""
     path, held = tmp_path / "warm.pt", {"embeddings": torch.ones(3, 2), "seconds": 1.0}
     with FileLock(f"{path}.lock"):
-        started = start(_kept, tmp_path / "store", path, tmp_path)
+        started = start(_read_warm_start, tmp_path / "store", path, tmp_path)
         while len(list(tmp_path.glob("*.up"))) < WORKERS:
             time.sleep(0.05)
         time.sleep(0.5)  # a worker that does not wait has looked by now
@@ -131,5 +131,5 @@ def test_workers_read_a_warm_start_that_another_run_was_writing(tmp_path: Path) 
     while not started.join():
         pass
     for rank in range(WORKERS):
-        found = torch.load(tmp_path / f"{rank}.pt")
-        assert torch.equal(found["embeddings"], held["embeddings"])
+        loaded = torch.load(tmp_path / f"{rank}.pt")
+        assert torch.equal(loaded["embeddings"], held["embeddings"])

@@ -56,8 +56,8 @@ def test_embeddings_do_not_change_if_it_is_switched_off(worded: Config, cache: P
     before, _, _ = embeddings(worded, cache, after=False)
     datasets = open_datasets(worded, cache)
     model = build_model(worded, datasets.tokenizer.vocabulary)
-    kept = apply(worded, {"tokenizer.unseen": "keep"}).tokenizer if how == "keep" else PretrainedTokenizer()
-    mask_unseen_words(kept, model, datasets.feed(worded, 4))
+    tokenizer = apply(worded, {"tokenizer.unseen": "keep"}).tokenizer if how == "keep" else PretrainedTokenizer()
+    mask_unseen_words(tokenizer, model, datasets.feed(worded, 4))
     assert torch.equal(model.text_encoder.embeddings.word_embeddings.weight.detach(), before)
 
 
