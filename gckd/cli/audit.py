@@ -53,8 +53,8 @@ def audit(config: Config, seed: int | None, checkpoint: str | None, cache: Cache
     config = config if seed in (None, config.seed) else apply(config, {"seed": seed})
     cache = usable_cache(cache)
     config = with_default_datasets(config, cache.local_path, dataset_progress())
-    with display() as shown:
-        report = report_to_display(shown, "audit", config.seed)
+    with display() as progress:
+        report = report_to_display(progress, "audit", config.seed)
         rows = audit_pseudo_labels(config, cache=cache, report=report, checkpoint=path)
     quarters = [f"group {i + 1}" for i in range(GROUPS)]
     table = Table(*("graph", "direction", "precision", "mass", "entropy", *quarters))

@@ -48,7 +48,7 @@ def _usage_problem(error: click.ClickException) -> str:
     """Text of an error of click in the form of every other error: option or argument, value, remedy."""
     if not isinstance(error, click.UsageError):
         return error.format_message()
-    text = error.message.rstrip(".")
+    text = error.message[:1].lower() + error.message[1:].rstrip(".")
     if isinstance(error, click.NoSuchOption):
         text = f"unknown option {error.option_name!r}"
     elif isinstance(error, click.MissingParameter) and error.param:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
+import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,21 +130,31 @@ def show_config(config: Config, as_yaml: bool, schema: bool) -> None:
     elif as_yaml:
         click.echo(config_text(config), nl=False)
     else:
-        click.echo(describe(config))
+        click.echo(describe(config, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
 
 
-def describe(config: Config) -> str:
-    """One line for each field, `path = value unit  doc (limit)`, aligned. A component's value is its kind."""
+def describe(config: Config, width: int | None = None) -> str:
+    """One line for each field, `path = value unit  doc (limit)`, aligned. A component's value is its kind.
+
+    Args:
+        width: of the terminal, to which lines are wrapped; None: lines are not wrapped.
+    """
     lines = []
     for path, value, hint, limits in walk_nodes(config):
         kinds = [choice.kind for choice in variants(hint) if issubclass(choice, Component)]
         if variants(hint) and not kinds:
             continue
-        shown = f"{path} = {value.kind if kinds else repr(value)}" + (f" {limits.unit}" if limits.unit else "")
+        setting = f"{path} = {value.kind if kinds else repr(value)}" + (f" {limits.unit}" if limits.unit else "")
         limit = "one of " + ", ".join(kinds) if kinds else limits.text()
-        lines.append((shown, limits.doc + (f" ({limit})" if limit else "")))
-    width = max(len(shown) for shown, _ in lines)
-    return "\n".join(f"{shown:<{width}}  {doc}" for shown, doc in lines)
+        lines.append((setting, limits.doc + (f" ({limit})" if limit else "")))
+    column = max(len(setting) for setting, _ in lines) + 2
+    if width is None:
+        return "\n".join(f"{setting:<{column}}{doc}" for setting, doc in lines)
+    indent = " " * min(column, width // 2)
+    return "\n".join(
+        textwrap.fill(f"{setting:<{column}}{doc}", width, subsequent_indent=indent, break_on_hyphens=False)
+        for setting, doc in lines
+    )
 
 
 def main() -> None:

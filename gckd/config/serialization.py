@@ -57,8 +57,8 @@ def decode(hint: Any, data: Any, path: str = "config") -> Any:
     if (isinstance(data, str) or data is None) and hasattr(choices[0], "kind"):
         data = {"kind": data or "none"}
     if not isinstance(data, dict):
-        given = "the text is empty and" if data is None else repr(data)
-        raise ConfigError([f"{path}: {given} is not a mapping of fields"])
+        problem = "is empty" if data is None else f"{data!r} is not a mapping of fields"
+        raise ConfigError([f"{path}: {problem}; expected fields and their values"])
     body = dict(data)
     node = _choose(choices, body, path)
     types, problems, values = hints(node), [], {}

@@ -106,12 +106,12 @@ class GraphPropagation(nn.Module):
 
     def layer(self, number: int, x: Tensor, receivers: int, edges: Tensor, weights: Tensor) -> Tensor:
         """One layer: features [n, d], edges [2, E], weights [E] -> features [receivers, d] of the first nodes."""
-        own = x[:receivers]
+        x_receivers = x[:receivers]
         message = self.smooth(x, receivers, edges, weights)
         if len(self.convs):
-            message = message + self.gates[number](F.gelu(self.convs[number]((x, own), edges)))
+            message = message + self.gates[number](F.gelu(self.convs[number]((x, x_receivers), edges)))
         r = self.residual
-        return F.normalize(r * own + (1 - r) * message, dim=-1)
+        return F.normalize(r * x_receivers + (1 - r) * message, dim=-1)
 
 
 class Gcn(nn.Module):
@@ -126,11 +126,11 @@ class Gcn(nn.Module):
         self.conv = GCNConv(width, width, normalize=False)
 
     def forward(self, x: tuple[Tensor, Tensor], edges: Tensor) -> Tensor:
-        sources, own = x
-        loops = torch.arange(len(own), device=edges.device).expand(2, -1)
+        sources, x_receivers = x
+        loops = torch.arange(len(x_receivers), device=edges.device).expand(2, -1)
         edges = torch.cat((edges, loops), 1)
-        weights = sources.new_full((edges.shape[1],), len(own) / edges.shape[1])
-        out: Tensor = self.conv(sources, edges, weights)[: len(own)]
+        weights = sources.new_full((edges.shape[1],), len(x_receivers) / edges.shape[1])
+        out: Tensor = self.conv(sources, edges, weights)[: len(x_receivers)]
         return out
 
 

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gckd.errors import InputError, reason_of
+from gckd.errors import InputError, reason_of, unknown_choice
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 _URI_MARK = "://"
+_SCHEMES = ("s3", "gs", "abfs")
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,10 @@ class StoragePath:
         try:
             file_system, path = FileSystem.from_uri(self._location)
         except pyarrow.ArrowInvalid as error:
-            raise InputError(f"{self}: not a URI of s3://, gs:// or abfs:// ({reason_of(error)})") from error
+            scheme = self._location.partition(_URI_MARK)[0]
+            if scheme in _SCHEMES:
+                raise InputError(f"{self}: {reason_of(error)}") from error
+            raise InputError(f"{self}: {unknown_choice('scheme', scheme, _SCHEMES)}") from error
         except (pyarrow.ArrowNotImplementedError, OSError) as error:
             raise InputError(f"{self}: {reason_of(error)}") from error
         return file_system, path

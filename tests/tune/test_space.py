@@ -478,7 +478,10 @@ def test_invalid_yaml_is_refused(text: str, problem: str) -> None:
             "seed: {int: [1, 2], when: {graph.propagate: [gnm]}}",
             ["seed.when: graph.propagate: unknown kind 'gnm'; choose from gnn, diffusion, none (did you mean 'gnn'?)"],
         ),
-        ("seed: {int: [1, 2], when: {graph.memory: [x]}}", ["seed.when: graph.memory: 'x' is not a mapping of fields"]),
+        (
+            "seed: {int: [1, 2], when: {graph.memory: [x]}}",
+            ["seed.when: graph.memory: 'x' is not a mapping of fields; expected fields and their values"],
+        ),
         (
             "seed: {int: [1, 2], when: {adapt.batch: [0]}}",
             ["seed.when: adapt.batch: 0 is outside its limit: >= 2 and <= 65,536"],

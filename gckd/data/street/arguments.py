@@ -44,13 +44,13 @@ def existing_counts(root: Path, arguments: dict[str, Any]) -> dict[str, Any] | N
         return None
     file = root / METADATA
     if not file.is_file():
-        raise InputError(f"root is {root}, which holds other files than a street; choose an absent or empty folder")
+        raise InputError(f"{root}: holds other files than a street; choose an absent or empty folder")
     metadata: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     counts: dict[str, Any] = metadata.pop("counts", {})
     for field, value in arguments.items():
         if metadata.get(field) != value:
             raise InputError(
-                f"root is {root}, which holds a street with {field} = {metadata.get(field)}, not {value}; "
+                f"{root}: holds a street with {field} = {metadata.get(field)}, not {value}; "
                 "choose an absent or empty folder"
             )
     return counts
