@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Scores = dict[str, float]
 
 ORACLE = "oracle"  # selection by target labels
-SOURCE_MODEL = "source model"  # name of its training in the display
+SOURCE_MODEL = "pre-training"  # name of its training in the display
 BEST = "best.pt"  # checkpoint of the selected epoch
 _ORACLE_FILE = "oracle.json"
 

@@ -112,7 +112,7 @@ def clock_text(seconds: float | None) -> str:
 
 
 def _step(s: RunState) -> str:
-    return f"{s.step}/{s.steps}" if s.steps and s.stage not in ENDED else ""
+    return f"{s.step}/{s.steps}" if s.steps > 1 and s.stage not in ENDED else ""
 
 
 def _losses(s: RunState) -> str:

@@ -95,7 +95,7 @@ class StudySearcher(OptunaSearch):
         for _ in range(DRAWS):
             trial = self._left_by_dead_driver() or self._new_trial()
             if trial is None:
-                self.end_reason = f"{self._budget} trials are finished or running"
+                self.end_reason = f"the study has all {self._budget} trials"
                 return Searcher.FINISHED  # type: ignore[return-value] # a str, by Tune's protocol
             config = self._trainable_config(trial)
             if config is not None:

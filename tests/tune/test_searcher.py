@@ -386,7 +386,7 @@ def test_results_of_finished_and_unknown_trials_are_ignored(tmp_path: Path) -> N
 def test_a_search_ends_at_its_budget_and_can_be_extended(tmp_path: Path) -> None:
     searcher = searcher_on(tmp_path, budget=3)
     assert run_all(searcher) == [0, 1, 2]
-    assert searcher.end_reason == "3 trials are finished or running"
+    assert searcher.end_reason == "the study has all 3 trials"
     assert run_all(searcher_on(tmp_path, budget=3)) == []
     assert run_all(searcher_on(tmp_path, budget=5)) == [3, 4]
 
