@@ -9,10 +9,12 @@ import os
 import secrets
 import socket
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+import gckd
 from gckd.errors import InputError, reason_of
 from gckd.plugins import load_sent, loaded_plugins
 from gckd.runs.signals import Interruption
@@ -114,14 +116,16 @@ def _start(ray: Any, cpus: int, *, dashboard: bool) -> None:
         object_store_memory=_OBJECT_STORE_BYTES,
         log_to_driver=False,
         logging_level=logging.ERROR,
-        runtime_env=_runtime_env(),
+        runtime_env=_runtime_env(embedded=True),
     )
 
 
-def _runtime_env() -> dict[str, Any] | None:
+def _runtime_env(*, embedded: bool) -> dict[str, Any] | None:
     """Runtime environment in which every worker loads the driver's plugins before it unpickles anything.
 
-    Ray passes the hook on: to the actors of Tune and of a nested Train run as well.
+    Ray passes the hook on: to the actors of Tune and of a nested Train run as well. Workers of an embedded Ray get the
+    folder of the driver's package first, because Ray runs the hook before it applies the driver's `sys.path`: without
+    it, a checkout that is not installed is missing, and the hook would load an installed gckd instead.
     """
     plugins = loaded_plugins()
     if not plugins:
@@ -130,7 +134,11 @@ def _runtime_env() -> dict[str, Any] | None:
     def load() -> None:  # a closure, so that Ray pickles the texts with it
         load_sent(plugins)
 
-    return {"worker_process_setup_hook": load}
+    environment: dict[str, Any] = {"worker_process_setup_hook": load}
+    if embedded:
+        folders = [str(Path(gckd.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+        environment["env_vars"] = {"PYTHONPATH": os.pathsep.join(filter(None, folders))}
+    return environment
 
 
 def _free_port() -> int:
@@ -145,6 +153,8 @@ def _connect(ray: Any, address: str) -> None:
     try:
         if port.isdigit() and "://" not in host:  # Ray itself would retry for more than a minute
             socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=_runtime_env())
+        ray.init(
+            address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=_runtime_env(embedded=False)
+        )
     except (OSError, ValueError) as error:
         raise InputError(f"RAY_ADDRESS: no Ray cluster at {address!r} ({reason_of(error)})") from error

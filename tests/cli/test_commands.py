@@ -15,8 +15,9 @@ import pytest
 import yaml
 from PIL import Image
 
+from gckd.cli.config import describe
 from gckd.cli.guard import run_command
-from gckd.cli.main import COMMANDS, cli, describe
+from gckd.cli.main import COMMANDS, cli
 from gckd.config import Config, apply, encode, from_yaml, preset, to_yaml, value_at
 from gckd.config.tree import walk
 from gckd.errors import InputError

@@ -122,3 +122,22 @@ def test_a_search_runs_a_range_type_and_a_score(folder: Path, workers: int, coun
     assert trials.trial.nunique() == count
     assert trials["score:nearest_cosine"].between(-1, 1).all()
     assert set(trials["edit:graph.propagate.k"]) <= {1, 3}
+
+
+def test_workers_load_plugins_with_the_code_of_the_driver(folder: Path) -> None:
+    """A checkout that is not installed, run as a script beside an installed gckd."""
+    for name in ("ablations", "gckd", "tune"):
+        shutil.copytree(ROOT / name, folder / "checkout" / name, symlinks=True)
+    module = folder / "checkout" / "gckd" / "plugins.py"
+    log = folder / "loaded.txt"
+    note = f"\n\nwith open({str(log)!r}, 'a') as file:\n    print(__file__, file=file)\n"
+    module.write_text(module.read_text() + note)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_") and k != "PYTHONPATH"}
+    environment |= {"OMP_NUM_THREADS": "1", "GCKD_CACHE": str(folder / "cache")}
+    options = [*plugin_options("alignment", "reader"), "--config", "config.yaml", "--set", "align=mean-distance"]
+    command = [sys.executable, "checkout/ablations/run.py", *options, "--drop", "gmp", "--seeds", "1", "--out", "out"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=550)
+    assert done.returncode == 0, done.stderr
+    loaded = log.read_text().splitlines()
+    assert len(loaded) > 1  # the driver, and at least one worker
+    assert set(loaded) == {str(module)}

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 from gckd import plugins
-from gckd.cli.main import describe
+from gckd.cli.config import describe
 from gckd.config import Config, ConfigError, apply, decode, digest, encode, from_yaml, preset, to_yaml
 from gckd.config.backbone import Clip
 from gckd.config.component import (
