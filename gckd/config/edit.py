@@ -137,8 +137,8 @@ def parse_edits(assignments: Sequence[str]) -> dict[str, Any]:
     problems = []
     for text in assignments:
         path, equals, value = text.partition("=")
-        if not equals:
-            problems.append(f"--set {text}: expected PATH=VALUE, for example --set adapt.steps=100")
+        if not equals or not path:
+            problems.append(f"--set {text!r}: expected PATH=VALUE, for example --set adapt.steps=100")
         elif path in edits:
             problems.append(f"--set {path}: given twice; give each field once")
         else:

@@ -49,11 +49,14 @@ def checkpoint_config(checkpoint: StoragePath, edits: Mapping[str, Any] | None =
     """Config of a checkpoint: the config.yaml in its folder, with edits.
 
     Raises:
-        InputError: the checkpoint or its config.yaml does not exist.
+        InputError: the checkpoint or its config.yaml does not exist, or the checkpoint is a folder.
         ConfigError: an edit is refused.
     """
     if not checkpoint.exists():
         raise InputError(f"{checkpoint}: there is no such checkpoint file")
+    if checkpoint.local and checkpoint.local.is_dir():
+        example = next(checkpoint.local.rglob(CHECKPOINT), checkpoint.local / CHECKPOINT)
+        raise InputError(f"{checkpoint}: is a folder; give a checkpoint file such as {example}")
     config_path = checkpoint.parent / CONFIG_FILE
     if not config_path.exists():
         raise InputError(f"{config_path}: not found; the config of {checkpoint.name} is expected there")
@@ -88,8 +91,16 @@ def load_student(
                 parts.propagate.load_state_dict(modules["propagate"])
             transform = evaluation_transform(parts)
     except (KeyError, RuntimeError) as error:
-        raise InputError(f"{checkpoint}: does not hold the student of this config ({error})") from error
+        raise InputError(
+            f"{checkpoint}: does not hold the student of this config ({_first_mismatch(error)})"
+        ) from error
     return Student(config, datasets, backbone, feed, transform)
+
+
+def _first_mismatch(error: Exception) -> str:
+    """First of the weights that PyTorch lists, one line each, below a heading."""
+    heading, _, mismatches = str(error).partition("\n")
+    return mismatches.strip().partition("\n")[0] or heading
 
 
 def evaluation_transform(parts: Parts) -> EmbeddingTransform:

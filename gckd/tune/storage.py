@@ -11,7 +11,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-from gckd.errors import InputError, reason_of
+from gckd.errors import InputError, reason_of, unknown_choice
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FILE = "study.journal"
 _JOURNAL = "journal:"
 _SQLITE = "sqlite"
+_DATABASES = (_SQLITE, "postgresql", "mysql")  # of Optuna
 _HEAD = b'{"op_code":'  # of every line of a journal
 _GRACE_S = 10  # a process that is killed during a write leaves its lock file; a write takes milliseconds
 _CONNECT_S = 5
@@ -112,6 +113,9 @@ def _database(url: URL) -> BaseStorage:
         except ImportError as error:
             reason = f"its driver is not installed ({error.__cause__ or error})"
             raise InputError(f"--storage: {safe_url}: {reason}") from error
+        except sqlalchemy.exc.NoSuchModuleError as error:
+            problem = unknown_choice("database", url.drivername, _DATABASES)
+            raise InputError(f"--storage: {safe_url}: {problem}") from error
         except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError, RuntimeError) as error:
             # Of two processes that create the tables at once, one fails.
             if attempt == _TRIES - 1 or isinstance(error, RuntimeError) or not _created_meanwhile(error):

@@ -129,7 +129,7 @@ def test_config_as_yaml_can_be_read_again(tmp_path: Path, capsys: pytest.Capture
     ("arguments", "expected"),
     [
         (["config", "--preset", "huge"], "error: --preset: unknown preset 'huge'; choose from tiny, small, base"),
-        (["config", "--set", "seed"], "error: --set seed: expected PATH=VALUE, for example --set adapt.steps=100"),
+        (["config", "--set", "seed"], "error: --set 'seed': expected PATH=VALUE, for example --set adapt.steps=100"),
         (["config", "--config", "no.yaml"], "error: no.yaml: cannot be read (No such file or directory)"),
         (["config", "--config", "x", "--preset", "tiny"], "error: --preset: conflicts with --config"),
         (["train", "--source", "x"], "error: --target: no dataset is given"),

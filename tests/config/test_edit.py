@@ -198,7 +198,7 @@ def test_bad_assignments_are_reported_together() -> None:
     with pytest.raises(InputError) as caught:
         parse_edits(["adapt.steps", "seed=1", "seed=2", "adapt.lr=[1"])
     assert str(caught.value).splitlines() == [
-        "--set adapt.steps: expected PATH=VALUE, for example --set adapt.steps=100",
+        "--set 'adapt.steps': expected PATH=VALUE, for example --set adapt.steps=100",
         "--set seed: given twice; give each field once",
         "--set adapt.lr: '[1' is not a YAML value",
     ]

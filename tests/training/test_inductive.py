@@ -23,7 +23,8 @@ from gckd.method.parts import Parts
 from gckd.method.propagation import PROPAGATIONS, BankPropagation
 from gckd.models.build import build_model
 from gckd.storage.checkpoint import load_checkpoint
-from gckd.training.load import evaluation_transform
+from gckd.storage.path import StoragePath
+from gckd.training.load import checkpoint_config, evaluation_transform
 from gckd.training.run import train_run
 from gckd.training.target_evaluation import evaluate_checkpoint
 from tests.dense import smoothed
@@ -102,8 +103,17 @@ def test_a_checkpoint_gives_the_metrics_of_its_run_with_and_without_propagation(
 
 def test_a_checkpoint_of_other_banks_is_refused(propagated: Config, cache: Path, folder: Path) -> None:
     other = apply(propagated, {"graph.memory.capacity": 6})
-    with pytest.raises(InputError, match="does not hold the student of this config"):
+    with pytest.raises(InputError, match="does not hold the student of this config") as caught:
         evaluate_checkpoint(other, folder / "checkpoint.pt", cache)
+    assert "\n" not in str(caught.value)
+    assert "size mismatch for" in str(caught.value)
+
+
+def test_a_folder_in_place_of_a_checkpoint_names_the_checkpoint(folder: Path) -> None:
+    expected = f"{folder}: is a folder; give a checkpoint file such as {folder / 'checkpoint.pt'}"
+    with pytest.raises(InputError) as caught:
+        checkpoint_config(StoragePath.at(folder))
+    assert str(caught.value) == expected
 
 
 class NoWeights:

@@ -99,7 +99,10 @@ def test_the_default_storage_is_a_journal_in_the_folder(tmp_path: Path) -> None:
         ("journal:{}/no/j.log", "--storage: {}/no/j.log cannot be written (No such file or directory)"),
         ("journal:{}", "--storage: {} cannot be written (Is a directory)"),
         ("sqlite:///{}/no/s.db", "--storage: sqlite:///{}/no/s.db: unable to open database file"),
-        ("nosuch://host/name", "--storage: nosuch://host/name: Can't load plugin: sqlalchemy.dialects:nosuch"),
+        (
+            "nosuch://host/name",
+            "--storage: nosuch://host/name: unknown database 'nosuch'; choose from sqlite, postgresql, mysql",
+        ),
         ("postgresql://host:x/name", "--storage: 'postgresql://host:x/name' is not a database URL"),
     ],
 )
