@@ -68,7 +68,11 @@ def train(config: Config, seed: int | None, out: str | None, resume: bool, cache
         if rank():
             train_as_worker(config, train_run, cache=cache, out=output)
             return
-        recorded = train_single(config, train_run, cache=cache, out=output, resume=resume, display=display())
+        try:
+            recorded = train_single(config, train_run, cache=cache, out=output, resume=resume, display=display())
+        except KeyboardInterrupt:
+            click.echo("interrupted; to resume, repeat the command with --resume", err=True)
+            raise
     write_report(recorded.mirror.folder, wide_console())
     recorded.mirror.upload()
     click.echo(f"written to {recorded.mirror.out}", err=True)

@@ -169,6 +169,22 @@ def test_bad_input(
     assert expected in capsys.readouterr().err
 
 
+def test_an_interrupted_training_says_how_to_resume(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupted(*arguments: object, **settings: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("GCKD_CACHE", str(tmp_path))
+    monkeypatch.setattr("gckd.runs.local.train_single", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        assert status_of(cli, "train", "--source", "a", "--target", "b") == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert "interrupted; to resume, repeat the command with --resume" in capsys.readouterr().err
+
+
 def training_of_toys(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Arguments of a training of few steps. Changes to `folder`, which has the toys and the cache."""
     monkeypatch.chdir(folder)
