@@ -70,13 +70,15 @@ def marks(rows: Sequence[RowSummary]) -> dict[tuple[int, int], str]:
 
 
 def to_screen(rows: Sequence[RowSummary]) -> Group:
-    """One console table for each subtable, titled with its name."""
+    """One console table for each subtable, titled with its name. Columns without a value, as of one row, are left out."""
     tables = {row.subtable: Table(title=row.subtable or None, title_justify="left", title_style="bold") for row in rows}
+    lines = cells(rows)
+    columns = [(place, name) for place, name in enumerate(header(rows)) if any(line[place] for line in lines)]
     for table in tables.values():
-        for name in header(rows):
+        for _, name in columns:
             table.add_column(name, justify="left" if name == "row" else "right", overflow="fold")
-    for row, line in zip(rows, cells(rows), strict=True):
-        tables[row.subtable].add_row(*line)
+    for row, line in zip(rows, lines, strict=True):
+        tables[row.subtable].add_row(*(line[place] for place, _ in columns))
     return Group(*tables.values())
 
 

@@ -191,3 +191,11 @@ def test_the_caption_names_plugins_with_their_digests() -> None:
     text = " ".join(caption(runs, summarise(runs), preset("tiny")))
     assert "Plugins, code from outside the package: my_losses.py (digest 0123456789abcdef)." in text
     assert "Plugins" not in " ".join(caption(runs[:1], summarise(runs[:1]), preset("tiny")))
+
+
+def test_a_table_of_one_row_has_no_empty_columns_on_screen() -> None:
+    console = Console(width=200, file=io.StringIO(), record=True)
+    console.print(to_screen(summarise([record("full", 0, 70)])))
+    text = console.export_text()
+    assert "mINP" in text
+    assert "Δ" not in text
