@@ -70,7 +70,7 @@ def marks(rows: Sequence[RowSummary]) -> dict[tuple[int, int], str]:
 
 
 def to_screen(rows: Sequence[RowSummary]) -> Group:
-    """One console table for each subtable, titled with its name. Columns without a value, as of one row, are left out."""
+    """One console table for each subtable, titled with its name, without the columns that are empty in every row."""
     tables = {row.subtable: Table(title=row.subtable or None, title_justify="left", title_style="bold") for row in rows}
     lines = cells(rows)
     columns = [(place, name) for place, name in enumerate(header(rows)) if any(line[place] for line in lines)]
