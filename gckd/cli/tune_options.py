@@ -36,6 +36,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _count_option("--workers-per-trial", "workers", default=1, text="Workers per trial; they share each batch."),
     click.option(
         "--gpus-per-worker",
+        "--gpus-per-trial",  # the name of version 0.1.0
         "gpus",
         type=Number(),
         help="GPUs per worker; a fraction shares one.  [default: 1 if the cluster has any]",

@@ -21,10 +21,10 @@ def load_checkpoint(path: str | Path | StoragePath) -> Any:
     """Content of a checkpoint that `save_atomically` wrote: tensors and plain values, on the CPU.
 
     Raises:
-        InputError: the file is not a readable checkpoint.
+        InputError: the file is not a gckd checkpoint, or is damaged.
     """
     try:
         with StoragePath.at(path).reading() as file:
             return torch.load(file, weights_only=True, map_location="cpu")
     except Exception as error:
-        raise InputError(f"{path}: not a readable checkpoint ({type(error).__name__})") from error
+        raise InputError(f"{path}: not a gckd checkpoint, or damaged; give the checkpoint.pt of a run") from error

@@ -339,3 +339,10 @@ def test_help_lists_the_names_of_a_plugin(command: str, plugin: str, name: str) 
 
 def test_the_yaml_is_the_encoded_config() -> None:
     assert yaml.safe_load(to_yaml(preset("tiny"))) == encode(preset("tiny"))
+
+
+def test_command_lines_of_the_first_version_stay_valid() -> None:
+    from gckd.cli.tune import search
+
+    (option,) = [parameter for parameter in search.params if parameter.name == "gpus"]
+    assert {"--gpus-per-worker", "--gpus-per-trial"} <= set(option.opts)

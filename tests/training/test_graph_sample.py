@@ -64,5 +64,5 @@ def test_no_file_without_a_graph_and_an_error_without_a_checkpoint(config: Confi
     save_graph_sample(config, tmp_path / "checkpoint.pt", tmp_path)
     assert not (tmp_path / module.FILE).exists()
     (tmp_path / "broken.pt").write_text("weights")
-    with pytest.raises(InputError, match=r"broken.pt: not a readable checkpoint"):
+    with pytest.raises(InputError, match=r"broken.pt: not a gckd checkpoint"):
         sample_graphs(config, tmp_path / "broken.pt")

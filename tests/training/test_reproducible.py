@@ -79,5 +79,5 @@ def test_a_checkpoint_of_another_config_is_refused(config: Config, cache: Path, 
 
 def test_a_broken_checkpoint_is_named(config: Config, cache: Path, tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
-    with pytest.raises(InputError, match=r"checkpoint\.pt: not a readable checkpoint"):
+    with pytest.raises(InputError, match=r"checkpoint\.pt: not a gckd checkpoint"):
         trained(config, cache, tmp_path)
