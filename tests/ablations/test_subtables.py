@@ -100,5 +100,5 @@ def test_every_row_of_every_shipped_spec_changes_tiny(file: Path, tmp_path: Path
 
 def test_a_shift_out_of_range_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    with pytest.raises(InputError, match="shift is 2"):
+    with pytest.raises(InputError, match="shift: 2.0 is outside its limit"):
         datasets.cached_street(tmp_path, ("ICFG-PEDES",), lambda *counts: None, 2.0)

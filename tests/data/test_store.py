@@ -186,7 +186,7 @@ def test_an_unusable_cache_folder_is_refused(make_dataset: Any, tmp_path: Path) 
 def test_a_folder_without_a_store_and_an_unknown_split_are_refused(make_dataset: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a dataset store"):
         Store.open(tmp_path)
-    with pytest.raises(InputError, match="split: unknown split 'dev'; choose from train, val, test"):
+    with pytest.raises(InputError, match="unknown split 'dev'; choose from train, val, test"):
         build(make_dataset(), tmp_path / "cache").unlabelled("dev")
 
 
