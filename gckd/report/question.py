@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 QUESTION_FILE = "question.json"
+_FIRST_VERSION_FILE = "asked.json"  # its name in version 0.1.0, with the same content
 
 
 @dataclass(frozen=True)
@@ -30,5 +31,7 @@ class Question:
     @staticmethod
     def load(folder: Path) -> Question:
         """The question of an output folder; empty without a file."""
-        file = folder / QUESTION_FILE
-        return Question(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else Question()
+        for file in (folder / QUESTION_FILE, folder / _FIRST_VERSION_FILE):
+            if file.exists():
+                return Question(**json.loads(file.read_text(encoding="utf-8")))
+        return Question()

@@ -42,7 +42,7 @@ class StudySearcher(OptunaSearch):
     * The search ends at `budget` trials: COMPLETE, PRUNED, FAIL, and RUNNING of any owner, over all searches on the
       study. A larger budget extends it.
     * Draws that are never run do not count: edits that the config refuses (FAIL, user_attrs["refused"]), and a
-      duplicate of a COMPLETE trial, which gets the same values at once (user_attrs["duplicate_of"]). After 20 such
+      duplicate of a COMPLETE trial, which gets the same values at once (user_attrs[DUPLICATE_OF]). After 20 such
       draws in a row the space counts as exhausted, and the search ends.
     """
 

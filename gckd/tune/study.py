@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 # user_attrs of a trial
 EDITS, EPOCH, FOLDER, OWNER, REASON, SEEDS = "edits", "epoch", "folder", "owner", "reason", "seeds"
 SECONDS, MEMORY = "seconds", "memory_gib"
-DUPLICATE_OF = (
-    "duplicate_of"  # number of the COMPLETE trial with the same edits, whose values this one has without a run
-)
+# Number of the COMPLETE trial with the same edits, whose values this one has without a run. Stored studies use "twin".
+DUPLICATE_OF = "twin"
 REFUSED = "refused"  # true: drawn, but never run
 
 _READY = "ready"  # user_attr of a study: all others are set, and its starting points are queued

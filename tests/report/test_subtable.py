@@ -132,3 +132,11 @@ def test_a_run_with_other_results_is_refused_or_left_out(tmp_path: Path) -> None
     (subtable,) = join_subtables([read_subtable(a), read_subtable(b)], mixed=True)
     assert [r["rank_1"] for r in subtable.records] == [70.0]
     assert mismatch_lines([subtable]) == []
+
+
+def test_the_question_of_an_older_folder_is_read(tmp_path: Path) -> None:
+    """Version 0.1.0 wrote it as asked.json."""
+    (tmp_path / "asked.json").write_text(
+        '{"question": "Why?", "dropped": {"-gmp": ["gmp"]}, "checks": ["sensitivity"]}'
+    )
+    assert Question.load(tmp_path) == Question("Why?", {"-gmp": ["gmp"]}, ["sensitivity"])
