@@ -14,6 +14,7 @@ from optuna.trial import create_trial
 
 from gckd.tune.report.importance import MIN_TRIALS, importance
 from gckd.tune.report.trial_values import trial_values
+from gckd.tune.study import DUPLICATE_OF
 from tests.tune.studies import add, make_study, scores
 
 DELTA, M = "distill.matching.delta", "distill.teacher.m"
@@ -116,6 +117,6 @@ def test_the_fence_is_three_interquartile_ranges_past_the_worse_quartile(sign: i
 def test_failed_trials_and_duplicates_have_no_value() -> None:
     study = make_study()
     add(study, "FAIL", [1.0])
-    add(study, "COMPLETE", [], several=[1.0], duplicate_of=0)
+    add(study, "COMPLETE", [], several=[1.0], **{DUPLICATE_OF: 0})
     add(study, "PRUNED", [2.0, 3.0])
     assert [(value.trial.number, value.value, value.complete) for value in trial_values(study)] == [(2, 3.0, False)]
