@@ -148,7 +148,7 @@ def searched(**attrs: Any) -> Study:
     add(study, "PRUNED", [9.0], epoch_scores=[scores(bnm=0.9)])
     for trial_scores in candidate_scores():
         add(study, "COMPLETE", [0.0], PARAMS, epoch_scores=[trial_scores], folder="out/trials/n")
-    add(study, "COMPLETE", [], PARAMS, several=[7.0], duplicate_of=1)
+    add(study, "COMPLETE", [], PARAMS, several=[7.0], **{DUPLICATE_OF: 1})
     return study
 
 
