@@ -22,7 +22,7 @@ from gckd.data.types import Vocabulary
 from gckd.models.build import build_model
 from gckd.report.console import wide_console
 from gckd.training.albef_objective import AlbefObjective, PairBatch
-from gckd.training.optimizer import make_optimiser
+from gckd.training.optimizer import OPTIMIZERS, ScheduledOptimizer
 
 AT_LEAST_ONE = click.IntRange(min=1)
 WORDS, QUEUE, ALPHA = 30, 4096, 0.4
@@ -39,7 +39,9 @@ class Step:
         self.objective = AlbefObjective(node, config, None, model, model)  # type: ignore[arg-type]  # batches are passed directly
         for bank in (self.objective.images, self.objective.texts):
             bank.push(F.normalize(torch.randn(QUEUE, model.embed_dim), dim=1), torch.arange(QUEUE), torch.arange(QUEUE))
-        self.optimiser = make_optimiser(model, config.pretrain.lr, config.pretrain.weight_decay)
+        schedule = config.pretrain
+        optimizers = OPTIMIZERS.build(schedule.optimizer, model, schedule.lr, schedule.weight_decay)
+        self.optimizer = ScheduledOptimizer(optimizers)
         images = torch.randn(batch, 3, data.height, data.width)
         tokens = torch.randint(1000, BERT.size, (batch, WORDS))
         # Rows and identities that differ from every queue entry.
@@ -49,10 +51,10 @@ class Step:
     def __call__(self) -> tuple[float, float]:
         """Run the step; returns (wall-clock seconds, CPU seconds)."""
         begun, spent = time.perf_counter(), time.process_time()
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         online, momentum, contrastive = self.objective.contrastive(self.pairs, ALPHA)
         (contrastive + self.objective.matching(self.pairs, online, momentum, self.random)).backward()
-        self.optimiser.step()
+        self.optimizer.step()
         return time.perf_counter() - begun, time.process_time() - spent
 
 

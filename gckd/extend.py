@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gckd.config.component import MatchingConfig as MatchingConfig
     from gckd.config.component import MetricLossConfig as MetricLossConfig
     from gckd.config.component import ObjectiveConfig as ObjectiveConfig
+    from gckd.config.component import OptimizerConfig as OptimizerConfig
     from gckd.config.component import PropagationConfig as PropagationConfig
     from gckd.config.component import TargetsConfig as TargetsConfig
     from gckd.config.component import TeacherConfig as TeacherConfig
@@ -71,6 +72,8 @@ if TYPE_CHECKING:
     from gckd.training.objectives import OBJECTIVES as OBJECTIVES
     from gckd.training.objectives import Objective as Objective
     from gckd.training.objectives import strong_views as strong_views
+    from gckd.training.optimizer import OPTIMIZERS as OPTIMIZERS
+    from gckd.training.optimizer import decay_groups as decay_groups
     from gckd.tune.space.range_type import RangeType as RangeType
     from gckd.validators import UnlabelledEmbeddings as UnlabelledEmbeddings
     from gckd.validators import register_score as register_score
@@ -83,6 +86,7 @@ _MODULES = {
         "MatchingConfig",
         "MetricLossConfig",
         "ObjectiveConfig",
+        "OptimizerConfig",
         "PropagationConfig",
         "TargetsConfig",
         "TeacherConfig",
@@ -113,6 +117,7 @@ _MODULES = {
     "gckd.method.teacher": ("TEACHERS", "Teacher"),
     "gckd.models.base": ("BACKBONES", "Backbone", "Encoded", "InputSizes", "layer_norms", "log_temperature"),
     "gckd.training.objectives": ("OBJECTIVES", "Objective", "strong_views"),
+    "gckd.training.optimizer": ("OPTIMIZERS", "decay_groups"),
     "gckd.tune.space.range_type": ("RangeType",),
     "gckd.validators": ("UnlabelledEmbeddings", "register_score"),
 }

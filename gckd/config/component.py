@@ -199,3 +199,8 @@ class ObjectiveConfig(Component):
     """Contrastive objective of source pre-training."""
 
     momentum_model: ClassVar[bool] = False  # whether it trains a momentum model, which a teacher may start from
+
+
+@dataclass(frozen=True)
+class OptimizerConfig(Component):
+    """Optimiser of a stage of training."""

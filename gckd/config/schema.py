@@ -47,11 +47,10 @@ class Config:
 
     def components(self) -> tuple[Component, ...]:
         """Every component of the config."""
-        distill = self.distill
-        return (
-            *(self.pretrain.objective, self.tokenizer, self.augment, self.backbone, self.graph.propagate),
-            *(distill.teacher, distill.targets, distill.matching, self.align, self.metric),
-        )
+        distill, graph, pretrain = self.distill, self.graph, self.pretrain
+        nodes = [self.tokenizer, self.augment, self.backbone, pretrain.objective, pretrain.optimizer]
+        nodes += [graph.propagate, distill.teacher, distill.targets, distill.matching]
+        return *nodes, self.align, self.metric, self.adapt.optimizer
 
     def cross_problems(self) -> Iterator[str]:
         """Problems that involve several fields, one line each."""

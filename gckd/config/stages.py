@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from gckd.config.component import ObjectiveConfig
+from gckd.config.component import ObjectiveConfig, OptimizerConfig
 from gckd.config.fields import option, section
+from gckd.config.optimizers import AdamW
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,10 @@ class Pretrain:
     )
     batch: int = option(32, "image-caption pairs in a batch", unit="pairs", ge=2, le=65_536)
     accumulate: int = option(1, "batches in a step, whose gradients are averaged", unit="batches", ge=1, le=4096)
-    lr: float = option(1e-5, "peak learning rate", gt=0, le=1)
+    optimizer: OptimizerConfig = section(AdamW, "optimiser")
+    lr: float = option(1e-5, "peak learning rate of AdamW", gt=0, le=1)
     warmup: float = option(0.1, "share of the steps in which the learning rate rises", ge=0, lt=1)
-    weight_decay: float = option(0.02, "weight decay of AdamW, except on 1-D parameters", ge=0, le=10)
+    weight_decay: float = option(0.02, "weight decay, except on 1-D parameters", ge=0, le=10)
     clip: float = option(1.0, "largest norm of the gradient", gt=0, le=1e6)
     ramp: float = option(0.0, "share of the steps in which the augmentation grows to full strength", ge=0, le=1)
     objective: ObjectiveConfig = section(MomentumDistillation, "contrastive objective")
@@ -91,9 +93,10 @@ class Adapt:
     steps: int = option(10_000, "optimiser steps; 0: evaluate the source model", unit="steps", ge=0, le=10_000_000)
     batch: int = option(32, "B: examples of each domain in a batch", unit="pairs", ge=2, le=65_536)
     accumulate: int = option(1, "batches in a step, whose gradients are averaged", unit="batches", ge=1, le=4096)
-    lr: float = option(1e-5, "peak learning rate", gt=0, le=1)
+    optimizer: OptimizerConfig = section(AdamW, "optimiser")
+    lr: float = option(1e-5, "peak learning rate of AdamW", gt=0, le=1)
     warmup: float = option(0.1, "share of the steps in which the learning rate rises", ge=0, lt=1)
-    weight_decay: float = option(0.02, "weight decay of AdamW, except on 1-D parameters", ge=0, le=10)
+    weight_decay: float = option(0.02, "weight decay, except on 1-D parameters", ge=0, le=10)
     clip: float = option(1.0, "largest norm of the gradient", gt=0, le=1e6)
     parameters: str = option(
         "all",

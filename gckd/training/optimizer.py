@@ -1,13 +1,106 @@
-"""Optimiser, trainable parameters and learning-rate schedule."""
+"""Slot of the optimiser, trainable parameters, and learning-rate schedule."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
+from gckd.config.component import OptimizerConfig
+from gckd.config.optimizers import AdamW, Muon
+from gckd.config.registry import Registry
 from gckd.models.base import Backbone
+
+# Arguments: trained modules, peak learning rate, weight decay. Every trainable parameter is in one of the optimisers,
+# whose groups have their peak learning rates.
+OPTIMIZERS: Registry[OptimizerConfig, tuple[Optimizer, ...], nn.Module, float, float] = Registry(OptimizerConfig)
+
+
+class ScheduledOptimizer:
+    """Optimisers of disjoint parameters, whose learning rates follow one schedule.
+
+    Args:
+        optimizers: each parameter group has its peak learning rate.
+    """
+
+    def __init__(self, optimizers: tuple[Optimizer, ...]) -> None:
+        self.optimizers = optimizers
+        self._peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
+
+    def set_learning_rate(self, factor: float) -> None:
+        """Set the learning rate of every parameter group to `factor` times its peak."""
+        for optimizer, peaks in zip(self.optimizers, self._peaks, strict=True):
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = factor * peak
+
+    def zero_grad(self) -> None:
+        """Remove all gradients."""
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+
+    def step(self) -> None:
+        """Update all parameters."""
+        for optimizer in self.optimizers:
+            optimizer.step()
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """State of each optimiser."""
+        return [optimizer.state_dict() for optimizer in self.optimizers]
+
+    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
+        """Load what `state_dict` returned."""
+        for optimizer, state in zip(self.optimizers, states, strict=True):
+            optimizer.load_state_dict(state)
+
+
+@OPTIMIZERS.register(AdamW)
+def _adamw(node: AdamW, modules: nn.Module, lr: float, weight_decay: float) -> tuple[Optimizer, ...]:
+    return (_adamw_of(trainable(modules), lr, weight_decay),)
+
+
+@OPTIMIZERS.register(Muon)
+def _muon(node: Muon, modules: nn.Module, lr: float, weight_decay: float) -> tuple[Optimizer, ...]:
+    """Source: Jordan et al., "Muon", 2024; `torch.optim.Muon` with the learning rates of the original."""
+    matrices = weight_matrices(modules)
+    numbers = {id(matrix) for matrix in matrices}
+    others = _adamw_of([p for p in trainable(modules) if id(p) not in numbers], lr, weight_decay)
+    if not matrices:
+        return (others,)
+    muon = torch.optim.Muon(
+        matrices, lr=node.matrix_lr, weight_decay=weight_decay, momentum=node.momentum, adjust_lr_fn="original"
+    )
+    return muon, others
+
+
+def trainable(modules: nn.Module) -> list[nn.Parameter]:
+    """Parameters that require gradients."""
+    return [parameter for parameter in modules.parameters() if parameter.requires_grad]
+
+
+def weight_matrices(modules: nn.Module) -> list[nn.Parameter]:
+    """Trainable parameters with two dimensions, except embeddings and the vocabulary head."""
+    excluded = {id(module.weight) for module in modules.modules() if isinstance(module, nn.Embedding)}
+    vocabularies = {tuple(m.word_embeddings().shape) for m in modules.modules() if isinstance(m, Backbone)}
+    return [
+        p for p in trainable(modules) if p.ndim == 2 and id(p) not in excluded and tuple(p.shape) not in vocabularies
+    ]
+
+
+def decay_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups without weight decay on 1-D parameters (biases, norms, temperature)."""
+    parameters = list(parameters)
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _adamw_of(parameters: Iterable[nn.Parameter], lr: float, weight_decay: float) -> Optimizer:
+    return torch.optim.AdamW(decay_groups(parameters, weight_decay), lr=lr, betas=(0.9, 0.98), fused=True)
 
 
 def freeze_untrained(student: Backbone, parameters: str) -> None:
@@ -18,25 +111,9 @@ def freeze_untrained(student: Backbone, parameters: str) -> None:
             norm.requires_grad_(True)
 
 
-def make_optimiser(modules: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW without weight decay on 1-D parameters (biases, norms, temperature)."""
-    parameters = [p for p in modules.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), fused=True)
-
-
 def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
     """Learning rate at `step` (from 0) relative to its peak: linear over `warmup * steps`, then cosine to zero."""
     warmup_steps = max(1, round(warmup * steps))
     if step < warmup_steps:
         return (step + 1) / warmup_steps
     return 0.5 * (1 + math.cos(math.pi * (step - warmup_steps) / max(1, steps - warmup_steps)))
-
-
-def set_learning_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:
-    """Set the learning rate of every parameter group."""
-    for group in optimiser.param_groups:
-        group["lr"] = lr

@@ -11,13 +11,14 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from gckd.config.component import OptimizerConfig
 from gckd.distributed import average_gradients, average_over_workers, rank
 from gckd.errors import InputError
 from gckd.progress import Progress, ProgressCallback
 from gckd.seeding import derived_seed
 from gckd.storage.checkpoint import load_checkpoint, save_atomically
 from gckd.storage.path import StoragePath
-from gckd.training.optimizer import learning_rate_factor, make_optimiser, set_learning_rate
+from gckd.training.optimizer import OPTIMIZERS, ScheduledOptimizer, learning_rate_factor
 
 CurveRow = dict[str, str | int | float]  # stage, step, name, value
 Values = dict[str, float]  # name -> value, of one evaluation
@@ -28,6 +29,8 @@ class Schedule(Protocol):
 
     @property
     def steps(self) -> int: ...
+    @property
+    def optimizer(self) -> OptimizerConfig: ...
     @property
     def lr(self) -> float: ...
     @property
@@ -89,26 +92,29 @@ class Stage:
         A resumed stage first yields the evaluations that the checkpoint holds.
         """
         trained = nn.ModuleList(self.modules.values())
-        optimiser = make_optimiser(trained, self.schedule.lr, self.schedule.weight_decay)
-        first = self._resume(checkpoint, optimiser)
+        schedule = self.schedule
+        optimizer = ScheduledOptimizer(
+            OPTIMIZERS.build(schedule.optimizer, trained, schedule.lr, schedule.weight_decay)
+        )
+        first = self._resume(checkpoint, optimizer)
         trained.train()
-        steps, means = self.schedule.steps, _Means()
+        steps, means = schedule.steps, _Means()
         yield from self._values_by_step().items()
         self._start = time.perf_counter() - self.seconds
         for step in range(first, steps):
-            set_learning_rate(optimiser, self.schedule.lr * learning_rate_factor(step, steps, self.schedule.warmup))
-            terms = self._optimise(optimiser, trained, means, step)
+            optimizer.set_learning_rate(learning_rate_factor(step, steps, schedule.warmup))
+            terms = self._optimise(optimizer, trained, means, step)
             if self._is_evaluation(step):
                 self._evaluate(step + 1, means)
                 means = _Means()
                 self.seconds = self.elapsed()
-                self._save(checkpoint, step + 1, optimiser)
+                self._save(checkpoint, step + 1, optimizer)
                 yield step + 1, self._values_by_step()[step + 1]
                 self._start = time.perf_counter() - self.seconds  # excludes the caller's time
             self._report(step + 1, terms)
         if steps == 0:  # the initial model is the result
             self._evaluate(0, means)
-            self._save(checkpoint, 0, optimiser)
+            self._save(checkpoint, 0, optimizer)
         self.seconds = self.elapsed()
 
     def elapsed(self) -> float:
@@ -126,11 +132,11 @@ class Stage:
         return values
 
     def _optimise(
-        self, optimiser: torch.optim.Optimizer, trained: nn.Module, means: _Means, step: int
+        self, optimizer: ScheduledOptimizer, trained: nn.Module, means: _Means, step: int
     ) -> dict[str, Tensor]:
         """One optimiser step on the mean gradient of `accumulate` batches; returns the last batch's terms."""
         count, terms = self.schedule.accumulate, dict[str, Tensor]()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         for batch in range(step * count, (step + 1) * count):
             torch.manual_seed(derived_seed(self.seed, self.name + "/dropout", batch) + rank())
             terms = self.terms(batch)
@@ -142,7 +148,7 @@ class Stage:
             means.add(terms)
         average_gradients(trained.parameters())
         nn.utils.clip_grad_norm_(trained.parameters(), self.schedule.clip, foreach=True)
-        optimiser.step()
+        optimizer.step()
         self.after_step()
         return terms
 
@@ -162,7 +168,7 @@ class Stage:
         latest = ranks[-1] if ranks else None
         self.report(Progress(self.name, step, self.schedule.steps, terms_as_floats(terms), latest))
 
-    def _save(self, path: Path | StoragePath, step: int, optimiser: torch.optim.Optimizer) -> None:
+    def _save(self, path: Path | StoragePath, step: int, optimizer: ScheduledOptimizer) -> None:
         self.saved_step = step
         if rank():
             return
@@ -172,13 +178,13 @@ class Stage:
                 "digest": self.digest,
                 "step": step,
                 "modules": {name: module.state_dict() for name, module in self.modules.items()},
-                "optimiser": optimiser.state_dict(),
+                "optimizer": optimizer.state_dict(),
                 "curve": self.curve,
                 "seconds": self.seconds,
             },
         )
 
-    def _resume(self, path: Path | StoragePath, optimiser: torch.optim.Optimizer) -> int:
+    def _resume(self, path: Path | StoragePath, optimizer: ScheduledOptimizer) -> int:
         """Load the checkpoint, if there is one; returns the number of steps that are done."""
         if not path.exists():
             return 0
@@ -189,7 +195,7 @@ class Stage:
             )
         for name, module in self.modules.items():
             module.load_state_dict(saved["modules"][name])
-        optimiser.load_state_dict(saved["optimiser"])
+        optimizer.load_state_dict(saved["optimizer"])
         self.curve[:] = saved["curve"]
         self.seconds = saved["seconds"]
         self.saved_step = int(saved["step"])

@@ -40,13 +40,14 @@ def test_a_checkpoint_holds_every_trained_part(learned: Config, cache: Path, fin
     for bank in ("source_image", "source_text", "target_image", "target_text"):
         assert {f"{bank}.{what}" for what in ("embeddings", "rows", "identities", "pointer", "count")} <= banks.keys()
     trainable = sum(p.requires_grad for module in stage.modules.values() for p in module.parameters())
-    moments = saved["optimiser"]["state"].values()
+    (adamw,) = saved["optimizer"]
+    moments = adamw["state"].values()
     assert 0 < len(moments) <= trainable
     assert all({"step", "exp_avg", "exp_avg_sq"} <= state.keys() for state in moments)
     # The scheduler, the sampler's position and the random streams are functions of this number and the seed.
     assert saved["step"] == STEPS
     last = learned.adapt.lr * learning_rate_factor(STEPS - 1, STEPS, learned.adapt.warmup)
-    assert {group["lr"] for group in saved["optimiser"]["param_groups"]} == {last}
+    assert {group["lr"] for group in adamw["param_groups"]} == {last}
 
 
 def test_resuming_does_not_depend_on_global_random_state(

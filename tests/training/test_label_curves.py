@@ -68,7 +68,7 @@ def test_label_curves_equal_loops_over_the_banks(audited: Config, cache: Path) -
 def test_label_curves_change_no_weight(audited: Config, finished: Finished) -> None:
     with_it, without = finished(audited), finished(apply(audited, {"evaluate.audit": False}))
     assert differences(with_it["modules"], without["modules"]) == []
-    assert differences(with_it["optimiser"], without["optimiser"]) == []
+    assert differences(with_it["optimizer"], without["optimizer"]) == []
     extra = [point for point in with_it["curve"] if point["name"] in NAMES]
     assert {point["name"] for point in extra} == NAMES
     assert [point for point in with_it["curve"] if point not in extra] == without["curve"]

@@ -140,7 +140,7 @@ def test_two_workers_equal_one_for_20_steps(config: Config, folder: Path, graph:
     for name in ("two", "one then two"):
         two = load_checkpoint(here / name / "checkpoint.pt")
         assert_close(one["modules"], two["modules"])
-        assert_close(one["optimiser"], two["optimiser"])
+        assert_close(one["optimizer"], two["optimizer"])
         assert_close(without_hubs(one), without_hubs(two))
     assert_close(one["modules"], ended["modules"])
     assert_close(pretraining(here / "cache-of-one")["modules"], pretraining(here / "cache")["modules"])

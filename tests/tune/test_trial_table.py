@@ -17,6 +17,7 @@ from gckd.cli.options import resolve
 from gckd.config import apply, digest, preset, value_at
 from gckd.tune.best import best, best_config, candidates, caption, front, ranked, write_best
 from gckd.tune.report.trial_values import last_value
+from gckd.tune.study import DUPLICATE_OF
 from gckd.tune.trial_table import config_of, rows, write_trials
 from gckd.validators import choose
 from tests.tune.studies import START, add, make_study, scores
