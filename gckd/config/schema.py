@@ -57,6 +57,9 @@ class Config:
         capacity, batch = self.graph.memory.capacity, self.adapt.batch
         if capacity < batch:
             yield f"graph.memory.capacity: C = {capacity} is below its limit: adapt.batch = {batch}"
+        steps, rounds = self.adapt.steps, self.adapt.rounds
+        if 0 < steps < rounds:
+            yield f"adapt.rounds: {rounds} is outside its limit: <= adapt.steps = {steps}"
         for component in self.components():
             yield from component.problems(self)
         yield from self._pretrain_problems()

@@ -98,6 +98,13 @@ class Adapt:
     warmup: float = option(0.1, "share of the steps in which the learning rate rises", ge=0, lt=1)
     weight_decay: float = option(0.02, "weight decay, except on 1-D parameters", ge=0, le=10)
     clip: float = option(1.0, "largest norm of the gradient", gt=0, le=1e6)
+    rounds: int = option(
+        1,
+        "equal parts of the steps; before each but the first the teacher becomes the student, the banks are filled "
+        "again and the learning-rate schedule restarts",
+        ge=1,
+        le=1000,
+    )
     parameters: str = option(
         "all",
         "trained parameters of the student: all, or the LayerNorms of its text encoder",

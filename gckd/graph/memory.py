@@ -85,6 +85,13 @@ class MemoryBank(nn.Module):
         self.count.copy_((self.count + len(queue)).clamp(max=capacity))
         return positions
 
+    def clear(self) -> None:
+        """Remove all entries; the bank is as new."""
+        for buffer, value in (self.embeddings, 0), (self.rows, -1), (self.identities, -1):
+            buffer.fill_(value)
+        self.pointer.zero_()
+        self.count.zero_()
+
     def filled(self) -> Tensor:
         """Filled part of the embeddings, [count, d]. Positions are filled in order, so it is a prefix."""
         return self.embeddings[: len(self)]

@@ -108,6 +108,11 @@ class Banks(nn.Module):
                 rows = order[start : start + BATCH]
                 bank.push(entries.embeddings[rows], rows, entries.identities[rows])
 
+    def clear(self) -> None:
+        """Empty all banks."""
+        for bank in self.all():
+            bank.clear()
+
     def all(self) -> tuple[MemoryBank, MemoryBank, MemoryBank, MemoryBank]:
         """Q_SI, Q_ST, Q_TI, Q_TT."""
         return self.source_image, self.source_text, self.target_image, self.target_text

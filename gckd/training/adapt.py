@@ -55,6 +55,8 @@ class Adaptation:
             terms=self.step.terms,
             weights={name: float(value) for name, value in dataclasses.asdict(self.config.weights).items()},
             after_step=lambda: self.parts.teacher.update(self.parts.student),
+            rounds=self.config.adapt.rounds,
+            before_round=self._start_round,
             monitor=monitor,
             report=self.report,
         )
@@ -67,6 +69,13 @@ class Adaptation:
             self.step.warm_start(self.warm_start)
             stage.seconds = time.perf_counter() - start
         yield from stage.evaluations(checkpoint)
+
+    def _start_round(self) -> None:
+        """Start the adaptation again from the current student: as the teacher, and by its embeddings in the banks."""
+        self.parts.teacher.model().load_state_dict(self.parts.student.state_dict())
+        self.parts.banks.clear()
+        if self.config.graph.memory.warm_start:
+            self.step.warm_start(WarmStart())  # without a cache: its embeddings are those of the source model
 
 
 def prepare_adaptation(

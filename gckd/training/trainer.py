@@ -19,6 +19,7 @@ from gckd.seeding import derived_seed
 from gckd.storage.checkpoint import load_checkpoint, save_atomically
 from gckd.storage.path import StoragePath
 from gckd.training.optimizer import OPTIMIZERS, ScheduledOptimizer, learning_rate_factor
+from gckd.training.rounds import round_of
 
 CurveRow = dict[str, str | int | float]  # stage, step, name, value
 Values = dict[str, float]  # name -> value, of one evaluation
@@ -57,6 +58,8 @@ class Stage:
         weights: weight of each loss term in the total (eq. 10).
         monitor: step -> named values for the curves, at each evaluation; training never reads them.
         after_step: called after every optimiser step, for example to update the teacher.
+        rounds: equal parts of the steps; the learning-rate schedule restarts in each.
+        before_round: called before the first step of each round except the first round.
         seconds: training time so far, including that before an interruption.
         saved_step: step of the last checkpoint.
     """
@@ -70,6 +73,8 @@ class Stage:
     weights: Mapping[str, float]
     monitor: Callable[[int], Values]
     after_step: Callable[[], None] = lambda: None
+    rounds: int = 1
+    before_round: Callable[[], None] = lambda: None
     report: ProgressCallback = lambda progress: None
     curve: list[CurveRow] = field(default_factory=list)
     seconds: float = 0.0
@@ -102,7 +107,7 @@ class Stage:
         yield from self._values_by_step().items()
         self._start = time.perf_counter() - self.seconds
         for step in range(first, steps):
-            optimizer.set_learning_rate(learning_rate_factor(step, steps, schedule.warmup))
+            self._start_step(step, optimizer)
             terms = self._optimise(optimizer, trained, means, step)
             if self._is_evaluation(step):
                 self._evaluate(step + 1, means)
@@ -130,6 +135,13 @@ class Stage:
         for row in self.curve:
             values.setdefault(int(row["step"]), {})[str(row["name"])] = float(row["value"])
         return values
+
+    def _start_step(self, step: int, optimizer: ScheduledOptimizer) -> None:
+        """Start a round if `step` is its first, and set the learning rate."""
+        current = round_of(step, self.schedule.steps, self.rounds)
+        if step and step == current.first:
+            self.before_round()
+        optimizer.set_learning_rate(learning_rate_factor(step - current.first, current.steps, self.schedule.warmup))
 
     def _optimise(
         self, optimizer: ScheduledOptimizer, trained: nn.Module, means: _Means, step: int

@@ -50,6 +50,13 @@ def test_pointer_and_count_survive_a_checkpoint() -> None:
     assert int(resumed.pointer) == 1
 
 
+def test_a_cleared_bank_equals_a_new_one() -> None:
+    bank, new = MemoryBank(4, 2), MemoryBank(4, 2)
+    bank.push(numbered(0, 3), torch.arange(3), torch.arange(3))
+    bank.clear()
+    assert all(torch.equal(value, bank.state_dict()[name]) for name, value in new.state_dict().items())
+
+
 def test_target_banks_hold_no_identity() -> None:
     bank = MemoryBank(4, 2)
     bank.push(numbered(0, 4), torch.arange(4))

@@ -138,6 +138,7 @@ TOGGLES: dict[str, Any] = {
     "metric": Triplet(),
     "metric ": MultiSimilarity(),
     "adapt.parameters": "text-norms",
+    "adapt.rounds": 2,
     "distill.matching": NoMatching(),
     "distill.matching.delta": 0.6,
     "distill.matching.negatives": "random",

@@ -26,6 +26,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "albef": ({"pretrain.objective": MomentumDistillation(queue=8)}, ()),
     "accumulated": ({"adapt.accumulate": 2, "pretrain.accumulate": 2}, ("gmp",)),
     "source-only": ({}, ("gmp", "cmkd")),
+    "rounds": ({"adapt.rounds": 2}, ()),
     "aligned": ({"align": Adversarial(hidden=4), "metric": Triplet()}, ("gmp", "cmkd")),
 }
 
