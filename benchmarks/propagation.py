@@ -18,9 +18,10 @@ from torch.nn import functional as F
 
 from benchmarks.timing import interleaved, timed
 from gckd.config.graph import Diffusion, Gnn
+from gckd.graph.knn import KnnIndex
 from gckd.graph.propagation import GraphPropagation
 from gckd.graph.similarity import BankPair, DiffusedSimilarity, RetrievalDirection
-from gckd.graph.subgraph import KnnIndex, neighbourhood
+from gckd.graph.subgraph import neighbourhood
 from gckd.report.console import wide_console
 
 AT_LEAST_ONE = click.IntRange(min=1)
@@ -65,7 +66,7 @@ def of_embeddings(capacity: int, batch: int, width: int, k: int, layers: int) ->
         "lists": lambda: module(nodes)[inputs],
         "matrices": matrices,
     }
-    return routes, len(neighbourhood(KnnIndex(nodes), inputs, layers, k, config.temperature).nodes)
+    return routes, len(neighbourhood(KnnIndex(nodes), inputs, layers, config.edge_rule).nodes)
 
 
 def of_similarities(capacity: int, batch: int, width: int, k: int, layers: int) -> tuple[Routes, int]:
@@ -94,7 +95,7 @@ def of_similarities(capacity: int, batch: int, width: int, k: int, layers: int) 
         "lists": lambda: diffused(RetrievalDirection(own, everyone, BankPair(own, keys)), T, agree=False)[place],
         "matrices": matrices,
     }
-    return routes, len(neighbourhood(KnnIndex(own), place, layers, k, config.temperature).nodes)
+    return routes, len(neighbourhood(KnnIndex(own), place, layers, config.edge_rule).nodes)
 
 
 def compare(capacity: int, routes: Routes, touched: int, rounds: int) -> list[str]:

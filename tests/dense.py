@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gckd.config.graph import Gnn
+from gckd.config.graph import EdgeRule, Gnn
 
 
-def smoothed(nodes: Tensor, config: Gnn, linked: Tensor | None = None) -> Tensor:
-    """Eq. 3-4 with smoothing: unit vectors [N, d] -> all of them, propagated.
+def edge_weights(
+    nodes: Tensor, rule: EdgeRule, linked: Tensor | None = None, penalties: Tensor | None = None
+) -> Tensor:
+    """Weights [N, N] of the edges to node i from node j; row i sums to 1.
 
     Args:
         linked: [N, N], whether node j may be a neighbour of node i; None: any other node may.
+        penalties: [N], subtracted from the logits of the edges from node j; None: 0.
     """
-    count = len(nodes)
-    weights = torch.zeros(count, count, dtype=nodes.dtype)
+    count, cosine = len(nodes), nodes @ nodes.T
+
+    def nearest(i: int, candidates: Iterable[int]) -> list[int]:
+        return sorted((j for j in candidates if j != i), key=lambda j: float(cosine[i, j]), reverse=True)[: rule.k]
+
+    candidates = [{j for j in range(count) if linked is None or linked[i, j]} for i in range(count)]
+    weights = torch.zeros_like(cosine)
     for i in range(count):
-        cosine = {j: float(nodes[i] @ nodes[j]) for j in range(count) if j != i and (linked is None or linked[i, j])}
-        best = sorted(cosine, key=cosine.__getitem__, reverse=True)[: config.k]
-        weights[i, best] = torch.tensor([cosine[j] for j in best], dtype=nodes.dtype).div(config.temperature).softmax(0)
-    x = nodes
+        senders = [j for j in nearest(i, candidates[i]) if cosine[i, j] >= rule.threshold]
+        if rule.reciprocal:  # a node that sends to no node competes for a place among the neighbours of j
+            senders = [j for j in senders if i in nearest(j, candidates[j] | {i})]
+        if rule.self_edge or not senders:
+            senders.append(i)
+        logits = cosine[i, senders] / rule.temperature
+        weights[i, senders] = (logits if penalties is None else logits - penalties[senders]).softmax(0)
+    return weights
+
+
+def smoothed(nodes: Tensor, config: Gnn, linked: Tensor | None = None) -> Tensor:
+    """Eq. 3-4 with smoothing: unit vectors [N, d] -> all of them, propagated. `linked` as in `edge_weights`."""
+    weights, x = edge_weights(nodes, config.edge_rule, linked), nodes
     for _ in range(config.layers):
         x = F.normalize(config.residual * x + (1 - config.residual) * weights @ x, dim=1)
     return x

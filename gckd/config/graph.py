@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from gckd.config.banks import GraphNodes
 from gckd.config.component import PropagationConfig
 from gckd.config.fields import option, section
 
 NO_GRAPH = "graph.propagate: images and texts are both off; use graph.propagate=none"
+PLAIN_EDGES = "use reciprocal=false, threshold=-1 and self_edge=false"  # what a learned convolution needs
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,46 @@ class Memory:
         return self.capacity if self.source else batch, self.capacity if self.target else batch
 
 
+class EdgeRule(NamedTuple):
+    """Rule that turns the K nearest neighbours of a node into weighted edges. The options of `KnnPropagation`."""
+
+    k: int
+    temperature: float
+    reciprocal: bool = False
+    threshold: float = -1.0
+    self_edge: bool = False
+
+    @property
+    def drops_edges(self) -> bool:
+        return self.reciprocal or self.threshold > -1
+
+
 @dataclass(frozen=True)
-class Gnn(PropagationConfig):
+class KnnPropagation(PropagationConfig):
+    """Message passing over KNN graphs. The paper states K and L; the rest is ours."""
+
+    k: int = option(10, "K: neighbours per node", unit="nodes", ge=1, le=1024)
+    layers: int = option(2, "L: propagation layers", ge=1, le=3)
+    temperature: float = option(0.05, "edge weights are softmax(cosine / temperature) over a node's edges", gt=0, le=10)
+    reciprocal: bool = option(False, "drop edges from neighbours that do not have the node among their own K nearest")
+    threshold: float = option(
+        -1.0, "drop edges of a smaller cosine; -1: none. A node without edges keeps its own signal", ge=-1, le=1
+    )
+    self_edge: bool = option(
+        False, "a node has an edge to itself, of cosine 1: without close neighbours it mostly keeps its own signal"
+    )
+
+    @property
+    def neighbours(self) -> int:
+        return self.k
+
+    @property
+    def edge_rule(self) -> EdgeRule:
+        return EdgeRule(self.k, self.temperature, self.reciprocal, self.threshold, self.self_edge)
+
+
+@dataclass(frozen=True)
+class Gnn(KnnPropagation):
     """Message passing on embeddings (eq. 3-4) over KNN graphs of the banks.
 
     The paper states K and L. It leaves convolution, residual and edge weights open: their defaults are ours.
@@ -43,8 +82,6 @@ class Gnn(PropagationConfig):
     kind: ClassVar[str] = "gnn"
     joins_items: ClassVar[bool] = True
     reads_source: ClassVar[bool] = True
-    k: int = option(10, "K: neighbours per node", unit="nodes", ge=1, le=1024)
-    layers: int = option(2, "L: propagation layers", ge=1, le=3)
     conv: str = option(
         "smooth",
         "convolution: a weighted mean without parameters, or a layer of PyG that is learned",
@@ -53,19 +90,12 @@ class Gnn(PropagationConfig):
     residual: float = option(
         0.5, "weight of a node's own embedding against that of its neighbours, in each layer", ge=0, le=1
     )
-    temperature: float = option(
-        0.05, "edge weights are softmax(cosine / temperature) over a node's K edges", gt=0, le=10
-    )
     cross_edges: bool = option(True, "neighbours may be of the other domain; off: a graph for each domain")
     images: bool = option(True, "propagate image embeddings; off: they stay as they are")
     texts: bool = option(True, "propagate caption embeddings; off: they stay as they are")
     joint: bool = option(
         False, "one graph over images and captions with shared layers, instead of a graph for each modality"
     )
-
-    @property
-    def neighbours(self) -> int:
-        return self.k
 
     @property
     def learns(self) -> bool:
@@ -86,28 +116,24 @@ class Gnn(PropagationConfig):
             yield NO_GRAPH
         elif self.joint and not (self.images and self.texts):
             yield "graph.propagate.joint: true needs both graph.propagate.images and graph.propagate.texts"
+        if self.learns and (self.edge_rule.drops_edges or self.self_edge):
+            yield f"graph.propagate.conv: {self.conv!r} reads all K edges; {PLAIN_EDGES}, or use conv=smooth"
 
 
 @dataclass(frozen=True)
-class Diffusion(PropagationConfig):
+class Diffusion(KnnPropagation):
     """Message passing on pseudo similarities instead of embeddings, over KNN graphs of the two target banks."""
 
     kind: ClassVar[str] = "diffusion"
     on_similarities: ClassVar[bool] = True
-    k: int = option(10, "K: neighbours per node", unit="nodes", ge=1, le=1024)
-    layers: int = option(2, "L: propagation layers", ge=1, le=3)
     residual: float = option(
         0.4, "weight of a node's own similarities against those of its neighbours, in each layer", ge=0, le=1
     )
-    temperature: float = option(
-        0.05, "edge weights are softmax(cosine / temperature) over a node's K edges", gt=0, le=10
+    confidence: float = option(
+        0.0, "the edge from a node weighs exp(-confidence x entropy of its similarities); 0: all alike", ge=0, le=10
     )
     images: bool = option(True, "pass messages over the graph of images; off: not")
     texts: bool = option(True, "pass messages over the graph of captions; off: not")
-
-    @property
-    def neighbours(self) -> int:
-        return self.k
 
     def graphs(self) -> list[GraphNodes]:
         """One graph for each modality, over the target bank."""

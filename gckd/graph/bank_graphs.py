@@ -84,6 +84,9 @@ def bank_graphs(config: Gnn, width: int) -> BankGraphs:
             conv=config.conv,
             residual=config.residual,
             temperature=config.temperature,
+            reciprocal=config.reciprocal,
+            threshold=config.threshold,
+            self_edge=config.self_edge,
             width=width,
         )
         for name in dict.fromkeys(graph.name for graph in graphs)

@@ -58,3 +58,36 @@ def _top(cosine: Tensor, k: int) -> Neighbours:
     candidates = blocks.gather(1, best[:, :, None].expand(-1, -1, BLOCK)).flatten(1)
     values, place = candidates.topk(k, dim=1)
     return Neighbours(best.gather(1, place // BLOCK) * BLOCK + place % BLOCK, values)
+
+
+class KnnIndex:
+    """K nearest neighbours among unit vectors [N, d]. Neighbours of all nodes are computed once per K and kept.
+
+    Args:
+        senders: only the first `senders` nodes can be neighbours; None: all N.
+    """
+
+    def __init__(self, embeddings: Tensor, senders: int | None = None) -> None:
+        self.embeddings, self.senders = embeddings, senders
+        self._neighbours: dict[int, Neighbours] = {}
+
+    def __len__(self) -> int:
+        return len(self.embeddings)
+
+    def neighbours(self, k: int) -> Neighbours:
+        """The K nearest neighbours of all N nodes.
+
+        Raises:
+            ValueError: K is not below the number of senders.
+        """
+        if k not in self._neighbours:
+            all_nodes = torch.arange(len(self), device=self.embeddings.device)
+            self._neighbours[k] = nearest(self.embeddings, all_nodes, k, senders=self.senders)
+        return self._neighbours[k]
+
+    def neighbours_of(self, nodes: Tensor, k: int) -> Neighbours:
+        """The K nearest neighbours of the nodes with indices `nodes` [n]; see `neighbours`."""
+        if k not in self._neighbours:
+            return nearest(self.embeddings, nodes, k, senders=self.senders)
+        neighbours = self._neighbours[k]
+        return Neighbours(neighbours.indices[nodes], neighbours.cosine[nodes])

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric.nn import GATv2Conv, GCNConv, GINConv, MessagePassing, SAGEConv
 
+from gckd.config.graph import PLAIN_EDGES, EdgeRule
 from gckd.errors import unknown_choice
-from gckd.graph.subgraph import KnnIndex, neighbourhood
+from gckd.graph.knn import KnnIndex
+from gckd.graph.subgraph import neighbourhood
 
 
 class Smoothing(MessagePassing):  # type: ignore[misc]
@@ -45,19 +47,22 @@ class GraphPropagation(nn.Module):
             `sage`, `gatv2` or `gin`. The output of a learned convolution is added to the weighted mean through a linear
             layer that starts at zero, so that training starts from `smooth`.
         residual: r, weight of a node's own embedding.
-        temperature: edge weights are softmax(cosine / temperature) over a node's K edges.
+        temperature: edge weights are softmax(cosine / temperature) over a node's edges.
+        reciprocal: drop edges from neighbours that do not have the node among their own K nearest.
+        threshold: drop edges of a smaller cosine; -1: none. A node without edges keeps its own embedding.
+        self_edge: a node has an edge to itself, of cosine 1. These three need `smooth`.
         width: d; only learned convolutions need it.
 
     Shapes:
         embeddings [N, d], unit vectors; inputs [B], indices of the nodes to propagate -> unit vectors [B, d]. The
         result equals propagation of the whole graph, but only the L-hop neighbourhood of the inputs is computed.
 
-    Differences from the paper: K = 10 and L = 2 are the paper's. It does not state the convolution; `conv`, `residual`
-    and `temperature` are ours.
+    Differences from the paper: K = 10 and L = 2 are the paper's. It does not state the convolution; `conv`, `residual`,
+    `temperature`, `reciprocal`, `threshold` and `self_edge` are ours.
 
     Raises:
-        ValueError: an unknown convolution, or a learned one without `width`; in `forward`, K is not below the number
-            of nodes.
+        ValueError: an unknown convolution, or a learned one without `width` or with edges that it cannot read; in
+            `forward`, K is not below the number of nodes.
     """
 
     def __init__(
@@ -68,10 +73,14 @@ class GraphPropagation(nn.Module):
         conv: str = "smooth",
         residual: float = 0.5,
         temperature: float = 0.05,
+        reciprocal: bool = False,
+        threshold: float = -1.0,
+        self_edge: bool = False,
         width: int | None = None,
     ) -> None:
         super().__init__()
-        self.k, self.layers, self.conv, self.residual, self.temperature = k, layers, conv, residual, temperature
+        self.layers, self.conv, self.residual = layers, conv, residual
+        self.edge_rule = EdgeRule(k, temperature, reciprocal, threshold, self_edge)
         self.smooth = Smoothing()
         self.convs = nn.ModuleList()
         self.gates = nn.ModuleList()
@@ -81,6 +90,8 @@ class GraphPropagation(nn.Module):
             raise ValueError(f"conv: {unknown_choice('convolution', conv, ('smooth', *_CONVOLUTIONS))}")
         if width is None:
             raise ValueError(f"conv: {conv!r} has parameters; give width = d, the embedding width")
+        if self.edge_rule.drops_edges or self_edge:
+            raise ValueError(f"conv: {conv!r} reads all K edges; {PLAIN_EDGES}")
         for _ in range(layers):
             self.convs.append(_CONVOLUTIONS[conv](width))
             gate = nn.Linear(width, width, bias=False)
@@ -97,11 +108,11 @@ class GraphPropagation(nn.Module):
         """
         if inputs is None:
             inputs = torch.arange(len(embeddings), device=embeddings.device)
-        graph = neighbourhood(KnnIndex(embeddings, senders), inputs, self.layers, self.k, self.temperature)
+        graph = neighbourhood(KnnIndex(embeddings, senders), inputs, self.layers, self.edge_rule)
         x = embeddings[graph.nodes]
         for layer, receivers in enumerate(graph.receivers):
-            count = receivers * self.k
-            x = self.layer(layer, x, receivers, graph.edges[:, :count], graph.weights[:count])
+            edges = torch.stack((graph.senders[:receivers].flatten(), graph.edge_receivers(receivers)))
+            x = self.layer(layer, x, receivers, edges, graph.weights[:receivers].flatten())
         return x[graph.input_positions]
 
     def layer(self, number: int, x: Tensor, receivers: int, edges: Tensor, weights: Tensor) -> Tensor:

@@ -10,7 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.graph import Diffusion
-from gckd.graph.subgraph import KnnIndex, neighbourhood
+from gckd.graph.edges import weighted_edges
+from gckd.graph.knn import KnnIndex
+from gckd.graph.subgraph import neighbourhood
 
 BLOCK = 512  # rows of the similarities of two banks that exist at a time
 
@@ -29,6 +31,7 @@ class BankPair:
         self.query_bank, self.key_bank = KnnIndex(images), KnnIndex(texts)
         self.modality = 0
         self._partitions: dict[tuple[KnnIndex, float], Tensor] = {}
+        self._entropies: dict[tuple[KnnIndex, float], Tensor] = {}
 
     def reversed(self) -> BankPair:
         """The same banks with queries and keys exchanged."""
@@ -42,6 +45,13 @@ class BankPair:
             over_queries, over_keys = log_partitions(self.query_bank.embeddings, self.key_bank.embeddings, t)
             self._partitions |= {(self.query_bank, t): over_queries, (self.key_bank, t): over_keys}
         return self._partitions[self.query_bank, t]
+
+    def entropies(self, t: float) -> Tensor:
+        """Entropy in nats of p(key | query) = softmax(query . keys / t), for each entry of the query bank: [M]."""
+        if (self.query_bank, t) not in self._entropies:
+            entropies = row_entropies(self.query_bank.embeddings, self.key_bank.embeddings, t)
+            self._entropies[self.query_bank, t] = entropies
+        return self._entropies[self.query_bank, t]
 
 
 class RetrievalDirection(NamedTuple):
@@ -80,7 +90,8 @@ class DiffusedSimilarity:
     where a misread image spreads its probability over many people, each of whom gets little.
 
     First each query collects the rows of its L-hop neighbourhood, then keys share their columns with their neighbours.
-    A modality without a graph skips its part.
+    A modality without a graph skips its part. The edge from a node weighs exp(-confidence x entropy of its row before
+    message passing).
 
     Source: ours, after label propagation (Zhou et al., "Learning with local and global consistency", NIPS 2003).
     """
@@ -96,32 +107,35 @@ class DiffusedSimilarity:
             rows = _concatenated(direction.queries, banks, t, agree)
         columns = torch.cat(rows.split(len(banks.key_bank), 1)).T.contiguous()
         if has_graph[1 - banks.modality]:
-            columns = self._diffuse_columns(columns, banks.key_bank)
+            columns = self._diffuse_columns(columns, banks, t)
         return torch.stack(columns.T.split(len(direction.positions))).prod(0)
 
     def _diffuse_rows(self, direction: RetrievalDirection, t: float, agree: bool) -> Tensor:
         """Rows [B, n] of the queries after message passing in the query bank."""
         banks, config = direction.banks, self.config
-        graph = neighbourhood(banks.query_bank, direction.positions, config.layers, config.k, config.temperature)
+        penalties = self._penalties(banks, t)
+        graph = neighbourhood(banks.query_bank, direction.positions, config.layers, config.edge_rule, penalties)
         rows = _concatenated(banks.query_bank.embeddings[graph.nodes], banks, t, agree)
         for receivers in graph.receivers:
-            count = receivers * config.k
-            edges, weights = graph.edges[0, :count].view(receivers, -1), graph.weights[:count].view(receivers, -1)
-            rows = self._layer(rows, edges, weights)
+            rows = self._layer(rows, graph.senders[:receivers], graph.weights[:receivers])
         return rows[graph.input_positions]
 
-    def _diffuse_columns(self, columns: Tensor, keys: KnnIndex) -> Tensor:
+    def _diffuse_columns(self, columns: Tensor, banks: BankPair, t: float) -> Tensor:
         """Columns of the keys [N, m] after message passing in the key bank."""
-        edges, cosine = keys.neighbours(self.config.k)
-        weights = F.softmax(cosine / self.config.temperature, 1)
+        penalties = self._penalties(banks.reversed(), t)
+        senders, weights = weighted_edges(banks.key_bank, None, self.config.edge_rule, penalties)
         for _ in range(self.config.layers):
-            columns = self._layer(columns, edges, weights)
+            columns = self._layer(columns, senders, weights)
         return columns
 
-    def _layer(self, signal: Tensor, sources: Tensor, weights: Tensor) -> Tensor:
-        """One layer: signals [n, c] of all nodes, sources and weights [m, K] of the first m -> their signals [m, c]."""
-        votes = F.embedding_bag(sources, signal, per_sample_weights=weights, mode="sum")  # the fastest weighted gather
-        return torch.lerp(votes, signal[: len(sources)], self.config.residual)
+    def _penalties(self, banks: BankPair, t: float) -> Tensor | None:
+        """Penalty on the edges from each entry of the query bank, [M]; None: no penalties."""
+        return self.config.confidence * banks.entropies(t) if self.config.confidence else None
+
+    def _layer(self, signal: Tensor, senders: Tensor, weights: Tensor) -> Tensor:
+        """One layer: signals [n, c] of all nodes, senders and weights [m, E] of the first m -> their signals [m, c]."""
+        votes = F.embedding_bag(senders, signal, per_sample_weights=weights, mode="sum")  # the fastest weighted gather
+        return torch.lerp(votes, signal[: len(senders)], self.config.residual)
 
 
 def _probabilities(queries: Tensor, banks: BankPair, t: float, agree: bool) -> list[Tensor]:
@@ -146,3 +160,9 @@ def log_partitions(queries: Tensor, keys: Tensor, t: float) -> tuple[Tensor, Ten
         over_queries.append(scores.logsumexp(0))
         over_keys.append(scores.logsumexp(1))
     return torch.stack(over_queries).logsumexp(0), torch.cat(over_keys)
+
+
+def row_entropies(queries: Tensor, keys: Tensor, t: float) -> Tensor:
+    """Entropy in nats of softmax(query . keys / t) for each query, [M], in blocks of rows."""
+    parts = (((part / t) @ keys.T).softmax(1) for part in queries.split(BLOCK))
+    return torch.cat([torch.special.entr(part).sum(1) for part in parts])

@@ -13,8 +13,8 @@ from torch import Tensor
 from gckd.config.banks import TARGET_IMAGE, TARGET_TEXT
 from gckd.config.schema import Config
 from gckd.errors import InputError
+from gckd.graph.knn import KnnIndex
 from gckd.graph.memory import centred
-from gckd.graph.subgraph import KnnIndex
 from gckd.method.banks import PerBank
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.storage.path import StoragePath

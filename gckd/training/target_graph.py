@@ -10,9 +10,8 @@ from torch import Tensor
 
 from gckd.config.banks import TARGET_IMAGE, TARGET_TEXT
 from gckd.config.graph import Graph
-from gckd.graph.knn import nearest
+from gckd.graph.knn import KnnIndex, nearest
 from gckd.graph.similarity import BankPair, RetrievalDirection
-from gckd.graph.subgraph import KnnIndex
 from gckd.method.banks import PerBank
 from gckd.method.parts import Parts
 from gckd.method.propagation import propagate_bank

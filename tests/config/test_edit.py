@@ -156,6 +156,11 @@ def test_a_component_of_another_field_is_refused() -> None:
             "graph.propagate.joint: true needs both graph.propagate.images and graph.propagate.texts",
         ),
         (
+            {"graph.propagate": Gnn(conv="gcn", reciprocal=True)},
+            "graph.propagate.conv: 'gcn' reads all K edges; use reciprocal=false, threshold=-1 and self_edge=false, "
+            "or use conv=smooth",
+        ),
+        (
             {"evaluate.propagate": True},
             "evaluate.propagate: true needs graph.propagate = gnn, not diffusion",
         ),

@@ -18,6 +18,8 @@ from tests.tensors import units
 
 CONFIG = Gnn(k=3, layers=2, conv="smooth", residual=0.3, temperature=0.2)
 JOINT = dataclasses.replace(CONFIG, joint=True)
+RECIPROCAL = dataclasses.replace(CONFIG, reciprocal=True)
+SELF_EDGE = dataclasses.replace(CONFIG, threshold=0.2, self_edge=True)
 WIDTH = 6
 SIZES = (7, 9, 8, 6)  # Q_SI, Q_ST, Q_TI, Q_TT
 DOMAIN = torch.tensor([0, 0, 1, 1]).repeat_interleave(torch.tensor(SIZES))
@@ -42,6 +44,12 @@ CASES: dict[str, tuple[Gnn, Rule]] = {
     "no graph of texts": (dataclasses.replace(CONFIG, texts=False), lambda: same(MODALITY) & (MODALITY == 0)),
     "a joint graph": (JOINT, lambda: same(MODALITY) | True),
     "joint, no cross edges": (dataclasses.replace(JOINT, cross_edges=False), lambda: same(DOMAIN)),
+    "reciprocal": (RECIPROCAL, lambda: same(MODALITY)),
+    "reciprocal, no cross edges": (
+        dataclasses.replace(RECIPROCAL, cross_edges=False),
+        lambda: same(MODALITY) & same(DOMAIN),
+    ),
+    "threshold and self-edge": (SELF_EDGE, lambda: same(MODALITY)),
 }
 
 
@@ -82,7 +90,7 @@ def test_a_domain_without_inputs_needs_no_nodes() -> None:
     torch.testing.assert_close(propagated, module(banks, POSITIONS)[2:])
 
 
-JOINED = {"a graph per modality": CONFIG, "no cross edges": CASES["no cross edges"][0], "a joint graph": JOINT}
+JOINED = [name for name in CASES if not name.startswith("no graph")]
 
 
 @pytest.mark.parametrize("bank", [2, 3])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -11,6 +13,7 @@ from gckd.config.graph import Diffusion
 from gckd.graph import similarity
 from gckd.graph.similarity import BankPair, DiffusedSimilarity, DirectSimilarity, RetrievalDirection, log_partitions
 from gckd.method.pseudo_labels import PseudoLabels
+from tests.dense import edge_weights
 from tests.tensors import units
 
 T = 0.2
@@ -24,11 +27,8 @@ def config(layers: int = 2, residual: float = 0.3, **modalities: bool) -> Diffus
     return Diffusion(k=3, layers=layers, residual=residual, temperature=0.1, **modalities)
 
 
-def edges(nodes: Tensor, k: int = 3, temperature: float = 0.1) -> Tensor:
-    """Dense [N, N]: row i holds softmax(cosine / temperature) at the K nearest of node i and 0 elsewhere."""
-    cosine = (nodes @ nodes.T).fill_diagonal_(-torch.inf)
-    least = cosine.sort(1, descending=True).values[:, k - 1 : k]
-    return (cosine / temperature).masked_fill(cosine < least, -torch.inf).softmax(1)
+def edges(nodes: Tensor) -> Tensor:
+    return edge_weights(nodes, config().edge_rule)
 
 
 def dense(signal: Tensor, queries: Tensor, keys: Tensor, layers: int, r: float) -> Tensor:
@@ -70,6 +70,50 @@ def test_a_modality_without_a_graph(images: bool, reverse: bool, agree: bool) ->
             signal = 0.3 * signal + 0.7 * (edges(queries) @ signal if votes else signal @ edges(keys).T)
         expected = expected * signal
     torch.testing.assert_close(diffused, expected[positions])
+
+
+RULES: dict[str, dict[str, Any]] = {
+    "reciprocal": {"reciprocal": True},
+    "threshold and self-edge": {"threshold": 0.3, "self_edge": True},
+    "confidence": {"confidence": 2.0},
+    "all": {"reciprocal": True, "threshold": 0.3, "self_edge": True, "confidence": 2.0},
+}
+
+
+def entropies(scores: Tensor) -> Tensor:
+    """Entropy [N] of the softmax of each row of [N, M]."""
+    return torch.distributions.Categorical(logits=scores).entropy()
+
+
+@pytest.mark.parametrize("agree", [True, False])
+@pytest.mark.parametrize("reverse", [True, False])
+@pytest.mark.parametrize("name", RULES)
+def test_edges_of_each_rule(name: str, reverse: bool, agree: bool) -> None:
+    """Both graphs have the rule; the penalty of a node is its own entropy over the other bank."""
+    both = BankPair(*banks())
+    pair = both.reversed() if reverse else both
+    queries, keys = pair.query_bank.embeddings, pair.key_bank.embeddings
+    config = Diffusion(k=3, layers=2, residual=0.3, temperature=0.1, **RULES[name])
+    scores, positions = queries @ keys.T / T, torch.tensor([49, 3, 17, 30, 3])
+    query_graph = edge_weights(queries, config.edge_rule, penalties=config.confidence * entropies(scores))
+    key_graph = edge_weights(keys, config.edge_rule, penalties=config.confidence * entropies(scores.T))
+    expected = torch.ones_like(scores)
+    for dim in (1, 0) if agree else (1,):
+        signal = scores.softmax(dim)
+        for _ in range(2):
+            signal = 0.3 * signal + 0.7 * query_graph @ signal
+        for _ in range(2):
+            signal = 0.3 * signal + 0.7 * signal @ key_graph.T
+        expected = expected * signal
+    diffused = DiffusedSimilarity(config)(RetrievalDirection(queries[positions], positions, pair), T, agree)
+    torch.testing.assert_close(diffused, expected[positions])
+
+
+def test_entropies_in_blocks_equal_those_of_a_categorical_distribution() -> None:
+    queries, keys = units(1300, 6, seed=3), units(7, 6, seed=4)
+    banks = BankPair(queries, keys)
+    torch.testing.assert_close(banks.entropies(T), entropies(queries @ keys.T / T))
+    torch.testing.assert_close(banks.reversed().entropies(T), entropies(keys @ queries.T / T))
 
 
 def test_residual_1_equals_no_graph() -> None:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch_geometric.nn import GCNConv
 
 from gckd.graph.propagation import Gcn, GraphPropagation
+from tests.dense import edge_weights
 from tests.tensors import units
 
 Convolve = Callable[[Any, Tensor, Tensor], Tensor]  # a layer, features [N, d], linked [N, N] -> [N, d]
@@ -25,14 +26,6 @@ def gnn(conv: str = "smooth", layers: int = 2, residual: float = 0.3, temperatur
 
 def unit_nodes(n: int = N) -> Tensor:
     return units(n, WIDTH, seed=2)
-
-
-def edge_weights(nodes: Tensor, config: GraphPropagation) -> Tensor:
-    """Dense [N, N]: row i holds softmax(cosine / temperature) at the K nearest of node i and 0 elsewhere."""
-    cosine = nodes @ nodes.T
-    cosine.fill_diagonal_(-torch.inf)
-    least = cosine.sort(1, descending=True).values[:, config.k - 1 : config.k]
-    return (cosine / config.temperature).masked_fill(cosine < least, -torch.inf).softmax(1)
 
 
 def dense_sage(conv: Any, x: Tensor, linked: Tensor) -> Tensor:
@@ -78,7 +71,7 @@ def pyg_layer(conv: Any, x: Tensor, linked: Tensor) -> Tensor:
 
 def whole_graph(nodes: Tensor, module: Any, convolve: Convolve | None = None) -> Tensor:
     """Every layer on every node, with the convolution as dense matrices or as given."""
-    x, weights = nodes, edge_weights(nodes, module)
+    x, weights = nodes, edge_weights(nodes, module.edge_rule)
     for layer in range(module.layers):
         message = weights @ x
         if module.conv != "smooth":
@@ -124,7 +117,7 @@ def test_only_the_neighbourhood_is_computed(layers: int) -> None:
     touched: list[int] = []
     module.smooth.register_forward_hook(lambda _, given, __: touched.append(len(given[0])))
     module(nodes, INPUTS)
-    linked, reached = edge_weights(nodes, module) > 0, torch.zeros(400, dtype=torch.bool)
+    linked, reached = edge_weights(nodes, module.edge_rule) > 0, torch.zeros(400, dtype=torch.bool)
     reached[INPUTS] = True
     for _ in range(layers):
         reached = reached | linked[reached].any(0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -25,7 +27,7 @@ def test_all_nodes_are_propagated_by_default() -> None:
 
 def test_defaults_equal_those_of_the_config() -> None:
     propagation, config = GraphPropagation(), Gnn()
-    for name in ("k", "layers", "conv", "residual", "temperature"):
+    for name in ("layers", "conv", "residual", "edge_rule"):
         assert getattr(propagation, name) == getattr(config, name)
 
 
@@ -50,6 +52,12 @@ def test_a_memory_bank_gives_the_nodes() -> None:
 def test_a_learned_convolution_needs_the_width() -> None:
     with pytest.raises(ValueError, match="conv: 'gcn' has parameters; give width = d"):
         GraphPropagation(conv="gcn")
+
+
+@pytest.mark.parametrize("option", [{"reciprocal": True}, {"threshold": 0.5}, {"self_edge": True}])
+def test_a_learned_convolution_reads_all_edges(option: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="conv: 'sage' reads all K edges; use reciprocal=false, threshold=-1 and self"):
+        GraphPropagation(conv="sage", width=8, **option)
 
 
 def test_an_unknown_convolution_is_refused() -> None:

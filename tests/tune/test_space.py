@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 TINY = preset("tiny")
 SPACE_EXAMPLE = ", such as {graph.propagate.k: {int: [2, 50]}}"
-GNN_FIELDS = "choose from k, layers, conv, residual, temperature, cross_edges, images, texts, joint (did you mean 'k'?)"
+GNN_FIELDS = (
+    "choose from k, layers, temperature, reciprocal, threshold, self_edge, conv, residual, cross_edges, images, texts, "
+    "joint (did you mean 'k'?)"
+)
 PLENTY = 2**20  # entries: caps nothing
 CONDITIONAL = """
 graph.propagate.k: {int: [2, 50], log: true, when: {graph.propagate: [diffusion, gnn]}}

@@ -10,9 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.distill import PropagatedLabels
-from gckd.graph.knn import nearest
+from gckd.graph.knn import KnnIndex, nearest
 from gckd.graph.similarity import RetrievalDirection, Similarity
-from gckd.graph.subgraph import KnnIndex
 from gckd.method.pseudo_labels import TARGETS, PseudoLabelLoss
 
 ITERATIONS = 20  # of conjugate gradients, as in ReCLIP

@@ -1,0 +1,78 @@
+"""Weighted edges of a KNN graph (eq. 3-4): from the K nearest neighbours of a node to the weights of their messages."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gckd.config.graph import EdgeRule
+from gckd.graph.knn import KnnIndex, Neighbours
+
+
+class Edges(NamedTuple):
+    """Incoming edges of n receivers: E = K edges each, or K + 1 with a self-edge.
+
+    A dropped edge has weight 0 and its receiver as sender, so that no node has to be computed for it.
+    """
+
+    senders: Tensor  # [n, E] node indices
+    weights: Tensor  # [n, E] sum to 1 per receiver
+
+
+def weighted_edges(index: KnnIndex, receivers: Tensor | None, rule: EdgeRule, penalties: Tensor | None = None) -> Edges:
+    """Incoming edges of some nodes, weighted by softmax(cosine / temperature - penalty of the sender).
+
+    A receiver whose edges are all dropped sends its whole message to itself.
+
+    Args:
+        receivers: indices [n]; None: all N nodes.
+        penalties: [N]; None: 0.
+
+    Raises:
+        ValueError: K is not below the number of senders.
+    """
+    if receivers is None:
+        senders, cosine = index.neighbours(rule.k)
+        receivers = torch.arange(len(index), device=senders.device)
+    else:
+        senders, cosine = index.neighbours_of(receivers, rule.k)
+    if rule.drops_edges:
+        counts = _counts(index, receivers, Neighbours(senders, cosine), rule)
+        senders = torch.where(counts, senders, receivers[:, None])
+        cosine = cosine.masked_fill(~counts, -torch.inf).masked_fill(~counts.any(1, keepdim=True), 0.0)
+    if rule.self_edge:
+        senders = torch.cat((senders, receivers[:, None]), 1)
+        cosine = torch.cat((cosine, cosine.new_ones(len(cosine), 1)), 1)
+    logits = cosine / rule.temperature
+    if penalties is not None:
+        logits = logits - penalties[senders]
+    return Edges(senders, F.softmax(logits, 1))
+
+
+def _counts(index: KnnIndex, receivers: Tensor, neighbours: Neighbours, rule: EdgeRule) -> Tensor:
+    """Whether each edge counts under the rule, [n, K]."""
+    counts = neighbours.cosine >= rule.threshold
+    return counts & _reciprocal(index, receivers, neighbours) if rule.reciprocal else counts
+
+
+def _reciprocal(index: KnnIndex, receivers: Tensor, neighbours: Neighbours) -> Tensor:
+    """Whether a receiver is in turn among the K nearest neighbours of the sender, [n, K].
+
+    A receiver that cannot send is compared with the K-th neighbour of the sender, which it would replace.
+
+    Source: k-reciprocal nearest neighbours (Zhong et al., "Re-ranking person re-identification with k-reciprocal
+    encoding", CVPR 2017).
+    """
+    k = neighbours.indices.shape[1]
+    senders, position = torch.unique(neighbours.indices, return_inverse=True)
+    back = index.neighbours_of(senders, k)
+    # An edge is the number receiver x N + sender; set membership needs no [n, K, K] comparison.
+    edges = neighbours.indices * len(index) + receivers[:, None]
+    reciprocal = torch.isin(edges, senders[:, None] * len(index) + back.indices)
+    if index.senders is None:
+        return reciprocal
+    replaces = neighbours.cosine >= back.cosine[:, -1][position]
+    return reciprocal | (replaces & (receivers[:, None] >= index.senders))

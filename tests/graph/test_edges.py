@@ -1,0 +1,82 @@
+"""Weighted edges of a KNN graph, by hand on a circle and against dense matrices."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from gckd.config.graph import Diffusion, EdgeRule, Gnn
+from gckd.graph.edges import Edges, weighted_edges
+from gckd.graph.knn import KnnIndex
+from tests.dense import edge_weights
+from tests.tensors import units
+
+RULES = {
+    "plain": EdgeRule(4, 0.1),
+    "reciprocal": EdgeRule(4, 0.1, reciprocal=True),
+    "threshold": EdgeRule(4, 0.1, threshold=0.6),
+    "self-edge": EdgeRule(4, 0.5, self_edge=True),
+    "all": EdgeRule(4, 0.5, reciprocal=True, threshold=0.4, self_edge=True),
+}
+
+
+def on_circle(*degrees: float) -> Tensor:
+    """Unit vectors [N, 2] at these angles."""
+    return torch.tensor([[math.cos(math.radians(d)), math.sin(math.radians(d))] for d in degrees], dtype=torch.float64)
+
+
+def matrix(edges: Edges, count: int) -> Tensor:
+    """Dense weights [n, N]."""
+    weights = torch.zeros(len(edges.senders), count, dtype=edges.weights.dtype)
+    return weights.scatter_add_(1, edges.senders, edges.weights)
+
+
+@pytest.mark.parametrize("penalised", [False, True])
+@pytest.mark.parametrize("name", RULES)
+def test_equal_dense_matrices(name: str, penalised: bool) -> None:
+    nodes, receivers = units(60, 6, seed=1), torch.tensor([59, 3, 17, 3])
+    penalties = units(1, 60, seed=2)[0].abs() * 10 if penalised else None
+    expected = edge_weights(nodes, RULES[name], penalties=penalties)
+    every = weighted_edges(KnnIndex(nodes), None, RULES[name], penalties)
+    torch.testing.assert_close(matrix(every, 60), expected)
+    some = weighted_edges(KnnIndex(nodes), receivers, RULES[name], penalties)
+    torch.testing.assert_close(matrix(some, 60), expected[receivers])
+
+
+def test_a_node_without_reciprocal_neighbours_keeps_its_own_signal() -> None:
+    """Nodes 0 and 1 are each other's nearest; the nearest of node 2 is node 1, which does not return it."""
+    edges = weighted_edges(KnnIndex(on_circle(0, 10, 40)), None, EdgeRule(1, 0.1, reciprocal=True))
+    assert edges.senders.tolist() == [[1], [0], [2]]
+    assert edges.weights.tolist() == [[1.0], [1.0], [1.0]]
+
+
+def test_dropped_edges_share_their_weight_among_the_others() -> None:
+    """cos 60 = 0.5: the edges between nodes 0 and 2 are below the threshold."""
+    edges = weighted_edges(KnnIndex(on_circle(0, 30, 60)), None, EdgeRule(2, 0.1, threshold=0.6))
+    expected = torch.tensor([[0, 1, 0], [0.5, 0, 0.5], [0, 1, 0]], dtype=torch.float64)
+    torch.testing.assert_close(matrix(edges, 3), expected)
+
+
+def test_a_self_edge_keeps_the_signal_of_a_node_far_from_the_others() -> None:
+    nodes, rule = on_circle(0, 5, 120), EdgeRule(1, 0.2, self_edge=True)
+    own = matrix(weighted_edges(KnnIndex(nodes), None, rule), 3).diagonal()
+    expected = [1 / (1 + math.exp((math.cos(math.radians(d)) - 1) / 0.2)) for d in (5, 5, 115)]
+    torch.testing.assert_close(own, torch.tensor(expected, dtype=torch.float64))
+    assert own[2] > 0.99
+
+
+@pytest.mark.parametrize("degrees", [25, 45])
+def test_an_item_that_only_receives_competes_with_the_kth_neighbour_of_a_sender(degrees: float) -> None:
+    """The item is nearest to node 1, at 10 degrees, whose own nearest is at a distance of 20 degrees."""
+    index = KnnIndex(on_circle(-10, 10, 180, degrees), senders=3)
+    edges = weighted_edges(index, torch.tensor([3]), EdgeRule(1, 0.1, reciprocal=True))
+    assert edges.senders.tolist() == [[1 if degrees - 10 < 20 else 3]]
+
+
+def test_the_rule_has_the_options_of_the_config() -> None:
+    options = {"k": 7, "temperature": 0.3, "reciprocal": True, "threshold": 0.2, "self_edge": True}
+    assert Gnn(**options).edge_rule == Diffusion(**options).edge_rule == EdgeRule(**options)
+    assert not Gnn().edge_rule.drops_edges and Gnn().edge_rule == EdgeRule(10, 0.05)
