@@ -61,6 +61,7 @@ class Albef(BackboneConfig):
 
     kind: ClassVar[str] = "albef"
     weights_are_a_file: ClassVar[bool] = True
+    has_mlm_head: ClassVar[bool] = True
     vision: Vision = section(Vision, "image encoder")
     text: Text = section(Text, "text and fusion encoder")
     embed_dim: int = option(256, "d: width of the joint embedding", ge=4, le=4096)

@@ -118,6 +118,7 @@ class BackboneConfig(Component):
     weights: str = option("", "pretrained weights to start from; empty: random weights")
 
     weights_are_a_file: ClassVar[bool] = False  # whether `weights` is a checkpoint file, not a folder or hub name
+    has_mlm_head: ClassVar[bool] = False  # whether there is a head for masked language modelling
 
     @property
     def has_fusion(self) -> bool:

@@ -6,15 +6,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gckd.data.tokenizer import Tokenizer
 from gckd.data.types import SourceBatch
 from gckd.distributed import gather, local_rows, weighted_local_mean
-from gckd.method.losses import hard_negatives, mask_tokens, matching_loss
+from gckd.method.losses import hard_negatives, matching_loss
+from gckd.method.mlm_loss import mlm_loss
 from gckd.models.base import Backbone, Encoded
-
-MLM_RATE = 0.15  # share of masked words, as in ALBEF and BERT
 
 
 class EncodedBatch(NamedTuple):
@@ -44,7 +42,7 @@ def source_fusion_terms(
     if model.has_matching_head:
         terms["source_matching"] = every * source_matching(model, encoded, batch.identities, random)
     if model.has_mlm_head:
-        terms["source_mlm"] = every * source_mlm(model, encoded.image, batch.tokens, tokenizer, random)
+        terms["source_mlm"] = every * mlm_loss(model, encoded.image.states, batch.tokens, tokenizer, random)
     return terms
 
 
@@ -101,22 +99,3 @@ def _negatives(
     text_to_image = queries[1] @ image_keys.T / model.tau
     same = identities[:, None] == identities[None, :]
     return hard_negatives(image_to_text, same, random), hard_negatives(text_to_image, same, random)
-
-
-def source_mlm(
-    model: Backbone, image: Encoded, tokens: Tensor, tokenizer: Tokenizer, random: torch.Generator
-) -> Tensor:
-    """Masked language modelling with the image: cross-entropy over the vocabulary at the masked words.
-
-    Args:
-        image: this worker's rows.
-        tokens: [B, L] of the whole batch.
-
-    Source: Li et al., "Align before fuse" (ALBEF), NeurIPS 2021, section 3.2.
-    """
-    words = tokenizer.first_word, tokenizer.vocab_size
-    masked, chosen = map(local_rows, mask_tokens(tokens, MLM_RATE, tokenizer.mask, *words, random))
-    targets, loss = local_rows(tokens)[chosen], torch.zeros(())
-    if len(targets):
-        loss = F.cross_entropy(model.predict_tokens(masked, image.states, chosen), targets)
-    return weighted_local_mean(loss, len(targets))

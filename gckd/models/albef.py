@@ -55,10 +55,12 @@ class AlbefBackbone(Backbone):
             logits: Tensor = self.itm_head(self.text_encoder.fuse(text_states, tokens, image_states, images)[:, 0])
         return logits.float()
 
-    def predict_tokens(self, tokens: Tensor, image_states: Tensor, positions: Tensor) -> Tensor:
+    def predict_tokens(self, tokens: Tensor, image_states: Tensor | None, positions: Tensor) -> Tensor:
         with autocast(self.compute, tokens):
-            fused = self.text_encoder.fuse(self.text_encoder(tokens), tokens, image_states)
-            logits: Tensor = self.text_encoder.predictions(fused[positions])
+            states = self.text_encoder(tokens)
+            if image_states is not None:
+                states = self.text_encoder.fuse(states, tokens, image_states)
+            logits: Tensor = self.text_encoder.predictions(states[positions])
         return logits.float()
 
     def word_embeddings(self) -> Tensor:

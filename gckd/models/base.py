@@ -84,8 +84,13 @@ class Backbone(nn.Module, ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no matching head")
 
-    def predict_tokens(self, tokens: Tensor, image_states: Tensor, positions: Tensor) -> Tensor:
-        """MLM logits [n, vocabulary] at the n positions selected by the boolean mask `positions` [B, L]."""
+    def predict_tokens(self, tokens: Tensor, image_states: Tensor | None, positions: Tensor) -> Tensor:
+        """MLM logits [n, vocabulary] at the n positions selected by the boolean mask `positions` [B, L].
+
+        Args:
+            tokens: [B, L], masked.
+            image_states: [B, T, width]; None: predict from the states of `encode_text`, without images.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no MLM head")
 
     def load_initial_weights(self) -> Backbone:

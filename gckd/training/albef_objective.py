@@ -14,7 +14,8 @@ from gckd.data.batches import Feed
 from gckd.distributed import gather, local_rows, weighted_local_mean
 from gckd.graph.memory import MemoryBank
 from gckd.method.losses import identity_targets, mask_tokens, soft_cross_entropy
-from gckd.method.source_losses import MLM_RATE, EncodedBatch, source_matching
+from gckd.method.mlm_loss import MLM_RATE
+from gckd.method.source_losses import EncodedBatch, source_matching
 from gckd.method.teacher import EmaTeacher
 from gckd.models.base import Backbone, Encoded
 from gckd.seeding import generator

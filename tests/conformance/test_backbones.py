@@ -127,7 +127,7 @@ def test_text_layer_norms_are_those_that_encode_text_uses(model: Backbone) -> No
     assert len(reached) >= 2 * 3
 
 
-def test_heads_work_or_raise_an_error(model: Backbone) -> None:
+def test_heads_work_or_raise_an_error(model: Backbone, name: str) -> None:
     image, text = model.encode_image(images()), model.encode_text(tokens())
     if model.has_matching_head:
         logits = model.match(image.states, text.states, tokens())
@@ -136,10 +136,13 @@ def test_heads_work_or_raise_an_error(model: Backbone) -> None:
     else:
         with pytest.raises(NotImplementedError, match="no matching head"):
             model.match(image.states, text.states, tokens())
+    assert model.has_mlm_head == config(name).backbone.has_mlm_head
     if model.has_mlm_head:
         positions = tokens() > 20
-        logits = model.predict_tokens(tokens(), image.states, positions)
-        assert logits.shape == (int(positions.sum()), VOCABULARY.size)
+        with_images = model.predict_tokens(tokens(), image.states, positions)
+        without_images = model.predict_tokens(tokens(), None, positions)
+        assert with_images.shape == without_images.shape == (int(positions.sum()), VOCABULARY.size)
+        assert not torch.allclose(with_images, without_images)
     else:
         with pytest.raises(NotImplementedError, match="no MLM head"):
             model.predict_tokens(tokens(), image.states, tokens() > 20)
