@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gckd.config.component import ObjectiveConfig as ObjectiveConfig
     from gckd.config.component import OptimizerConfig as OptimizerConfig
     from gckd.config.component import PropagationConfig as PropagationConfig
+    from gckd.config.component import SelfSupervisionConfig as SelfSupervisionConfig
     from gckd.config.component import TargetsConfig as TargetsConfig
     from gckd.config.component import TeacherConfig as TeacherConfig
     from gckd.config.fields import ConfigError as ConfigError
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from gckd.data.transforms import clean_view as clean_view
     from gckd.data.types import Record as Record
     from gckd.data.types import SplitCounts as SplitCounts
+    from gckd.data.types import TargetBatch as TargetBatch
     from gckd.errors import InputError as InputError
     from gckd.graph.similarity import BankPair as BankPair
     from gckd.graph.similarity import DirectSimilarity as DirectSimilarity
@@ -61,6 +63,8 @@ if TYPE_CHECKING:
     from gckd.method.pseudo_labels import PseudoLabels as PseudoLabels
     from gckd.method.pseudo_labels import StudentQueries as StudentQueries
     from gckd.method.pseudo_labels import TargetLoss as TargetLoss
+    from gckd.method.self_supervision import SELF_SUPERVISIONS as SELF_SUPERVISIONS
+    from gckd.method.self_supervision import SelfSupervisedLoss as SelfSupervisedLoss
     from gckd.method.teacher import TEACHERS as TEACHERS
     from gckd.method.teacher import Teacher as Teacher
     from gckd.models.base import BACKBONES as BACKBONES
@@ -88,6 +92,7 @@ _MODULES = {
         "ObjectiveConfig",
         "OptimizerConfig",
         "PropagationConfig",
+        "SelfSupervisionConfig",
         "TargetsConfig",
         "TeacherConfig",
     ),
@@ -96,7 +101,7 @@ _MODULES = {
     "gckd.data.batches": ("Feed",),
     "gckd.data.readers": ("DatasetReader", "register_reader"),
     "gckd.data.transforms": ("AUGMENTATIONS", "Augmentation", "clean_view"),
-    "gckd.data.types": ("Record", "SplitCounts"),
+    "gckd.data.types": ("Record", "SplitCounts", "TargetBatch"),
     "gckd.errors": ("InputError",),
     "gckd.graph.similarity": ("BankPair", "DirectSimilarity", "RetrievalDirection", "Similarity"),
     "gckd.method.alignment": ("ALIGNMENTS", "AlignmentLoss", "StudentEmbeddings"),
@@ -114,6 +119,7 @@ _MODULES = {
         "TARGETS",
         "TargetLoss",
     ),
+    "gckd.method.self_supervision": ("SELF_SUPERVISIONS", "SelfSupervisedLoss"),
     "gckd.method.teacher": ("TEACHERS", "Teacher"),
     "gckd.models.base": ("BACKBONES", "Backbone", "Encoded", "InputSizes", "layer_norms", "log_temperature"),
     "gckd.training.objectives": ("OBJECTIVES", "Objective", "strong_views"),

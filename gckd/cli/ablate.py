@@ -19,7 +19,7 @@ from gckd.config import Config, parse_edits
 _SEEDS = 3
 _DROP_HELP = (
     f"Add a row without these components, as NAME or NAME,NAME: {', '.join(COMPONENTS)}, or the path of a config slot "
-    "that can be none (align, metric).  [repeatable]"
+    "that can be none (align, metric, selfsup).  [repeatable]"
 )
 _ADD_HELP = f"Add the source-only baseline, and a row of it with these components: {', '.join(ADDED)}.  [repeatable]"
 _FACTORIAL_HELP = "Add a row without each combination of these components, NAME,NAME, and their Shapley values."

@@ -196,6 +196,11 @@ class MetricLossConfig(Component):
 
 
 @dataclass(frozen=True)
+class SelfSupervisionConfig(Component):
+    """Loss within each modality of the target, which needs neither labels nor pseudo labels."""
+
+
+@dataclass(frozen=True)
 class ObjectiveConfig(Component):
     """Contrastive objective of source pre-training."""
 

@@ -1,11 +1,12 @@
-"""Losses that align source and target embeddings, and metric losses on the source."""
+"""Losses beside those of the method: alignment of the domains, metric losses, self-supervision on the target."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from gckd.config.component import AlignmentConfig, MetricLossConfig
+from gckd.config.component import AlignmentConfig, MetricLossConfig, SelfSupervisionConfig
 from gckd.config.fields import option
 
 
@@ -70,6 +71,50 @@ class MultiSimilarity(MetricLossConfig):
 @dataclass(frozen=True)
 class NoMetric(MetricLossConfig):
     """No metric loss."""
+
+    kind: ClassVar[str] = "none"
+    off: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Captions(SelfSupervisionConfig):
+    """Masked language modelling on target captions, without images."""
+
+    kind: ClassVar[str] = "captions"
+    rate: float = option(0.15, "share of the words that are masked", gt=0, lt=1)
+
+    def problems(self, config: Any) -> Iterator[str]:
+        yield from super().problems(config)
+        if not config.backbone.has_mlm_head:
+            yield f"selfsup: {self.kind!r} needs an MLM head, but backbone {config.backbone.kind} has none"
+
+
+@dataclass(frozen=True)
+class Views(SelfSupervisionConfig):
+    """Contrast of the student's strong view with the teacher's clean views, within each modality of the target."""
+
+    kind: ClassVar[str] = "views"
+    neighbours: int = option(
+        0, "mutual nearest neighbours of an example among this many are positives too; 0: none", ge=0, le=1000
+    )
+
+    def problems(self, config: Any) -> Iterator[str]:
+        yield from super().problems(config)
+        if self.neighbours >= config.adapt.batch:
+            limit = f"< adapt.batch = {config.adapt.batch}"
+            yield f"selfsup.neighbours: {self.neighbours} is outside its limit: {limit}"
+
+
+@dataclass(frozen=True)
+class CaptionsAndViews(Captions, Views):
+    """The losses of `captions` and of `views`."""
+
+    kind: ClassVar[str] = "both"
+
+
+@dataclass(frozen=True)
+class NoSelfSupervision(SelfSupervisionConfig):
+    """No self-supervised loss."""
 
     kind: ClassVar[str] = "none"
     off: ClassVar[bool] = True

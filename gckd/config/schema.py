@@ -13,13 +13,14 @@ from gckd.config.component import (
     BackboneConfig,
     Component,
     MetricLossConfig,
+    SelfSupervisionConfig,
     TokenizerConfig,
 )
 from gckd.config.data import Data, PretrainedTokenizer, RandAugment
 from gckd.config.distill import Distill
 from gckd.config.fields import option, section
 from gckd.config.graph import Graph
-from gckd.config.losses import NoAlignment, NoMetric
+from gckd.config.losses import NoAlignment, NoMetric, NoSelfSupervision
 from gckd.config.stages import Adapt, Evaluate, Pretrain, Weights
 
 
@@ -40,6 +41,7 @@ class Config:
     distill: Distill = section(Distill, "teacher, targets and matching (CMKD)")
     align: AlignmentConfig = section(NoAlignment, "loss that aligns source and target embeddings")
     metric: MetricLossConfig = section(NoMetric, "metric loss on the source in adaptation, beside the contrastive loss")
+    selfsup: SelfSupervisionConfig = section(NoSelfSupervision, "self-supervised loss on the target in adaptation")
     weights: Weights = section(Weights, "weights of the loss terms")
     pretrain: Pretrain = section(Pretrain, "source pre-training")
     adapt: Adapt = section(Adapt, "adaptation")
@@ -50,7 +52,7 @@ class Config:
         distill, graph, pretrain = self.distill, self.graph, self.pretrain
         nodes = [self.tokenizer, self.augment, self.backbone, pretrain.objective, pretrain.optimizer]
         nodes += [graph.propagate, distill.teacher, distill.targets, distill.matching]
-        return *nodes, self.align, self.metric, self.adapt.optimizer
+        return *nodes, self.align, self.metric, self.selfsup, self.adapt.optimizer
 
     def cross_problems(self) -> Iterator[str]:
         """Problems that involve several fields, one line each."""

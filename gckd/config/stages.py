@@ -28,6 +28,8 @@ class Weights:
     )
     target_matching: float = option(1.0, "cross-domain matching on the target", ge=0, le=100)
     align: float = option(1.0, "alignment of source and target", ge=0, le=100)
+    target_mlm: float = option(1.0, "masked language modelling on the target's captions alone", ge=0, le=100)
+    target_views: float = option(1.0, "contrast of views within each modality of the target", ge=0, le=100)
 
 
 @dataclass(frozen=True)

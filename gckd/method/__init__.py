@@ -8,7 +8,7 @@ Reading order:
     matching       cross-domain matching (eq. 9)
     step           all of this in one adaptation step, as named loss terms (eq. 10)
 
-Beside the paper: `losses` and `source_losses` (inherited from ALBEF), `alignment` and `metric_loss` (optional terms),
-`source_free` and `unseen_words` (ours), `baselines` (published methods to compare with). `parts` and `build` turn a
-config into the objects of a step.
+Beside the paper: `losses`, `mlm_loss` and `source_losses` (inherited from ALBEF), `alignment`, `metric_loss` and
+`self_supervision` (optional terms), `source_free` and `unseen_words` (ours), `baselines` (published methods to compare
+with). `parts` and `build` turn a config into the objects of a step.
 """

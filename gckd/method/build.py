@@ -16,6 +16,7 @@ from gckd.method.metric_loss import METRIC_LOSSES
 from gckd.method.parts import Parts
 from gckd.method.propagation import PROPAGATIONS
 from gckd.method.pseudo_labels import TARGETS
+from gckd.method.self_supervision import SELF_SUPERVISIONS
 from gckd.method.source_free import SourceFree
 from gckd.method.step import CrossDomain, SourceOnly
 from gckd.method.teacher import TEACHERS
@@ -47,6 +48,7 @@ def build_parts(config: Config, feed: Feed, student: Backbone) -> Parts:
         matching=MATCHINGS.build(config.distill.matching, feed, student, banks),
         align=ALIGNMENTS.build(config.align, width),
         metric=METRIC_LOSSES.build(config.metric),
+        selfsup=SELF_SUPERVISIONS.build(config.selfsup, feed, student),
     )
 
 

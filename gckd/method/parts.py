@@ -15,6 +15,7 @@ from gckd.method.matching import MatchingLoss
 from gckd.method.metric_loss import MetricLoss
 from gckd.method.propagation import EmbeddingPropagation
 from gckd.method.pseudo_labels import PseudoLabeller, TargetLoss
+from gckd.method.self_supervision import SelfSupervisedLoss
 from gckd.method.teacher import Teacher
 from gckd.models.base import Backbone
 
@@ -34,6 +35,7 @@ class Parts:
     matching: MatchingLoss
     align: AlignmentLoss
     metric: MetricLoss
+    selfsup: SelfSupervisedLoss
 
     @property
     def labeller(self) -> PseudoLabeller:
@@ -44,10 +46,11 @@ class Parts:
     def opens_target(self) -> bool:
         """Whether any loss term reads target batches."""
         distill = self.config.distill
-        return not (distill.targets.off and distill.matching.off and self.config.align.off)
+        nodes = distill.targets, distill.matching, self.config.align, self.config.selfsup
+        return not all(node.off for node in nodes)
 
     def stateful(self) -> dict[str, nn.Module]:
         """Modules that are trained and saved in a checkpoint, by name."""
-        names = "student", "teacher", "banks", "propagate", "target_loss", "matching", "align", "metric"
+        names = "student", "teacher", "banks", "propagate", "target_loss", "matching", "align", "metric", "selfsup"
         modules = {name: getattr(self, name) for name in names}
         return {name: module for name, module in modules.items() if isinstance(module, nn.Module)}

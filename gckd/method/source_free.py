@@ -118,4 +118,5 @@ class SourceFree(CrossDomain):
         propagated = self.propagate(space.banks, positions, with_source=False)
         encoded = self.encode(target, "target", step)
         student = target_embeddings(encoded, len(target.images), space)
-        return self.target_terms(encoded, student, propagated, space.banks, positions, step)
+        terms = self.target_terms(encoded, student, propagated, space.banks, positions, step)
+        return terms | parts.selfsup(target, student, space.banks, positions, step)

@@ -124,7 +124,8 @@ class CrossDomain(SourceOnly):
         encoded = self.encode(target, "target", step)
         target_student = target_embeddings(encoded, len(target.images), space)
         terms |= parts.align(source_student, target_student, self.progress(step))
-        return terms | self.target_terms(encoded, target_student, propagated, space.banks, positions, step)
+        terms |= self.target_terms(encoded, target_student, propagated, space.banks, positions, step)
+        return terms | parts.selfsup(target, target_student, space.banks, positions, step)
 
     def progress(self, step: int) -> float:
         """Share of the adaptation that is done before batch `step`, in [0, 1)."""

@@ -21,7 +21,7 @@ from gckd.config.losses import NoAlignment
 from gckd.errors import InputError
 
 FULL = preset("tiny")
-SLOTS = ("graph.propagate", "distill.teacher", "distill.targets", "distill.matching", "align", "metric")
+SLOTS = ("graph.propagate", "distill.teacher", "distill.targets", "distill.matching", "align", "metric", "selfsup")
 UNKNOWN_GNN = f"--drop: unknown component 'gnn'; choose from {', '.join((*COMPONENTS, *SLOTS))}"
 
 

@@ -29,6 +29,7 @@ ROWS = {
     "metric_loss": {"metric": "circle"},
     "objective": {"pretrain.objective": "info-nce"},
     "propagation": {"graph.propagate": {"kind": "towards-mean", "weight": 0.3}},
+    "self_supervision": {"selfsup": "uniformity"},
     "targets": {"distill.targets": {"kind": "confident", "threshold": 0.0}},
     "teacher": {"distill.teacher": "frozen"},
 }

@@ -24,6 +24,7 @@ from gckd.config.component import (
     MetricLossConfig,
     ObjectiveConfig,
     PropagationConfig,
+    SelfSupervisionConfig,
     TargetsConfig,
     TeacherConfig,
     TokenizerConfig,
@@ -45,6 +46,7 @@ SLOTS = {
     "distill.matching": MatchingConfig,
     "align": AlignmentConfig,
     "metric": MetricLossConfig,
+    "selfsup": SelfSupervisionConfig,
     "pretrain.objective": ObjectiveConfig,
 }
 

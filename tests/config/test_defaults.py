@@ -54,6 +54,7 @@ KINDS = {
     "augment": "randaugment",
     "align": "none",
     "metric": "none",
+    "selfsup": "none",
 }
 
 

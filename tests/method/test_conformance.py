@@ -17,9 +17,11 @@ from gckd.config.component import (
     MatchingConfig,
     MetricLossConfig,
     PropagationConfig,
+    SelfSupervisionConfig,
     TargetsConfig,
     TeacherConfig,
 )
+from gckd.data.types import TargetBatch
 from gckd.graph.similarity import BankPair, DirectSimilarity, RetrievalDirection
 from gckd.method.alignment import ALIGNMENTS, StudentEmbeddings
 from gckd.method.banks import PerBank
@@ -28,6 +30,7 @@ from gckd.method.matching import MATCHINGS, TargetQueries
 from gckd.method.metric_loss import METRIC_LOSSES
 from gckd.method.propagation import PROPAGATIONS
 from gckd.method.pseudo_labels import TARGETS
+from gckd.method.self_supervision import SELF_SUPERVISIONS
 from gckd.method.teacher import TEACHERS
 from gckd.models.base import Encoded
 from tests.method.cases import TargetBatchCase
@@ -147,6 +150,32 @@ def test_metric_loss(node: MetricLossConfig) -> None:
     source = embeddings(1)
     check_terms(node, METRIC_LOSSES.build(node)(source, torch.tensor([0, 1, 0, 2, 2, 1])))
     assert node.off or has_gradient(*source)
+
+
+class MaskedWordStudent:
+    """A student with logits of eight words, and a temperature."""
+
+    tau = torch.tensor(0.3)
+
+    def __init__(self) -> None:
+        self.logits = torch.rand(8, requires_grad=True)
+
+    def predict_tokens(self, tokens: Tensor, image_states: Tensor | None, positions: Tensor) -> Tensor:
+        return self.logits.expand(int(positions.sum()), -1)
+
+
+@components(SelfSupervisionConfig)
+def test_self_supervised_loss(node: SelfSupervisionConfig) -> None:
+    student: Any = MaskedWordStudent()
+    feed: Any = SimpleNamespace(seed=1, tokenizer=SimpleNamespace(mask=4, first_word=5, vocab_size=8))
+    rows = torch.tensor([4, 0, 2, 5, 1, 3])
+    batch = TargetBatch(torch.zeros(6, 3, 8, 8, dtype=torch.uint8), torch.full((6, 7), 6), rows, rows)
+    embedded, banks = embeddings(1), PerBank(*(units(7, WIDTH, seed).float() for seed in range(4)))
+    loss = SELF_SUPERVISIONS.build(node, feed, student)
+    terms = loss(batch, embedded, banks, PerBank(rows[:0], rows[:0], rows, rows), 3)
+    check_terms(node, terms)
+    if terms:
+        assert has_gradient(*embedded) or has_gradient(student.logits)
 
 
 BANKS = [units(count, WIDTH, seed).float() for seed, count in enumerate((7, 9, 8, 6))]

@@ -12,7 +12,7 @@ import pytest
 from gckd.ablations.spec import load_spec
 from gckd.config import Config, apply
 from gckd.config.distill import PropagatedLabels, TransportCost
-from gckd.config.losses import Adversarial, Mmd, MultiSimilarity, Triplet
+from gckd.config.losses import Adversarial, Captions, Mmd, MultiSimilarity, Triplet, Views
 from gckd.data.loaders import TargetLoader
 from gckd.errors import InputError
 from gckd.training.label_audit import audit_pseudo_labels
@@ -107,7 +107,7 @@ def test_propagated_labels_can_be_audited(config: Config, cache: Path) -> None:
     assert {f.entropy for f in result} == {0.0}  # one-hot
 
 
-@pytest.mark.parametrize("term", ["distill.matching", "align"])
+@pytest.mark.parametrize("term", ["distill.matching", "align", "selfsup"])
 def test_any_target_term_opens_the_target(
     config: Config, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, term: str
 ) -> None:
@@ -118,7 +118,11 @@ def test_any_target_term_opens_the_target(
     trained(base, cache, tmp_path / "shared")
     monkeypatch.setattr(TargetLoader, "batch", refuse)
     with pytest.raises(AssertionError, match="target batch"):
-        trained(apply(base, {term: {"align": "mmd", "distill.matching": "cross"}[term]}), cache, tmp_path / "own")
+        trained(
+            apply(base, {term: {"align": "mmd", "distill.matching": "cross", "selfsup": "both"}[term]}),
+            cache,
+            tmp_path / "own",
+        )
 
 
 FIELDS: list[tuple[dict[str, Any], str, Any]] = [
@@ -136,6 +140,10 @@ FIELDS: list[tuple[dict[str, Any], str, Any]] = [
     ({"metric": MultiSimilarity()}, "metric.beta", 9.0),
     ({"metric": MultiSimilarity()}, "metric.base", 0.1),
     ({"metric": Triplet()}, "weights.source_metric", 0.1),
+    ({"selfsup": Captions()}, "selfsup.rate", 0.5),
+    ({"selfsup": Captions()}, "weights.target_mlm", 0.1),
+    ({"selfsup": Views()}, "selfsup.neighbours", 3),
+    ({"selfsup": Views()}, "weights.target_views", 0.1),
 ]
 
 
@@ -153,10 +161,12 @@ OFF = [
     {"align": Adversarial(), "weights.align": 0.0},
     {"metric": Triplet(), "weights.source_metric": 0.0},
     {"metric": MultiSimilarity(), "weights.source_metric": 0.0},
+    {"selfsup": Captions(), "weights.target_mlm": 0.0},
+    {"selfsup": Views(), "weights.target_views": 0.0},
 ]
 
 
-@pytest.mark.parametrize("edits", OFF, ids=["mmd", "adversarial", "triplet", "multi-similarity"])
+@pytest.mark.parametrize("edits", OFF, ids=["mmd", "adversarial", "triplet", "multi-similarity", "captions", "views"])
 def test_weight_0_equals_the_switched_off_component(short: Config, finished: Train, edits: dict[str, Any]) -> None:
     assert_within(values(finished(apply(short, edits))), values(finished(short)))
 

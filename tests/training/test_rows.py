@@ -22,7 +22,7 @@ from gckd.config.distill import (
     TransportCost,
 )
 from gckd.config.graph import Diffusion, NoPropagation
-from gckd.config.losses import Adversarial, Mmd, MultiSimilarity, Triplet
+from gckd.config.losses import Adversarial, Captions, CaptionsAndViews, Mmd, MultiSimilarity, Triplet, Views
 from gckd.config.stages import MomentumDistillation, Weights
 from gckd.data.dataset_pair import open_datasets
 from gckd.data.loaders import SourceLoader, TargetLoader
@@ -137,6 +137,8 @@ TOGGLES: dict[str, Any] = {
     "align ": Adversarial(),
     "metric": Triplet(),
     "metric ": MultiSimilarity(),
+    "selfsup": Captions(),
+    "selfsup ": Views(),
     "adapt.parameters": "text-norms",
     "adapt.rounds": 2,
     "distill.matching": NoMatching(),
@@ -237,4 +239,13 @@ def test_target_labels_and_pairing_change_no_weight(
     stores = [open_datasets(c, cache).target for c in (config, other)]
     assert stores[0].digest != stores[1].digest  # the labels did change
     one, two = finished(row(config, *dropped)), finished(row(other, *dropped))
+    assert differences(one["modules"], two["modules"]) == []
+
+
+def test_target_labels_and_pairing_do_not_reach_self_supervision(
+    config: Config, cache: Path, tmp_path: Path, finished: Train
+) -> None:
+    selfsup = apply(config, {"selfsup": CaptionsAndViews(neighbours=2)})
+    shuffled = str(shuffle_labels(make_toy(tmp_path / "shuffled", shade=120), ["train"]))
+    one, two = finished(selfsup), finished(apply(selfsup, {"data.target": shuffled}))
     assert differences(one["modules"], two["modules"]) == []

@@ -12,6 +12,7 @@ import torch
 from gckd.config import Config, ConfigError, apply
 from gckd.config.distill import NoMatching, NoTargets
 from gckd.config.graph import Diffusion
+from gckd.config.losses import CaptionsAndViews
 from gckd.data.dataset_pair import DatasetPair, open_datasets
 from gckd.data.loaders import SourceLoader
 from gckd.method.banks import LabelledEmbeddings, embed_clean
@@ -49,6 +50,14 @@ def test_nothing_of_the_source_is_opened(
     monkeypatch.setattr(DatasetPair, "labelled", target_alone)
     after = trained(config, cache, tmp_path / kind)
     assert differences(before["modules"], after["modules"]) == []
+
+
+@by_kind
+def test_self_supervision_works_without_the_source(config: Config, finished: Train, kind: str) -> None:
+    plain = source_free(config, kind)
+    selfsup = apply(plain, {"selfsup": CaptionsAndViews(neighbours=2)})
+    assert {"target_mlm", "target_views"} <= {str(point["name"]) for point in finished(selfsup)["curve"]}
+    assert differences(finished(plain)["modules"]["student"], finished(selfsup)["modules"]["student"])
 
 
 @by_kind

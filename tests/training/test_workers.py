@@ -12,7 +12,7 @@ from torch import Tensor
 from gckd import distributed
 from gckd.config import Config, apply
 from gckd.config.graph import Diffusion
-from gckd.config.losses import Adversarial, Triplet
+from gckd.config.losses import Adversarial, CaptionsAndViews, Triplet
 from gckd.config.stages import MomentumDistillation
 from gckd.errors import InputError
 from gckd.progress import Progress
@@ -27,6 +27,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "accumulated": ({"adapt.accumulate": 2, "pretrain.accumulate": 2}, ("gmp",)),
     "source-only": ({}, ("gmp", "cmkd")),
     "rounds": ({"adapt.rounds": 2}, ()),
+    "self-supervised": ({"selfsup": CaptionsAndViews(neighbours=2)}, ()),
     "aligned": ({"align": Adversarial(hidden=4), "metric": Triplet()}, ("gmp", "cmkd")),
 }
 
