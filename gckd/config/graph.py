@@ -137,7 +137,38 @@ class Diffusion(KnnPropagation):
 
     def graphs(self) -> list[GraphNodes]:
         """One graph for each modality, over the target bank."""
-        return [GraphNodes(name, (2 + members[0],)) for name, members in _modalities(self.images, self.texts).items()]
+        return _target_graphs(self.images, self.texts)
+
+    def problems(self, config: Any) -> Iterator[str]:
+        if not (self.images or self.texts):
+            yield NO_GRAPH
+
+
+@dataclass(frozen=True)
+class Clusters(PropagationConfig):
+    """Pseudo identities: members of a cluster of a target bank share their pseudo similarities.
+
+    Clusters are those of DBSCAN on the Jaccard distance of k-reciprocal neighbours.
+    """
+
+    kind: ClassVar[str] = "clusters"
+    on_similarities: ClassVar[bool] = True
+    k: int = option(10, "K: neighbours per node", unit="nodes", ge=1, le=1024)
+    eps: float = option(0.6, "eps of DBSCAN: largest Jaccard distance of two adjacent nodes", gt=0, lt=1)
+    min_samples: int = option(
+        2, "adjacent nodes, itself included, that make a node a core of a cluster", unit="nodes", ge=1, le=1024
+    )
+    residual: float = option(0.0, "weight of a node's own similarities against the mean over its cluster", ge=0, le=1)
+    images: bool = option(True, "clusters of images; off: each image is by itself")
+    texts: bool = option(False, "clusters of captions; off: each caption is by itself")
+
+    @property
+    def neighbours(self) -> int:
+        return self.k
+
+    def graphs(self) -> list[GraphNodes]:
+        """One graph for each modality with clusters, over the target bank."""
+        return _target_graphs(self.images, self.texts)
 
     def problems(self, config: Any) -> Iterator[str]:
         if not (self.images or self.texts):
@@ -158,8 +189,13 @@ class Graph:
 
     memory: Memory = section(Memory, "memory banks")
     propagate: PropagationConfig = section(
-        Gnn, "message passing (GMP), on embeddings (gnn) or on pseudo similarities (diffusion)"
+        Gnn, "message passing (GMP), on embeddings (gnn) or on pseudo similarities (diffusion, clusters)"
     )
+
+
+def _target_graphs(images: bool, texts: bool) -> list[GraphNodes]:
+    """One graph for each modality that has a graph, over the target bank."""
+    return [GraphNodes(name, (2 + members[0],)) for name, members in _modalities(images, texts).items()]
 
 
 def _modalities(images: bool, texts: bool) -> dict[str, tuple[int, ...]]:

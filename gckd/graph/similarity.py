@@ -104,7 +104,7 @@ class DiffusedSimilarity:
         if has_graph[banks.modality]:
             rows = self._diffuse_rows(direction, t, agree)
         else:
-            rows = _concatenated(direction.queries, banks, t, agree)
+            rows = concatenated(direction.queries, banks, t, agree)
         columns = torch.cat(rows.split(len(banks.key_bank), 1)).T.contiguous()
         if has_graph[1 - banks.modality]:
             columns = self._diffuse_columns(columns, banks, t)
@@ -115,7 +115,7 @@ class DiffusedSimilarity:
         banks, config = direction.banks, self.config
         penalties = self._penalties(banks, t)
         graph = neighbourhood(banks.query_bank, direction.positions, config.layers, config.edge_rule, penalties)
-        rows = _concatenated(banks.query_bank.embeddings[graph.nodes], banks, t, agree)
+        rows = concatenated(banks.query_bank.embeddings[graph.nodes], banks, t, agree)
         for receivers in graph.receivers:
             rows = self._layer(rows, graph.senders[:receivers], graph.weights[:receivers])
         return rows[graph.input_positions]
@@ -147,7 +147,7 @@ def _probabilities(queries: Tensor, banks: BankPair, t: float, agree: bool) -> l
     return probabilities
 
 
-def _concatenated(queries: Tensor, banks: BankPair, t: float, agree: bool) -> Tensor:
+def concatenated(queries: Tensor, banks: BankPair, t: float, agree: bool) -> Tensor:
     """`_probabilities` side by side, [B, N] or [B, 2 N], so that both take part in one message passing."""
     return torch.cat(_probabilities(queries, banks, t, agree), 1)
 

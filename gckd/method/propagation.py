@@ -8,9 +8,10 @@ from typing import NamedTuple, Protocol
 from torch import Tensor
 
 from gckd.config.component import PropagationConfig
-from gckd.config.graph import Diffusion, Gnn, NoPropagation
+from gckd.config.graph import Clusters, Diffusion, Gnn, NoPropagation
 from gckd.config.registry import Registry
 from gckd.graph.bank_graphs import BankGraphs, PerBankTensors, bank_graphs
+from gckd.graph.clustered import ClusteredSimilarity
 from gckd.graph.similarity import DiffusedSimilarity, DirectSimilarity, Similarity
 
 
@@ -56,6 +57,11 @@ def _on_embeddings(node: Gnn, width: int) -> BankPropagation:
 @PROPAGATIONS.register(Diffusion)
 def _on_similarities(node: Diffusion, width: int) -> BankPropagation:
     return BankPropagation(BankGraphs(), DiffusedSimilarity(node))
+
+
+@PROPAGATIONS.register(Clusters)
+def _over_clusters(node: Clusters, width: int) -> BankPropagation:
+    return BankPropagation(BankGraphs(), ClusteredSimilarity(node))
 
 
 @PROPAGATIONS.register(NoPropagation)

@@ -78,11 +78,14 @@ def audit_pseudo_labels(
 
 
 def graph_variants(config: Config) -> Iterator[tuple[str, Config]]:
-    """The config with each kind of graph. K is that of the config; other kinds have their defaults otherwise."""
+    """The config with no graph, with `gnn`, with `diffusion`, and as it is. K is that of the config; other kinds have
+    their defaults otherwise.
+    """
     propagate = config.graph.propagate
     k = propagate.neighbours or Gnn().k
-    for node in (NoPropagation(), Gnn(k=k), Diffusion(k=k)):
-        yield node.kind, config if node.kind == propagate.kind else apply(config, {"graph.propagate": node})
+    nodes = {node.kind: node for node in (NoPropagation(), Gnn(k=k), Diffusion(k=k), propagate)}
+    for kind, node in nodes.items():
+        yield kind, config if kind == propagate.kind else apply(config, {"graph.propagate": node})
 
 
 def _fill_banks(parts: Parts, state: dict[str, Any] | None, checkpoint: Path | StoragePath | None) -> None:

@@ -116,7 +116,10 @@ def test_values_of_another_type_are_refused(path: str, value: Any) -> None:
 
 def test_a_component_of_another_field_is_refused() -> None:
     (problem,) = problems_of({"graph.propagate": Ema()})
-    assert problem == "graph.propagate: Ema(m=0.999, start='student') is not one of the components gnn, diffusion, none"
+    assert (
+        problem
+        == "graph.propagate: Ema(m=0.999, start='student') is not one of the components gnn, diffusion, clusters, none"
+    )
 
 
 @pytest.mark.parametrize(

@@ -121,10 +121,8 @@ def test_every_misspelt_field_is_reported_with_the_valid_ones() -> None:
     names = names_of(Adapt)
     assert problems[0] == f"config.adapt.step: unknown field 'step'; choose from {names} (did you mean 'steps'?)"
     assert problems[1] == f"config.graph.memory.size: unknown field 'size'; choose from {names_of(Memory)}"
-    assert (
-        problems[2]
-        == "config.graph.propagate: unknown kind 'gnm'; choose from gnn, diffusion, none (did you mean 'gnn'?)"
-    )
+    kinds = "gnn, diffusion, clusters, none"
+    assert problems[2] == f"config.graph.propagate: unknown kind 'gnm'; choose from {kinds} (did you mean 'gnn'?)"
     assert problems[3].startswith("config.more: ")
 
 

@@ -21,7 +21,7 @@ from gckd.config.distill import (
     PropagatedLabels,
     TransportCost,
 )
-from gckd.config.graph import Diffusion, NoPropagation
+from gckd.config.graph import Clusters, Diffusion, NoPropagation
 from gckd.config.losses import Adversarial, Captions, CaptionsAndViews, Mmd, MultiSimilarity, Triplet, Views
 from gckd.config.stages import MomentumDistillation, Weights
 from gckd.data.dataset_pair import open_datasets
@@ -119,6 +119,7 @@ TOGGLES: dict[str, Any] = {
     "graph.propagate.images": False,
     "graph.propagate.texts": False,
     "graph.propagate ": Diffusion(k=3),
+    "graph.propagate  ": Clusters(k=3),
     "tokenizer.unseen": "keep",
     "distill.targets.agree": False,
     "distill.targets.confidence": 0.0,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gckd import distributed
 from gckd.config import Config, apply
-from gckd.config.graph import Diffusion
+from gckd.config.graph import Clusters, Diffusion
 from gckd.config.losses import Adversarial, CaptionsAndViews, Triplet
 from gckd.config.stages import MomentumDistillation
 from gckd.errors import InputError
@@ -23,6 +23,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "smoothing": ({}, ()),
     "convolution": ({"graph.propagate.conv": "sage"}, ()),
     "similarities": ({"graph.propagate": Diffusion(k=2)}, ()),
+    "clusters": ({"graph.propagate": Clusters(k=2, texts=True)}, ()),
     "albef": ({"pretrain.objective": MomentumDistillation(queue=8)}, ()),
     "accumulated": ({"adapt.accumulate": 2, "pretrain.accumulate": 2}, ("gmp",)),
     "source-only": ({}, ("gmp", "cmkd")),
