@@ -23,6 +23,7 @@ from gckd.config.component import (
     MatchingConfig,
     MetricLossConfig,
     ObjectiveConfig,
+    OptimizerConfig,
     PropagationConfig,
     SelfSupervisionConfig,
     TargetsConfig,
@@ -48,6 +49,7 @@ SLOTS = {
     "metric": MetricLossConfig,
     "selfsup": SelfSupervisionConfig,
     "pretrain.objective": ObjectiveConfig,
+    "pretrain.optimizer": OptimizerConfig,
 }
 
 

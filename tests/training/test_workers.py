@@ -26,11 +26,13 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "clusters": ({"graph.propagate": Clusters(k=2, texts=True)}, ()),
     "albef": ({"pretrain.objective": MomentumDistillation(queue=8)}, ()),
     "accumulated": ({"adapt.accumulate": 2, "pretrain.accumulate": 2}, ("gmp",)),
+    "muon": ({"pretrain.optimizer": "muon", "adapt.optimizer": "muon"}, ()),
     "source-only": ({}, ("gmp", "cmkd")),
     "rounds": ({"adapt.rounds": 2}, ()),
     "self-supervised": ({"selfsup": CaptionsAndViews(neighbours=2)}, ()),
     "aligned": ({"align": Adversarial(hidden=4), "metric": Triplet()}, ("gmp", "cmkd")),
 }
+TOLERANCE = {"muon": 1e-2}  # it rounds to bfloat16, which magnifies more than Adam
 
 
 def case(name: str, config: Config) -> Config:
@@ -66,9 +68,10 @@ def shared(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_workers_equal_one(config: Config, shared: Path, tmp_path: Path, name: str) -> None:
     one = trained(case(name, config), tmp_path / "cache", tmp_path / "out")
     two = torch.load(shared / name / "checkpoint.pt", weights_only=True)
-    assert _curve(two) == pytest.approx(_curve(one), rel=1e-3, abs=1e-3)  # Adam magnifies rounding
+    close = TOLERANCE.get(name, 1e-3)  # Adam magnifies rounding
+    assert _curve(two) == pytest.approx(_curve(one), rel=close, abs=close)
     for entry, values in one["modules"]["banks"].items():
-        torch.testing.assert_close(two["modules"]["banks"][entry], values, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(two["modules"]["banks"][entry], values, rtol=close, atol=close)
     # All workers know the losses of the whole batch.
     first, second = (torch.load(shared / name / f"losses-{rank}.pt") for rank in range(WORKERS))
     assert first == second != []
