@@ -6,16 +6,13 @@ Besides the named components, `--drop` takes the path of any slot that can be `n
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gckd.config import Config, value_at
-from gckd.config.component import Component
 from gckd.config.distill import MutualNeighbours, NoMatching, NoTargets, NoTeacher
 from gckd.config.graph import NoPropagation
-from gckd.config.tree import hints
+from gckd.config.tree import hints, slots
 from gckd.errors import InputError, unknown_choice
 from gckd.runs.plan import FULL
 
@@ -171,19 +168,10 @@ def _slot_removals(config: Config) -> dict[str, Removal]:
             {path: off()},
             part_of=next((name for name, removal in COMPONENTS.items() if path in removal.edits), ""),
         )
-        for path, slot in _slots(config)
+        for path, slot in slots(config)
         for off in slot.choices()
         if off.off
     }
-
-
-def _slots(node: Any, prefix: str = "") -> Iterator[tuple[str, type[Component]]]:
-    for name, hint in hints(type(node)).items():
-        path, value = prefix + name, getattr(node, name)
-        if isinstance(value, Component):
-            yield path, hint
-        if dataclasses.is_dataclass(value):
-            yield from _slots(value, f"{path}.")
 
 
 def _check_part(name: str, removals: Mapping[str, Removal]) -> None:
@@ -201,7 +189,7 @@ def _check_fields(name: str, removal: Removal, config: Config) -> None:
         slot, _, field = path.rpartition(".")
         component: Any = value_at(config, slot) if slot else config
         if field not in hints(type(component)):
-            choices = dict(_slots(config))[slot].choices()
+            choices = dict(slots(config))[slot].choices()
             kinds = " or ".join(choice.kind for choice in choices if field in hints(choice))
             raise InputError(
                 f"--drop: {name!r} edits {path}, and {slot} = {component.kind} has no field {field!r}; "

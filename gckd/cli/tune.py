@@ -11,6 +11,7 @@ from gckd.cli.options import cache_option, config_options
 from gckd.cli.tune_options import search_options
 from gckd.cluster.trial import ORACLE
 from gckd.config import Config, apply
+from gckd.config.stages import NO_SEARCH_BY_LABELS
 from gckd.data.dataset_pair import DatasetPair
 from gckd.data.street.default_pair import with_default_datasets
 from gckd.errors import InputError
@@ -51,6 +52,8 @@ def search(config: Config, cache: CachePath, **values: Any) -> int:
     options.check()
     if config.adapt.source != "samples":
         raise InputError(f"adapt.source: {config.adapt.source!r} has no source val split, which scores the trials")
+    if config.adapt.labels == "target":
+        raise InputError(NO_SEARCH_BY_LABELS)
     if config.adapt.steps < options.epochs:
         raise InputError(f"--epochs: {options.epochs} is above its limit: adapt.steps = {config.adapt.steps}")
     optuna.logging.set_verbosity(optuna.logging.WARNING)

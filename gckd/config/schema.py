@@ -22,6 +22,9 @@ from gckd.config.fields import option, section
 from gckd.config.graph import Graph
 from gckd.config.losses import NoAlignment, NoMetric, NoSelfSupervision
 from gckd.config.stages import Adapt, Evaluate, Pretrain, Weights
+from gckd.config.tree import slots, value_at
+
+_SOURCE_SLOTS = ("metric",)  # slots that can be none, but learn from labels
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,11 @@ class Config:
         nodes += [graph.propagate, distill.teacher, distill.targets, distill.matching]
         return *nodes, self.align, self.metric, self.selfsup, self.adapt.optimizer
 
+    def off_without_labels(self) -> dict[str, Component]:
+        """Path of each slot that adapts to the target without labels -> the component that turns it off."""
+        off = {path: choice() for path, slot in slots(self) for choice in slot.choices() if choice.off}
+        return {path: component for path, component in off.items() if path not in _SOURCE_SLOTS}
+
     def cross_problems(self) -> Iterator[str]:
         """Problems that involve several fields, one line each."""
         capacity, batch = self.graph.memory.capacity, self.adapt.batch
@@ -67,6 +75,7 @@ class Config:
         yield from self._pretrain_problems()
         yield from self._fusion_problems()
         yield from self._source_free_problems()
+        yield from self._label_problems()
         yield from self._node_problems()
         yield from self._inference_problems()
         yield from self._target_problems()
@@ -108,6 +117,17 @@ class Config:
                 yield f"graph.memory.{name}: false leaves the source banks empty, which adapt.source = {source} reads"
         if propagate.learns:
             yield f"graph.propagate: a learned convolution needs adapt.source = samples to learn from, not {source}"
+
+    def _label_problems(self) -> Iterator[str]:
+        """A model that trains with target labels is the upper reference, so nothing else may adapt it."""
+        if self.adapt.labels == "source":
+            return
+        for path in self.off_without_labels():
+            component: Component = value_at(self, path)
+            if not component.off:
+                yield f"{path}: {component.kind!r} needs adapt.labels = source, not {self.adapt.labels}; set it to none"
+        if self.adapt.source != "samples":
+            yield f"adapt.source: {self.adapt.source!r} needs adapt.labels = source, not {self.adapt.labels}"
 
     def _node_problems(self) -> Iterator[str]:
         """K is below the number of nodes of every graph in the first step."""

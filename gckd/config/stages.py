@@ -10,6 +10,8 @@ from gckd.config.component import ObjectiveConfig, OptimizerConfig
 from gckd.config.fields import option, section
 from gckd.config.optimizers import AdamW
 
+NO_SEARCH_BY_LABELS = "adapt.labels: 'target' reads target labels, which no search may use; set it to source"
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -120,6 +122,12 @@ class Adapt:
         "available source data: samples; or, source-free, frozen source banks, their mean for each identity "
         "(prototypes), or none",
         choices=("samples", "banks", "prototypes", "none"),
+    )
+    labels: str = option(
+        "source",
+        "domain whose labelled train split is trained on; target: an upper reference that reads target labels, never "
+        "a method",
+        choices=("source", "target"),
     )
     fusion_every: int = option(
         1, "compute matching and MLM at every n-th step, with n times the weight", unit="steps", ge=1, le=1000

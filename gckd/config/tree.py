@@ -37,6 +37,16 @@ def variants(hint: Any) -> tuple[type, ...]:
     return hint.choices() if issubclass(hint, Component) and hint.is_slot() else (hint,)
 
 
+def slots(node: Any, prefix: str = "") -> Iterator[tuple[str, type[Component]]]:
+    """Path of every slot of a config, with the base class of its components."""
+    for name, hint in hints(type(node)).items():
+        path, value = prefix + name, getattr(node, name)
+        if isinstance(value, Component):
+            yield path, hint
+        if dataclasses.is_dataclass(value):
+            yield from slots(value, f"{path}.")
+
+
 def value_at(config: Any, path: str) -> Any:
     """The value or node at a dotted path, which has to exist."""
     return functools.reduce(getattr, path.split("."), config)

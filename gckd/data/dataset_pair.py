@@ -60,6 +60,11 @@ class DatasetPair:
         split = self.source.labelled("train")
         return SourceLoader(split, self.tokenizer, per_identity=per_identity, **_size(config, batch))
 
+    def target_with_labels(self, config: Config) -> SourceLoader:
+        """Loader of labelled batches of the target's train split, for the upper reference `adapt.labels = target`."""
+        split = self.target.labelled("train")
+        return SourceLoader(split, self.tokenizer, **_size(config, config.adapt.batch))
+
     def labelled(self, store: Store, split: str, data: Data) -> EvaluationSet:
         """Labelled split of one of the two stores, for evaluation."""
         return evaluation_set(store.labelled(split), self.tokenizer, data.height, data.width)

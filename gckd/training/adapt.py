@@ -99,6 +99,9 @@ def prepare_adaptation(
     summary = _source_summary(config, datasets, student, cached_summary)
     feed = datasets.feed(config, config.adapt.batch, source=summary)
     mask_unseen_words(config.tokenizer, student, feed)
+    if config.adapt.labels == "target":
+        # After the masking, so that every row starts from the same student.
+        feed = dataclasses.replace(feed, source=datasets.target_with_labels(config))
     freeze_untrained(student, config.adapt.parameters)
     parts = build_parts(config, feed, student)
     _initialise_teacher(parts, source)
@@ -118,7 +121,8 @@ def _source_summary(config: Config, datasets: DatasetPair, model: Backbone, cach
 def _warm_start_digest(config: Config, datasets: DatasetPair, source: str) -> str:
     """Digest of everything that the teacher's first embeddings depend on; C is not part of it."""
     start = "momentum" if config.distill.teacher.starts_from_momentum else "student"
-    return digest(source, start, config.tokenizer, config.device, datasets.source.digest, datasets.target.digest)
+    labelled = {"source": datasets.source, "target": datasets.target}[config.adapt.labels]
+    return digest(source, start, config.tokenizer, config.device, labelled.digest, datasets.target.digest)
 
 
 def _initialise_teacher(parts: Parts, source: dict[str, Any]) -> None:

@@ -29,7 +29,8 @@ class Monitor:
 
     def __init__(self, adaptation: Adaptation) -> None:
         self.adaptation, config, datasets = adaptation, adaptation.config, adaptation.datasets
-        has_samples = config.adapt.source == "samples"  # source-free adaptation does not open source val either
+        # Source-free adaptation does not open source val either. Labelled target data has no mean of the source.
+        has_samples = config.adapt.source == "samples" and config.adapt.labels == "source"
         self.source_val = datasets.labelled(datasets.source, "val", config.data) if has_samples else None
         self.target_val = datasets.labelled(datasets.target, "val", config.data)
         self.audit: Callable[[], Values] = dict

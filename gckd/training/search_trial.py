@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from gckd.config.schema import Config
+from gckd.config.stages import NO_SEARCH_BY_LABELS
 from gckd.data.dataset_pair import shared_datasets
+from gckd.errors import InputError
 from gckd.evaluation.retrieval import Retriever, val_metrics
 from gckd.graph.memory import centred
 from gckd.method.banks import train_means
@@ -78,6 +80,8 @@ def trial_evaluations(
 
 
 def _prepare(config: Config, cache: Path | CachePath, report: ProgressCallback) -> Adaptation:
+    if config.adapt.labels == "target":
+        raise InputError(NO_SEARCH_BY_LABELS)
     return prepare_adaptation(config, cache, report, shared_datasets(config, cache))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from gckd.config import Config, ConfigError
 from gckd.config.edit import configure, encoded_at, value_problems
+from gckd.config.stages import NO_SEARCH_BY_LABELS
 from gckd.tune.space.choice import kind_or_value
 from gckd.tune.space.parameter import Parameter, allows
 from gckd.tune.space.range_type import RangeType
@@ -129,10 +130,10 @@ def _check_edge_values(parameters: Sequence[Parameter], config: Config, problems
 
 def _refusals(config: Config, edits: Edits) -> list[str]:
     try:
-        configure(config, edits)
+        configured = configure(config, edits)
     except ConfigError as error:
         return error.problems
-    return []
+    return [NO_SEARCH_BY_LABELS] if configured.adapt.labels == "target" else []
 
 
 def _explained(parameter: Parameter, line: str, where: str) -> str:
