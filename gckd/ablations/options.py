@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gckd.ablations.reference_rows import with_reference_rows
 from gckd.ablations.rows import Rows, add_rows, combinations, drop_rows, factorial_rows, merge_rows, sweep_rows
 from gckd.report.question import Question
 
@@ -29,6 +30,7 @@ class AblationOptions:
     adds: tuple[str, ...]
     factorial: str | None
     sweeps: tuple[str, ...]
+    ceiling: bool
     datasets: tuple[str, ...]
     seeds: int
     out: str | None
@@ -43,11 +45,12 @@ class AblationOptions:
         """Every row except the full one, around the full config.
 
         Raises:
-            InputError: a row is refused, or two have the same name.
+            InputError: a row is refused, two have the same name, or `with_reference_rows` refuses the config.
         """
-        rows = [self.spec.all_rows(config), add_rows(self.adds, config), drop_rows(self.drops, config)]
-        rows += [factorial_rows(self.factorial, config)] if self.factorial else []
-        return merge_rows(*rows, *(sweep_rows(text, config) for text in self.sweeps))
+        parts = [self.spec.all_rows(config), add_rows(self.adds, config), drop_rows(self.drops, config)]
+        parts += [factorial_rows(self.factorial, config)] if self.factorial else []
+        rows = merge_rows(*parts, *(sweep_rows(text, config) for text in self.sweeps))
+        return with_reference_rows(rows, config, ceiling=self.ceiling or self.spec.ceiling)
 
     def question(self, config: Config) -> Question:
         """Question of the table, which is saved for its report."""

@@ -41,6 +41,7 @@ _KEYS = {
     "set": _EDITS,
     "checks": {"type": "array", "items": {"enum": list(CHECKS)}},
     **_ROW_KEYS,
+    "ceiling": {"type": "boolean"},
     **_SUBTABLE_KEYS,
 }
 
@@ -54,7 +55,7 @@ class Spec:
 
     Rows, at least one of: drop, add, factorial, sweep: as the options of that name. grid: path -> values, one row for
     each combination that is not a row of a sweep. rows: name -> edits of the full config. rows_of: another spec, whose
-    rows are added.
+    rows are added. ceiling: as the option of that name.
 
     Subtables, at most one of: pairs: "all", one for each ordered pair of datasets. shift: one for each domain gap of
     the generated benchmark. each: name -> edits of the full config, one subtable for each.
@@ -70,6 +71,7 @@ class Spec:
     grid: Mapping[str, list[Any]] = field(default_factory=dict)
     rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rows_of: str = ""
+    ceiling: bool = False
     checks: tuple[str, ...] = ()
     pairs: str = ""
     shift: tuple[float, ...] = ()
@@ -90,7 +92,7 @@ class Spec:
         return apply(config, effective_edits(config, self.set))
 
     def all_rows(self, config: Config) -> Rows:
-        """Every row except the full one.
+        """Every row except the full one and the reference rows.
 
         Args:
             config: checked full config.

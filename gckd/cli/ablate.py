@@ -24,6 +24,10 @@ _DROP_HELP = (
 _ADD_HELP = f"Add the source-only baseline, and a row of it with these components: {', '.join(ADDED)}.  [repeatable]"
 _FACTORIAL_HELP = "Add a row without each combination of these components, NAME,NAME, and their Shapley values."
 _SWEEP_HELP = "Add a row for each value of a config field, for example graph.propagate.k=2,5,20.  [repeatable]"
+_CEILING_HELP = (
+    "Add the row supervised: the same steps on the target's labelled train split, and the share of its gain that each "
+    "row reaches. It reads target labels: an upper reference, not a method."
+)
 _SPEC_HELP = f"Spec with rows, seeds and edits: a YAML file, or one of {', '.join(spec_names())}."
 _DATASET_HELP = "Dataset of a spec with `pairs: all`, FOLDER or FORMAT:FOLDER.  [repeatable]"
 _SEEDS_HELP = f"Seeds per row.  [default: those of the spec, or {_SEEDS}]"
@@ -37,6 +41,7 @@ _MIXED_HELP = "Accept runs of other code, plugins, data or training budget, and 
 @click.option("--add", "adds", multiple=True, metavar="NAMES", help=_ADD_HELP)
 @click.option("--factorial", metavar="NAMES", help=_FACTORIAL_HELP)
 @click.option("--sweep", "sweeps", multiple=True, metavar="PATH=V,V", help=_SWEEP_HELP)
+@click.option("--ceiling", is_flag=True, help=_CEILING_HELP)
 @click.option("--spec", "spec_name", metavar="NAME|FILE", help=_SPEC_HELP)
 @click.option("--dataset", "datasets", multiple=True, metavar="DATASET", help=_DATASET_HELP)
 @click.option("--seeds", type=AT_LEAST_ONE, help=_SEEDS_HELP)
@@ -58,13 +63,14 @@ def ablate(
     """Train the method with and without its components, and write a table.
 
     A row drops, adds or changes parts of the method. All rows have the same seeds and batches, and the same source
-    model unless a row changes it. Ray distributes the runs. Without --source and --target, the generated benchmark
-    street is used; it is drawn once, into the cache. `gckd ablate` and `python ablations/run.py` are the same command.
+    model unless a row changes it. Every table has the source model, without adaptation, as the row source-model. Ray
+    distributes the runs. Without --source and --target, the generated benchmark street is used; it is drawn once, into
+    the cache. `gckd ablate` and `python ablations/run.py` are the same command.
 
     \b
     Examples:
       gckd ablate --drop gmp --drop gmp,cmkd --seeds 5
-      gckd ablate --spec table4
+      gckd ablate --spec table4 --ceiling
       gckd ablate --sweep graph.propagate.k=2,5,20
     """
     spec = load_spec(spec_name) if spec_name else Spec()

@@ -134,7 +134,7 @@ def test_an_interrupted_table_leaves_no_process_and_can_be_resumed(ablation: Abl
     assert "Traceback" not in err
     recorded = {(r.row, r.seed) for r in ablation.table().itertuples()}
     assert recorded
-    assert recorded <= {("full", 0), ("full", 1)}
+    assert recorded <= {(row, seed) for row in ("full", "source-model") for seed in (0, 1)}
 
     status, _, err = ablation.run("--drop", "gmp", "--seeds", "2")
     assert (status, "add --resume" in err) == (2, True)
@@ -145,7 +145,7 @@ def test_an_interrupted_table_leaves_no_process_and_can_be_resumed(ablation: Abl
     table = ablation.table()
     assert {(r.row, r.seed, r.rank_1) for r in table.itertuples()} == {
         (row, seed, base + seed / 2)
-        for row, base in (("full", 70.0), ("-gmp", 68.0), ("-gmp-cmkd", 63.0))
+        for row, base in (("full", 70.0), ("source-model", 60.0), ("-gmp", 68.0), ("-gmp-cmkd", 63.0))
         for seed in (0, 1)
     }
     edits = {r.row: json.loads(r.edits) for r in table.itertuples()}
@@ -200,12 +200,30 @@ def test_a_spec_with_subtables_makes_a_table_for_each_and_one_summary(ablation: 
     assert status == 0, err
     for subtable in ("as-is", "slower"):
         table = pd.read_parquet(ablation.out / subtable / "runs.parquet")
-        assert {*zip(table["row"], table["rank_1"], strict=True)} == {("full", 70.0), ("-gmp", 68.0)}
+        expected = {("full", 70.0), ("source-model", 60.0), ("-gmp", 68.0)}
+        assert {*zip(table["row"], table["rank_1"], strict=True)} == expected
     assert "Rank-1 of full against -gmp: no significant difference in as-is, slower." in out
     assert (ablation.out / "gains.md").read_text().startswith("Twice?")
     before = len(ablation.calls())
     status, _, err = ablation.run("--spec", str(spec), "--seeds", "1", "--resume")
     assert (status, len(ablation.calls())) == (0, before), err
+
+
+def test_the_ceiling_reads_target_labels_in_its_row_alone_and_every_format_says_so(ablation: AblationFolder) -> None:
+    """gap closed: full (70 - 60) / (80 - 60), -gmp (68 - 60) / (80 - 60)."""
+    status, out, err = ablation.run("--drop", "gmp", "--seeds", "2", "--ceiling")
+    assert status == 0, err
+    edits = {r.row: json.loads(r.edits) for r in ablation.table().itertuples()}
+    assert set(edits) == {"full", "source-model", "-gmp", "supervised"}
+    assert [row for row, changes in edits.items() if "adapt.labels" in changes] == ["supervised"]
+    for text in (out, *((ablation.out / f"table.{end}").read_text() for end in ("md", "tex"))):
+        assert "supervised (target labels)" in text and "Target labels: supervised reads them." in text
+        assert "50 " in text and "40 " in text
+    html = (ablation.out / "report.html").read_text()
+    assert "supervised (target labels)" in html and "Target labels: supervised reads them." in html
+    csv = pd.read_csv(ablation.out / "table.csv", index_col="row")
+    assert list(csv["target_labels"].items()) == [("full", 0), ("source-model", 0), ("-gmp", 0), ("supervised", 1)]
+    assert csv["gap_closed"].dropna().to_dict() == {"full": 50.0, "-gmp": 40.0}
 
 
 @pytest.mark.slow
@@ -232,7 +250,7 @@ def test_a_table_in_an_object_store_is_resumed_on_another_machine(
     assert "+2.0 ± 0.0" in printed
     assert first <= {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
     with (store / "runs.parquet").reading() as file:
-        assert len(pd.read_parquet(file)) == 4
+        assert len(pd.read_parquet(file)) == 6
 
 
 def test_failed_runs_do_not_stop_the_others(ablation: AblationFolder) -> None:
@@ -310,6 +328,7 @@ def listening(pid: int) -> set[str]:
         (["--set", "distill.teacher.m=1"], "error: distill.teacher.m: 1.0 is outside its limit: >= 0 and < 1"),
         (["--set", "adapt.steps=-1"], "error: adapt.steps: -1 is outside its limit: >= 0"),
         (["--set", "data.source=x"], "error: --set data.source: conflicts with --source"),
+        (["--ceiling", "--set", "adapt.steps=0"], "error: --ceiling: adapt.steps is 0"),
         (["--preset", "huge"], "error: --preset: unknown preset 'huge'; choose from tiny, small, base"),
         (["--config", "none.yaml"], "error: none.yaml: cannot be read (No such file or directory)"),
         (["--seeds", "0"], "error: --seeds: 0 is outside its limit: >= 1; see "),
