@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from gckd.report.comparability import plugins_of
+from gckd.report.reference_rows import SOURCE_MODEL, SUPERVISED, gap, is_gap
 from gckd.report.subtable import Subtable, mismatch_lines
-from gckd.report.summary import FULL, RowSummary
+from gckd.report.summary import FULL, RowSummary, values_by_seed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,6 +50,7 @@ def caption(records: Sequence[Mapping[str, Any]], rows: Sequence[RowSummary], co
     return [
         _datasets(records),
         *_symbols(rows),
+        *_reference_rows(records, rows),
         _seeds(rows),
         _training(records, rows, config),
         "Checkpoint: that of the last step; nothing is selected. The labels of the target's test split are read once, "
@@ -65,15 +67,38 @@ def _symbols(rows: Sequence[RowSummary]) -> list[str]:
     lines = ["±: half width of the 95 % confidence interval of the mean over seeds (Student's t); n/a: one seed."]
     if any(row.row != FULL for row in rows):
         lines.append("Δ: full - row, paired by seed; positive where the full method is better.")
-    if any(row.p for row in rows):
+    tested = [row.row for row in rows if row.p]
+    if tested:
+        including = ", including source-model" if SOURCE_MODEL in tested else ""
         lines.append(
-            "p: two-sided paired t test over seeds that full and row have equal means, Holm-corrected over the rows."
+            "p: two-sided paired t test over seeds that full and row have equal means, Holm-corrected over the rows "
+            f"that have a p{including}."
         )
     if any(row.published is not None for row in rows):
         lines.append(
             "Published Rank-1: from the paper (arXiv 2501.15052), with its full-size model and pretrained weights."
         )
     return lines
+
+
+def _reference_rows(records: Sequence[Mapping[str, Any]], rows: Sequence[RowSummary]) -> list[str]:
+    """Statement that rows train with target labels, and the meaning of the share of the gap or why it is missing."""
+    supervised = [row.row for row in rows if row.target_labels]
+    lines = [
+        f"Target labels: {row} reads them. It trains on the labelled train split of the target with the loss terms of "
+        "the source. It is an upper reference, not a method: it has no p and is not compared for the best mean."
+        for row in supervised
+    ]
+    difference = gap({row: values_by_seed(records, row, "rank_1") for row in (SOURCE_MODEL, SUPERVISED)})
+    if difference is None:
+        return lines
+    spread = "n/a" if difference.half_width is None else f"{difference.half_width:.1f}"
+    size = f"{difference.mean:+.1f} ± {spread} points of Rank-1"
+    if is_gap(difference):
+        formula = f"(row - {SOURCE_MODEL}) / ({SUPERVISED} - {SOURCE_MODEL})"
+        return [*lines, f"Gap closed: {formula}, of the mean Rank-1 over common seeds. The gap is {size}."]
+    reason = f"{SUPERVISED} - {SOURCE_MODEL} is not above 0 with 95 % confidence ({size})"
+    return [*lines, f"Gap closed: not given, because {reason}."]
 
 
 def _datasets(records: Sequence[Mapping[str, Any]]) -> str:
@@ -94,13 +119,15 @@ def _same_seeds(rows: Sequence[RowSummary]) -> bool:
 
 
 def _training(records: Sequence[Mapping[str, Any]], rows: Sequence[RowSummary], config: Config) -> str:
-    """Budget that the rows share, with the rows that have another source model or no adaptation."""
+    """Budget that the rows share, with the rows that have another source model, other batches or no adaptation."""
     edits = {r["row"]: json.loads(r.get("edits") or "{}") for r in records}
     unadapted = [row.label for row in rows if edits.get(row.row, {}).get("adapt.steps") == 0]
     other_source = [row.label for row in rows if any(path.startswith(_SOURCE_PATHS) for path in edits.get(row.row, ()))]
     subject = "Every row except those marked †" if any(row.marked for row in rows) else "Every row"
     seeds = "the same seeds, " if _same_seeds(rows) else ""
     exceptions = [f"another source model in {', '.join(other_source)}"] if other_source else []
+    labelled = [row.label for row in rows if row.target_labels]
+    exceptions += [f"labelled batches of the target in {', '.join(labelled)}"] if labelled else []
     exceptions += [f"no adaptation, only the source model, in {', '.join(unadapted)}"] if unadapted else []
     return (
         f"{subject} has {seeds}the same batches ({config.adapt.batch} pairs per domain and step) and "

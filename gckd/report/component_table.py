@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from gckd.report.statistics import Estimate
 
 _FIRST_METRIC = 2  # column; row and runs are before it
+_GAP_CLOSED, _PUBLISHED = "gap closed", "published Rank-1"
 _PLUS_MINUS, _SMALL = re.compile(r" \$\\pm\$ .*"), r" {\\scriptsize\g<0>}"
+_OPTIONAL = ("subtable", "gap_closed", "published_rank_1")  # columns of the CSV
 _LATEX_MARKS = {"best": r"\textbf", "second": r"\underline"}
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -44,13 +46,12 @@ _LATEX = {
 def header(rows: Sequence[RowSummary]) -> list[str]:
     """Names of the columns."""
     differences = [head for name in DIFFERENCES for head in (f"Δ {METRICS[name]} (full - row)", "p")]
-    published = ["published Rank-1"] if _any_published(rows) else []
-    return ["row", "runs", *METRICS.values(), *differences, *published]
+    return ["row", "runs", *METRICS.values(), *differences, *_optional(rows)]
 
 
 def cells(rows: Sequence[RowSummary]) -> list[list[str]]:
     """Texts of the body, one list per row."""
-    return [_cells(row, _any_published(rows)) for row in rows]
+    return [_cells(row, _optional(rows)) for row in rows]
 
 
 def heading_above(rows: Sequence[RowSummary], place: int) -> str:
@@ -97,7 +98,7 @@ def to_markdown(rows: Sequence[RowSummary], caption: Sequence[str]) -> str:
 def to_latex(rows: Sequence[RowSummary], caption: Sequence[str]) -> str:
     """A table for the package booktabs. The best mean of a metric in a subtable is bold, the second is underlined.
 
-    Marked rows are left out of that comparison.
+    Marked rows, and rows that train with target labels, are left out of that comparison.
     """
     names = header(rows)
     lines: list[str] = []
@@ -121,11 +122,12 @@ def to_csv(rows: Sequence[RowSummary]) -> str:
 
     Each metric and each `full_minus_row_...` is followed by the half width of its 95 % interval by Student's t
     (`_half_width`), its standard deviation over seeds (`_std`), the ends of its bootstrap interval over seeds
-    (`_over_seeds_low`, `_high`) and, for Rank-1 and mAP, over queries (`_over_queries_low`, `_high`).
+    (`_over_seeds_low`, `_high`) and, for Rank-1 and mAP, over queries (`_over_queries_low`, `_high`). `target_labels`:
+    1 for a row that trains with target labels. `gap_closed`: percent of the gap between the reference rows.
     """
     file = io.StringIO()
     lines = [_plain(row) for row in rows]
-    optional = {key: any(line[key] not in ("", None) for line in lines) for key in ("subtable", "published_rank_1")}
+    optional = {key: any(line[key] not in ("", None) for line in lines) for key in _OPTIONAL}
     names = [name for name in lines[0] if optional.get(name, True)]
     writer = csv.DictWriter(file, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -138,11 +140,11 @@ def _plain(row: RowSummary) -> dict[str, str | int | float | None]:
     estimates = [(name, name, row.metrics.get(name)) for name in METRICS]
     estimates += [(f"full_minus_row_{name}", name, row.to_full.get(name)) for name in DIFFERENCES]
     plain: dict[str, str | int | float | None] = {"subtable": row.subtable, "row": row.row, "runs": len(row.seeds)}
-    plain |= {"failed": row.failed, "marked": int(row.marked)}
+    plain |= {"failed": row.failed, "marked": int(row.marked), "target_labels": int(row.target_labels)}
     for key, name, e in estimates:
         plain |= _spread(key, e, with_queries=name in DIFFERENCES)
     plain |= {f"p_{name}": row.p.get(name) for name in DIFFERENCES}
-    return plain | {"published_rank_1": row.published}
+    return plain | {"gap_closed": row.gap_closed, "published_rank_1": row.published}
 
 
 def _spread(key: str, e: Estimate | None, *, with_queries: bool) -> dict[str, float | None]:
@@ -154,13 +156,16 @@ def _spread(key: str, e: Estimate | None, *, with_queries: bool) -> dict[str, fl
     return dict(zip(keys, [e.mean, e.half_width, e.deviation, *intervals], strict=False))
 
 
-def _cells(row: RowSummary, with_published: bool) -> list[str]:
+def _cells(row: RowSummary, optional: Sequence[str]) -> list[str]:
     metrics = [_estimate(row.metrics.get(name), "{:.1f}") for name in METRICS]
     differences = [
         cell for name in DIFFERENCES for cell in (_estimate(row.to_full.get(name), "{:+.1f}"), _p(row.p.get(name)))
     ]
-    published = ["" if row.published is None else f"{row.published:g}"] if with_published else []
-    return [row.label, row.runs, *metrics, *differences, *published]
+    texts = {
+        _GAP_CLOSED: "" if row.gap_closed is None else f"{row.gap_closed:.0f} %",
+        _PUBLISHED: "" if row.published is None else f"{row.published:g}",
+    }
+    return [row.label, row.runs, *metrics, *differences, *(texts[name] for name in optional)]
 
 
 def _estimate(value: Estimate | None, form: str) -> str:
@@ -171,9 +176,12 @@ def _estimate(value: Estimate | None, form: str) -> str:
 
 
 def _ranked(rows: Sequence[RowSummary], subtable: str, metric: str) -> list[int]:
-    """Places of the comparable rows of a subtable, the best mean first; empty for fewer than two rows."""
-    comparable = (place for place, row in enumerate(rows) if row.subtable == subtable and not row.marked)
-    places = [place for place in comparable if metric in rows[place].metrics]
+    """Places of the comparable rows of a subtable, the best mean first; empty for fewer than two rows.
+
+    Marked rows, and rows that train with target labels, cannot be compared.
+    """
+    of_subtable = [place for place, row in enumerate(rows) if row.subtable == subtable and metric in row.metrics]
+    places = [place for place in of_subtable if not (rows[place].marked or rows[place].target_labels)]
     return sorted(places, key=lambda place: -rows[place].metrics[metric].mean) if len(places) > 1 else []
 
 
@@ -183,8 +191,13 @@ def _p(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _any_published(rows: Sequence[RowSummary]) -> bool:
-    return any(row.published is not None for row in rows)
+def _optional(rows: Sequence[RowSummary]) -> list[str]:
+    """Names of the last columns, which only some tables have."""
+    present = {
+        _GAP_CLOSED: any(row.gap_closed is not None for row in rows),
+        _PUBLISHED: any(row.published is not None for row in rows),
+    }
+    return [name for name, is_present in present.items() if is_present]
 
 
 def _latex(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from tabulate import tabulate
 
+from gckd.report.reference_rows import SOURCE_MODEL, SUPERVISED
 from gckd.report.summary import DIFFERENCES, FULL, METRICS, RowSummary
 
 if TYPE_CHECKING:
@@ -48,13 +49,15 @@ def _lines(name: str, rows: Sequence[RowSummary]) -> list[list[str]]:
     full = _cell(_row(rows, FULL).metrics.get("rank_1"), "{:.1f}")
     return [
         [name, full, row.row, *(_cell(row.to_full.get(metric), "{:+.1f}") for metric in DIFFERENCES)]
-        for row in rows
-        if row.row != FULL
+        for row in _compared(rows)
     ]
 
 
 def gain_sentences(subtables: RowsOfSubtables) -> list[str]:
-    """For each row, the subtables in which the 95 % interval of the gain is above 0, below 0, or contains 0."""
+    """For each row, the subtables in which the 95 % interval of the gain is above 0, below 0, or contains 0.
+
+    Then the share of the gap between the reference rows that full closes in each subtable, where it is defined.
+    """
     sentences = []
     for row in _shared_rows(subtables):
         gains = {name: _row(rows, row).to_full.get("rank_1") for name, rows in subtables.items()}
@@ -65,7 +68,10 @@ def gain_sentences(subtables: RowsOfSubtables) -> list[str]:
         verdicts = (("better in", better), ("worse in", worse), ("no significant difference in", open_))
         parts = [f"{verdict} {', '.join(names)}" for verdict, names in verdicts if names]
         sentences.append(f"Rank-1 of full against {row}: {'; '.join(parts)}.")
-    return sentences
+    shares = {name: _row(rows, FULL).gap_closed for name, rows in subtables.items()}
+    listed = [f"{share:.0f} % in {name}" for name, share in shares.items() if share is not None]
+    ending = f"of the gap between {SOURCE_MODEL} and {SUPERVISED} (target labels): {', '.join(listed)}."
+    return [*sentences, f"Full closes this share {ending}"] if listed else sentences
 
 
 def draw_gains(subtables: RowsOfSubtables, folder: Path, sentences: Sequence[str]) -> None:
@@ -120,9 +126,14 @@ def _draw_panel(axis: Axes, subtables: RowsOfSubtables, metric: str, places: Seq
         )
 
 
+def _compared(rows: Sequence[RowSummary]) -> list[RowSummary]:
+    """Rows that the full row is compared with; rows that train with target labels are no methods."""
+    return [row for row in rows if row.row != FULL and not row.target_labels]
+
+
 def _shared_rows(subtables: RowsOfSubtables) -> list[str]:
-    """Rows that every subtable has, without the full row."""
-    first = [row.row for row in next(iter(subtables.values())) if row.row != FULL]
+    """Rows that every subtable has and the full row is compared with."""
+    first = [row.row for row in _compared(next(iter(subtables.values())))]
     return [name for name in first if all(any(r.row == name for r in rows) for rows in subtables.values())]
 
 

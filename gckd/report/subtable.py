@@ -53,8 +53,13 @@ class Subtable:
     def summaries(self) -> list[RowSummary]:
         """Its rows, those with a mismatch marked."""
         marked = frozenset[str]().union(*(mismatch.differing_rows for mismatch in self.mismatches))
-        rows = summarise(self.records, self.queries)
-        return [dataclasses.replace(row, marked=row.row in marked, subtable=self.name) for row in rows]
+        labels = self.config.adapt.labels == "target"  # of a single run
+        return [
+            dataclasses.replace(
+                row, marked=row.row in marked, subtable=self.name, target_labels=row.target_labels or labels
+            )
+            for row in summarise(self.records, self.queries)
+        ]
 
 
 def read_subtable(folder: Path) -> Subtable:

@@ -13,6 +13,7 @@ from gckd.report.component_table import to_csv, to_latex, to_markdown, to_screen
 from gckd.report.curves import draw_curves, end_points_table
 from gckd.report.html.table_page import write_table_page
 from gckd.report.interval_tables import interval_tables
+from gckd.report.reference_rows import reads_target_labels
 from gckd.report.shapley import shapley_table
 from gckd.report.subtable import Subtable, join_subtables, mismatch_lines, read_parquet, read_subtable
 from gckd.report.warnings import failure_warnings, label_use_notes
@@ -93,9 +94,13 @@ def _warnings(subtables: Sequence[Subtable]) -> list[str]:
 
 
 def _write_checks(subtable: Subtable, out: Path, console: Console) -> None:
-    """Writes the figures of the checks in the questions, and prints their sentences."""
+    """Writes the figures of the checks in the questions, and prints their sentences.
+
+    Rows that train with target labels are left out: the checks are about the method.
+    """
     names = dict.fromkeys(name for question in subtable.questions for name in question.checks)
-    given = CheckInput(subtable.records, subtable.curves, subtable.config, out)
+    records = [record for record in subtable.records if not reads_target_labels(record)]
+    given = CheckInput(records, subtable.curves, subtable.config, out)
     for result in (result for name in names for result in CHECKS[name](given)):
         result.write(out)
         label = " (uses target labels)" if result.uses_target_labels else ""

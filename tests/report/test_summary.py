@@ -10,9 +10,11 @@ from gckd.runs import plan, records
 from tests.report.records import failed, record
 
 
-def test_full_comes_first_and_the_others_keep_their_order() -> None:
-    rows = summarise([record("-cmkd", 0, 60), record("full", 0, 70), record("-gmp", 0, 65)])
-    assert [row.row for row in rows] == ["full", "-cmkd", "-gmp"]
+def test_the_reference_rows_have_their_places_and_the_others_keep_their_order() -> None:
+    supervised = record("supervised", 0, 80, edits='{"adapt.labels": "target"}')
+    methods = [record("-cmkd", 0, 60), record("full", 0, 70), record("-gmp", 0, 65)]
+    rows = summarise([supervised, *methods, record("source-model", 0, 50)])
+    assert [row.row for row in rows] == ["full", "source-model", "-cmkd", "-gmp", "supervised"]
 
 
 def test_means_and_differences() -> None:
