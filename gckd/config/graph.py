@@ -153,8 +153,8 @@ class Clusters(PropagationConfig):
 
     kind: ClassVar[str] = "clusters"
     on_similarities: ClassVar[bool] = True
-    k: int = option(10, "K: neighbours per node", unit="nodes", ge=1, le=1024)
-    eps: float = option(0.6, "eps of DBSCAN: largest Jaccard distance of two adjacent nodes", gt=0, lt=1)
+    k: int = option(5, "K: neighbours per node", unit="nodes", ge=1, le=1024)
+    eps: float = option(0.4, "eps of DBSCAN: largest Jaccard distance of two adjacent nodes", gt=0, lt=1)
     min_samples: int = option(
         2, "adjacent nodes, itself included, that make a node a core of a cluster", unit="nodes", ge=1, le=1024
     )
