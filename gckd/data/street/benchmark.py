@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from gckd.data.types import ItemProgress
 
 GENERATOR = 6  # increase with every change that alters a written byte
+# Of the default benchmark. Settings were chosen on other seeds (LOG.md), so its test split is unread.
+SEED = 1
 SHIFT = 0.25  # default gap between the domains
 
 _CountsInFile = dict[str, dict[str, dict[str, int]]]  # domain -> split -> ids, images, captions
@@ -37,7 +39,7 @@ def make_street(
     *,
     ids: int = 1200,
     shift: float = SHIFT,
-    seed: int = 0,
+    seed: int = SEED,
     domains: Sequence[str] = tuple(DOMAINS),
     workers: int | None = None,
     progress: "ItemProgress | None" = None,

@@ -47,11 +47,11 @@ def cached_street(cache: Path, domains: tuple[str, ...], progress: DatasetProgre
         InputError: `shift` is out of range.
     """
     from gckd.data.street import make_street
-    from gckd.data.street.benchmark import GENERATOR, SHIFT
+    from gckd.data.street.benchmark import GENERATOR, SEED, SHIFT
 
     domains_suffix = "" if len(domains) == 2 else "-all"
     shift_suffix = "" if shift is None else f"-shift-{shift:g}"
-    root = cache / f"street-{GENERATOR}{domains_suffix}{shift_suffix}"
+    root = cache / f"street-{GENERATOR}-seed-{SEED}{domains_suffix}{shift_suffix}"
     with FileLock(cache / f"{root.name}.lock"):
         make_street(
             root,
