@@ -154,13 +154,13 @@ class Clusters(PropagationConfig):
     kind: ClassVar[str] = "clusters"
     on_similarities: ClassVar[bool] = True
     k: int = option(5, "K: neighbours per node", unit="nodes", ge=1, le=1024)
-    eps: float = option(0.4, "eps of DBSCAN: largest Jaccard distance of two adjacent nodes", gt=0, lt=1)
+    eps: float = option(0.5, "eps of DBSCAN: largest Jaccard distance of two adjacent nodes", gt=0, lt=1)
     min_samples: int = option(
         2, "adjacent nodes, itself included, that make a node a core of a cluster", unit="nodes", ge=1, le=1024
     )
-    residual: float = option(0.0, "weight of a node's own similarities against the mean over its cluster", ge=0, le=1)
+    residual: float = option(0.2, "weight of a node's own similarities against the mean over its cluster", ge=0, le=1)
     images: bool = option(True, "clusters of images; off: each image is by itself")
-    texts: bool = option(False, "clusters of captions; off: each caption is by itself")
+    texts: bool = option(True, "clusters of captions; off: each caption is by itself")
 
     @property
     def neighbours(self) -> int:

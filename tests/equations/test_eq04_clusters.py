@@ -127,7 +127,7 @@ def test_images_of_a_cluster_share_their_captions() -> None:
         torch.stack([e[0] + 0.3 * e[2], e[0] + 0.3 * e[3], e[0] + 0.3 * e[4], e[1], e[1] + 0.1 * e[5]])
     )
     texts = F.normalize(torch.stack([e[0] + e[2], e[0], e[1]]))
-    pair, similarity = BankPair(images, texts), ClusteredSimilarity(Clusters(k=2, eps=0.5))
+    pair, similarity = BankPair(images, texts), ClusteredSimilarity(Clusters(k=2, texts=False, residual=0.0))
     to_texts = similarity(RetrievalDirection(images, torch.arange(5), pair), 0.1, agree=False)
     torch.testing.assert_close(to_texts[0], to_texts[2])
     torch.testing.assert_close(to_texts[3], to_texts[4])

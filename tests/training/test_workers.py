@@ -23,7 +23,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "smoothing": ({}, ()),
     "convolution": ({"graph.propagate.conv": "sage"}, ()),
     "similarities": ({"graph.propagate": Diffusion(k=2)}, ()),
-    "clusters": ({"graph.propagate": Clusters(k=2, texts=True)}, ()),
+    "clusters": ({"graph.propagate": Clusters(k=2)}, ()),
     "albef": ({"pretrain.objective": MomentumDistillation(queue=8)}, ()),
     "accumulated": ({"adapt.accumulate": 2, "pretrain.accumulate": 2}, ("gmp",)),
     "muon": ({"pretrain.optimizer": "muon", "adapt.optimizer": "muon"}, ()),
