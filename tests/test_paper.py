@@ -31,7 +31,7 @@ def tables() -> dict[str, list[list[str]]]:
 
 TABLES = tables()
 READINGS = TABLES["Equations"] + TABLES["Around the equations"]
-PRESET_DECISIONS = TABLES["Decisions of the presets `tiny` and `small`"]
+PRESET_DECISIONS = TABLES["Decisions of the preset `tiny`"]
 DECISIONS = TABLES["Decisions in every preset"] + PRESET_DECISIONS
 
 # An edit must change at least one of these: the presets, and `tiny` with graphs on embeddings.
@@ -90,9 +90,9 @@ def test_a_decision_has_a_reason_and_edits_that_change_a_config(row: list[str]) 
 
 
 @pytest.mark.parametrize("row", PRESET_DECISIONS, ids=lambda row: row[0][:40])
-def test_base_makes_no_decision_of_the_small_presets(row: list[str]) -> None:
+def test_base_makes_no_decision_of_tiny(row: list[str]) -> None:
     for edit in quoted(row[2])[:1]:
-        assert all(changes(preset(name), edit) for name in ("tiny", "small")), edit
+        assert changes(preset("tiny"), edit), edit
         assert not changes(preset("base"), edit), edit
 
 

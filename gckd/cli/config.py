@@ -34,7 +34,7 @@ def config(config: Config, as_yaml: bool, schema: bool) -> None:
     Examples:
       gckd config --preset base
       gckd config --set graph.propagate=gnn
-      gckd config --preset small --yaml > my_config.yaml
+      gckd config --preset base --yaml > my_config.yaml
     """
     if schema and as_yaml:
         raise InputError("--schema: conflicts with --yaml; give one of the two")

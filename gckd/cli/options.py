@@ -37,7 +37,7 @@ class LateHelpOption(click.Option):
         return super().get_help_record(ctx)
 
 
-_PRESET_HELP = "Config: tiny (minutes on two cores), small, or base (the paper's, for a GPU).  [default: tiny]"
+_PRESET_HELP = "Config: tiny (minutes on two cores) or base (the paper's, for a GPU).  [default: tiny]"
 _CONFIG_HELP = "Config from a YAML or JSON file, instead of --preset."
 
 

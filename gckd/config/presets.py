@@ -7,7 +7,6 @@ from collections.abc import Callable
 from gckd.config.backbone import Albef, Compute, Text, Vision
 from gckd.config.data import Augment, Data, TrainedTokenizer
 from gckd.config.distill import Distill, Ema, SoftTargets
-from gckd.config.edit import apply
 from gckd.config.graph import Diffusion, Graph, Memory
 from gckd.config.schema import Config
 from gckd.config.stages import Adapt, CrossBatchMemory, Pretrain, Weights
@@ -43,12 +42,6 @@ def tiny() -> Config:
     )
 
 
-def small() -> Config:
-    """`tiny` with more training and larger banks: the source model is saturated, so differences between rows count."""
-    steps = {"pretrain.steps": 2000, "adapt.steps": 350, "adapt.evaluations": 4, "pretrain.fusion_every": 8}
-    return apply(tiny(), steps | {"graph.memory.capacity": 4096})
-
-
 def base() -> Config:
     """The paper's setting: published ALBEF (ViT-B/16, 6 + 6 BERT layers) at 384 x 384, C = 65,536, m = 0.999, K = 10.
 
@@ -60,7 +53,7 @@ def base() -> Config:
     )
 
 
-PRESETS: dict[str, Callable[[], Config]] = {"tiny": tiny, "small": small, "base": base}
+PRESETS: dict[str, Callable[[], Config]] = {"tiny": tiny, "base": base}
 
 
 def preset(name: str) -> Config:

@@ -329,7 +329,7 @@ def listening(pid: int) -> set[str]:
         (["--set", "adapt.steps=-1"], "error: adapt.steps: -1 is outside its limit: >= 0"),
         (["--set", "data.source=x"], "error: --set data.source: conflicts with --source"),
         (["--ceiling", "--set", "adapt.steps=0"], "error: --ceiling: adapt.steps is 0"),
-        (["--preset", "huge"], "error: --preset: unknown preset 'huge'; choose from tiny, small, base"),
+        (["--preset", "huge"], "error: --preset: unknown preset 'huge'; choose from tiny, base"),
         (["--config", "none.yaml"], "error: none.yaml: cannot be read (No such file or directory)"),
         (["--seeds", "0"], "error: --seeds: 0 is outside its limit: >= 1; see "),
     ],

@@ -115,9 +115,9 @@ def test_config_shows_every_field_with_unit_limit_and_doc(capsys: pytest.Capture
 
 
 def test_config_as_yaml_can_be_read_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert status_of(cli, "config", "--yaml", "--preset", "small", "--set", "graph.propagate=none") == 0
+    assert status_of(cli, "config", "--yaml", "--preset", "base", "--set", "graph.propagate=none") == 0
     text = capsys.readouterr().out
-    expected = apply(preset("small"), {"graph.propagate": "none"})
+    expected = apply(preset("base"), {"graph.propagate": "none"})
     assert from_yaml(Config, text) == expected
     file = tmp_path / "c.yaml"
     file.write_text(text)
@@ -128,7 +128,7 @@ def test_config_as_yaml_can_be_read_again(tmp_path: Path, capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["config", "--preset", "huge"], "error: --preset: unknown preset 'huge'; choose from tiny, small, base"),
+        (["config", "--preset", "huge"], "error: --preset: unknown preset 'huge'; choose from tiny, base"),
         (["config", "--set", "seed"], "error: --set 'seed': expected PATH=VALUE, for example --set adapt.steps=100"),
         (["config", "--config", "no.yaml"], "error: no.yaml: cannot be read (No such file or directory)"),
         (["config", "--config", "x", "--preset", "tiny"], "error: --preset: conflicts with --config"),

@@ -71,7 +71,7 @@ def test_only_a_finished_run_of_the_same_config_is_finished(runs: list[Run], tmp
     records.add(failed_record(runs[1], "ValueError: no", 1.0, PROVENANCE))
     again = Records(tmp_path)
     assert [again.finished(r) for r in runs] == [True, False, False, False]
-    (other, *_) = plan(preset("small"), {}, 1, tmp_path)
+    (other, *_) = plan(preset("base"), {}, 1, tmp_path)
     assert not again.finished(other)
     (failure,) = [r for r in again.runs if r["status"] == "failed"]
     assert (failure["error"], failure["rank_1"]) == ("ValueError: no", None)
