@@ -95,7 +95,7 @@ class Views(SelfSupervisionConfig):
 
     kind: ClassVar[str] = "views"
     neighbours: int = option(
-        0, "mutual nearest neighbours of an example among this many are positives too; 0: none", ge=0, le=1000
+        5, "mutual nearest neighbours of an example among this many are positives too; 0: none", ge=0, le=1000
     )
 
     def problems(self, config: Any) -> Iterator[str]:

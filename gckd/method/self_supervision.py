@@ -77,7 +77,8 @@ class ViewContrast:
 
     x is the student's embedding of the strong view, and Q holds the teacher's embeddings of clean views. y is uniform
     over the positives: the example itself and, with `neighbours` = K, every example j such that each is one of the
-    K nearest neighbours of the other. tau is a constant here: it belongs to the contrast of images with captions.
+    K nearest neighbours of the other. Without neighbours, other examples of the same person are negatives. tau is a
+    constant here: it belongs to the contrast of images with captions.
 
     Shapes:
         student [B, d], banks [N, d] -> {"target_views": scalar}.

@@ -97,7 +97,7 @@ def test_view_contrast_by_loops(student: Backbone, k: int) -> None:
 
 def test_view_contrast_trains_embeddings_and_not_the_temperature(student: Backbone) -> None:
     batch, embeddings, banks, positions = example()
-    loss = SELF_SUPERVISIONS.build(Views(), feed(), student)
+    loss = SELF_SUPERVISIONS.build(Views(neighbours=2), feed(), student)
     loss(batch, embeddings, banks, positions, 0)["target_views"].backward()
     assert student.log_tau.grad is None
     assert embeddings.image.grad is not None and bool(embeddings.image.grad.any())

@@ -118,7 +118,7 @@ def test_any_target_term_opens_the_target(
     monkeypatch.setattr(TargetLoader, "batch", refuse)
     with pytest.raises(AssertionError, match="target batch"):
         trained(
-            apply(base, {term: {"align": "mmd", "distill.matching": "cross", "selfsup": "both"}[term]}),
+            apply(base, {term: {"align": "mmd", "distill.matching": "cross", "selfsup": "captions"}[term]}),
             cache,
             tmp_path / "own",
         )
@@ -141,8 +141,8 @@ FIELDS: list[tuple[dict[str, Any], str, Any]] = [
     ({"metric": Triplet()}, "weights.source_metric", 0.1),
     ({"selfsup": Captions()}, "selfsup.rate", 0.5),
     ({"selfsup": Captions()}, "weights.target_mlm", 0.1),
-    ({"selfsup": Views()}, "selfsup.neighbours", 3),
-    ({"selfsup": Views()}, "weights.target_views", 0.1),
+    ({"selfsup": Views(neighbours=0)}, "selfsup.neighbours", 3),
+    ({"selfsup": Views(neighbours=2)}, "weights.target_views", 0.1),
 ]
 
 
@@ -161,7 +161,7 @@ OFF = [
     {"metric": Triplet(), "weights.source_metric": 0.0},
     {"metric": MultiSimilarity(), "weights.source_metric": 0.0},
     {"selfsup": Captions(), "weights.target_mlm": 0.0},
-    {"selfsup": Views(), "weights.target_views": 0.0},
+    {"selfsup": Views(neighbours=2), "weights.target_views": 0.0},
 ]
 
 

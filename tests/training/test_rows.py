@@ -139,7 +139,7 @@ TOGGLES: dict[str, Any] = {
     "metric": Triplet(),
     "metric ": MultiSimilarity(),
     "selfsup": Captions(),
-    "selfsup ": Views(),
+    "selfsup ": Views(neighbours=2),
     "adapt.parameters": "text-norms",
     "adapt.rounds": 2,
     "distill.matching": NoMatching(),
