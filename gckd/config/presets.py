@@ -8,6 +8,7 @@ from gckd.config.backbone import Albef, Compute, Text, Vision
 from gckd.config.data import Augment, Data, TrainedTokenizer
 from gckd.config.distill import Distill, Ema, SoftTargets
 from gckd.config.graph import Diffusion, Graph, Memory
+from gckd.config.optimizers import Muon
 from gckd.config.schema import Config
 from gckd.config.stages import Adapt, CrossBatchMemory, Pretrain, Weights
 from gckd.errors import InputError, unknown_choice
@@ -16,9 +17,10 @@ from gckd.errors import InputError, unknown_choice
 def tiny() -> Config:
     """A run of minutes on two CPU cores: 64 x 32 images, 0.6 M parameters.
 
-    Message passing acts on pseudo similarities. C, K, m and alpha differ from the paper's: a run has hundreds of steps
-    instead of tens of thousands, which leave a teacher of m = 0.999 where it began, and identities of five images have
-    four useful neighbours. These values were chosen with target labels of generated datasets (LOG.md).
+    Message passing acts on pseudo similarities over the graph of captions: neighbouring images are often other persons
+    who look alike, neighbouring captions rarely are. C, m and alpha differ from the paper's: a run has hundreds of
+    steps instead of tens of thousands, which leave a teacher of m = 0.999 where it began. These values were chosen with
+    target labels of development datasets (LOG.md).
     """
     return Config(
         centre=True,
@@ -30,15 +32,22 @@ def tiny() -> Config:
             text=Text(width=64, depth=2, fusion_depth=1, heads=2, dropout=0.0),
             embed_dim=96,
         ),
-        graph=Graph(memory=Memory(capacity=2048), propagate=Diffusion(k=5, residual=0.4)),
-        distill=Distill(teacher=Ema(m=0.99), targets=SoftTargets(sharpen=0.5, agree=True, confidence=0.5), alpha=0.0),
+        graph=Graph(memory=Memory(capacity=4096), propagate=Diffusion(residual=0.4, images=False)),
+        distill=Distill(teacher=Ema(m=0.97), targets=SoftTargets(sharpen=0.5, agree=True, confidence=0.5), alpha=0.0),
         weights=Weights(
             source_intra=1.0, source_matching=0.5, source_mlm=0.1, target_contrastive=2.0, target_matching=0.2
         ),
         pretrain=Pretrain(
-            steps=800, batch=64, lr=3e-3, ramp=0.4, objective=CrossBatchMemory(), per_identity=2, fusion_every=32
+            steps=1400,
+            batch=64,
+            optimizer=Muon(),
+            lr=3e-3,
+            ramp=0.4,
+            objective=CrossBatchMemory(),
+            per_identity=2,
+            fusion_every=32,
         ),
-        adapt=Adapt(steps=80, batch=64, lr=3e-3, evaluations=1, fusion_every=8),
+        adapt=Adapt(steps=160, batch=64, optimizer=Muon(), lr=3e-3, evaluations=1, fusion_every=8),
     )
 
 

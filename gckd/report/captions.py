@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -53,10 +54,11 @@ def caption(records: Sequence[Mapping[str, Any]], rows: Sequence[RowSummary], co
         *_reference_rows(records, rows),
         _seeds(rows),
         _training(records, rows, config),
+        *_graph(config),
         "Checkpoint: that of the last step; nothing is selected. The labels of the target's test split are read once, "
         "at the end of a run.",
         _inference(config, records),
-        "The hyperparameters of the presets were chosen with target labels of generated datasets (LOG.md).",
+        "The hyperparameters of the presets were chosen with target labels of development datasets (LOG.md).",
         *_plugins(records),
         *_notes(records),
     ]
@@ -134,6 +136,17 @@ def _training(records: Sequence[Mapping[str, Any]], rows: Sequence[RowSummary], 
         f"{config.adapt.steps} adaptation steps from the same source model ({config.pretrain.steps} pre-training steps "
         f"of {config.pretrain.batch} pairs)." + (f" Exceptions: {'; '.join(exceptions)}." if exceptions else "")
     )
+
+
+def _graph(config: Config) -> list[str]:
+    """Message passing of the full method, which the row -gmp lacks."""
+    propagate = config.graph.propagate
+    if propagate.off:
+        return []
+    description = (inspect.getdoc(type(propagate)) or "").partition("\n")[0].rstrip(".")
+    names = " and ".join(dict.fromkeys(graph.name for graph in propagate.graphs()))
+    graphs = f"; graphs: {names}" if names else ""
+    return [f"GMP, which --drop gmp removes: {description} (graph.propagate={propagate.kind}{graphs})."]
 
 
 def _inference(config: Config, records: Sequence[Mapping[str, Any]]) -> str:

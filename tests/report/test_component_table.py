@@ -179,6 +179,19 @@ def test_the_caption_states_that_test_items_are_propagated() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("edits", "expected"),
+    [
+        ({}, "over KNN graphs of the two target banks (graph.propagate=diffusion; graphs: text)."),
+        ({"graph.propagate": "gnn"}, "over KNN graphs of the banks (graph.propagate=gnn; graphs: image and text)."),
+        ({"graph.propagate": "none"}, None),
+    ],
+)
+def test_the_caption_names_the_graph_that_gmp_is(edits: dict[str, str], expected: str | None) -> None:
+    lines = [line for line in caption(RUNS, ROWS, apply(preset("tiny"), edits)) if line.startswith("GMP, which")]
+    assert [line.endswith(expected or "") for line in lines] == [True] * (expected is not None)
+
+
 def test_the_caption_names_rows_with_another_inference() -> None:
     edits = {"full": "{}", "joined": '{"evaluate.propagate": true}', "-gmp": '{"graph.propagate": {"kind": "none"}}'}
     runs = [record(row, 0, 70, edits=text) for row, text in edits.items()]

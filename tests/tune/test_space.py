@@ -263,7 +263,7 @@ def test_configure_agrees_with_one_edit_at_a_time() -> None:
 @pytest.mark.parametrize(
     ("edits", "path", "expected"),
     [
-        ({"graph.propagate.k": 5}, "graph", TINY.graph),
+        ({"graph.propagate.k": 10}, "graph", TINY.graph),
         ({"graph.propagate.k": 4, "graph.propagate": "gnn"}, "graph.propagate", Gnn(k=4)),
         (
             {"graph.propagate": {"kind": "gnn", "k": 8, "layers": 1}, "graph.propagate.k": 4},
@@ -314,10 +314,10 @@ def test_the_base_config_is_a_starting_point() -> None:
     space = load_space().check(TINY, PLENTY)[0]
     params = space.start(TINY)
     assert params == {
-        "graph.propagate.k": 5,
+        "graph.propagate.k": 10,
         "distill.matching.delta": 0.8,
-        "graph.memory.capacity": 11,
-        "distill.teacher.m": pytest.approx(0.01),
+        "graph.memory.capacity": 12,
+        "distill.teacher.m": pytest.approx(0.03),
     }
     assert configure(TINY, space.edits(params)) == TINY
 
@@ -325,13 +325,13 @@ def test_the_base_config_is_a_starting_point() -> None:
 def test_the_starting_point_has_only_applicable_values_inside_the_space() -> None:
     config = apply(TINY, {"graph.propagate": Gnn(k=60, conv="sage")})
     assert checked(CONDITIONAL, config).start(config) == {"graph.propagate": "gnn", "graph.propagate.conv": "sage"}
-    assert checked(CONDITIONAL).start(TINY) == {"graph.propagate": "diffusion", "graph.propagate.k": 5}
-    assert checked("graph.propagate.k: {int: [6, 50]}").start(TINY) is None
+    assert checked(CONDITIONAL).start(TINY) == {"graph.propagate": "diffusion", "graph.propagate.k": 10}
+    assert checked("graph.propagate.k: {int: [11, 50]}").start(TINY) is None
 
 
 def test_optuna_accepts_the_starting_point_without_a_warning() -> None:
     space = checked(CONDITIONAL + "distill.teacher.m: {one_minus: [1.0e-4, 1.0e-2]}")
-    start = space.start(TINY)
+    start = space.start(apply(TINY, {"distill.teacher.m": 0.99}))
     assert start is not None
     study = optuna.create_study()
     study.enqueue_trial(start)
@@ -471,7 +471,7 @@ def test_invalid_yaml_is_refused(text: str, problem: str) -> None:
         ("distill.teacher.m: {one_minus: [0, 0.5]}", ["distill.teacher.m: 1.0 is outside its limit: >= 0 and < 1"]),
         (
             "graph.propagate: {choice: [gnn, gcn]}",
-            ["graph.propagate: unknown kind 'gcn'; choose from gnn, diffusion, none (did you mean 'gnn'?)"],
+            ["graph.propagate: unknown kind 'gcn'; choose from gnn, diffusion, clusters, none (did you mean 'gnn'?)"],
         ),
         (
             "graph.propagate: {choice: [{kind: gnn, kk: 1}, none]}",
@@ -479,7 +479,10 @@ def test_invalid_yaml_is_refused(text: str, problem: str) -> None:
         ),
         (
             "seed: {int: [1, 2], when: {graph.propagate: [gnm]}}",
-            ["seed.when: graph.propagate: unknown kind 'gnm'; choose from gnn, diffusion, none (did you mean 'gnn'?)"],
+            [
+                "seed.when: graph.propagate: unknown kind 'gnm'; "
+                "choose from gnn, diffusion, clusters, none (did you mean 'gnn'?)"
+            ],
         ),
         (
             "seed: {int: [1, 2], when: {graph.memory: [x]}}",
