@@ -21,7 +21,10 @@ class Muon(OptimizerConfig):
     """Muon for weight matrices, AdamW for embeddings, the vocabulary head and all that is not a matrix."""
 
     kind: ClassVar[str] = "muon"
-    matrix_lr: float = option(
-        0.004, "peak learning rate of the weight matrices; the stage's `lr` is that of AdamW", gt=0, le=1
+    lr_ratio: float = option(
+        4 / 3,
+        "learning rate of the weight matrices, as a multiple of the stage's `lr`, which is AdamW's",
+        gt=0,
+        le=1000,
     )
     momentum: float = option(0.95, "momentum of the weight matrices", ge=0, lt=1)

@@ -71,7 +71,7 @@ def _muon(node: Muon, modules: nn.Module, lr: float, weight_decay: float) -> tup
     if not matrices:
         return (others,)
     muon = torch.optim.Muon(
-        matrices, lr=node.matrix_lr, weight_decay=weight_decay, momentum=node.momentum, adjust_lr_fn="original"
+        matrices, lr=node.lr_ratio * lr, weight_decay=weight_decay, momentum=node.momentum, adjust_lr_fn="original"
     )
     return muon, others
 

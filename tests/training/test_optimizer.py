@@ -58,7 +58,7 @@ def test_a_muon_step_moves_along_the_singular_vectors_of_the_gradient(shape: tup
     layer = nn.Linear(shape[1], shape[0], bias=False)
     before, gradient = layer.weight.detach().clone(), torch.randn(shape, generator=torch.Generator().manual_seed(0))
     layer.weight.grad = gradient.clone()
-    ScheduledOptimizer(OPTIMIZERS.build(Muon(matrix_lr=0.5), layer, 1e-3, 0.0)).step()
+    ScheduledOptimizer(OPTIMIZERS.build(Muon(lr_ratio=2), layer, 0.25, 0.0)).step()
     update = (before - layer.weight.detach()) / (0.5 * max(1.0, shape[0] / shape[1]) ** 0.5)
     u, _, vh = torch.linalg.svd(gradient, full_matrices=False)
     core = u.T @ update @ vh.T  # diagonal if the singular vectors agree
@@ -68,7 +68,7 @@ def test_a_muon_step_moves_along_the_singular_vectors_of_the_gradient(shape: tup
 
 def test_all_learning_rates_follow_the_schedule_from_their_peaks() -> None:
     model = build_model(preset("tiny"), Vocabulary(300, 3))
-    optimizer = ScheduledOptimizer(OPTIMIZERS.build(Muon(matrix_lr=0.02), model, 1e-3, 0.0))
+    optimizer = ScheduledOptimizer(OPTIMIZERS.build(Muon(lr_ratio=20), model, 1e-3, 0.0))
     for factor in (0.25, 1.0, 0.5):  # twice in a row: each is relative to the peak, not to the last rate
         optimizer.set_learning_rate(factor)
         rates = [[group["lr"] for group in each.param_groups] for each in optimizer.optimizers]
@@ -77,9 +77,9 @@ def test_all_learning_rates_follow_the_schedule_from_their_peaks() -> None:
 
 def test_a_loaded_state_keeps_the_peaks() -> None:
     layer = nn.Linear(4, 4)
-    saved = ScheduledOptimizer(OPTIMIZERS.build(Muon(matrix_lr=0.02), layer, 1e-3, 0.0))
+    saved = ScheduledOptimizer(OPTIMIZERS.build(Muon(lr_ratio=20), layer, 1e-3, 0.0))
     saved.set_learning_rate(0.1)
-    loaded = ScheduledOptimizer(OPTIMIZERS.build(Muon(matrix_lr=0.02), layer, 1e-3, 0.0))
+    loaded = ScheduledOptimizer(OPTIMIZERS.build(Muon(lr_ratio=20), layer, 1e-3, 0.0))
     loaded.load_state_dict(saved.state_dict())
     loaded.set_learning_rate(1.0)
     assert [group["lr"] for each in loaded.optimizers for group in each.param_groups] == [0.02, 1e-3, 1e-3]
@@ -92,7 +92,7 @@ def test_muon_trains_both_stages_and_resumes_with_identical_results(
     muon, adamw = whole["optimizer"]
     assert len(muon["state"]) > 0 and len(adamw["state"]) > 0
     assert muon["param_groups"][0]["lr"] == pytest.approx(
-        0.004 * learning_rate_factor(STEPS - 1, STEPS, with_muon.adapt.warmup)
+        4e-3 / 3 * learning_rate_factor(STEPS - 1, STEPS, with_muon.adapt.warmup)
     )
     with pytest.raises(Interruption):
         trained(with_muon, cache, tmp_path, stop_at("adapt", 3))
