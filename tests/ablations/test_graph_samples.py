@@ -30,7 +30,7 @@ def test_the_first_finished_run_of_each_row_with_a_graph_is_sampled(
     full = preset("tiny")
     rows = {"-gmp": drop_edits(frozenset({"gmp"}), full), "k": {"graph.propagate.k": 2}, "broken": {"adapt.lr": 0.1}}
     runs, records = plan(full, rows, 3, tmp_path), Records(tmp_path)
-    banks = {f"{s}_{m}": torch.eye(9)[:, :8] for s in ("source", "target") for m in ("image", "text")}
+    banks = {f"{s}_{m}": torch.eye(12)[:, :8] for s in ("source", "target") for m in ("image", "text")}
     for run in runs:
         if run.seed > 0:  # no run of seed 0 has finished
             run.folder.mkdir(parents=True)
