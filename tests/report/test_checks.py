@@ -201,8 +201,8 @@ def test_sensitivity_by_hand(tmp_path: Path) -> None:
     (note,) = draw("sensitivity", check_input(swept(), [], tmp_path)).values()
     spread, plateaus, grid = note["sentences"]
     assert (
-        "depends most on K: 50.0 at 2 and 60.0 at 10, a difference of 10.0 points. It depends least on delta: 3.0 points"
-        in spread
+        "depends most on K: 50.0 at 2 and 60.0 at 10, a difference of 10.0 points. It depends least on delta: 3.0 "
+        "points" in spread
     )
     assert "K = 5, 10 (SD 0.7 points); delta = 0.8 (SD 0.7 points)" in plateaus
     assert "Of 4 combinations of K and delta, K = 2 and delta = 0.3 is best (61.0)." in grid
