@@ -120,12 +120,28 @@ class Gnn(KnnPropagation):
             yield f"graph.propagate.conv: {self.conv!r} reads all K edges; {PLAIN_EDGES}, or use conv=smooth"
 
 
+class OnTargetBanks(PropagationConfig):
+    """Message passing on pseudo similarities, over a graph of the target bank of each modality that has one."""
+
+    on_similarities: ClassVar[bool] = True
+    images: bool
+    texts: bool
+
+    def graphs(self) -> list[GraphNodes]:
+        """One graph for each modality that has one, over the target bank."""
+        modalities = _modalities(self.images, self.texts).items()
+        return [GraphNodes(name, (2 + members[0],)) for name, members in modalities]
+
+    def problems(self, config: Any) -> Iterator[str]:
+        if not (self.images or self.texts):
+            yield NO_GRAPH
+
+
 @dataclass(frozen=True)
-class Diffusion(KnnPropagation):
+class Diffusion(KnnPropagation, OnTargetBanks):
     """Message passing on pseudo similarities instead of embeddings, over KNN graphs of the two target banks."""
 
     kind: ClassVar[str] = "diffusion"
-    on_similarities: ClassVar[bool] = True
     residual: float = option(
         0.4, "weight of a node's own similarities against those of its neighbours, in each layer", ge=0, le=1
     )
@@ -135,24 +151,15 @@ class Diffusion(KnnPropagation):
     images: bool = option(True, "pass messages over the graph of images; off: not")
     texts: bool = option(True, "pass messages over the graph of captions; off: not")
 
-    def graphs(self) -> list[GraphNodes]:
-        """One graph for each modality, over the target bank."""
-        return _target_graphs(self.images, self.texts)
-
-    def problems(self, config: Any) -> Iterator[str]:
-        if not (self.images or self.texts):
-            yield NO_GRAPH
-
 
 @dataclass(frozen=True)
-class Clusters(PropagationConfig):
+class Clusters(OnTargetBanks):
     """Pseudo identities: members of a cluster of a target bank share their pseudo similarities.
 
     Clusters are those of DBSCAN on the Jaccard distance of k-reciprocal neighbours.
     """
 
     kind: ClassVar[str] = "clusters"
-    on_similarities: ClassVar[bool] = True
     k: int = option(5, "K: neighbours per node", unit="nodes", ge=1, le=1024)
     eps: float = option(0.5, "eps of DBSCAN: largest Jaccard distance of two adjacent nodes", gt=0, lt=1)
     min_samples: int = option(
@@ -165,14 +172,6 @@ class Clusters(PropagationConfig):
     @property
     def neighbours(self) -> int:
         return self.k
-
-    def graphs(self) -> list[GraphNodes]:
-        """One graph for each modality with clusters, over the target bank."""
-        return _target_graphs(self.images, self.texts)
-
-    def problems(self, config: Any) -> Iterator[str]:
-        if not (self.images or self.texts):
-            yield NO_GRAPH
 
 
 @dataclass(frozen=True)
@@ -191,11 +190,6 @@ class Graph:
     propagate: PropagationConfig = section(
         Gnn, "message passing (GMP), on embeddings (gnn) or on pseudo similarities (diffusion, clusters)"
     )
-
-
-def _target_graphs(images: bool, texts: bool) -> list[GraphNodes]:
-    """One graph for each modality that has a graph, over the target bank."""
-    return [GraphNodes(name, (2 + members[0],)) for name, members in _modalities(images, texts).items()]
 
 
 def _modalities(images: bool, texts: bool) -> dict[str, tuple[int, ...]]:

@@ -10,10 +10,10 @@ from torch import Tensor
 from gckd.config.graph import Clusters
 from gckd.graph.clusters import clusters
 from gckd.graph.knn import KnnIndex
-from gckd.graph.similarity import RetrievalDirection, concatenated
+from gckd.graph.similarity import BankPair, PropagatedSimilarity, RetrievalDirection, concatenated
 
 
-class ClusteredSimilarity:
+class ClusteredSimilarity(PropagatedSimilarity):
     """Mean of the pseudo similarities over a cluster of bank entries: each cluster is a pseudo identity.
 
         S'_i = r S_i + (1 - r) mean of S_j over the cluster of i
@@ -28,21 +28,14 @@ class ClusteredSimilarity:
     """
 
     def __init__(self, config: Clusters) -> None:
+        super().__init__(config.images, config.texts)
         self.config = config
         # Both directions of a step use the same clusters.
         self._labels: WeakKeyDictionary[KnnIndex, Tensor] = WeakKeyDictionary()
 
-    def __call__(self, direction: RetrievalDirection, t: float, agree: bool) -> Tensor:
-        has_clusters, banks = (self.config.images, self.config.texts), direction.banks
-        if has_clusters[banks.modality]:
-            rows = self._mean_rows(direction, t, agree)
-        else:
-            rows = concatenated(direction.queries, banks, t, agree)
-        columns = torch.cat(rows.split(len(banks.key_bank), 1)).T.contiguous()
-        if has_clusters[1 - banks.modality]:
-            labels = self.labels(banks.key_bank)
-            columns = torch.lerp(cluster_means(columns, labels)[labels], columns, self.config.residual)
-        return torch.stack(columns.T.split(len(direction.positions))).prod(0)
+    def propagate_columns(self, columns: Tensor, banks: BankPair, t: float) -> Tensor:
+        labels = self.labels(banks.key_bank)
+        return torch.lerp(cluster_means(columns, labels)[labels], columns, self.config.residual)
 
     def labels(self, bank: KnnIndex) -> Tensor:
         """Cluster number [N] of each entry of a bank."""
@@ -51,8 +44,7 @@ class ClusteredSimilarity:
             self._labels[bank] = clusters(neighbours, self.config.eps, self.config.min_samples)
         return self._labels[bank]
 
-    def _mean_rows(self, direction: RetrievalDirection, t: float, agree: bool) -> Tensor:
-        """Rows [B, n] of the queries, averaged over their clusters."""
+    def propagate_rows(self, direction: RetrievalDirection, t: float, agree: bool) -> Tensor:
         banks, positions = direction.banks, direction.positions
         labels = self.labels(banks.query_bank)
         members = torch.isin(labels, labels[positions]).nonzero().squeeze(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from typing import NamedTuple, Protocol
 
 import torch
@@ -80,7 +81,37 @@ class DirectSimilarity:
         return torch.stack(_probabilities(direction.queries, direction.banks, t, agree)).prod(0)
 
 
-class DiffusedSimilarity:
+class PropagatedSimilarity(ABC):
+    """Message passing on pseudo similarities: on the rows of the queries, then on the columns of the keys.
+
+    Args:
+        images, texts: modalities that have a graph; the other one skips its part.
+    """
+
+    def __init__(self, images: bool, texts: bool) -> None:
+        self.has_graph = images, texts
+
+    def __call__(self, direction: RetrievalDirection, t: float, agree: bool) -> Tensor:
+        banks = direction.banks
+        if self.has_graph[banks.modality]:
+            rows = self.propagate_rows(direction, t, agree)
+        else:
+            rows = concatenated(direction.queries, banks, t, agree)
+        columns = torch.cat(rows.split(len(banks.key_bank), 1)).T.contiguous()
+        if self.has_graph[1 - banks.modality]:
+            columns = self.propagate_columns(columns, banks, t)
+        return torch.stack(columns.T.split(len(direction.positions))).prod(0)
+
+    @abstractmethod
+    def propagate_rows(self, direction: RetrievalDirection, t: float, agree: bool) -> Tensor:
+        """Rows [B, n] of the queries after message passing in the query bank; see `concatenated`."""
+
+    @abstractmethod
+    def propagate_columns(self, columns: Tensor, banks: BankPair, t: float) -> Tensor:
+        """Columns of the keys [N, m] after message passing in the key bank."""
+
+
+class DiffusedSimilarity(PropagatedSimilarity):
     """Message passing on similarities instead of embeddings, over the KNN graphs of both target banks.
 
         S^(l+1) = r S^(l) + (1 - r) A S^(l),  l = 0, ..., L - 1
@@ -97,21 +128,10 @@ class DiffusedSimilarity:
     """
 
     def __init__(self, config: Diffusion) -> None:
+        super().__init__(config.images, config.texts)
         self.config = config
 
-    def __call__(self, direction: RetrievalDirection, t: float, agree: bool) -> Tensor:
-        has_graph, banks = (self.config.images, self.config.texts), direction.banks
-        if has_graph[banks.modality]:
-            rows = self._diffuse_rows(direction, t, agree)
-        else:
-            rows = concatenated(direction.queries, banks, t, agree)
-        columns = torch.cat(rows.split(len(banks.key_bank), 1)).T.contiguous()
-        if has_graph[1 - banks.modality]:
-            columns = self._diffuse_columns(columns, banks, t)
-        return torch.stack(columns.T.split(len(direction.positions))).prod(0)
-
-    def _diffuse_rows(self, direction: RetrievalDirection, t: float, agree: bool) -> Tensor:
-        """Rows [B, n] of the queries after message passing in the query bank."""
+    def propagate_rows(self, direction: RetrievalDirection, t: float, agree: bool) -> Tensor:
         banks, config = direction.banks, self.config
         penalties = self._penalties(banks, t)
         graph = neighbourhood(banks.query_bank, direction.positions, config.layers, config.edge_rule, penalties)
@@ -120,8 +140,7 @@ class DiffusedSimilarity:
             rows = self._layer(rows, graph.senders[:receivers], graph.weights[:receivers])
         return rows[graph.input_positions]
 
-    def _diffuse_columns(self, columns: Tensor, banks: BankPair, t: float) -> Tensor:
-        """Columns of the keys [N, m] after message passing in the key bank."""
+    def propagate_columns(self, columns: Tensor, banks: BankPair, t: float) -> Tensor:
         penalties = self._penalties(banks.reversed(), t)
         senders, weights = weighted_edges(banks.key_bank, None, self.config.edge_rule, penalties)
         for _ in range(self.config.layers):
