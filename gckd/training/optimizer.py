@@ -66,8 +66,8 @@ def _adamw(node: AdamW, modules: nn.Module, lr: float, weight_decay: float) -> t
 def _muon(node: Muon, modules: nn.Module, lr: float, weight_decay: float) -> tuple[Optimizer, ...]:
     """Source: Jordan et al., "Muon", 2024; `torch.optim.Muon` with the learning rates of the original."""
     matrices = weight_matrices(modules)
-    numbers = {id(matrix) for matrix in matrices}
-    others = _adamw_of([p for p in trainable(modules) if id(p) not in numbers], lr, weight_decay)
+    matrix_ids = {id(matrix) for matrix in matrices}
+    others = _adamw_of([p for p in trainable(modules) if id(p) not in matrix_ids], lr, weight_decay)
     if not matrices:
         return (others,)
     muon = torch.optim.Muon(
@@ -83,11 +83,10 @@ def trainable(modules: nn.Module) -> list[nn.Parameter]:
 
 def weight_matrices(modules: nn.Module) -> list[nn.Parameter]:
     """Trainable parameters with two dimensions, except embeddings and the vocabulary head."""
-    excluded = {id(module.weight) for module in modules.modules() if isinstance(module, nn.Embedding)}
-    vocabularies = {tuple(m.word_embeddings().shape) for m in modules.modules() if isinstance(m, Backbone)}
-    return [
-        p for p in trainable(modules) if p.ndim == 2 and id(p) not in excluded and tuple(p.shape) not in vocabularies
-    ]
+    embeddings = {id(module.weight) for module in modules.modules() if isinstance(module, nn.Embedding)}
+    head_shapes = {tuple(model.word_embeddings().shape) for model in modules.modules() if isinstance(model, Backbone)}
+    matrices = [p for p in trainable(modules) if p.ndim == 2 and id(p) not in embeddings]
+    return [matrix for matrix in matrices if tuple(matrix.shape) not in head_shapes]
 
 
 def decay_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:

@@ -47,11 +47,18 @@ def evaluate_student(student: Student, split: str) -> Evaluation:
         queries=len(data.tokens),
         gallery=len(data.images),
         seconds=time.perf_counter() - start,
-        notes=datasets.notes(),
+        notes=(*datasets.notes(), *_label_notes(config)),
         config_digest=digest(config),
         source_digest=datasets.source.digest,
         target_digest=datasets.target.digest,
     )
+
+
+def _label_notes(config: Config) -> tuple[str, ...]:
+    """Statement that a model was trained with target labels, which must accompany its metrics."""
+    if config.adapt.labels == "source":
+        return ()
+    return ("adapt.labels = target: a run with this setting trains on the labelled train split of the target",)
 
 
 @on_config_device

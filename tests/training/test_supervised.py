@@ -128,3 +128,13 @@ def test_no_search_can_use_it(config: Config, supervised: Config, cache: Path, t
     space = read_space("adapt.labels: {choice: [source, target]}")
     with pytest.raises(InputError, match=REFUSED):
         space.check(row(config, "gmp", "cmkd"), 99)
+
+
+@pytest.mark.parametrize("labels", ["source", "target"])
+def test_the_metrics_come_with_a_note_on_target_labels(
+    config: Config, supervised: Config, labels: str, cache: Path, tmp_path: Path
+) -> None:
+    used = supervised if labels == "target" else config
+    trained(used, cache, tmp_path)
+    notes = evaluate_checkpoint(used, StoragePath.at(tmp_path) / "checkpoint.pt", cache).notes
+    assert any("labelled train split of the target" in note for note in notes) == (labels == "target")
