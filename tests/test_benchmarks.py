@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
 import numpy as np
 import optuna
-import psutil
 import pytest
 from click.testing import CliRunner
 from optuna.trial import FrozenTrial, TrialState
@@ -31,6 +31,7 @@ from benchmarks import (
 from benchmarks.hollow import REPORTED, STARTED
 from gckd.config import preset
 from gckd.training.trainer import Stage
+from tests.tune.search_process import processes_of
 
 BATCHES = ["--set", "adapt.batch=8", "--set", "adapt.fusion_every=1"]
 SMALL = [*BATCHES, "--set", "graph.memory.capacity=64", "--rounds", "1"]
@@ -68,14 +69,12 @@ def test_runs(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.cluster
-def test_runs_on_nodes_and_leaves_none() -> None:
-    before = {process.pid for process in psutil.Process().children(recursive=True)}
-    result = CliRunner().invoke(scale.main, ["--nodes", "2", "--trials", "5"], catch_exceptions=False)
+def test_runs_on_nodes_and_leaves_none(tmp_path: Path) -> None:
+    with contextlib.chdir(tmp_path):  # the nodes and all that they start inherit this working folder
+        result = CliRunner().invoke(scale.main, ["--nodes", "2", "--trials", "5"], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert all(part in result.output for part in ("CPU, ms", "GCS MiB"))
-    # A browser that an earlier test opened may start and end processes of its own meanwhile.
-    new = [process for process in psutil.Process().children(recursive=True) if process.pid not in before]
-    assert [process for process in new if process.ppid() not in before] == []
+    assert processes_of(tmp_path) == []
 
 
 def test_timed_steps_leave_no_checkpoint(tmp_path: Path) -> None:
