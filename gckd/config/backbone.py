@@ -75,6 +75,10 @@ class Albef(BackboneConfig):
         "bicubic", "interpolation of position embeddings for images of another size", choices=("bicubic", "bilinear")
     )
 
+    @property
+    def caption_form(self) -> str:
+        return "albef" if self.weights else "written"
+
     def problems(self, config: Any) -> Iterator[str]:
         patch = self.vision.patch
         if self.vision.stem == "conv" and patch & (patch - 1):

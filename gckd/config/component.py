@@ -121,6 +121,11 @@ class BackboneConfig(Component):
     has_mlm_head: ClassVar[bool] = False  # whether there is a head for masked language modelling
 
     @property
+    def caption_form(self) -> str:
+        """Form of the captions that its pretrained weights expect: `written` or `albef`."""
+        return "written"
+
+    @property
     def has_fusion(self) -> bool:
         """Whether there is a fusion encoder, which matching and re-ranking need."""
         return True

@@ -21,6 +21,12 @@ class Data:
     max_tokens: int = option(
         64, "longest caption with [CLS] and [SEP]; the rest is cut off", unit="tokens", ge=4, le=512
     )
+    caption_form: str = option(
+        "auto",
+        "captions as written, or as ALBEF was trained on: lower case, no punctuation, spaces for - and /; "
+        "auto: albef with weights of ALBEF, else written",
+        choices=("auto", "written", "albef"),
+    )
     skip_broken: bool = option(False, "leave out and count images that cannot be read, instead of stopping")
 
 

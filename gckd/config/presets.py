@@ -54,9 +54,11 @@ def tiny() -> Config:
 def base() -> Config:
     """The paper's setting: published ALBEF (ViT-B/16, 6 + 6 BERT layers) at 384 x 384, C = 65,536, m = 0.999, K = 10.
 
-    These are the defaults of every config node, in bfloat16. For person crops set `data.width` to 128.
+    These are the defaults of every config node, in bfloat16, with captions in the form of ALBEF's training. For person
+    crops set `data.width` to 128.
     """
     return Config(
+        data=Data(caption_form="albef"),
         backbone=Albef(compute=Compute(precision="bf16")),
         weights=Weights(source_intra=1.0),  # without effect: only CrossBatchMemory has this term
     )

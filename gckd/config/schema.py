@@ -50,6 +50,12 @@ class Config:
     adapt: Adapt = section(Adapt, "adaptation")
     evaluate: Evaluate = section(Evaluate, "evaluation")
 
+    @property
+    def caption_form(self) -> str:
+        """Form in which captions are tokenized, `written` or `albef`; `auto` in `data.caption_form` is resolved."""
+        form = self.data.caption_form
+        return self.backbone.caption_form if form == "auto" else form
+
     def components(self) -> tuple[Component, ...]:
         """Every component of the config."""
         distill, graph, pretrain = self.distill, self.graph, self.pretrain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -107,7 +108,8 @@ def shared_datasets(config: Config, cache: Path | CachePath) -> DatasetPair:
     Raises:
         InputError: see `open_datasets`.
     """
-    return _opened(config.data, config.tokenizer, config.augment, cache)
+    data = dataclasses.replace(config.data, caption_form=config.caption_form)  # `auto` depends on the backbone
+    return _opened(data, config.tokenizer, config.augment, cache)
 
 
 @functools.lru_cache(maxsize=1)
@@ -139,8 +141,14 @@ def _stored(config: Config, dataset: Dataset, cache: Path | CachePath, progress:
 
 def _tokenizer(config: Config, stores: Sequence[Store], cache: Path | CachePath) -> Tokenizer:
     captions = [caption for store in stores for caption in store.unlabelled("train").captions]
-    limits = {"max_words": config.data.max_words, "max_tokens": config.data.max_tokens}
-    tokenizer = build_tokenizer(config.tokenizer, captions, cache, **limits)
+    tokenizer = build_tokenizer(
+        config.tokenizer,
+        captions,
+        cache,
+        max_words=config.data.max_words,
+        max_tokens=config.data.max_tokens,
+        form=config.caption_form,
+    )
     if tokenizer.mask == NO_MASK and config.augment.word_dropout:
         dropout = config.augment.word_dropout
         raise InputError(f"augment.word_dropout: {dropout} is outside its limit: 0 where the tokenizer has no [MASK]")

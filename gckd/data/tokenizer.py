@@ -16,6 +16,7 @@ from tokenizers import Tokenizer as Backend
 from gckd.config.component import TokenizerConfig
 from gckd.config.data import PretrainedTokenizer, TrainedTokenizer
 from gckd.config.registry import Registry
+from gckd.data.caption_form import CAPTION_FORMS
 from gckd.data.types import Vocabulary
 from gckd.data.wordpiece import CLIP_ENDS, PAD, SPECIALS, bert, load_pretrained, read_vocabulary, train_vocabulary
 from gckd.errors import InputError
@@ -34,6 +35,7 @@ class Tokenizer:
         backend: tokenizer of the `tokenizers` library, in BERT's or CLIP's layout.
         max_words: captions are cut after this many words.
         max_tokens: and then after this many tokens, [CLS] and [SEP] included.
+        form: name in `CAPTION_FORMS` of the form that captions are brought into first.
 
     Raises:
         InputError: the vocabulary has only special tokens.
@@ -41,7 +43,7 @@ class Tokenizer:
 
     pad = PAD
 
-    def __init__(self, backend: Backend, *, max_words: int, max_tokens: int) -> None:
+    def __init__(self, backend: Backend, *, max_words: int, max_tokens: int, form: str = "written") -> None:
         vocab = backend.get_vocab()
         self.vocab_size = max(vocab.values()) + 1
         if all(t in vocab for t in CLIP_ENDS):
@@ -54,10 +56,12 @@ class Tokenizer:
         if self.first_word >= self.vocab_size:
             raise InputError("tokenizer: the vocabulary has no words after the special tokens")
         self.max_words, self.max_tokens = max_words, max_tokens
+        self._form = CAPTION_FORMS[form]
         backend.no_padding()
         backend.enable_truncation(max_tokens)
         self._backend = backend
-        self.digest = hashlib.sha256(json.dumps([backend.to_str(), max_words]).encode()).hexdigest()[:16]
+        identity = [backend.to_str(), max_words, *([form] if form != "written" else [])]
+        self.digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -66,7 +70,7 @@ class Tokenizer:
 
     def encode(self, captions: Sequence[str]) -> torch.Tensor:
         """Token ids [N, L] int64, padded with 0; L is the length of the longest caption in tokens."""
-        cut = [" ".join(caption.split()[: self.max_words]) for caption in captions]
+        cut = [" ".join(self._form(caption).split()[: self.max_words]) for caption in captions]
         rows = [encoding.ids for encoding in self._backend.encode_batch_fast(cut)]
         tokens = np.zeros((len(rows), max(map(len, rows), default=0)), dtype=np.int64)
         for row, ids in zip(tokens, rows, strict=True):
@@ -85,6 +89,7 @@ def build_tokenizer(
     *,
     max_words: int,
     max_tokens: int,
+    form: str = "written",
 ) -> Tokenizer:
     """Tokenizer that a config node describes.
 
@@ -94,14 +99,16 @@ def build_tokenizer(
         cache: cache in which a trained vocabulary is stored, under the hash of captions and size.
         max_words: captions are cut after this many words.
         max_tokens: and then after this many tokens, [CLS] and [SEP] included.
+        form: name in `CAPTION_FORMS` of the form that captions are brought into first.
 
     Raises:
         InputError: a pretrained tokenizer is missing, or in neither BERT's nor CLIP's layout; or there are no captions
             to train on.
         ConfigError: no builder is registered for the class of `config`.
     """
-    backend = TOKENIZERS.build(config, sorted(set(captions)), CachePath.at(cache))
-    return Tokenizer(backend, max_words=max_words, max_tokens=max_tokens)
+    texts = sorted(set(map(CAPTION_FORMS[form], captions)))
+    backend = TOKENIZERS.build(config, texts, CachePath.at(cache))
+    return Tokenizer(backend, max_words=max_words, max_tokens=max_tokens, form=form)
 
 
 @TOKENIZERS.register(PretrainedTokenizer)
