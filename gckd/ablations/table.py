@@ -27,7 +27,7 @@ from gckd.runs.dataset_progress import dataset_progress
 from gckd.runs.examples import write_examples
 from gckd.runs.output import RUN_FILES, default_output, output_folder
 from gckd.runs.plan import Run, plan
-from gckd.runs.preflight import check_sizes, prepare_datasets
+from gckd.runs.preflight import check_sizes, check_weights, prepare_datasets
 from gckd.runs.progress_display import display
 from gckd.runs.provenance import Provenance, git_revision, plugin_digests
 from gckd.runs.records import CURVES_FILE, DONE, RUNS_FILE, Records
@@ -73,7 +73,9 @@ class AblationTable:
         config, datasets = prepare_datasets(config, options.cache, dataset_progress())
         mirror = mirror or Mirror.for_output(StoragePath.at(default_output(config, datasets)))
         table = AblationTable(config, datasets, mirror, name, options)
-        check_sizes({run.digest: run.config for run in table.plan()}.values(), datasets)
+        configs = {run.digest: run.config for run in table.plan()}.values()
+        check_sizes(configs, datasets)
+        check_weights(configs, datasets)
         return table
 
     def plan(self) -> list[Run]:

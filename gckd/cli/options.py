@@ -12,12 +12,14 @@ import click
 
 from gckd.config import PRESETS, Config, ConfigError, apply, check, parse_edits, preset, read_config
 from gckd.config.config_file import CONFIG_FILE, plugin_notes
+from gckd.config.edit import effective_edits
 from gckd.config.presets import tiny
 from gckd.plugins import load_entry_points, load_plugin
 from gckd.storage.cache import USER_CACHE, CachePath
 from gckd.storage.path import StoragePath
 
 Command = Callable[..., Any]
+LateConfig = Callable[[Callable[[], Config] | None], Config]  # argument: `fitted` of `resolve`
 
 
 class LateHelpOption(click.Option):
@@ -88,6 +90,17 @@ plugin_option = click.option(
 def config_options(command: Command) -> Command:
     """Options --config, --preset, --source, --target, --set and --plugin. The command gets a checked `config`."""
 
+    @late_config_options
+    @functools.wraps(command)
+    def with_config(*args: Any, config: LateConfig, **kwargs: Any) -> Any:
+        return command(*args, config=config(None), **kwargs)
+
+    return with_config
+
+
+def late_config_options(command: Command) -> Command:
+    """The options of `config_options`. The command gets a function `config` of type `LateConfig`."""
+
     @click.option("--preset", "preset_name", metavar="|".join(PRESETS), help=_PRESET_HELP)
     @click.option("--config", "config_file", metavar="FILE", type=click.Path(path_type=Path), help=_CONFIG_HELP)
     @click.option("--source", metavar="DATASET", cls=LateHelpOption, late_help=_source_help)
@@ -95,7 +108,7 @@ def config_options(command: Command) -> Command:
     @set_option
     @plugin_option
     @functools.wraps(command)
-    def with_config(
+    def with_late_config(
         *args: Any,
         config_file: Path | None,
         preset_name: str | None,
@@ -104,10 +117,12 @@ def config_options(command: Command) -> Command:
         assignments: tuple[str, ...],
         **kwargs: Any,
     ) -> Any:
-        config = resolve(config_file, preset_name, source, target, assignments)
+        def config(fitted: Callable[[], Config] | None) -> Config:
+            return resolve(config_file, preset_name, source, target, assignments, fitted)
+
         return command(*args, config=config, **kwargs)
 
-    return with_config
+    return with_late_config
 
 
 def resolve(
@@ -116,8 +131,13 @@ def resolve(
     source: str | None,
     target: str | None,
     assignments: tuple[str, ...],
+    fitted: Callable[[], Config] | None = None,
 ) -> Config:
     """The config that the options describe.
+
+    Args:
+        fitted: makes the config where neither a file nor a preset is given, instead of `tiny`. Edits may repeat its
+            values, which the user has not seen.
 
     Raises:
         ConfigError: two options set the same field, or an edit is refused.
@@ -130,7 +150,11 @@ def resolve(
             if f"data.{domain}" in edits:
                 raise ConfigError([f"--set data.{domain}: conflicts with --{domain}; give one of the two"])
             edits[f"data.{domain}"] = spec
-    config = read_config(config_file) if config_file else preset(preset_name) if preset_name else tiny()
+    if fitted and not (config_file or preset_name):
+        config = fitted()
+        edits = effective_edits(config, edits)
+    else:
+        config = read_config(config_file) if config_file else preset(preset_name) if preset_name else tiny()
     return apply(config, edits) if edits else check(config)
 
 

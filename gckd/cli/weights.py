@@ -8,49 +8,56 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from gckd.cli.options import config_options
-from gckd.config import Config
+from gckd.cli.options import LateConfig, late_config_options
 from gckd.errors import InputError
 from gckd.report.console import wide_console
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@config_options
-def weights(file: Path, config: Config) -> int:
+@late_config_options
+def weights(file: Path, config: LateConfig) -> int:
     """List which keys of a checkpoint the backbone loads.
 
-    FILE is an ALBEF checkpoint, and the config describes the backbone. The vocabulary size is that of the file. A
-    checkpoint does not hold the number of attention heads: compare backbone.vision.heads and backbone.text.heads with
-    its documentation.
+    FILE is an ALBEF checkpoint, and the config describes the backbone. Without --preset and --config, it is preset base
+    with the sizes of the file. The vocabulary size is that of the file. A checkpoint does not hold the number of
+    attention heads: compare backbone.vision.heads and backbone.text.heads with its documentation.
 
     \b
     Example:
-      gckd weights ALBEF.pth --preset base
+      gckd weights ALBEF.pth
 
     Exit status: 0, or 1 if weights are missing, unexpected or of another shape, or 2 if the file cannot be read.
     """
     from gckd.data.types import Vocabulary
     from gckd.models.albef import AlbefBackbone
+    from gckd.models.albef_sizes import fitting_config
     from gckd.models.build import build_model
-    from gckd.models.weights import our_name, read_weights
+    from gckd.models.checkpoint_file import read_checkpoint
+    from gckd.models.weights import fit_weights, our_name
 
-    published = read_weights(file)
+    checkpoint = read_checkpoint(file)
+    published = checkpoint.weights
     words = next((v for k, v in published.items() if our_name(k).endswith("word_embeddings.weight")), None)
     if words is None:
         raise InputError(f"backbone.weights: {file} has no word embeddings; an ALBEF checkpoint is expected")
-    model = build_model(config, Vocabulary(len(words), end=0))
+    resolved = config(lambda: fitting_config(published))
+    model = build_model(resolved, Vocabulary(len(words), end=0))
     if not isinstance(model, AlbefBackbone):
         raise InputError(
-            f"backbone: {config.backbone.kind!r} is outside its limit: this command reads ALBEF checkpoints"
+            f"backbone: {resolved.backbone.kind!r} is outside its limit: this command reads ALBEF checkpoints"
         )
-    report = model.load_published(published, strict=False)
+    report, _ = fit_weights(model.state_dict(), published, model.grid, model.config.positions)
     table = Table("what", "keys", "which", title=f"{file.name}: {len(published)} keys")
+    for note in checkpoint.notes:
+        table.add_row("file", "", note)
     table.add_row("loaded", str(len(report.loaded)), _grouped(report.loaded))
     for line in report.changed:
         table.add_row("  of these, fitted", "", line)
     for reason, keys in report.unused.items():
         table.add_row(f"not used: {reason}", str(len(keys)), _grouped(keys))
+    if report.optional:
+        table.add_row("not in the file: MLM head", str(len(report.optional)), "\n".join(report.optional))
     for kind in ("missing", "unexpected", "wrong_shape"):
         names: list[str] = getattr(report, kind)
         table.add_row(kind.replace("_", " "), str(len(names)), "\n".join(names))

@@ -9,10 +9,11 @@ from torch.nn import functional as F
 
 from gckd.config.backbone import Albef
 from gckd.models.base import BACKBONES, Backbone, Encoded, InputSizes, layer_norms, log_temperature
+from gckd.models.checkpoint_file import CheckpointFile, Weights, read_checkpoint
 from gckd.models.compute import autocast, compile_layers
 from gckd.models.text import TextEncoder
 from gckd.models.vision import VisionTransformer
-from gckd.models.weights import KeyReport, Weights, load_weights, momentum_copies, read_weights
+from gckd.models.weights import KeyReport, fit_weights, load_weights, momentum_copies, refuse_misfit
 
 
 @BACKBONES.register(Albef)
@@ -74,11 +75,23 @@ class AlbefBackbone(Backbone):
     def load_initial_weights(self) -> Backbone:
         if not self.config.weights:
             return self
-        weights, momentum_model = read_weights(self.config.weights), copy.deepcopy(self)
-        self.load_published(weights, strict=self.config.strict)
-        momentum_model.load_published(momentum_copies(weights), strict=self.config.strict)
+        file, momentum_model = read_checkpoint(self.config.weights), copy.deepcopy(self)
+        self.load_notes = _notes(file, self.load_published(file.weights, strict=self.config.strict))
+        momentum_model.load_published(momentum_copies(file.weights), strict=self.config.strict)
         return momentum_model
+
+    def check_initial_weights(self) -> tuple[str, ...]:
+        if not self.config.weights:
+            return ()
+        file = read_checkpoint(self.config.weights)
+        report, _ = fit_weights(self.state_dict(), file.weights, self.grid, self.config.positions)
+        refuse_misfit(report, self.config.strict)
+        return _notes(file, report)
 
     def load_published(self, weights: Weights, *, strict: bool) -> KeyReport:
         """Load published weights; position embeddings are resized to this model's images. See `load_weights`."""
         return load_weights(self, weights, self.grid, self.config.positions, strict)
+
+
+def _notes(file: CheckpointFile, report: KeyReport) -> tuple[str, ...]:
+    return tuple(f"backbone.weights: {line}" for line in (*file.notes, *report.summary()))

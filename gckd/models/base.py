@@ -45,12 +45,14 @@ class Backbone(nn.Module, ABC):
         embed_dim: d, width of the joint embedding.
         has_matching_head: whether `match` is implemented.
         has_mlm_head: whether `predict_tokens` is implemented.
+        load_notes: report of `load_initial_weights`, one line each.
     """
 
     log_tau: Tensor
     embed_dim: int
     has_matching_head: bool = False
     has_mlm_head: bool = False
+    load_notes: tuple[str, ...] = ()
 
     @property
     def tau(self) -> Tensor:
@@ -103,6 +105,14 @@ class Backbone(nn.Module, ABC):
             InputError: the checkpoint cannot be read or does not fit.
         """
         return self
+
+    def check_initial_weights(self) -> tuple[str, ...]:
+        """Report of `load_initial_weights`, one line each, from a model whose own weights have no memory ("meta").
+
+        Raises:
+            InputError: the checkpoint cannot be read or does not fit.
+        """
+        return ()
 
     def notes(self) -> tuple[str, ...]:
         """Remarks about this backbone that are printed below tables of results."""

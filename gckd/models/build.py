@@ -24,6 +24,19 @@ def build_model(config: Config, vocabulary: Vocabulary) -> Backbone:
     return BACKBONES.build(config.backbone, inputs)
 
 
+def check_initial_weights(config: Config, vocabulary: Vocabulary) -> tuple[str, ...]:
+    """Report on the checkpoint file that the config names, one line each; nothing is loaded into a model.
+
+    Raises:
+        InputError: `backbone.weights` cannot be read or does not fit.
+    """
+    if not (config.backbone.weights and config.backbone.weights_are_a_file):
+        return ()
+    with torch.device("meta"):
+        model = build_model(config, vocabulary)
+    return model.check_initial_weights()
+
+
 def initial_models(config: Config, vocabulary: Vocabulary) -> tuple[Backbone, Backbone]:
     """The backbone with all weights that the config names, and the model that its momentum model starts from.
 

@@ -137,14 +137,17 @@ _NORMALISE = {"half": nn.Identity, "clip": ClipPixels}
 _STEMS = {"linear": PatchEmbed, "conv": ConvEmbed}
 
 
-def trained_grid(patches: int, model_grid: Grid) -> Grid | None:
+def trained_grid(patches: int, model_grid: Grid, square: bool = True) -> Grid | None:
     """Grid that a checkpoint's `patches` position embeddings were trained on, or None if it cannot be inferred.
 
-    A square if the number allows it and differs from the model's, else a grid of the model's aspect ratio. A checkpoint
-    does not say: published ALBEF was trained on squares, person retrieval models on tall crops.
+    A square if the number allows it, else a grid of the model's aspect ratio. A checkpoint does not say: published
+    ALBEF was trained on squares, person retrieval models on tall crops.
+
+    Args:
+        square: false: a number that equals that of the model is the model's grid, even if it could be a square.
     """
     side = math.isqrt(patches)
-    if side * side == patches and patches != model_grid[0] * model_grid[1]:
+    if side * side == patches and (square or patches != model_grid[0] * model_grid[1]):
         return side, side
     rows = math.isqrt(patches * model_grid[0] // model_grid[1])
     return (rows, patches // rows) if rows and rows * model_grid[1] == (patches // rows) * model_grid[0] else None

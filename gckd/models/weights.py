@@ -1,4 +1,4 @@
-"""Published ALBEF checkpoints: safe reading, a report on every key, renaming and resizing to this project's model."""
+"""Published ALBEF checkpoints: a report on every key, renaming and resizing to this project's model."""
 
 from __future__ import annotations
 
@@ -8,17 +8,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from pickle import UnpicklingError
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from gckd.config.paths import albef_checkpoint
 from gckd.errors import InputError, reason_of
+from gckd.models.checkpoint_file import Weights
 from gckd.models.vision import Grid, resize_positions, trained_grid
-
-Weights = dict[str, Tensor]
 
 # Published name -> our name; the first match counts. Pre-training and RaSa use `text_encoder.bert.`, fine-tuned
 # retrieval models `text_encoder.`.
@@ -33,12 +29,16 @@ _UNUSED = (
     (_MOMENTUM, "momentum copies"),
     (re.compile(r"^(image_queue|text_queue|idx_queue|queue_ptr)$"), "queues"),
     (re.compile(r"\.embeddings\.position_ids$"), "position ids (0, 1, 2, ...)"),
+    (re.compile(r"^n_averaged$"), "counter of a moving average"),
     (re.compile(r"^(prd_head|mrtd_head)\."), "heads of RaSa's own objectives"),
 )
 _TIED = {
     "text_encoder.predictions.decoder.weight": "text_encoder.embeddings.word_embeddings.weight",
     "text_encoder.predictions.decoder.bias": "text_encoder.predictions.bias",
 }
+_MLM_HEAD = "text_encoder.predictions."  # ALBEF's fine-tuned retrieval models have none
+_SHORTEST_LIST = 5  # names in a summary
+LEAST_SHARE = 0.5  # of the backbone's parameters that a checkpoint must hold
 _POSITIONS = "visual_encoder.pos_embed"
 _TEXT_POSITIONS = "text_encoder.embeddings.position_embeddings.weight"
 
@@ -53,9 +53,11 @@ class KeyReport:
     loaded: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)  # loaded, but resized or cut: "name: change"
     unused: dict[str, list[str]] = field(default_factory=dict)  # reason -> keys
+    optional: list[str] = field(default_factory=list)  # missing, but not needed: the MLM head
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     wrong_shape: list[str] = field(default_factory=list)
+    share: float = 0.0  # of the model's parameters that were loaded
 
     def problems(self) -> Iterator[str]:
         """One line for each kind of problem that a strict load refuses."""
@@ -64,31 +66,18 @@ class KeyReport:
             if names:
                 yield f"{len(names)} {kind.replace('_', ' ')}: {', '.join(names)}"
 
-
-def read_weights(path: str | Path) -> Weights:
-    """Tensors of a checkpoint (`{"model": {...}}` or flat) by their published names, read without executing its code.
-
-    Raises:
-        InputError: the file does not exist, or does not contain named tensors that can be read safely.
-    """
-    path = albef_checkpoint(path)
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise InputError(f"backbone.weights: {path} cannot be read as a file of tensors ({_reason(error)})") from error
-    content = content.get("model", content) if isinstance(content, dict) else content
-    if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
-        raise InputError(f'backbone.weights: {path} contains no named tensors, neither flat nor under "model"')
-    return content
-
-
-def _reason(error: Exception) -> str:
-    """Reason for which a file was refused. PyTorch's own text recommends to execute the file instead."""
-    return (
-        "it holds other objects than tensors, or is damaged" if isinstance(error, UnpicklingError) else reason_of(error)
-    )
+    def summary(self) -> tuple[str, ...]:
+        """Report of a few short lines, for the start of a run and its record."""
+        lines = [f"{len(self.loaded)} tensors loaded, {100 * self.share:.1f} % of the backbone's parameters"]
+        lines += [f"fitted: {change}" for change in self.changed]
+        if self.optional:
+            lines.append("the checkpoint has no MLM head; it starts from random weights")
+        for kind in ("missing", "unexpected", "wrong_shape"):
+            if names := getattr(self, kind):
+                more = ", ..." if len(names) > _SHORTEST_LIST else ""
+                listed = ", ".join(names[:_SHORTEST_LIST]) + more
+                lines.append(f"{len(names)} {kind.replace('_', ' ')}, not loaded: {listed}")
+        return tuple(lines)
 
 
 def momentum_copies(weights: Weights) -> Weights:
@@ -98,27 +87,68 @@ def momentum_copies(weights: Weights) -> Weights:
 
 
 def load_weights(model: nn.Module, weights: Weights, grid: Grid, mode: str, strict: bool) -> KeyReport:
-    """Load published weights into an `AlbefBackbone`.
+    """Load published weights into an `AlbefBackbone`. The arguments are those of `fit_weights`.
+
+    Raises:
+        InputError: see `fit_weights`.
+    """
+    report, fitted = fit_weights(model.state_dict(), weights, grid, mode)
+    refuse_misfit(report, strict)
+    model.load_state_dict(fitted, strict=False)
+    return report
+
+
+def fit_weights(state: Weights, weights: Weights, grid: Grid, mode: str) -> tuple[KeyReport, Weights]:
+    """Rename and resize published weights to those of an `AlbefBackbone`.
 
     Args:
+        state: the model's own weights; only their names and shapes are read.
         grid: rows and columns of patches in the model's images.
         mode: interpolation of position embeddings, `bicubic` (as in ALBEF) or `bilinear`.
+
+    Returns:
+        The report, and the weights that fit, by the model's names.
+
+    Raises:
+        InputError: a weight that would be loaded is NaN or infinite.
+    """
+    report, fitted = _rename(weights, state)
+    _resize(fitted, state, grid, mode, report, square="log_tau" not in weights)
+    infinite = [name for name, value in fitted.items() if value.is_floating_point() and not _is_finite(value)]
+    if infinite:
+        listed = ", ".join(infinite[:_SHORTEST_LIST]) + (", ..." if len(infinite) > _SHORTEST_LIST else "")
+        raise InputError(f"backbone.weights: {len(infinite)} weights hold NaN or infinite values ({listed})")
+    total = sum(value.numel() for name, value in state.items() if name not in _TIED)
+    report.share = sum(value.numel() for value in fitted.values()) / total
+    return report, fitted
+
+
+def refuse_misfit(report: KeyReport, strict: bool) -> None:
+    """Refuse a checkpoint that does not fit.
+
+    Args:
         strict: refuse missing, unexpected or misshapen weights; otherwise the model keeps its own, and the report
             lists them.
 
     Raises:
-        InputError: `strict`, and weights are missing, unexpected or misshapen; the message lists all of them.
+        InputError: `strict`, and weights are missing, unexpected or misshapen (the message lists all of them); or less
+            than half of the model's parameters are in the checkpoint.
     """
-    report, ours = _rename(weights, model.state_dict())
-    _resize(ours, model.state_dict(), grid, mode, report)
     problems = list(report.problems())
+    listed = "\n".join(f"  {line}" for line in problems)
+    if report.share < LEAST_SHARE:
+        raise InputError(
+            f"backbone.weights: the checkpoint does not fit: it holds {100 * report.share:.1f} % of the backbone's "
+            f"parameters; at least {100 * LEAST_SHARE:.0f} % are needed\n{listed}"
+        )
     if strict and problems:
-        listed = "\n".join(f"  {line}" for line in problems)
         raise InputError(
             f"backbone.weights: the checkpoint does not fit (backbone.strict=false loads the weights that do)\n{listed}"
         )
-    model.load_state_dict(ours, strict=False)
-    return report
+
+
+def _is_finite(value: Tensor) -> bool:
+    return bool(torch.isfinite(value).all())
 
 
 def our_name(key: str) -> str:
@@ -140,11 +170,14 @@ def _rename(weights: Weights, state: Weights) -> tuple[KeyReport, Weights]:
         if reason is not None:
             report.unused.setdefault(reason, []).append(key)
         elif name in state and name not in _TIED:
-            ours[name] = value.log() if name == "log_tau" else value
+            ours[name] = value.log() if name == "log_tau" != key else value
             report.loaded.append(key)
         else:
             report.unexpected.append(key)
-    report.missing = [name for name in state if name not in ours and name not in _TIED]
+    missing = [name for name in state if name not in ours and name not in _TIED]
+    if not any(name.startswith(_MLM_HEAD) for name in ours):
+        report.optional = [name for name in missing if name.startswith(_MLM_HEAD)]
+    report.missing = [name for name in missing if name not in report.optional]
     return report, ours
 
 
@@ -153,13 +186,18 @@ def _equal_to_tied(weights: Weights, name: str, value: Tensor) -> bool:
     return any(our_name(key) == _TIED[name] and torch.equal(original, value) for key, original in weights.items())
 
 
-def _resize(ours: Weights, state: Weights, grid: Grid, mode: str, report: KeyReport) -> None:
-    """Resize positions to the model's images and captions; drop weights whose shape still differs."""
+def _resize(ours: Weights, state: Weights, grid: Grid, mode: str, report: KeyReport, square: bool) -> None:
+    """Resize positions to the model's images and captions; drop weights whose shape still differs.
+
+    Args:
+        square: read an ambiguous number of positions as a square, as in published checkpoints.
+    """
     if _POSITIONS in ours and ours[_POSITIONS].shape[::2] == state[_POSITIONS].shape[::2]:
         count = ours[_POSITIONS].shape[1] - 1
-        old, side = trained_grid(count, grid), math.isqrt(count)
-        if old == grid != (side, side) and side * side == count:
-            assumption = f"{grid[0]} x {grid[1]}, could be {side} x {side}"
+        old, side = trained_grid(count, grid, square), math.isqrt(count)
+        if side * side == count == grid[0] * grid[1] and grid != (side, side):
+            grids = [f"{side} x {side}", f"{grid[0]} x {grid[1]}"]
+            assumption = ", could be ".join(grids if square else reversed(grids))
             report.changed.append(f"{_POSITIONS}: {count} positions taken as {assumption}")
         if old is not None and old != grid:
             ours[_POSITIONS] = resize_positions(ours[_POSITIONS], old, grid, mode)

@@ -10,7 +10,7 @@ from gckd.config import Config, config_text
 from gckd.config.config_file import CONFIG_FILE
 from gckd.runs.output import RUN_FILES, default_output, output_folder
 from gckd.runs.plan import Run, plan
-from gckd.runs.preflight import check_sizes, prepare_datasets, usable_cache, usable_folder
+from gckd.runs.preflight import check_sizes, check_weights, prepare_datasets, usable_cache, usable_folder
 from gckd.runs.progress_board import Board
 from gckd.runs.provenance import Provenance, git_revision
 from gckd.runs.records import CURVES_FILE, RUNS_FILE, Record, Records
@@ -89,6 +89,7 @@ def train_single(
     cache = usable_cache(cache)
     config, datasets = prepare_datasets(config, cache)
     check_sizes([config], datasets)
+    check_weights([config], datasets)
     provenance = Provenance(git_revision(), datasets.source_name, datasets.target_name, datasets.published)
     mirror = Mirror.for_output(out or StoragePath.at(default_output(config, datasets)))
     record_files = (mirror.folder / name for name in (RUNS_FILE, CURVES_FILE))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from gckd.config import Config, ConfigError, apply, check
+import click
+
+from gckd.config import Config, ConfigError, apply, check, digest
 from gckd.config.banks import per_bank
 from gckd.config.component import PropagationConfig
 from gckd.config.paths import with_absolute_paths
@@ -13,6 +16,7 @@ from gckd.data.dataset_pair import DatasetPair, open_datasets
 from gckd.data.types import DatasetProgress
 from gckd.data.wordpiece import load_pretrained
 from gckd.errors import InputError, reason_of
+from gckd.models.build import check_initial_weights
 from gckd.storage.cache import CachePath
 
 if TYPE_CHECKING:
@@ -50,6 +54,20 @@ def check_sizes(configs: Iterable[Config], datasets: DatasetPair) -> None:
     problems = [problem for config in configs for problem in size_problems(check(config), datasets)]
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
+
+
+def check_weights(configs: Iterable[Config], datasets: DatasetPair) -> None:
+    """Print what the configs load from checkpoint files of pretrained weights, on standard error.
+
+    Raises:
+        InputError: a checkpoint cannot be read or does not fit its backbone.
+    """
+    vocabulary = datasets.tokenizer.vocabulary
+    # One config for each checkpoint and backbone: a file may have a gigabyte.
+    distinct = {digest(config.backbone, config.data): config for config in configs}
+    reports = (check_initial_weights(config, vocabulary) for config in distinct.values())
+    for line in dict.fromkeys(itertools.chain.from_iterable(reports)):
+        click.echo(line, err=True)
 
 
 def size_problems(config: Config, datasets: DatasetPair) -> Iterator[str]:

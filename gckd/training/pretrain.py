@@ -44,7 +44,8 @@ def source_checkpoint(
     """Final checkpoint of pre-training, from the cache or trained now. Another process that needs it waits.
 
     Returns:
-        `modules["model"]` is the state of the source model, `curve` its curves, `seconds` its training time.
+        `modules["model"]` is the state of the source model, `curve` its curves, `seconds` its training time, `notes`
+        the report on the pretrained weights.
 
     Raises:
         InputError: a batch has fewer rows than workers, or the weights do not fit the backbone.
@@ -106,6 +107,7 @@ def _train(config: Config, datasets: DatasetPair, name: str, checkpoint: Storage
         weights={name: float(value) for name, value in dataclasses.asdict(config.weights).items()},
         monitor=monitor,
         report=report,
+        notes=model.load_notes,
     ).run(checkpoint)
 
 

@@ -60,6 +60,7 @@ class Stage:
         after_step: called after every optimiser step, for example to update the teacher.
         rounds: equal parts of the steps; the learning-rate schedule restarts in each.
         before_round: called before the first step of each round except the first round.
+        notes: remarks that the checkpoint keeps, for the record of every run that starts from it.
         seconds: training time so far, including that before an interruption.
         saved_step: step of the last checkpoint.
     """
@@ -77,6 +78,7 @@ class Stage:
     before_round: Callable[[], None] = lambda: None
     report: ProgressCallback = lambda progress: None
     curve: list[CurveRow] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
     seconds: float = 0.0
     saved_step: int = field(default=0, init=False)
     _start: float = field(default=0.0, init=False, repr=False)
@@ -193,6 +195,7 @@ class Stage:
                 "optimizer": optimizer.state_dict(),
                 "curve": self.curve,
                 "seconds": self.seconds,
+                "notes": list(self.notes),
             },
         )
 

@@ -11,6 +11,7 @@ from gckd.cli.main import cli
 from gckd.config.backbone import Albef, Text, Vision
 from gckd.data.types import Vocabulary
 from gckd.models.albef import AlbefBackbone
+from gckd.models.albef_sizes import fitting_config
 from gckd.models.base import InputSizes
 from tests.cli.test_commands import status_of
 from tests.published import published
@@ -34,6 +35,24 @@ def test_every_key_is_in_the_table(command: list[str], capsys: pytest.CaptureFix
     shown = capsys.readouterr().out
     for part in ("loaded", "visual_encoder.* (18)", "not used: momentum copies", "not used: queues", "missing"):
         assert part in shown
+
+
+def test_without_a_config_the_sizes_are_those_of_the_file(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of(cli, *command[:2]) == 0
+    assert "visual_encoder.* (18)" in capsys.readouterr().out
+    assert status_of(cli, *command[:2], "--preset", "base") == 1
+
+
+def test_sizes_are_told_from_the_shapes(command: list[str]) -> None:
+    fitted = fitting_config(torch.load(command[1], weights_only=True))
+    backbone = fitted.backbone
+    assert isinstance(backbone, Albef)
+    assert (backbone.vision.width, backbone.vision.depth, backbone.vision.patch) == (16, 1, 8)
+    assert (backbone.text.width, backbone.text.depth, backbone.text.fusion_depth) == (16, 1, 1)
+    assert (backbone.vision.mlp_ratio, backbone.text.mlp_ratio, backbone.embed_dim) == (2.0, 2.0, 8)
+    assert (fitted.data.height, fitted.data.width) == (64, 32)
 
 
 def test_weights_that_do_not_fit_are_listed(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:

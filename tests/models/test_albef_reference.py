@@ -25,8 +25,9 @@ from gckd.config.stages import MomentumDistillation
 from gckd.data.types import Vocabulary
 from gckd.models.albef import AlbefBackbone
 from gckd.models.build import initial_models
+from gckd.models.checkpoint_file import read_checkpoint
 from gckd.models.vision import resize_positions
-from gckd.models.weights import Weights, momentum_copies, our_name, read_weights
+from gckd.models.weights import Weights, momentum_copies, our_name
 from gckd.training.albef_objective import AlbefObjective, PairBatch
 
 FOLDER = Path(os.environ.get("GCKD_ALBEF_FIXTURE", Path(__file__).parents[1] / "fixtures" / "albef"))
@@ -206,7 +207,7 @@ def objective_and_batch(identities: Tensor) -> tuple[AlbefObjective, PairBatch]:
     node = config().pretrain.objective
     assert isinstance(node, MomentumDistillation)
     objective = AlbefObjective(node, config(), None, model, copies)  # type: ignore[arg-type]  # no loader
-    weights = read_weights(checkpoint())
+    weights = read_checkpoint(checkpoint()).weights
     for bank, queue in ((objective.images, "image_queue"), (objective.texts, "text_queue")):
         bank.embeddings.copy_(weights[queue].T)
         bank.pointer.copy_(weights["queue_ptr"][0])
@@ -295,7 +296,7 @@ def test_padding_positions_are_those_that_the_reference_masks() -> None:
 
 
 def test_momentum_copies_differ_from_the_online_weights() -> None:
-    weights = read_weights(checkpoint())
+    weights = read_checkpoint(checkpoint()).weights
     copies = momentum_copies(weights)
     name = "visual_encoder.blocks.0.attn.qkv.weight"
     assert torch.equal(copies[name], weights[name.replace("encoder.", "encoder_m.", 1)])

@@ -16,8 +16,9 @@ from gckd.data.types import Vocabulary
 from gckd.errors import InputError
 from gckd.models.albef import AlbefBackbone
 from gckd.models.base import InputSizes
+from gckd.models.checkpoint_file import read_checkpoint
 from gckd.models.vision import resize_positions, trained_grid
-from gckd.models.weights import Weights, load_weights, momentum_copies, our_name, read_weights
+from gckd.models.weights import Weights, load_weights, momentum_copies, our_name
 from tests.published import published
 
 GRID = (4, 2)
@@ -95,6 +96,48 @@ def test_a_lenient_load_keeps_the_weights_that_do_not_fit() -> None:
     assert "itm_head.weight" not in report.loaded
 
 
+def test_a_retrieval_checkpoint_without_mlm_head_is_loaded_with_a_note() -> None:
+    weights = {key: value for key, value in published(model(1), bert=False).items() if ".cls.predictions." not in key}
+    loaded = model(2)
+    report = load_weights(loaded, weights, GRID, "bicubic", strict=True)
+    assert set(differing(loaded, model(1))) < set(report.optional)
+    assert all(name.startswith("text_encoder.predictions.") for name in report.optional)
+    assert "the checkpoint has no MLM head; it starts from random weights" in report.summary()
+    weights["text_encoder.cls.predictions.bias"] = torch.zeros(20)  # a part of the head is not enough
+    with pytest.raises(InputError, match=r"4 missing: text_encoder\.predictions\.transform"):
+        load_weights(model(2), weights, GRID, "bicubic", strict=True)
+
+
+def test_less_than_half_of_the_backbone_is_refused_whatever_strict_says() -> None:
+    """The text encoder and its heads alone, and names that the model does not have."""
+    weights = published(model(1))
+    other = {f"encoder.{key}": value for key, value in weights.items()}
+    small = {key: value for key, value in weights.items() if key.startswith("visual_encoder.blocks")}
+    loaded = model(2)
+    for part in (other, small):
+        for strict in (True, False):
+            with pytest.raises(InputError, match="at least 50 % are needed"):
+                load_weights(loaded, part, GRID, "bicubic", strict=strict)
+    assert differing(loaded, model(2)) == []
+
+
+def test_the_share_is_that_of_the_parameters() -> None:
+    weights = published(model(1))
+    del weights["visual_encoder.cls_token"]
+    report = load_weights(model(2), weights, GRID, "bicubic", strict=False)
+    total = sum(parameter.numel() for parameter in model(1).parameters())
+    assert report.share == pytest.approx((total - 16) / total)
+    assert f"{100 * (total - 16) / total:.1f} % of the backbone's parameters" in report.summary()[0]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(value: float) -> None:
+    weights = published(model(1))
+    weights["text_encoder.bert.encoder.layer.0.output.dense.weight"][3, 2] = value
+    with pytest.raises(InputError, match=r"1 weights hold NaN or infinite values \(text_encoder\.layer\.0"):
+        load_weights(model(2), weights, GRID, "bicubic", strict=False)
+
+
 def test_positions_of_square_images_are_resized_to_crops() -> None:
     square, crop = model(1, 32, 32), model(2)
     report = load_weights(crop, published(square), GRID, "bicubic", strict=True)
@@ -121,7 +164,7 @@ def test_text_positions_are_cut_but_not_extended() -> None:
         (576, (24, 8), (24, 24)),  # published model, 384 x 384, loaded for crops
         (192, (24, 8), (24, 8)),  # fine-tuned on such crops
         (32, (24, 12), (8, 4)),  # trained on smaller crops of the same aspect ratio
-        (256, (32, 8), (32, 8)),  # as many patches as the model has
+        (256, (32, 8), (16, 16)),  # as many patches as the model has, but published models are square
         (30, (24, 24), None),
     ],
 )
@@ -131,9 +174,23 @@ def test_the_trained_grid_is_inferred(
     assert trained_grid(patches, model_grid) == expected
 
 
-def test_an_ambiguous_grid_is_reported() -> None:
-    """4 x 4 and 8 x 2 grids have equally many patches, and a checkpoint does not say which it was trained on."""
-    report = load_weights(model(2, 64, 16), published(model(1, 64, 16)), (8, 2), "bicubic", strict=True)
+def test_an_ambiguous_grid_of_a_published_checkpoint_is_a_square() -> None:
+    """4 x 4 and 8 x 2 grids have equally many patches. Published ALBEF was trained on squares."""
+    square, crop = model(1, 32, 32), model(2, 64, 16)
+    report = load_weights(crop, published(square), (8, 2), "bicubic", strict=True)
+    patches = square.visual_encoder.pos_embed[:, 1:].view(1, 4, 4, 16).permute(0, 3, 1, 2)
+    expected = F.interpolate(patches, (8, 2), mode="bicubic").permute(0, 2, 3, 1).reshape(16, 16)
+    torch.testing.assert_close(crop.visual_encoder.pos_embed[0, 1:], expected)
+    assert report.changed == [
+        "visual_encoder.pos_embed: 16 positions taken as 4 x 4, could be 8 x 2",
+        "visual_encoder.pos_embed: 4 x 4 -> 8 x 2 patches, bicubic",
+    ]
+
+
+def test_an_ambiguous_grid_of_this_project_is_that_of_the_model() -> None:
+    tall, loaded = model(1, 64, 16), model(2, 64, 16)
+    report = load_weights(loaded, tall.state_dict(), (8, 2), "bicubic", strict=True)
+    assert differing(loaded, tall) == []
     assert report.changed == ["visual_encoder.pos_embed: 16 positions taken as 8 x 2, could be 4 x 4"]
 
 
@@ -150,7 +207,7 @@ def test_all_file_layouts_are_read(tmp_path: Path, layout: str) -> None:
         safetensors.torch.save_file(weights, path)
     else:
         torch.save({"model": weights, "epoch": 3} if layout == "model" else weights, path)
-    read = read_weights(path)
+    read = read_checkpoint(path).weights
     assert read.keys() == weights.keys() and all(torch.equal(read[k], weights[k]) for k in weights)
 
 
@@ -176,7 +233,7 @@ def test_files_that_are_not_checkpoints_are_refused(
     elif content == "folder":
         path.mkdir()
     with pytest.raises(InputError, match=r"backbone.weights: .*w\.pth") as caught:
-        read_weights(path)
+        read_checkpoint(path)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "trapped").exists()
 
