@@ -40,7 +40,7 @@ def read_annotations(spec: str | os.PathLike[str]) -> Annotations:
     images = file.parent / reader.image_folder
     if not images.is_dir():
         raise InputError(f"{file}: the image folder {images} is missing")
-    annotations = Annotations(format_name, file, images.resolve(), _read_records(file, reader))
+    annotations = _join_entries(Annotations(format_name, file, images.resolve(), _read_records(file, reader)))
     if reader.val_from_train and not any(record.split == "val" for record in annotations.records):
         annotations = _hold_out_val(annotations)
     require_splits(annotations.records, file)
@@ -165,4 +165,22 @@ def _hold_out_val(annotations: Annotations) -> Annotations:
     note = (
         f"{annotations.format} has no val split: {len(val)} of {len(identities)} train identities were held out as val"
     )
-    return replace(annotations, records=moved, notes=(note,))
+    return replace(annotations, records=moved, notes=(*annotations.notes, note))
+
+
+def _join_entries(annotations: Annotations) -> Annotations:
+    """One record for each image of an identity in a split, with the captions of all its entries.
+
+    Some copies of a dataset have one entry per caption. Each entry would be an image of the gallery.
+    """
+    captions: dict[tuple[str, int, str], dict[str, None]] = {}
+    for record in annotations.records:
+        captions.setdefault((record.image, record.identity, record.split), {}).update(dict.fromkeys(record.captions))
+    entries, images = len(annotations.records), len(captions)
+    if images == entries:
+        return annotations
+    records = tuple(
+        Record(image, tuple(texts), identity, split) for (image, identity, split), texts in captions.items()
+    )
+    note = f"{entries:,} entries describe {images:,} images; the entries of one image were joined"
+    return replace(annotations, records=records, notes=(*annotations.notes, note))

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from gckd.data.types import ItemProgress
 from gckd.errors import InputError, reason_of
@@ -24,6 +24,7 @@ Result = TypeVar("Result")
 
 # No other decoder of Pillow may run: some of them (EPS for example) start external programs.
 DECODERS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF")
+DECODING = 2  # version of the pixels that a file is decoded to; part of the names of what is cached about them
 _JPEG_QUALITY = 80
 
 
@@ -111,12 +112,23 @@ def _resized(picture: Image.Image, height: int, width: int) -> NDArray[np.uint8]
 
 
 def _rgb(encoded: bytes) -> Image.Image:
+    """RGB picture, rotated as its EXIF orientation says."""
     with Image.open(io.BytesIO(encoded), formats=DECODERS) as picture:
-        return _flattened(picture)
+        return _flattened(ImageOps.exif_transpose(picture))
 
 
 def _flattened(picture: Image.Image) -> Image.Image:
-    """RGB picture; transparent pixels are blended with white."""
+    """RGB picture; transparent pixels are blended with white, and 16 bits are scaled to 8.
+
+    Raises:
+        ValueError: 32-bit or floating-point pixels, whose white has no fixed value.
+    """
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PNG"):
+        values = np.asarray(picture).astype(np.float64)  # Pillow's own conversion clips them at 255
+        return Image.fromarray(np.round(values * (255 / 65535)).astype(np.uint8)).convert("RGB")
+    if picture.mode in ("I", "F"):
+        kind = "32-bit grey" if picture.mode == "I" else "floating-point"
+        raise ValueError(f"{kind} pixels have no fixed range; convert the image to 8 or 16 bits")
     if not picture.has_transparency_data:
         return picture.convert("RGB")
     layer = picture.convert("RGBA")

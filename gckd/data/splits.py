@@ -11,7 +11,7 @@ import pyarrow as pa
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from gckd.data.images import decode, in_parallel
+from gckd.data.images import DECODING, decode, in_parallel
 from gckd.data.types import ItemProgress
 
 
@@ -52,7 +52,7 @@ class Images:
             workers: threads that decode; None for one per core.
             progress: called with (images done, images in total).
         """
-        final = self._path.with_name(f"{self._path.stem}-{height}x{width}.npy")
+        final = self._path.with_name(f"{self._path.stem}-{height}x{width}-v{DECODING}.npy")
         if not final.exists():
             with FileLock(f"{final}.lock"):
                 if not final.exists():  # another process may have decoded them during the wait

@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock
 
 from gckd.data.annotations import require_splits
-from gckd.data.images import ImageInspection, confine, in_parallel, inspect
+from gckd.data.images import DECODING, ImageInspection, confine, in_parallel, inspect
 from gckd.data.store import INDEX, META, VERSION, Store, content_digest, move_to_final_name, stores_folder
 from gckd.data.store_writer import ImageRow, write_split
 from gckd.data.types import SPLITS, Annotations, ItemProgress, Record
@@ -81,7 +81,7 @@ def _index_key(annotations: Annotations) -> str:
     The records are hashed, not the annotation file, because the same file read by a changed reader is other data.
     """
     statuses = confine(annotations.images, [record.image for record in annotations.records])
-    key = hashlib.sha256(json.dumps([VERSION, annotations.format, str(annotations.images)]).encode())
+    key = hashlib.sha256(json.dumps([VERSION, DECODING, annotations.format, str(annotations.images)]).encode())
     for record, status in zip(annotations.records, statuses, strict=True):
         stamp = (status.st_size, status.st_mtime_ns) if status else None
         key.update(json.dumps([record.image, record.captions, record.identity, record.split, stamp]).encode())

@@ -15,6 +15,7 @@ from gckd.config.stages import Evaluate
 from gckd.data.transforms import clean_view
 from gckd.data.types import EvaluationSet
 from gckd.distributed import map_batches
+from gckd.errors import InputError
 from gckd.graph.memory import centred
 from gckd.models.base import Backbone
 
@@ -53,8 +54,15 @@ def rank_gallery(scores: Tensor, query_ids: Tensor, gallery_ids: Tensor, block: 
         block: queries that are ranked at a time, to limit memory.
 
     Raises:
+        InputError: a score is NaN or infinite. Sorted among numbers, it would pass for a rank.
         ValueError: a query has no relevant image, so that its AP is undefined.
     """
+    if not bool((finite := scores.isfinite()).all()):
+        count = int(finite.logical_not().sum())
+        raise InputError(
+            f"evaluation: {count:,} of {scores.numel():,} similarities are NaN or infinite; the model diverged, or its "
+            "weights are damaged"
+        )
     parts = []
     ranks = torch.arange(1, len(gallery_ids) + 1, dtype=torch.float64)
     for part, ids in zip(scores.split(block), query_ids.split(block), strict=True):

@@ -84,6 +84,7 @@ def load_student(
     transform: EmbeddingTransform = unchanged
     try:
         backbone.load_state_dict(modules["student"])
+        _check_finite(checkpoint, modules["student"])
         if config.evaluate.propagate:
             parts = build_parts(config, feed, backbone)
             parts.banks.load_state_dict(modules["banks"])
@@ -95,6 +96,15 @@ def load_student(
             f"{checkpoint}: does not hold the student of this config ({_first_mismatch(error)})"
         ) from error
     return Student(config, datasets, backbone, feed, transform)
+
+
+def _check_finite(checkpoint: Path | StoragePath, weights: Mapping[str, Tensor]) -> None:
+    """Refuse a checkpoint with weights that are NaN or infinite."""
+    names = [name for name, value in weights.items() if not bool(torch.isfinite(value).all())]
+    if names:
+        raise InputError(
+            f"{checkpoint}: {len(names)} weights hold NaN or infinite values, {names[0]} first; the run diverged"
+        )
 
 
 def _first_mismatch(error: Exception) -> str:

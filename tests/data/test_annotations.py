@@ -193,3 +193,26 @@ def test_the_people_emoji_dataset_has_its_counts() -> None:
     annotations = read_annotations(f"icfg-pedes:{EMOJI}")
     counts = {s: sum(r.split == s for r in annotations.records) for s in ("train", "val", "test")}
     assert counts == {"train": 1249, "val": 178, "test": 351} and annotations.notes == ()
+
+
+def test_entries_of_one_image_are_joined_with_a_note(make_dataset: Any, spoil: Any) -> None:
+    """One entry per caption: as many gallery images as captions, unless they are joined."""
+    folder = make_dataset()
+    before = read_annotations(str(folder)).records
+
+    def split_entries(entries: list[Any]) -> None:
+        entries[:] = [entry | {"captions": [caption]} for entry in entries for caption in entry["captions"]]
+
+    spoil(folder, split_entries)
+    annotations = read_annotations(str(folder))
+    assert annotations.records == before
+    entries = sum(len(record.captions) for record in before)
+    assert annotations.notes == (
+        f"{entries} entries describe {len(before)} images; the entries of one image were joined",
+    )
+
+
+def test_entries_of_one_image_with_several_identities_stay_apart(make_dataset: Any, spoil: Any) -> None:
+    folder = make_dataset()
+    spoil(folder, lambda entries: entries.append(entries[0] | {"id": entries[2]["id"]}))
+    assert len(read_annotations(str(folder)).records) == 23

@@ -13,6 +13,7 @@ from torchmetrics.retrieval import RetrievalHitRate, RetrievalMAP
 
 from gckd.config.stages import Evaluate
 from gckd.data.types import EvaluationSet
+from gckd.errors import InputError
 from gckd.evaluation.retrieval import TOP_IMAGES, Retriever, rank_gallery
 from gckd.models.base import Encoded
 
@@ -194,3 +195,12 @@ def test_ranking_uses_evaluation_mode_and_restores_the_mode(
     metrics = Retriever(model, Evaluate(batch=4, k_test=0), NO_CENTRING).ranking(data).metrics()
     assert model.training is training
     assert metrics == pytest.approx(metrics_by_loops(cosine, data.caption_identities, data.image_identities))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_similarities_that_are_not_finite_are_refused(value: float) -> None:
+    """NaN would be ranked first, or last: a Rank-1 of a diverged model."""
+    scores = torch.rand(3, 4)
+    scores[1, 2] = value
+    with pytest.raises(InputError, match="1 of 12 similarities are NaN or infinite"):
+        rank_gallery(scores, torch.tensor([0, 1, 0]), torch.tensor([0, 1, 1, 0]))
