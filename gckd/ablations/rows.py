@@ -13,6 +13,7 @@ from gckd.config import Config, ConfigError, apply
 from gckd.config.edit import effective_edits
 from gckd.config.serialization import load_yaml
 from gckd.errors import InputError, unknown_choice
+from gckd.runs.plan import FULL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -95,6 +96,7 @@ def grid_rows(values: Mapping[str, list[Any]], config: Config) -> Rows:
         ConfigError: combinations are refused; the problems of all of them are listed.
     """
     rows: Rows = {}
+    texts: dict[str, str] = {}
     problems: list[str] = []
     for combination in itertools.product(*values.values()):
         edits = dict(zip(values, combination, strict=True))
@@ -105,7 +107,8 @@ def grid_rows(values: Mapping[str, list[Any]], config: Config) -> Rows:
             problems += error.problems
             continue
         if effective:
-            rows[row_name(",".join(f"{path}={value}" for path, value in edits.items()))] = effective
+            text = ",".join(f"{path}={value}" for path, value in edits.items())
+            problems += _add_row(rows, texts, text, effective)
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
     return rows
@@ -115,16 +118,36 @@ def named_rows(rows: Mapping[str, Mapping[str, Any]], config: Config) -> Rows:
     """The rows of a spec's key `rows`: name -> edits.
 
     Raises:
-        ConfigError: an edit is refused; the message names its row.
+        ConfigError: a name or an edit is refused; the message names its row.
     """
     checked: Rows = {}
+    texts: dict[str, str] = {}
+    problems: list[str] = []
     for name, edits in rows.items():
-        checked[row_name(name)] = effective_edits(config, edits)
+        effective = effective_edits(config, edits)
         try:
-            apply(config, checked[row_name(name)])
+            apply(config, effective)
         except ConfigError as error:
-            raise ConfigError([f"rows.{name}: {problem}" for problem in error.problems]) from error
+            problems += [f"rows.{name}: {problem}" for problem in error.problems]
+        problems += _add_row(checked, texts, name, effective)
+    if problems:
+        raise ConfigError(problems)
     return checked
+
+
+def _add_row(rows: Rows, texts: dict[str, str], text: str, edits: dict[str, Any]) -> list[str]:
+    """Add a row under the label of its text, or return the problem that it has with the label.
+
+    Args:
+        texts: label -> text of the rows that were added; extended.
+    """
+    name = row_name(text)
+    if name == FULL:
+        return [f"row {text}: {FULL!r} is the label of the full method; choose another name"]
+    if name in rows:
+        return [f"row {text}: has the same label {name!r} as row {texts[name]}; rename one"]
+    rows[name], texts[name] = edits, text
+    return []
 
 
 def merge_rows(*several: Rows) -> Rows:

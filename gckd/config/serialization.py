@@ -19,7 +19,18 @@ from gckd.plugins import plugin_of
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads 1e-05 as a number, as JSON and YAML 1.2 do; in YAML 1.1 it is text."""
+    """Reads 1e-05 as a number, as JSON and YAML 1.2 do; in YAML 1.1 it is text. Refuses a key that is given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        present: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            identity = (key.tag, str(key.value))
+            if isinstance(key, yaml.ScalarNode) and identity in present:
+                line = key.start_mark.line + 1
+                raise yaml.YAMLError(f"line {line}: the key {key.value!r} is given twice; remove one")
+            present.add(identity)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
 
 
 class _Dumper(yaml.SafeDumper):

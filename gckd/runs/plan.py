@@ -69,10 +69,13 @@ def plan(full: Config, rows: Mapping[str, Mapping[str, Any]], seeds: int, out: P
         out: folder of the table.
 
     Raises:
-        ConfigError: an edit is refused or names missing weights, or two rows have the same config.
+        ConfigError: an edit is refused or names missing weights, a row is called `full`, or two rows have the same
+            config.
     """
     problems: list[str] = []
     configs: dict[str, Config] = {FULL: check(full)}
+    if FULL in rows:
+        raise ConfigError([f"row {FULL}: is the label of the full method; choose another name"])
     for row, edits in rows.items():
         try:
             configs[row] = with_absolute_paths(apply(full, edits))

@@ -183,3 +183,24 @@ def test_a_missing_spec_is_refused_with_the_names_of_the_others() -> None:
 def test_rows_of_another_spec_are_included() -> None:
     rows, included = load_spec("cross_dataset").all_rows(FULL), load_spec("baselines").all_rows(FULL)
     assert rows == {"-gmp": drop_edits(frozenset({"gmp"}), FULL), **included}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("full: {graph.propagate.k: 3}", "row full: 'full' is the label of the full method"),
+        (
+            "k (2): {graph.propagate.k: 2}\n  k [2]: {graph.propagate.k: 3}",
+            r"row k \[2\]: has the same label 'k_2_' as row k \(2\)",
+        ),
+    ],
+)
+def test_a_label_that_another_row_has_is_refused(tmp_path: Path, rows: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_spec(str(spec_of(tmp_path, f"rows:\n  {rows}\n"))).all_rows(FULL)
+
+
+def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
+    text = "rows:\n  a: {graph.propagate.k: 2}\n  a: {graph.propagate.k: 3}\n"
+    with pytest.raises(InputError, match="line 3: the key 'a' is given twice"):
+        load_spec(str(spec_of(tmp_path, text)))
