@@ -13,6 +13,7 @@ from gckd.config.data import Data
 from gckd.config.fields import ConfigError
 from gckd.config.schema import Config
 from gckd.data.batches import Feed, Source
+from gckd.data.dataset_check import uses_published_counts
 from gckd.data.datasets import Dataset, find_dataset
 from gckd.data.loaders import SourceLoader, TargetLoader, evaluation_set
 from gckd.data.store import Store
@@ -34,7 +35,7 @@ class DatasetPair:
     target_spec: str
     source_name: str  # last two parts of the path or URI
     target_name: str
-    published: str  # "icfg-pedes -> rstpreid" if the counts of both equal the published ones, else ""
+    published: str  # "icfg-pedes -> rstpreid" if what both stores hold has the published counts, else ""
 
     def feed(self, config: Config, batch: int, per_identity: int = 1, source: Source | None = None) -> Feed:
         """Training data of both domains. The target's split type has no labels.
@@ -89,7 +90,8 @@ def open_datasets(config: Config, cache: Path | CachePath, progress: DatasetProg
     """
     source, target = _named_datasets(config)
     stores = [_stored(config, dataset, cache, progress) for dataset in (source, target)]
-    published = source.published, target.published
+    used = zip((source, target), stores, strict=True)
+    published = [dataset.published if uses_published_counts(store) else "" for dataset, store in used]
     return DatasetPair(
         source=stores[0],
         target=stores[1],

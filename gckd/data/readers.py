@@ -124,7 +124,9 @@ class IcfgPedesReader(JsonReader):
     annotation_files = ("ICFG-PEDES.json", "ICFG_PEDES.json")
     image_field = "file_path"
     field_names = MappingProxyType({"image": image_field, "identity": "id"})
-    published = MappingProxyType({"train": SplitCounts(34_674, 3_102), "test": SplitCounts(19_848, 1_000, 19_848)})
+    published = MappingProxyType(
+        {"train": SplitCounts(34_674, 3_102, 34_674), "test": SplitCounts(19_848, 1_000, 19_848)}
+    )
     val_from_train = True
 
 
@@ -137,8 +139,8 @@ class RstpReidReader(JsonReader):
     field_names = MappingProxyType({"image": image_field, "identity": "id"})
     published = MappingProxyType(
         {
-            "train": SplitCounts(18_505, 3_701),
-            "val": SplitCounts(1_000, 200),
+            "train": SplitCounts(18_505, 3_701, 37_010),
+            "val": SplitCounts(1_000, 200, 2_000),
             "test": SplitCounts(1_000, 200, 2_000),
         }
     )

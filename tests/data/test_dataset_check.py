@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from PIL import Image
 from gckd.cli.data import data
 from gckd.data import dataset_check
 from gckd.data.annotations import read_annotations
-from gckd.data.dataset_check import CheckResult, check, published_match, split_counts
+from gckd.data.dataset_check import CheckResult, check, published_match, split_counts, uses_published_counts
+from gckd.data.store import Store
 from gckd.data.types import Annotations, Record, SplitCounts
 from gckd.errors import InputError
 
@@ -44,7 +46,7 @@ def test_a_dataset_without_problems(make_dataset: Any) -> None:
     result = check(str(folder))
     assert result.problems == [] and result.notes == []
     rows = [(row.split, row.counts, row.published) for row in result.rows]
-    assert rows[0] == ("train", SplitCounts(12, 6, 24), SplitCounts(18_505, 3_701))
+    assert rows[0] == ("train", SplitCounts(12, 6, 24), SplitCounts(18_505, 3_701, 37_010))
     assert rows[2] == ("test", SplitCounts(6, 3, 12), SplitCounts(1_000, 200, 2_000))
 
 
@@ -139,6 +141,25 @@ class TestPublishedCounts:
             results.append(problems(check("any")))
         assert results[0] == [] and results[2] == []
         assert results[1] == [("counts", "train has 15,000 images, the published rstpreid 18,505")]
+
+    @pytest.mark.parametrize("layout", sorted(PUBLISHED))
+    def test_what_a_store_lacks_is_no_published_data(self, layout: str) -> None:
+        counts = {split: vars(numbers) for split, numbers in split_counts(as_published(layout)).items()}
+        store = Store(Path("/x"), "", layout, counts, (), 0)
+        assert uses_published_counts(store)
+        for split in PUBLISHED[layout]:
+            for unit in counts[split]:
+                fewer = counts | {split: counts[split] | {unit: counts[split][unit] - 1}}
+                assert not uses_published_counts(replace(store, counts=fewer))
+
+    def test_one_caption_more_is_a_problem(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        annotations = as_published("rstpreid")
+        first = annotations.records[7]
+        records = (*annotations.records[:7], replace(first, captions=(*first.captions, "one more")))
+        more = replace(annotations, records=(*records, *annotations.records[8:]))
+        monkeypatch.setattr(dataset_check, "_inspect_pictures", lambda annotations, progress: ({}, []))
+        monkeypatch.setattr(dataset_check, "read_annotations", lambda spec: more)
+        assert ("counts", "train has 37,011 captions, the published rstpreid 37,010") in problems(check("any"))
 
     def test_a_small_dataset_does_not_match(self, make_dataset: Any) -> None:
         assert published_match(read_annotations(str(make_dataset()))) is None
