@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 from gckd.ablations.reference_rows import with_reference_rows
 from gckd.ablations.rows import Rows, add_rows, combinations, drop_rows, factorial_rows, merge_rows, sweep_rows
+from gckd.errors import InputError
 from gckd.report.question import Question
+from gckd.runs.plan import FULL
+from gckd.storage.label import check_distinct
 
 if TYPE_CHECKING:
     from gckd.ablations.spec import Spec
@@ -45,12 +48,17 @@ class AblationOptions:
         """Every row except the full one, around the full config.
 
         Raises:
-            InputError: a row is refused, two have the same name, or `with_reference_rows` refuses the config.
+            InputError: a row is refused, two have the same name or folder, one is called `full`, or
+                `with_reference_rows` refuses the config.
         """
         parts = [self.spec.all_rows(config), add_rows(self.adds, config), drop_rows(self.drops, config)]
         parts += [factorial_rows(self.factorial, config)] if self.factorial else []
         rows = merge_rows(*parts, *(sweep_rows(text, config) for text in self.sweeps))
-        return with_reference_rows(rows, config, ceiling=self.ceiling or self.spec.ceiling)
+        rows = with_reference_rows(rows, config, ceiling=self.ceiling or self.spec.ceiling)
+        if FULL in rows:
+            raise InputError(f"row {FULL}: the name is reserved for the full method; rename the row")
+        check_distinct([FULL, *rows])
+        return rows
 
     def question(self, config: Config) -> Question:
         """Question of the table, which is saved for its report."""

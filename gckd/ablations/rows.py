@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -14,13 +13,13 @@ from gckd.config.edit import effective_edits
 from gckd.config.serialization import load_yaml
 from gckd.errors import InputError, unknown_choice
 from gckd.runs.plan import FULL
+from gckd.storage.label import Label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 BASELINE = "baseline"
 Rows = dict[str, dict[str, Any]]
-_UNSAFE = re.compile(r"[^\w.+=,-]+")  # in the name of a folder
 
 
 def drop_rows(drops: Iterable[str], config: Config) -> Rows:
@@ -141,7 +140,10 @@ def _add_row(rows: Rows, texts: dict[str, str], text: str, edits: dict[str, Any]
     Args:
         texts: label -> text of the rows that were added; extended.
     """
-    name = row_name(text)
+    try:
+        name = Label.of(str(text))
+    except InputError as error:
+        return [f"row {text!r:.80}: {error}"]
     if name == FULL:
         return [f"row {text}: {FULL!r} is the label of the full method; choose another name"]
     if name in rows:
@@ -164,6 +166,26 @@ def merge_rows(*several: Rows) -> Rows:
     return rows
 
 
-def row_name(text: str) -> str:
-    """A label that can be the name of a folder."""
-    return _UNSAFE.sub("_", text)
+def labels(key: str, names: Iterable[str]) -> dict[str, Label]:
+    """Name of a subtable -> its label.
+
+    Args:
+        key: of the spec, or option, that has the names.
+
+    Raises:
+        ConfigError: a name gives no label, or two give the same; all problems are listed.
+    """
+    by_name: dict[str, Label] = {}
+    problems: list[str] = []
+    for name in names:
+        try:
+            subtable = Label.of(str(name))
+        except InputError as error:
+            problems.append(f"{key}: {error}")
+            continue
+        same = [earlier for earlier, other in by_name.items() if subtable == other]
+        problems += [f"{key}: {name!r} and {earlier!r} both have the label {subtable}; rename one" for earlier in same]
+        by_name[name] = subtable
+    if problems:
+        raise ConfigError(problems)
+    return by_name

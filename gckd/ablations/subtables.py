@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gckd.ablations.rows import row_name
+from gckd.ablations.rows import labels
 from gckd.config import Config, ConfigError, apply
 from gckd.config.edit import effective_edits
 from gckd.data.street.default_pair import cached_street, with_default_datasets
@@ -49,16 +49,18 @@ def subtable_configs(spec: Spec, datasets: Sequence[str], config: Config, cache:
     config = with_default_datasets(config, cache, dataset_progress())
     if not spec.each:
         return {ONLY_TABLE: config}
-    return {row_name(name): apply(config, effective_edits(config, edits)) for name, edits in spec.each.items()}
+    names = labels("each", spec.each)
+    return {label: apply(config, effective_edits(config, spec.each[name])) for name, label in names.items()}
 
 
 def _ordered_pairs(datasets: Sequence[str]) -> dict[str, tuple[str, str]]:
     """`source-target` -> the two datasets; the names are those of their folders."""
-    names = [row_name(Path(dataset.rpartition(":")[2]).name.lower()) for dataset in datasets]
     if len(datasets) < 2:
         raise InputError(f"--dataset: {len(datasets)} given; pairs need at least 2")
-    if len(set(names)) < len(names):
-        raise InputError(f"--dataset: two folders have the same name ({', '.join(sorted(names))}); rename one")
+    folders = [Path(dataset.rpartition(":")[2]).name.lower() for dataset in datasets]
+    if len(set(folders)) < len(folders):
+        raise InputError(f"--dataset: two folders have the same name ({', '.join(sorted(folders))}); rename one")
+    names = list(labels("--dataset", folders).values())
     pairs = itertools.permutations(range(len(datasets)), 2)
     return {f"{names[i]}-{names[j]}": (datasets[i], datasets[j]) for i, j in pairs}
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gckd.config import Config, ConfigError, apply, check, digest, encode, value_at
 from gckd.config.paths import with_absolute_paths
+from gckd.storage.label import Label, run_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +40,7 @@ class Run:
 
     def checkpoint_folder(self, out: StoragePath) -> StoragePath:
         """Folder of the checkpoint, in the output `out`."""
-        return out / self.row / f"seed-{self.seed}"
+        return out / Label(self.row).folder / f"seed-{self.seed}"
 
     @property
     def digest(self) -> str:
@@ -85,7 +86,7 @@ def plan(full: Config, rows: Mapping[str, Mapping[str, Any]], seeds: int, out: P
     if problems:
         raise ConfigError(problems)
     return [
-        Run(row, check(dataclasses.replace(config, seed=seed)), rows.get(row, {}), out / row / f"seed-{seed}")
+        Run(row, check(dataclasses.replace(config, seed=seed)), rows.get(row, {}), run_folder(out, row, seed))
         for row, config in configs.items()
         for seed in range(full.seed, full.seed + seeds)
     ]

@@ -13,12 +13,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gckd.errors import InputError, reason_of, unknown_choice
+from gckd.storage import atomic
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 _URI_MARK = "://"
 _SCHEMES = ("s3", "gs", "abfs")
+
+
+def expanded(location: str | Path) -> Path:
+    """A local path with `~` and `~user` replaced by the home folder.
+
+    Raises:
+        InputError: there is no such user, or no home folder.
+    """
+    try:
+        return Path(location).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{location}: has no home folder; set HOME, or write the path without ~") from error
 
 
 @dataclass(frozen=True)
@@ -40,12 +53,19 @@ class StoragePath:
         text = str(location)
         if text.rstrip("/").endswith(":"):
             raise InputError(f"{text}: no bucket is given; expected a URI such as s3://BUCKET/NAME")
-        return cls(text.rstrip("/") if _URI_MARK in text else str(Path(text).expanduser().resolve()))
+        return cls(text.rstrip("/") if _URI_MARK in text else str(expanded(text).resolve()))
 
     def __str__(self) -> str:
         return self._location
 
     def __truediv__(self, name: str) -> StoragePath:
+        """Path below this one.
+
+        Raises:
+            InputError: `name` is empty or absolute, or has a part `..`.
+        """
+        if {"", ".", ".."} & set(name.split("/")):
+            raise InputError(f"{self}: {name!r} is not the name of a file or folder in it")
         return StoragePath(f"{self._location}/{name}")
 
     @property
@@ -83,14 +103,11 @@ class StoragePath:
 
         Raises:
             InputError: the store cannot be written.
+            OSError: the folder cannot be written.
         """
         if self.local:
-            self.local.parent.mkdir(parents=True, exist_ok=True)
-            partial = self.local.with_name(f".{self.name}.partial")
-            partial.unlink(missing_ok=True)
-            yield partial
-            _flush_to_disk(partial)
-            partial.replace(self.local)
+            with atomic.writing(self.local) as partial:
+                yield partial
             return
         with tempfile.TemporaryDirectory(prefix="gckd-") as scratch:
             file = Path(scratch) / self.name
@@ -181,12 +198,6 @@ class StoragePath:
         except (pyarrow.ArrowNotImplementedError, OSError) as error:
             raise InputError(f"{self}: {reason_of(error)}") from error
         return file_system, path
-
-
-def _flush_to_disk(file: Path) -> None:
-    """Flush a file before it is renamed; otherwise a power failure could leave an empty file under the final name."""
-    with file.open("rb") as opened:
-        os.fsync(opened.fileno())
 
 
 def _transfer(source: StoragePath, target: StoragePath, *, remote: StoragePath) -> None:

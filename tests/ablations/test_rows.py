@@ -167,6 +167,23 @@ def test_refused_specs(text: str, tmp_path: Path) -> None:
     assert str(caught.value).splitlines() == [f"--spec {file}: {line}" for line in REFUSED[text]]
 
 
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ('{"..": {graph.propagate: none}}', ": label '..': starts or ends with a dot"),
+        ('{".": {graph.propagate: none}}', ": label '.': starts or ends with a dot"),
+        ('{"": {graph.propagate: none}}', ": label '': is empty"),
+        ('{"/": {graph.propagate: none}}', ": label '_': is empty"),
+        ('{"runs.parquet": {graph.propagate: none}}', ": label 'runs.parquet': is the name of a file"),
+        ('{"%s": {graph.propagate: none}}' % ("long" * 60), "has 240 bytes; the limit is 200"),
+    ],
+)
+def test_row_names_that_are_no_label_are_refused(rows: str, message: str, tmp_path: Path) -> None:
+    spec = load_spec(str(spec_of(tmp_path, f"rows: {rows}")))
+    with pytest.raises(InputError, match=message):
+        spec.all_rows(FULL)
+
+
 def test_edits_of_a_spec_are_checked(tmp_path: Path) -> None:
     spec = load_spec(str(spec_of(tmp_path, "set: {adapt.lr: 0.001}\nrows: {a: {adapt.steps: -1}}")))
     with pytest.raises(InputError, match=r"--set adapt.lr: conflicts with --spec, which sets it"):

@@ -18,7 +18,7 @@ OUT = Path("out")
 def test_the_full_row_comes_first_and_every_row_has_every_seed() -> None:
     runs = plan(preset("tiny"), {"-gmp": {"graph.propagate": "none"}}, 3, OUT)
     assert [(r.row, r.seed) for r in runs] == [(row, seed) for row in ("full", "-gmp") for seed in range(3)]
-    assert runs[4].folder == OUT / "-gmp" / "seed-1"
+    assert runs[4].folder == OUT / "without-gmp" / "seed-1"
     assert len({r.digest for r in runs}) == 6
 
 

@@ -73,7 +73,8 @@ def test_a_file_is_flushed_to_disk_before_it_is_renamed(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(os, "fsync", fsync)
     write(StoragePath.at(path), "two")
-    assert (synced, previous, path.read_text()) == ([path.stat().st_ino], ["one"], "two")
+    inodes = [path.stat().st_ino, tmp_path.stat().st_ino]  # of the file, then of the folder with its new name
+    assert (synced, previous, path.read_text()) == (inodes, ["one", "two"], "two")
 
 
 def test_a_copy_is_independent_of_the_original(folder: StoragePath) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from gckd.report.checks.check_input import CheckInput
 from gckd.report.checks.check_result import CheckResult
 from gckd.report.checks.panels import SOURCE_COLOUR, TARGET_COLOUR, panels
+from gckd.storage.label import run_folder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +51,7 @@ def _samples(given: CheckInput) -> Iterator[tuple[str, tuple[int, Arrays]]]:
     count = 0
     for row in given.rows:
         for seed in sorted(int(r["seed"]) for r in given.done if r["row"] == row):
-            file = given.folder / row / f"seed-{seed}" / FILE
+            file = run_folder(given.folder, row, seed) / FILE
             if count < _MAX_ROWS and file.exists():
                 count += 1
                 yield row, (seed, _arrays(file))
