@@ -1,4 +1,4 @@
-"""The exception for invalid input: commands print its message and exit with status 2, without a traceback."""
+"""Exceptions whose message is for the user: commands print it and exit with status 2, without a traceback."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from collections.abc import Iterable
 
 class InputError(ValueError):
     """Invalid input by the user. The message names the field or file, the value and the limit."""
+
+
+class DivergenceError(FloatingPointError):
+    """Training diverged. The message names the stage, the step, the terms that are not finite, and the remedy."""
 
 
 def unknown_choice(noun: str, value: object, choices: Iterable[str]) -> str:

@@ -15,18 +15,21 @@ from gckd.config.config_file import CONFIG_FILE
 from gckd.errors import reason_of
 from gckd.runs.plan import FULL, Run, preparations
 from gckd.runs.provenance import Provenance
-from gckd.runs.records import QUERIES_FILE, Records, failed_record
+from gckd.runs.records import Records, failed_record
+from gckd.storage import atomic
 from gckd.storage.path import StoragePath
+from gckd.storage.run_tables import QUERIES_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from gckd.interruption import Interruption
     from gckd.runs.progress_display import Display
-    from gckd.runs.signals import Interruption
     from gckd.storage.cache import CachePath
 
 _POLL_SECONDS = 0.5
+_SAVE_SECONDS = 20.0  # for the checkpoints of interrupted runs; a spot notice leaves 30 s to two minutes
 
 
 @dataclass
@@ -60,7 +63,7 @@ def execute(runs: Sequence[Run], execution: Execution) -> None:
         return
     for run in todo:
         run.folder.mkdir(parents=True, exist_ok=True)
-        (run.folder / CONFIG_FILE).write_text(config_text(run.config), encoding="utf-8")
+        atomic.write(run.folder / CONFIG_FILE, config_text(run.config))
         for name in ("error.txt", QUERIES_FILE):  # of an earlier attempt
             (run.folder / name).unlink(missing_ok=True)
     with cluster(execution.workers, execution.threads) as (ray, interruption), execution.display:
@@ -94,26 +97,41 @@ class _PendingTasks:
     def finish_all(self, interruption: Interruption) -> None:
         """Wait for all tasks, recording and showing their results."""
         waiting = [*self._preparing, *self._running]
+        try:
+            self._finish(waiting, interruption)
+        except KeyboardInterrupt:
+            self._cancel(waiting)
+            raise
+        self._execution.display.show(self._ray.get(self._board.snapshot.remote()))
+
+    def _finish(self, waiting: list[Any], interruption: Interruption) -> None:
         snapshot = self._board.snapshot.remote()
         while waiting:
             # No call here blocks for long, so that Ctrl-C works on an overloaded machine.
-            done, waiting = self._ray.wait(waiting, timeout=_POLL_SECONDS)
+            done, waiting[:] = self._ray.wait(waiting, timeout=_POLL_SECONDS)
             for ref in done:
-                self._finish(ref)
+                self._end_task(ref)
             interruption.check()
             if self._ray.wait([snapshot], timeout=0)[0]:
                 self._execution.display.show(self._ray.get(snapshot))
                 snapshot = self._board.snapshot.remote()
-        self._execution.display.show(self._ray.get(self._board.snapshot.remote()))
 
-    def _finish(self, ref: Any) -> None:
+    def _cancel(self, waiting: list[Any]) -> None:
+        """Interrupt the runs, and give them time to save a checkpoint of their current step."""
+        end = time.monotonic() + _SAVE_SECONDS
+        for ref in waiting:
+            self._ray.cancel(ref)
+        while waiting and time.monotonic() < end:
+            _, waiting = self._ray.wait(waiting, num_returns=len(waiting), timeout=_POLL_SECONDS)
+
+    def _end_task(self, ref: Any) -> None:
         result = self._result(ref)
         if ref in self._preparing:
             self._end(self._preparing[ref], result)
             return
         run, execution = self._running[ref], self._execution
         if isinstance(result, Failure):
-            (run.folder / "error.txt").write_text(result.trace, encoding="utf-8")
+            atomic.write(run.folder / "error.txt", result.trace)
             execution.records.add(failed_record(run, result.line, result.seconds, execution.provenance))
         else:
             assert result.result is not None

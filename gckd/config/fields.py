@@ -9,6 +9,8 @@ from typing import Any
 
 from gckd.errors import InputError, unknown_choice
 
+IN_DIGEST = "in_digest"  # key of a field's metadata
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -57,13 +59,14 @@ def _number_text(bound: float) -> str:
     return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
 
 
-def option(default: Any, doc: str, **limits: Any) -> Any:
+def option(default: Any, doc: str, *, in_digest: bool = True, **limits: Any) -> Any:
     """A config field with a single value.
 
     Args:
-        doc: one line of documentation. limits: `unit`, and `ge`, `gt`, `le`, `lt` or `choices`.
+        doc: one line of documentation. in_digest: false if no result depends on the field. limits: `unit`, and `ge`,
+            `gt`, `le`, `lt` or `choices`.
     """
-    return dataclasses.field(default=default, metadata={"limits": Limits(doc, **limits)})
+    return dataclasses.field(default=default, metadata={"limits": Limits(doc, **limits), IN_DIGEST: in_digest})
 
 
 def section(factory: Any, doc: str) -> Any:

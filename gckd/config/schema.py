@@ -33,6 +33,13 @@ class Config:
 
     seed: int = option(0, "seed of initial weights, batches and augmentation", ge=0, le=2**31 - 1)
     device: str = option("auto", "device to compute on; auto: the GPU if there is one", choices=("auto", "cpu", "cuda"))
+    checkpoint_minutes: float = option(
+        5.0,
+        "training time after which a checkpoint is saved, beside those at evaluations; no result depends on it",
+        unit="min",
+        gt=0,
+        in_digest=False,
+    )
     centre: bool = option(False, "subtract the mean of domain and modality from embeddings, in training and evaluation")
     data: Data = section(Data, "datasets")
     tokenizer: TokenizerConfig = section(PretrainedTokenizer, "tokenizer of the captions")

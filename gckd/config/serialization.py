@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from gckd.config.component import Component
-from gckd.config.fields import ConfigError
+from gckd.config.fields import IN_DIGEST, ConfigError
 from gckd.config.tree import hints, unknown_field, variants
 from gckd.errors import reason_of, unknown_choice
 from gckd.plugins import plugin_of
@@ -127,12 +127,21 @@ def load_yaml(text: str) -> Any:
 
 def digest(*values: Any) -> str:
     """SHA-256 of values and config nodes, as 16 hex digits. Key order, process and platform do not matter.
+    Fields that are declared with `in_digest=False` are left out.
 
     A changed plugin is a different run: the text of the plugins that define components among `values` counts as well.
     """
     texts = sorted({text for value in values for text in _plugin_texts(value)})
-    text = json.dumps([*map(encode, values), *texts], sort_keys=True, separators=(",", ":"))
+    text = json.dumps([*map(_identity, values), *texts], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _identity(value: Any) -> Any:
+    """The encoded value without those of its own fields on which no result depends."""
+    if not dataclasses.is_dataclass(value):
+        return value
+    left_out = {field.name for field in dataclasses.fields(value) if not field.metadata.get(IN_DIGEST, True)}
+    return {name: item for name, item in encode(value).items() if name not in left_out}
 
 
 def _plugin_texts(value: Any) -> Iterator[str]:

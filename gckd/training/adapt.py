@@ -58,6 +58,7 @@ class Adaptation:
             rounds=self.config.adapt.rounds,
             before_round=self._start_round,
             monitor=monitor,
+            checkpoint_minutes=self.config.checkpoint_minutes,
             report=self.report,
         )
 
@@ -88,7 +89,7 @@ def prepare_adaptation(
 
     Raises:
         InputError: the config or a dataset cannot be used.
-        FloatingPointError: a loss of pre-training became infinite or NaN.
+        DivergenceError: a loss of pre-training became infinite or NaN.
     """
     datasets = datasets or open_datasets(check(config), cache, as_progress(report))
     check_batch_size("adapt.batch", config.adapt.batch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,10 +14,11 @@ from torch import Tensor, nn
 
 from gckd.config.component import OptimizerConfig
 from gckd.distributed import average_gradients, average_over_workers, rank
-from gckd.errors import InputError
+from gckd.errors import DivergenceError, InputError, reason_of
+from gckd.interruption import Interruption
 from gckd.progress import Progress, ProgressCallback
 from gckd.seeding import derived_seed
-from gckd.storage.checkpoint import load_checkpoint, save_atomically
+from gckd.storage.checkpoint import STAGE_FIELDS, load_checkpoint, save_atomically
 from gckd.storage.path import StoragePath
 from gckd.training.optimizer import OPTIMIZERS, ScheduledOptimizer, learning_rate_factor
 from gckd.training.rounds import round_of
@@ -58,6 +60,7 @@ class Stage:
         weights: weight of each loss term in the total (eq. 10).
         monitor: step -> named values for the curves, at each evaluation; training never reads them.
         after_step: called after every optimiser step, for example to update the teacher.
+        checkpoint_minutes: training time after which a checkpoint is saved between two evaluations.
         rounds: equal parts of the steps; the learning-rate schedule restarts in each.
         before_round: called before the first step of each round except the first round.
         notes: remarks that the checkpoint keeps, for the record of every run that starts from it.
@@ -73,6 +76,7 @@ class Stage:
     terms: Callable[[int], dict[str, Tensor]]
     weights: Mapping[str, float]
     monitor: Callable[[int], Values]
+    checkpoint_minutes: float = math.inf
     after_step: Callable[[], None] = lambda: None
     rounds: int = 1
     before_round: Callable[[], None] = lambda: None
@@ -82,13 +86,15 @@ class Stage:
     seconds: float = 0.0
     saved_step: int = field(default=0, init=False)
     _start: float = field(default=0.0, init=False, repr=False)
+    _save_at: float = field(default=0.0, init=False, repr=False)  # training time of the next checkpoint, in seconds
 
     def run(self, checkpoint: Path | StoragePath) -> None:
         """Train to the last step, from the checkpoint if there is one.
 
         Raises:
             InputError: the checkpoint is of another run.
-            FloatingPointError: a loss became infinite or NaN.
+            DivergenceError: a loss or a weight became infinite or NaN.
+            KeyboardInterrupt: Ctrl-C or SIGTERM, after a checkpoint of the current step was saved.
         """
         for _ in self.evaluations(checkpoint):
             pass
@@ -103,25 +109,29 @@ class Stage:
         optimizer = ScheduledOptimizer(
             OPTIMIZERS.build(schedule.optimizer, trained, schedule.lr, schedule.weight_decay)
         )
-        first = self._resume(checkpoint, optimizer)
+        means = _Means()
+        first = self._resume(checkpoint, optimizer, means)
         trained.train()
-        steps, means = schedule.steps, _Means()
         yield from self._values_by_step().items()
         self._start = time.perf_counter() - self.seconds
-        for step in range(first, steps):
-            self._start_step(step, optimizer)
-            terms = self._optimise(optimizer, trained, means, step)
-            if self._is_evaluation(step):
-                self._evaluate(step + 1, means)
-                means = _Means()
-                self.seconds = self.elapsed()
-                self._save(checkpoint, step + 1, optimizer)
+        for step in range(first, schedule.steps):
+            with Interruption() as interruption:  # a signal is handled after the step
+                self._start_step(step, optimizer)
+                terms = self._optimise(optimizer, trained, means, step)
+                if evaluated := self._is_evaluation(step):
+                    self._evaluate(step + 1, means)
+                    means.clear()
+                    self._save(checkpoint, step + 1, optimizer, means)
+                self._report(step + 1, terms)
+                if not evaluated and (interruption.received or self.elapsed() >= self._save_at):
+                    self._save(checkpoint, step + 1, optimizer, means)
+                interruption.check()
+            if evaluated:
                 yield step + 1, self._values_by_step()[step + 1]
                 self._start = time.perf_counter() - self.seconds  # excludes the caller's time
-            self._report(step + 1, terms)
-        if steps == 0:  # the initial model is the result
+        if schedule.steps == 0:  # the initial model is the result
             self._evaluate(0, means)
-            self._save(checkpoint, 0, optimizer)
+            self._save(checkpoint, 0, optimizer, means)
         self.seconds = self.elapsed()
 
     def elapsed(self) -> float:
@@ -157,14 +167,24 @@ class Stage:
             (self._total(terms) / count).backward()
             terms = average_over_workers(terms)
             if not bool(torch.isfinite(self._total(terms))):
-                values = ", ".join(f"{name} {value:g}" for name, value in terms_as_floats(terms).items())
-                raise FloatingPointError(f"{self.name} step {step + 1}: the loss is not finite ({values})")
+                raise self._divergence(step, terms)
             means.add(terms)
         average_gradients(trained.parameters())
         nn.utils.clip_grad_norm_(trained.parameters(), self.schedule.clip, foreach=True)
         optimizer.step()
         self.after_step()
         return terms
+
+    def _divergence(self, step: int, terms: Mapping[str, Tensor]) -> DivergenceError:
+        """Error that names the terms which are not finite; all terms if only their sum is not."""
+        values = terms_as_floats(terms)
+        infinite = {name: value for name, value in values.items() if not math.isfinite(value)} or values
+        text = ", ".join(f"{name} {value:g}" for name, value in infinite.items())
+        return DivergenceError(f"{self.name} step {step + 1}: the loss is not finite ({text}); {self._remedy()}")
+
+    def _remedy(self) -> str:
+        kept = f"the checkpoint of step {self.saved_step} is kept" if self.saved_step else "no checkpoint was saved"
+        return f"{kept}; lower {self.name}.lr or the weight of the term"
 
     def _total(self, terms: Mapping[str, Tensor]) -> Tensor:
         return torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
@@ -182,8 +202,12 @@ class Stage:
         latest = ranks[-1] if ranks else None
         self.report(Progress(self.name, step, self.schedule.steps, terms_as_floats(terms), latest))
 
-    def _save(self, path: Path | StoragePath, step: int, optimizer: ScheduledOptimizer) -> None:
-        self.saved_step = step
+    def _save(self, path: Path | StoragePath, step: int, optimizer: ScheduledOptimizer, means: _Means) -> None:
+        for name, module in self.modules.items():
+            if not all(bool(torch.isfinite(parameter).all()) for parameter in module.parameters()):
+                raise DivergenceError(f"{self.name} step {step}: weights of {name} are not finite; {self._remedy()}")
+        self.saved_step, self.seconds = step, self.elapsed()
+        self._save_at = self.seconds + 60 * self.checkpoint_minutes
         if rank():
             return
         save_atomically(
@@ -196,23 +220,30 @@ class Stage:
                 "curve": self.curve,
                 "seconds": self.seconds,
                 "notes": list(self.notes),
+                "means": means.state(),
             },
         )
 
-    def _resume(self, path: Path | StoragePath, optimizer: ScheduledOptimizer) -> int:
+    def _resume(self, path: Path | StoragePath, optimizer: ScheduledOptimizer, means: _Means) -> int:
         """Load the checkpoint, if there is one; returns the number of steps that are done."""
         if not path.exists():
+            self._save_at = self.seconds + 60 * self.checkpoint_minutes
             return 0
-        saved = load_checkpoint(path)
+        saved = load_checkpoint(path, STAGE_FIELDS)
         if saved["digest"] != self.digest:
             raise InputError(
                 f"{path}: the checkpoint is of run {saved['digest']}, expected {self.digest}; choose another folder"
             )
-        for name, module in self.modules.items():
-            module.load_state_dict(saved["modules"][name])
-        optimizer.load_state_dict(saved["optimizer"])
+        try:
+            for name, module in self.modules.items():
+                module.load_state_dict(saved["modules"][name])
+            optimizer.load_state_dict(saved["optimizer"])
+        except (LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise InputError(f"{path}: damaged ({reason_of(error)}); delete it to train again") from error
         self.curve[:] = saved["curve"]
+        means.load(saved.get("means", {}))  # absent in checkpoints of earlier versions, which are of evaluations
         self.seconds = saved["seconds"]
+        self._save_at = self.seconds + 60 * self.checkpoint_minutes
         self.saved_step = int(saved["step"])
         return self.saved_step
 
@@ -227,6 +258,16 @@ class _Means:
         for name, term in terms.items():
             total, count = self._sums.get(name, (torch.zeros(()), 0))
             self._sums[name] = total + term.detach(), count + 1
+
+    def clear(self) -> None:
+        self._sums.clear()
+
+    def state(self) -> dict[str, tuple[Tensor, int]]:
+        """Sum and number of steps of each term, for a checkpoint."""
+        return dict(self._sums)
+
+    def load(self, state: Mapping[str, tuple[Tensor, int]]) -> None:
+        self._sums = {name: (total.to(torch.get_default_device()), count) for name, (total, count) in state.items()}
 
     def values(self) -> Values:
         return {name: float(total) / count for name, (total, count) in self._sums.items()}

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from optuna import Study
     from ray.tune import Callback
 
+    from gckd.interruption import Interruption
     from gckd.runs.progress_display import Display
-    from gckd.runs.signals import Interruption
     from gckd.storage.path import StoragePath
     from gckd.training.search_trial import SourceModelScores
     from gckd.tune.space.space import Space

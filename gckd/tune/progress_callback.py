@@ -12,8 +12,8 @@ from gckd.runs.run_state import ENDED
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gckd.interruption import Interruption
     from gckd.runs.progress_display import Display
-    from gckd.runs.signals import Interruption
 
 _SECONDS_BETWEEN_UPDATES = 0.5
 _ENDED_SHOWN = 8  # latest trials that have ended

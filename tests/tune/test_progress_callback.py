@@ -9,8 +9,8 @@ import sys
 import pytest
 from ray import cloudpickle
 
+from gckd.interruption import Interruption
 from gckd.runs.progress_display import LiveDisplay, display
-from gckd.runs.signals import Interruption
 from gckd.tune.progress_callback import ProgressCallback
 
 

@@ -1,9 +1,10 @@
-"""Ctrl-C and SIGTERM handlers that let a command clean up."""
+"""Ctrl-C and SIGTERM handlers that let a command save its work and clean up."""
 
 from __future__ import annotations
 
 import os
 import signal
+import threading
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -27,23 +28,25 @@ class Interruption:
     """Deferred interruption: inside its block, a signal raises KeyboardInterrupt at the next `check`, not at once.
 
     An exception that a signal handler raises inside Ray's C++ callbacks is lost, and one inside an import leaves a half
-    imported module. A second signal raises at once.
+    imported module. A second signal raises at once. Outside the main thread the block changes nothing.
     """
 
     def __init__(self) -> None:
-        self._received = False
+        self.received = False
         self._former: dict[signal.Signals, Callable[[int, FrameType | None], Any] | int | None] = {}
 
     def __enter__(self) -> Interruption:
-        self._former = {number: signal.getsignal(number) for number in _SIGNALS}
-        self.listen()
+        if threading.current_thread() is threading.main_thread():
+            self._former = {number: signal.getsignal(number) for number in _SIGNALS}
+            self.listen()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, former in self._former.items():
-            signal.signal(number, former)
+        if threading.current_thread() is threading.main_thread():
+            for number, former in self._former.items():
+                signal.signal(number, former)
 
     def listen(self) -> None:
         """Install the handlers, also after a library has replaced them."""
@@ -57,10 +60,10 @@ class Interruption:
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if a signal was received."""
-        if self._received:
+        if self.received:
             raise KeyboardInterrupt
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         self.check()
-        self._received = True
+        self.received = True
         os.write(_STDERR, b"stopping; press Ctrl-C again to stop at once\n")  # print is not reentrant

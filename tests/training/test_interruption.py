@@ -1,0 +1,83 @@
+"""Interruptions and divergence between two evaluations: the checkpoint of the last step is whole, and exact."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gckd.config import Config, apply
+from gckd.errors import DivergenceError
+from gckd.progress import Progress
+from gckd.storage.checkpoint import load_checkpoint
+from gckd.training.trainer import Stage
+from tests.training.micro import STEPS, Interruption, differences, stop_at, trained
+
+Finished = Callable[[Config], dict[str, Any]]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_the_current_step_and_the_resumed_run_is_identical(
+    number: signal.Signals, config: Config, cache: Path, tmp_path: Path
+) -> None:
+    once = apply(config, {"adapt.evaluations": 1})
+
+    def interrupt(progress: Progress) -> None:
+        if progress.stage == "adapt" and progress.step == 1:
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(once, cache, tmp_path / "stopped", interrupt)
+    assert load_checkpoint(tmp_path / "stopped" / "checkpoint.pt")["step"] == 1 < STEPS
+    resumed, whole = trained(once, cache, tmp_path / "stopped"), trained(once, cache, tmp_path / "whole")
+    assert set(differences(resumed, whole)) <= {"/seconds"}
+
+
+def test_a_timer_saves_between_evaluations(config: Config, cache: Path, tmp_path: Path) -> None:
+    often = apply(config, {"adapt.evaluations": 1, "checkpoint_minutes": 1e-9})
+    with pytest.raises(Interruption):
+        trained(often, cache, tmp_path / "stopped", stop_at("adapt", 3))
+    assert load_checkpoint(tmp_path / "stopped" / "checkpoint.pt")["step"] == 2
+    resumed, whole = trained(often, cache, tmp_path / "stopped"), trained(often, cache, tmp_path / "whole")
+    assert set(differences(resumed, whole)) <= {"/seconds"}
+
+
+def diverging_stage(config: Config, at: int, value: float) -> Stage:
+    """Stage with the terms `a` and `b`; `b` gets `value` at batch `at`."""
+    layer = nn.Linear(2, 1)
+
+    def terms(batch: int) -> dict[str, Tensor]:
+        loss = layer(torch.ones(1, 2)).mean()
+        return {"a": loss, "b": loss * (value if batch == at else 1.0)}
+
+    schedule = config.adapt  # four steps, two evaluations
+    return Stage("adapt", "digest", 0, schedule, {"model": layer}, terms, {"a": 1.0, "b": 1.0}, lambda step: {})
+
+
+def test_a_diverged_run_names_term_and_step_and_keeps_its_last_checkpoint(config: Config, tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint.pt"
+    message = r"adapt step 4: the loss is not finite \(b nan\); the checkpoint of step 2 is kept; lower adapt.lr"
+    with pytest.raises(DivergenceError, match=message):
+        diverging_stage(config, 3, float("nan")).run(file)
+    saved = load_checkpoint(file)
+    assert saved["step"] == 2
+    assert all(bool(torch.isfinite(weight).all()) for weight in saved["modules"]["model"].values())
+
+
+def test_weights_that_are_not_finite_are_never_saved(config: Config, tmp_path: Path) -> None:
+    stage = diverging_stage(config, -1, 1.0)
+
+    def spoil() -> None:
+        with torch.no_grad():
+            stage.modules["model"].get_parameter("weight").fill_(float("nan"))
+
+    stage.after_step = spoil
+    with pytest.raises(DivergenceError, match="adapt step 2: "):
+        stage.run(tmp_path / "checkpoint.pt")
+    assert not (tmp_path / "checkpoint.pt").exists()
