@@ -14,9 +14,9 @@ from gckd.config import Config
 from gckd.errors import InputError
 from gckd.runs.local import RecordedRun, train_single
 from gckd.runs.progress_bar import progress_bar
-from gckd.runs.records import METRICS
 from gckd.storage.cache import USER_CACHE, CachePath
 from gckd.storage.path import StoragePath
+from gckd.storage.run_tables import METRICS
 from gckd.training.load import CHECKPOINT
 from gckd.training.model import Model, load_model
 from gckd.training.run import train_run
@@ -59,7 +59,7 @@ def train(
 
     Raises:
         InputError: the config, a dataset, `out` or `cache` cannot be used; `out` holds a run of another config.
-        FloatingPointError: a loss became infinite or NaN.
+        DivergenceError: a loss became infinite or NaN.
     """
     shared = _cache(cache)
     run = train_single(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from gckd.ablations.graph_samples import GRAPH_CHECK, save_graph_samples
 from gckd.ablations.options import AblationOptions
 from gckd.cluster.connect import default_concurrency
 from gckd.cluster.executor import Execution, execute
-from gckd.cluster.launch_log import LAUNCHES_FILE, log_launch
+from gckd.cluster.launch_log import log_launch
 from gckd.config import Config
 from gckd.config.config_file import CONFIG_FILE
 from gckd.data.dataset_pair import DatasetPair
@@ -30,9 +31,11 @@ from gckd.runs.plan import Run, plan
 from gckd.runs.preflight import check_sizes, check_weights, prepare_datasets
 from gckd.runs.progress_display import display
 from gckd.runs.provenance import Provenance, git_revision, plugin_digests
-from gckd.runs.records import CURVES_FILE, DONE, RUNS_FILE, Records
+from gckd.runs.records import Records
+from gckd.storage.launches import LAUNCHES_FILE
 from gckd.storage.mirror import Mirror
 from gckd.storage.path import StoragePath
+from gckd.storage.run_tables import CURVES_FILE, DONE, RUNS_FILE
 
 _RESUME_FILES = (QUESTION_FILE, RUNS_FILE, CURVES_FILE, LAUNCHES_FILE)  # needed to resume, beside the config
 
@@ -58,7 +61,7 @@ class AblationTable:
     @property
     def out(self) -> StoragePath:
         """Output with the checkpoints and a copy of the folder."""
-        return StoragePath.at(f"{self.mirror.out}/{self.name}")
+        return self.mirror.out / self.name if self.name else self.mirror.out
 
     @staticmethod
     def checked(config: Config, mirror: Mirror | None, name: str, options: AblationOptions) -> AblationTable:
@@ -99,7 +102,11 @@ class AblationTable:
                 check_code(records)
             self.mirror.download(run.folder / name for run in runs if records.finished(run) for name in RUN_FILES)
             try:
-                self._execute(runs, records)
+                try:
+                    self._execute(runs, records)
+                except (KeyboardInterrupt, OSError):
+                    self._report_partly(records)
+                    raise
                 write_examples(runs, records, self.datasets.target)
                 if GRAPH_CHECK in question.checks:
                     save_graph_samples(runs, records, self.out)
@@ -108,6 +115,12 @@ class AblationTable:
                 self.mirror.upload()
         click.echo(f"written to {self.out}", err=True)
         return summaries
+
+    def _report_partly(self, records: Records) -> None:
+        """Write and print the table of the runs so far; nothing without any, or where it cannot be written."""
+        if records.runs:
+            with contextlib.suppress(InputError, OSError):
+                write_report(self.folder, wide_console(), mixed=True)
 
     def _execute(self, runs: Sequence[Run], records: Records) -> None:
         options, datasets = self.options, self.datasets

@@ -15,20 +15,28 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from gckd.device import cores
+from gckd.storage import atomic
+from gckd.storage.launches import LAUNCHES_FILE, read_launches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gckd.cluster.executor import Execution
 
-LAUNCHES_FILE = "launches.json"
 _LIBRARIES = ("torch", "torch-geometric", "numpy", "scipy", "ray")
 _GIB = 2**30
 
 
 @contextlib.contextmanager
 def log_launch(execution: Execution) -> Iterator[None]:
-    """Context that appends an entry to the log at its end, also after an error, if a run was recorded in it."""
+    """Context that appends an entry to the log at its end, also after an error, if a run was recorded in it.
+
+    Raises:
+        InputError: the log is damaged.
+    """
+    read = execution.records.folder / LAUNCHES_FILE
+    if read.exists():
+        read_launches(read)  # before anything runs
     started, clock, records_before = datetime.now(UTC), time.monotonic(), execution.records.runs
     try:
         yield
@@ -59,5 +67,5 @@ def _listed(plugins: Mapping[str, str]) -> str:
 
 def _append(execution: Execution, entry: dict[str, Any]) -> None:
     file = execution.records.folder / LAUNCHES_FILE
-    entries: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
-    file.write_text(json.dumps([*entries, entry], indent=1) + "\n", encoding="utf-8")
+    entries = read_launches(file) if file.exists() else []
+    atomic.write(file, json.dumps([*entries, entry], indent=1) + "\n")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from gckd.report.statistics import estimate
+from gckd.storage import atomic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +51,8 @@ def draw_curves(points: Sequence[CurvePoint], path: Path) -> bool:
     for axis in axes.flat[len(all_panels) :]:
         axis.set_visible(False)
     axes.flat[0].legend(fontsize=7)
-    figure.savefig(path, dpi=120)
+    with atomic.writing(path) as file:
+        figure.savefig(file, format="png", dpi=120)
     pyplot.close(figure)
     return True
 

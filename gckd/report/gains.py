@@ -12,6 +12,7 @@ from tabulate import tabulate
 
 from gckd.report.reference_rows import SOURCE_MODEL, SUPERVISED
 from gckd.report.summary import DIFFERENCES, FULL, METRICS, RowSummary
+from gckd.storage import atomic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +42,7 @@ def write_gains(folder: Path, subtables: RowsOfSubtables, question: str, console
         console.print(text, style="dim", highlight=False, markup=False)
     markdown = tabulate(lines, _HEADER, tablefmt="pipe", disable_numparse=True)
     contents = "\n\n".join((question, markdown, CAPTION, *sentences))
-    (folder / "gains.md").write_text(contents.strip() + "\n", encoding="utf-8")
+    atomic.write(folder / "gains.md", contents.strip() + "\n")
     draw_gains(subtables, folder / "figures", sentences)
 
 
@@ -97,7 +98,8 @@ def draw_gains(subtables: RowsOfSubtables, folder: Path, sentences: Sequence[str
             axis.set_xticks(places, list(subtables), rotation=30, ha="right")
     axes[0].legend(fontsize=8)
     for suffix in ("png", "svg"):
-        figure.savefig(folder / f"gains.{suffix}", dpi=120)
+        with atomic.writing(folder / f"gains.{suffix}") as file:
+            figure.savefig(file, format=suffix, dpi=120)
     pyplot.close(figure)
     note = {
         "title": "Gain of the full method over each row",
@@ -105,7 +107,7 @@ def draw_gains(subtables: RowsOfSubtables, folder: Path, sentences: Sequence[str
         "sentences": list(sentences),
         "uses_target_labels": False,
     }
-    (folder / "gains.json").write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
+    atomic.write(folder / "gains.json", json.dumps(note, indent=1) + "\n")
 
 
 def _draw_panel(axis: Axes, subtables: RowsOfSubtables, metric: str, places: Sequence[float]) -> None:

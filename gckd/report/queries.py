@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from gckd.errors import InputError, reason_of
 from gckd.report.bootstrap import QUERY_RESAMPLES, cluster_bootstrap
+from gckd.storage.label import run_folder
+from gckd.storage.run_tables import read_queries_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,7 @@ def read_queries(folder: Path, records: Sequence[Mapping[str, Any]]) -> dict[tup
         InputError: a file cannot be read.
     """
     done = [(str(r["row"]), int(r["seed"])) for r in records if r["status"] == "done"]
-    files = {(row, seed): folder / row / f"seed-{seed}" / FILE for row, seed in done}
+    files = {(row, seed): run_folder(folder, row, seed) / FILE for row, seed in done}
     return {key: _read(file) for key, file in files.items() if file.exists()}
 
 
@@ -86,9 +86,6 @@ def _mean(runs: QueriesOfRuns, row: str, seeds: Sequence[int], name: str) -> NDA
 
 
 def _read(file: Path) -> Queries:
-    try:
-        table = pq.read_table(file, columns=["identity", "rank", "ap"])
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file}: cannot be read as queries of a run ({reason_of(error)})") from error
-    identity, rank, ap = (table.column(name).to_numpy() for name in table.column_names)
+    table = read_queries_table(file)
+    identity, rank, ap = (table.column(name).to_numpy() for name in ("identity", "rank", "ap"))
     return Queries(identity, {"rank_1": 100.0 * (rank == 1), "map": 100.0 * ap.astype(np.float64)})

@@ -8,7 +8,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gckd.storage import atomic
+from gckd.storage.json_file import read_json
+
 QUESTION_FILE = "question.json"
+_TEXTS = {"type": "array", "items": {"type": "string"}}
+_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "question": {"type": "string"},
+        "dropped": {"type": "object", "additionalProperties": _TEXTS},
+        "checks": {"type": "array", "items": {"type": "string"}},
+    },
+    "additionalProperties": False,
+}
 _FIRST_VERSION_FILE = "asked.json"  # its name in version 0.1.0, with the same content
 
 
@@ -26,12 +39,16 @@ class Question:
         """Writes question.json into the folder; no file if there is nothing to say."""
         if self.question or self.dropped or self.checks:
             text = json.dumps(dataclasses.asdict(self), indent=1)
-            (folder / QUESTION_FILE).write_text(text + "\n", encoding="utf-8")
+            atomic.write(folder / QUESTION_FILE, text + "\n")
 
     @staticmethod
     def load(folder: Path) -> Question:
-        """The question of an output folder; empty without a file."""
+        """The question of an output folder; empty without a file.
+
+        Raises:
+            InputError: the file is damaged.
+        """
         for file in (folder / QUESTION_FILE, folder / _FIRST_VERSION_FILE):
             if file.exists():
-                return Question(**json.loads(file.read_text(encoding="utf-8")))
+                return Question(**read_json(file, _SCHEMA, "delete it; the report then lacks the question"))
         return Question()

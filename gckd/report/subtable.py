@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.parquet as pq
-
 from gckd.config import Config, digest, encode, read_config
 from gckd.config.serialization import differences
-from gckd.errors import InputError, reason_of
+from gckd.errors import InputError
 from gckd.report.comparability import CODE, Mismatch, mismatches
 from gckd.report.queries import QueriesOfRuns, read_queries
 from gckd.report.question import Question
 from gckd.report.summary import METRICS, Record, RowSummary, summarise
+from gckd.storage.run_tables import CURVES_FILE, RUNS_FILE, read_curves, read_runs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,10 +67,10 @@ def read_subtable(folder: Path) -> Subtable:
     Raises:
         InputError: it has no run records or no config.yaml, or one of its files cannot be read.
     """
-    records = read_parquet(folder / "runs.parquet")
+    records = read_runs(_existing(folder / RUNS_FILE))
     if not records:
         raise InputError(f"{folder}: runs.parquet has no rows; at least 1 run is needed")
-    config, curves = read_config(folder / "config.yaml"), read_parquet(folder / "curves.parquet")
+    config, curves = read_config(folder / "config.yaml"), read_output_curves(folder)
     return Subtable((folder,), config, records, curves, read_queries(folder, records), [Question.load(folder)])
 
 
@@ -176,16 +175,16 @@ def _folders(subtable: Subtable) -> str:
     return ", ".join(map(str, subtable.folders))
 
 
-def read_parquet(path: Path) -> list[dict[str, Any]]:
-    """Rows of a record file.
+def read_output_curves(folder: Path) -> list[dict[str, Any]]:
+    """Rows of the curves.parquet of an output folder.
 
     Raises:
-        InputError: there is no such file, or it is not a record file.
+        InputError: there is no such file, or it is damaged.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: file not found; {path.parent} is not the output of a run or table")
-    try:
-        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as run records ({reason_of(error)})") from error
-    return rows
+    return read_curves(_existing(folder / CURVES_FILE))
+
+
+def _existing(file: Path) -> Path:
+    if not file.is_file():
+        raise InputError(f"{file}: file not found; {file.parent} is not the output of a run or table")
+    return file

@@ -15,8 +15,9 @@ from gckd.report.html.table_page import write_table_page
 from gckd.report.interval_tables import interval_tables
 from gckd.report.reference_rows import reads_target_labels
 from gckd.report.shapley import shapley_table
-from gckd.report.subtable import Subtable, join_subtables, mismatch_lines, read_parquet, read_subtable
+from gckd.report.subtable import Subtable, join_subtables, mismatch_lines, read_output_curves, read_subtable
 from gckd.report.warnings import failure_warnings, label_use_notes
+from gckd.storage import atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -65,9 +66,9 @@ def make_report(
         console.print(table.to_screen())
     if out:
         text = "\n".join([to_markdown(rows, lines), *(table.to_markdown() for table in small_tables)])
-        (out / "table.md").write_text(text, encoding="utf-8")
-        (out / "table.csv").write_text(to_csv(rows), encoding="utf-8")
-        (out / "table.tex").write_text(to_latex(rows, lines), encoding="utf-8")
+        atomic.write(out / "table.md", text)
+        atomic.write(out / "table.csv", to_csv(rows))
+        atomic.write(out / "table.tex", to_latex(rows, lines))
         if len(subtables) == 1:
             draw_curves(subtables[0].curves, out / "curves.png")
             _write_checks(subtables[0], out, console)
@@ -81,7 +82,7 @@ def show_curves(folder: Path, console: Console) -> None:
     Raises:
         InputError: `folder` has no curves.
     """
-    console.print(end_points_table(read_parquet(folder / "curves.parquet")))
+    console.print(end_points_table(read_output_curves(folder)))
 
 
 def _warnings(subtables: Sequence[Subtable]) -> list[str]:
@@ -101,7 +102,7 @@ def _write_checks(subtable: Subtable, out: Path, console: Console) -> None:
     names = dict.fromkeys(name for question in subtable.questions for name in question.checks)
     records = [record for record in subtable.records if not reads_target_labels(record)]
     given = CheckInput(records, subtable.curves, subtable.config, out)
-    for result in (result for name in names for result in CHECKS[name](given)):
+    for result in (result for name in names if name in CHECKS for result in CHECKS[name](given)):
         result.write(out)
         label = " (uses target labels)" if result.uses_target_labels else ""
         console.print(f"figures/{result.name}.png{label}", style="bold", highlight=False)

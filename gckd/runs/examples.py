@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gckd.data.images import thumbnail
+from gckd.storage import atomic
+from gckd.storage.run_tables import QUERIES_FILE, read_queries_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +58,7 @@ def write_examples(runs: Sequence[Run], records: Records, target: Store) -> None
     digests = {r["config_digest"]: r.get("target_digest") for r in records.runs}
     seed = runs[0].seed
     tables = {
-        run.row: pq.read_table(run.folder / "queries.parquet")
+        run.row: read_queries_table(run.folder / QUERIES_FILE)
         for run in runs
         if run.seed == seed and records.finished(run) and digests[run.digest] == target.digest
     }
@@ -81,7 +83,8 @@ def write_examples(runs: Sequence[Run], records: Records, target: Store) -> None
         for row, table in shown.items()
     ]
     schema = _SCHEMA.with_metadata({"about": json.dumps(about)})
-    pq.write_table(pa.Table.from_pylist(lines, schema=schema), file)
+    with atomic.writing(file) as partial:
+        pq.write_table(pa.Table.from_pylist(lines, schema=schema), partial)
 
 
 def draw(full: Hits, other: Hits) -> tuple[list[tuple[int, str]], dict[str, int]]:

@@ -13,11 +13,13 @@ from gckd.runs.plan import Run, plan
 from gckd.runs.preflight import check_sizes, check_weights, prepare_datasets, usable_cache, usable_folder
 from gckd.runs.progress_board import Board
 from gckd.runs.provenance import Provenance, git_revision
-from gckd.runs.records import CURVES_FILE, RUNS_FILE, Record, Records
+from gckd.runs.records import Record, Records
 from gckd.runs.throttle import Throttle
+from gckd.storage import atomic
 from gckd.storage.cache import CachePath
 from gckd.storage.mirror import Mirror
 from gckd.storage.path import StoragePath
+from gckd.storage.run_tables import CURVES_FILE, RUNS_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,7 +103,7 @@ def train_single(
             mirror.download(planned.folder / name for name in RUN_FILES)
         else:
             planned.folder.mkdir(parents=True, exist_ok=True)
-            (planned.folder / CONFIG_FILE).write_text(config_text(config), encoding="utf-8")
+            atomic.write(planned.folder / CONFIG_FILE, config_text(config))
             with display:
                 mirror.upload()
                 report = report_to_display(display, planned.row, planned.seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import filelock
@@ -14,8 +14,8 @@ from gckd.config.serialization import differences
 from gckd.data.dataset_pair import DatasetPair
 from gckd.errors import InputError
 from gckd.runs.preflight import usable_folder
-from gckd.runs.records import QUERIES_FILE
-from gckd.storage.path import StoragePath
+from gckd.storage import atomic
+from gckd.storage.run_tables import QUERIES_FILE
 
 RUN_FILES = (CONFIG_FILE, QUERIES_FILE)  # files of one run, beside its checkpoint
 _LOCK_FILE = ".lock"
@@ -28,13 +28,16 @@ def default_output(config: Config, datasets: DatasetPair) -> Path:
 
 
 @contextlib.contextmanager
-def output_folder(path: Path, config: Config, *, resume: bool) -> Iterator[Path]:
+def output_folder(
+    path: Path, config: Config, *, resume: bool, claim: Callable[[Path], object] = lambda folder: None
+) -> Iterator[Path]:
     """Context with the output folder, locked against other processes, and `config` in it as config.yaml.
 
     Args:
         path: folder; created if it is missing.
         config: config of the full row.
         resume: allow a folder that is not empty.
+        claim: writes the first file of a command that resumes without being asked; called with the folder.
 
     Yields:
         The absolute path.
@@ -50,8 +53,10 @@ def output_folder(path: Path, config: Config, *, resume: bool) -> Iterator[Path]
     except filelock.Timeout as error:
         raise InputError(f"--out: another process is writing to {path}") from error
     try:
+        atomic.remove_partial_files(path)
         if any(item.name != _LOCK_FILE for item in path.iterdir()) and not resume:
             raise InputError(f"--out: {path} is not empty; add --resume to continue it, or choose another")
+        claim(path)
         _bind_config(path / CONFIG_FILE, config)
         yield path
     finally:
@@ -61,8 +66,7 @@ def output_folder(path: Path, config: Config, *, resume: bool) -> Iterator[Path]
 def _bind_config(file: Path, config: Config) -> None:
     """Writes the config file, or refuses a config that differs from the one in it."""
     if not file.exists():
-        with StoragePath.at(file).writing() as scratch:
-            scratch.write_text(config_text(config), encoding="utf-8")
+        atomic.write(file, config_text(config))
         return
     written = read_config(file)
     if written != config:

@@ -18,6 +18,7 @@ from gckd.data.wordpiece import load_pretrained
 from gckd.errors import InputError, reason_of
 from gckd.models.build import check_initial_weights
 from gckd.storage.cache import CachePath
+from gckd.storage.path import expanded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,7 +129,7 @@ def usable_folder(path: Path, option: str) -> Path:
     Raises:
         InputError: the folder cannot be created, or the path is a file.
     """
-    path = path.expanduser().resolve()
+    path = expanded(path).resolve()
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

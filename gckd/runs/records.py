@@ -12,8 +12,20 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gckd.errors import InputError, reason_of
-from gckd.storage.path import StoragePath
+from gckd.storage import atomic
+from gckd.storage.run_tables import (
+    CURVES,
+    CURVES_FILE,
+    DONE,
+    FAILED,
+    METRICS,
+    QUERIES,
+    QUERIES_FILE,
+    RUNS,
+    RUNS_FILE,
+    read_curves,
+    read_runs,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,53 +35,6 @@ if TYPE_CHECKING:
     from gckd.runs.plan import Run
     from gckd.runs.provenance import Provenance
     from gckd.training.run import RunResult
-
-METRICS = ("rank_1", "rank_5", "rank_10", "map", "minp")  # percent, target test
-DONE, FAILED = "done", "failed"
-RUNS_FILE, CURVES_FILE, QUERIES_FILE = "runs.parquet", "curves.parquet", "queries.parquet"
-
-_RUNS = pa.schema(
-    [
-        ("row", pa.string()),
-        ("seed", pa.int64()),
-        *((name, pa.float64()) for name in METRICS),
-        ("config_digest", pa.string()),
-        ("edits", pa.string()),  # JSON, relative to the config of the full row
-        ("git_revision", pa.string()),
-        ("seconds", pa.float64()),
-        ("pretrain_seconds", pa.float64()),
-        ("source_digest", pa.string()),
-        ("target_digest", pa.string()),
-        ("source", pa.string()),
-        ("target", pa.string()),
-        ("published", pa.string()),  # `icfg-pedes -> rstpreid` if both match the published datasets, else empty
-        ("queries", pa.int64()),
-        ("gallery", pa.int64()),
-        ("plugins", pa.string()),  # JSON: file name -> digest of its text; null in records of older versions
-        ("notes", pa.string()),  # JSON list
-        ("status", pa.string()),
-        ("error", pa.string()),
-    ]
-)
-_CURVES = pa.schema(
-    [
-        ("row", pa.string()),
-        ("seed", pa.int64()),
-        ("stage", pa.string()),
-        ("step", pa.int64()),
-        ("name", pa.string()),
-        ("value", pa.float64()),
-    ]
-)
-_QUERIES = pa.schema(
-    [
-        ("query", pa.int32()),  # row of the caption in its split
-        ("identity", pa.int64()),
-        ("rank", pa.int32()),  # of the first hit, from 1
-        ("ap", pa.float32()),  # in [0, 1]
-        ("top", pa.list_(pa.int32())),  # rows of the top-ranked gallery images, best first
-    ]
-)
 
 Record = dict[str, Any]
 
@@ -120,8 +85,8 @@ class Records:
             InputError: a record file cannot be read.
         """
         self.folder = folder
-        self.runs: list[Record] = _read(folder / RUNS_FILE, _RUNS)
-        self.curves: list[Record] = _read(folder / CURVES_FILE, _CURVES)
+        self.runs: list[Record] = read_runs(folder / RUNS_FILE) if (folder / RUNS_FILE).exists() else []
+        self.curves: list[Record] = read_curves(folder / CURVES_FILE) if (folder / CURVES_FILE).exists() else []
 
     def finished(self, run: Run) -> bool:
         """Whether `run` has a record as finished, with the same config."""
@@ -143,29 +108,19 @@ class Records:
         key = {"row": record["row"], "seed": record["seed"]}
         self.curves = [c for c in self.curves if not _matches(c, key)] + [{**key, **c} for c in curves]
         self.runs = [r for r in self.runs if not _matches(r, key)] + [record]
-        _write(self.folder / CURVES_FILE, pa.Table.from_pylist(self.curves, schema=_CURVES))
-        _write(self.folder / RUNS_FILE, pa.Table.from_pylist(self.runs, schema=_RUNS))
+        _write(self.folder / CURVES_FILE, pa.Table.from_pylist(self.curves, schema=CURVES))
+        _write(self.folder / RUNS_FILE, pa.Table.from_pylist(self.runs, schema=RUNS))
 
 
 def _matches(record: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
     return all(record[name] == value for name, value in key.items())
 
 
-def _read(path: Path, schema: pa.Schema) -> list[Record]:
-    if not path.exists():
-        return []
-    try:
-        rows: list[Record] = pq.read_table(path, schema=schema).to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: cannot be read as run records ({reason_of(error)})") from error
-    return rows
-
-
 def _queries(ranking: Ranking) -> pa.Table:
     columns = {name: getattr(ranking, name).tolist() for name in ("identity", "rank", "ap", "top")}
-    return pa.table({"query": range(len(ranking.rank)), **columns}, schema=_QUERIES)
+    return pa.table({"query": range(len(ranking.rank)), **columns}, schema=QUERIES)
 
 
 def _write(path: Path, table: pa.Table) -> None:
-    with StoragePath.at(path).writing() as file:
+    with atomic.writing(path) as file:
         pq.write_table(table, file)

@@ -14,7 +14,7 @@ from gckd.report import queries
 from gckd.report.bootstrap import QUERY_RESAMPLES, cluster_bootstrap
 from gckd.report.queries import Quantity, Queries, query_bootstrap, read_queries
 from gckd.report.summary import summarise
-from gckd.runs.records import QUERIES_FILE
+from gckd.storage.run_tables import QUERIES_FILE
 from tests.report.records import failed, record
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def test_queries_are_read_in_percent_and_only_of_finished_runs(tmp_path: Path) -
         "map": [100, 25, 50],
     }
     (tmp_path / "full" / "seed-0" / "queries.parquet").write_bytes(b"nonsense")
-    with pytest.raises(InputError, match=r"queries.parquet: cannot be read as queries of a run"):
+    with pytest.raises(InputError, match=r"queries.parquet: cannot be read"):
         read_queries(tmp_path, [record("full", 0, 70)])
 
 

@@ -59,6 +59,7 @@ def test_the_file_agrees_with_the_dataset(tmp_path: Path) -> None:
         lines = [
             {
                 "query": query,
+                "identity": query,
                 "rank": 1 + (query + (run.row == "full")) % 2,
                 "ap": 0.25,
                 "top": [(query + place) % gallery for place in range(4)],

@@ -15,7 +15,8 @@ from gckd.config import preset
 from gckd.errors import InputError
 from gckd.runs.plan import Run, plan
 from gckd.runs.provenance import Provenance, git_revision
-from gckd.runs.records import METRICS, Records, failed_record
+from gckd.runs.records import Records, failed_record
+from gckd.storage.run_tables import METRICS
 from tests.runs import fakes
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def test_every_required_column_is_written(runs: list[Run], tmp_path: Path) -> No
 
 def test_each_run_has_its_queries_in_its_folder(runs: list[Run], tmp_path: Path) -> None:
     finish(Records(tmp_path), runs[2])
-    table = pq.read_table(tmp_path / "-gmp" / "seed-0" / "queries.parquet")
+    table = pq.read_table(tmp_path / "without-gmp" / "seed-0" / "queries.parquet")
     kinds = {"query": "int32", "identity": "int64", "rank": "int32", "ap": "float", "top": "list<element: int32>"}
     assert {field.name: str(field.type) for field in table.schema} == kinds
     rows = table.to_pylist()
@@ -105,7 +106,7 @@ def test_an_interrupted_write_leaves_the_old_file(
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "runs.parquet").write_bytes(b"nonsense")
-    with pytest.raises(InputError, match=r"runs.parquet: cannot be read as run records"):
+    with pytest.raises(InputError, match=r"runs.parquet: cannot be read"):
         Records(tmp_path)
 
 

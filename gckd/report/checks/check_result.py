@@ -7,6 +7,8 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gckd.storage import atomic
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -40,8 +42,10 @@ class CheckResult:
         heading = "\n".join(line for text in (self.title, self.key) for line in textwrap.wrap(text, characters))
         self.figure.suptitle(heading, fontsize=10, x=0.01, ha="left")
         with matplotlib.rc_context({"svg.hashsalt": self.name}):  # or each write would give another file
-            self.figure.savefig(figures / f"{self.name}.png", dpi=_DPI)
-            self.figure.savefig(figures / f"{self.name}.svg", metadata={"Date": None})
+            with atomic.writing(figures / f"{self.name}.png") as file:
+                self.figure.savefig(file, format="png", dpi=_DPI)
+            with atomic.writing(figures / f"{self.name}.svg") as file:
+                self.figure.savefig(file, format="svg", metadata={"Date": None})
         note = {
             "title": self.title,
             "key": self.key,
@@ -49,4 +53,4 @@ class CheckResult:
             "uses_target_labels": self.uses_target_labels,
         }
         text = json.dumps(note, indent=1, ensure_ascii=False) + "\n"
-        (figures / f"{self.name}.json").write_text(text, encoding="utf-8")
+        atomic.write(figures / f"{self.name}.json", text)

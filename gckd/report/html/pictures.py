@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from gckd.report.curves import panel_svg, panels, reads_labels, row_colours
 from gckd.report.html.page import Picture, Section, data_uri
+from gckd.storage.json_file import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from gckd.report.curves import CurvePoint, Panel
 
 WITH_LABELS = "Uses labels of the target, only to understand the runs; nothing was trained or chosen by them."
+_NOTE = {
+    "type": "object",
+    "required": ["title", "key", "sentences", "uses_target_labels"],
+    "properties": {
+        "title": {"type": "string"},
+        "key": {"type": "string"},
+        "sentences": {"type": "array", "items": {"type": "string"}},
+        "uses_target_labels": {"type": "boolean"},
+    },
+}
 _MAX_SVG = 600_000  # bytes; a drawing of thousands of shapes is smaller as a bitmap
 _MAIN_METRICS = ("rank_1", "map")
 
@@ -27,7 +37,7 @@ def figures(folder: Path) -> list[Section]:
     """
     sections = []
     for file in sorted((folder / "figures").glob("*.json")):
-        note = json.loads(file.read_text(encoding="utf-8"))
+        note = read_json(file, _NOTE, "delete it; the report then lacks the figure")
         warning = WITH_LABELS if note["uses_target_labels"] else ""
         picture = Picture(_image_uri(file), f"{note['title']}. {' '.join(note['sentences'])}")
         lines = [*note["sentences"], note["key"]]

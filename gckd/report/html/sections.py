@@ -13,6 +13,7 @@ from gckd.report.comparability import plugins_of, short_revision
 from gckd.report.component_table import cells, header, heading_above, marks
 from gckd.report.html.page import NONE, Section, Table, duration
 from gckd.report.summary import METRICS
+from gckd.storage.launches import LAUNCHES_FILE, read_launches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from gckd.report.small_table import SmallTable
     from gckd.report.subtable import Subtable
     from gckd.report.summary import RowSummary
-
-LAUNCHES = "launches.json"
 
 
 def results(
@@ -79,7 +78,7 @@ def failures(subtable: Subtable) -> list[Section]:
     """The failed runs; no section without any."""
     failed = [r for r in subtable.records if r["status"] != "done"]
     body = [[r["row"], str(r["seed"]), _text(r["error"]), duration(r["seconds"])] for r in failed]
-    line = "The full traceback of each is in <row>/seed-<seed>/error.txt."
+    line = "The full traceback of each is in error.txt in the folder of its row and seed."
     table = Table(["row", "seed", "error", "after"], body, text_columns=3)
     return [Section("Failed runs", [line], table=table)] if body else []
 
@@ -116,8 +115,8 @@ def time(subtable: Subtable) -> Section:
 
 def provenance(subtable: Subtable) -> list[Section]:
     """Commands, code, plugins, versions and machines that made the records."""
-    files = [file for folder in subtable.folders if (file := folder / LAUNCHES).exists()]
-    launches: list[dict[str, Any]] = [launch for file in files for launch in json.loads(file.read_text("utf-8"))]
+    files = [file for folder in subtable.folders if (file := folder / LAUNCHES_FILE).exists()]
+    launches: list[dict[str, Any]] = [launch for file in files for launch in read_launches(file)]
     plugins = _plugins(subtable)
     revisions = sorted({short_revision(str(r["git_revision"])) for r in subtable.records})
     if not launches:

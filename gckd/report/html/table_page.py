@@ -9,6 +9,7 @@ from gckd.report.html.examples import examples
 from gckd.report.html.page import Page
 from gckd.report.html.pictures import curves, figures
 from gckd.report.html.sections import changes, failures, provenance, results, runs, time
+from gckd.storage import atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -50,7 +51,7 @@ def write_table_page(
     title = f"Component table, {'; '.join(dict.fromkeys(subtable.datasets for subtable in subtables))}"
     failed, lead = _lead(subtables, rows)
     page = Page(title, lead, sections, question=" ".join(questions), alert=failed)
-    (out / "report.html").write_text(page.text(), encoding="utf-8")
+    atomic.write(out / "report.html", page.text())
 
 
 def _sections(subtable: Subtable) -> Iterator[Section]:
