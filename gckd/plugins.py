@@ -68,10 +68,10 @@ def load_plugin(path: str | Path) -> Plugin:
     Raises:
         InputError: the file cannot be read, its import fails, or another file of that name is loaded already.
     """
-    file = Path(path).expanduser()
     try:
+        file = Path(path).expanduser()
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, RuntimeError) as error:  # RuntimeError: ~ without a home folder
         raise InputError(f"--plugin {path}: cannot be read ({reason_of(error)})") from error
     plugin = Plugin(file.name, f"{PACKAGE}.{file.stem}", str(file.resolve()), text)
     loaded = _LOADED.get(plugin.module)

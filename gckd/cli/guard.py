@@ -2,36 +2,66 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from gckd.errors import InputError
-from gckd.runs.signals import stop_on_sigterm
+from gckd.errors import InputError, reason_of
+from gckd.interruption import stop_on_sigterm
+from gckd.runs.environment import allow_open_files, omp_threads, tolerate_console
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 BAD_INPUT, INTERRUPTED = 2, 130
+_REMEDY = "correct this and repeat the command; finished work is kept"
+_NO_SPACE = "free space and repeat the command, with --resume for a run or table; finished work is kept"
+_NO_ACCESS = "choose another folder, or change its permissions"
+_MORE_FILES = "run `ulimit -n 4096` before the command"
+_REMEDIES = {
+    errno.ENOSPC: _NO_SPACE,
+    errno.EDQUOT: _NO_SPACE,
+    errno.EFBIG: "raise the limit of the file size (ulimit -f)",
+    errno.EROFS: _NO_ACCESS,
+    errno.EACCES: _NO_ACCESS,
+    errno.EPERM: _NO_ACCESS,
+    errno.EMFILE: _MORE_FILES,
+    errno.ENFILE: _MORE_FILES,
+    errno.EAGAIN: "raise the limit of processes (ulimit -u)",
+    errno.ENOMEM: "raise the limit of memory (ulimit -v), or use smaller batches",
+}
+# Part of a message that is not raised as an OSError -> problem and remedy. A MemoryError has the first.
+_SIGNS = {
+    "can't allocate memory": "not enough memory; raise the limit of memory (ulimit -v), or use smaller batches",
+    "can't start new thread": "too few threads are allowed; raise the limit of processes (ulimit -u)",
+    "Too many open files": f"too many open files; {_MORE_FILES}",
+}
 
 
 def run_command(command: click.Command, arguments: Sequence[str] | None = None, obj: Any = None) -> NoReturn:
     """Run `command` and exit with 0 or its return value, 2 on bad input, or 130 when interrupted.
+
+    Problems of the system, such as a full disk, count as bad input: the work that is finished is kept.
 
     Args:
         arguments: command-line arguments without the program name; None: those of this process.
         obj: context object of click, for commands that take one.
     """
     stop_on_sigterm()
+    tolerate_console()
+    allow_open_files()
     sys.exit(_status(command, arguments, obj))
 
 
 def _status(command: click.Command, arguments: Sequence[str] | None, obj: Any) -> int:
     try:
+        omp_threads()
         status = command.main(args=arguments, standalone_mode=False, obj=obj)
-    except InputError as error:
+    except (InputError, FloatingPointError) as error:
         for line in str(error).splitlines():
             click.echo(f"error: {line}", err=True)
         return BAD_INPUT
@@ -41,7 +71,31 @@ def _status(command: click.Command, arguments: Sequence[str] | None, obj: Any) -
     except (click.Abort, KeyboardInterrupt):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not change the exit status
         return INTERRUPTED
+    except (OSError, MemoryError, RuntimeError, ImportError) as error:
+        problem = _system_problem(error)
+        if not problem:
+            raise
+        click.echo(f"error: {problem}", err=True)
+        return BAD_INPUT
     return status if isinstance(status, int) else 0
+
+
+def _system_problem(error: Exception) -> str:
+    """One line on an error of the operating system, with its remedy; empty for any other error."""
+    chain: list[BaseException] = [error]
+    while cause := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(cause)
+    system = next((link for link in chain if isinstance(link, OSError) and link.errno is not None), None)
+    if system is not None and (error is system or isinstance(error, RuntimeError)):
+        file = f"{os.fsdecode(system.filename)}: " if isinstance(system.filename, str | bytes) else ""
+        return f"{file}{os.strerror(system.errno or 0)}; {_REMEDIES.get(system.errno or 0, _REMEDY)}"
+    if isinstance(error, OSError):
+        return f"{reason_of(error)}; {_REMEDY}"
+    text = str(error)
+    for mark, problem in _SIGNS.items():
+        if mark in text or isinstance(error, MemoryError):
+            return problem
+    return ""
 
 
 def _usage_problem(error: click.ClickException) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from gckd.config.config_file import CONFIG_FILE, plugin_notes
 from gckd.config.edit import effective_edits
 from gckd.config.presets import tiny
 from gckd.plugins import load_entry_points, load_plugin
+from gckd.runs.environment import omp_threads
 from gckd.storage.cache import USER_CACHE, CachePath
 from gckd.storage.path import StoragePath
 
@@ -168,7 +168,11 @@ def echo_plugin_notes(checkpoint: StoragePath) -> None:
 
 
 def threads_for_torch() -> int:
-    """Number of torch threads of a run in this process: OMP_NUM_THREADS, or all cores."""
+    """Number of torch threads of a run in this process: OMP_NUM_THREADS, or all cores.
+
+    Raises:
+        InputError: see `omp_threads`.
+    """
     from gckd.device import cores
 
-    return int(os.environ.get("OMP_NUM_THREADS", "") or cores())
+    return omp_threads() or cores()

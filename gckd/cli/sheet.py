@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from gckd.data.images import thumbnail
 from gckd.errors import InputError, reason_of
+from gckd.storage import atomic
 
 _IMAGE_WIDTH, _IMAGE_HEIGHT = 128, 256  # largest size of an image, in pixels
 _TEXT_HEIGHT = 22  # of the text above a row of images, in pixels
@@ -36,6 +37,7 @@ def draw_sheet(file: Path, rows: Sequence[tuple[str, Sequence[bytes]]]) -> None:
             with Image.open(io.BytesIO(thumbnail(encoded, _IMAGE_WIDTH, _IMAGE_HEIGHT))) as picture:
                 sheet.paste(picture, (column * _IMAGE_WIDTH, top + _TEXT_HEIGHT))
     try:
-        sheet.save(file, "PNG")
+        with atomic.writing(file) as partial:
+            sheet.save(partial, "PNG")
     except OSError as error:
         raise InputError(f"--sheet {file}: cannot be written ({reason_of(error)})") from error

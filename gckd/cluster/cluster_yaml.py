@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from gckd.errors import InputError, reason_of
+from gckd.storage.path import expanded
 
 _MOUNT_LIMIT_MIB = 200  # Ray copies the folder to every node, and hashes it at every `ray up`
 _TOKEN_FILE = Path("~/.ray/auth_token")
@@ -104,7 +105,7 @@ def _token(spec: dict[str, Any]) -> Iterator[str]:
     token = mounts.get(str(_TOKEN_FILE))
     if token is None:
         yield f"file_mounts: {_TOKEN_FILE} is missing; mount it on the hosts"
-    elif not Path(token).expanduser().is_file():
+    elif not expanded(token).is_file():
         yield f"file_mounts: {token} does not exist; create it with `ray get-auth-token --generate`"
 
 
@@ -158,7 +159,7 @@ def _versions(commands: str) -> Iterator[str]:
 
 def _mount_sizes(spec: dict[str, Any]) -> Iterator[str]:
     for remote, local in (spec.get("file_mounts") or {}).items():
-        folder = Path(local).expanduser()
+        folder = expanded(local)
         if not folder.is_dir():
             continue
         if shutil.which("rsync") is None:

@@ -16,8 +16,9 @@ import click
 
 import gckd
 from gckd.errors import InputError, reason_of
+from gckd.interruption import Interruption
 from gckd.plugins import load_sent, loaded_plugins
-from gckd.runs.signals import Interruption
+from gckd.runs.environment import check_for_ray
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,10 +50,11 @@ def cluster(workers: int, threads: int, *, nested: bool = False) -> Iterator[tup
         nested: whether runs start Ray Train runs, whose clean-up needs the State API of the dashboard.
 
     Raises:
-        InputError: RAY_ADDRESS is set and no cluster answers there.
+        InputError: RAY_ADDRESS is set and no cluster answers there, or `check_for_ray` refuses the environment.
     """
     address = os.environ.get("RAY_ADDRESS", "local")
     if address == "local":
+        check_for_ray()
         _bind_to_loopback(threads)
     with Interruption() as interruption:
         import ray  # not earlier: Ray reads the environment when it is imported

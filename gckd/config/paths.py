@@ -8,6 +8,7 @@ from gckd.config.edit import apply
 from gckd.config.fields import ConfigError
 from gckd.config.schema import Config
 from gckd.config.tree import value_at
+from gckd.storage.path import expanded
 
 
 def albef_checkpoint(name: str | Path) -> Path:
@@ -16,7 +17,7 @@ def albef_checkpoint(name: str | Path) -> Path:
     Raises:
         ConfigError: there is no such file. No hub has ALBEF's weights.
     """
-    path = Path(name).expanduser().absolute()
+    path = expanded(name).absolute()
     if not path.is_file():
         raise ConfigError([f"backbone.weights: {path} is not a file; give an ALBEF checkpoint (.pth or .safetensors)"])
     return path
@@ -31,9 +32,9 @@ def local_files(config: Config) -> dict[str, str]:
     paths, weights = dict[str, Path](), config.backbone.weights
     if weights:
         is_file = config.backbone.weights_are_a_file
-        paths["backbone.weights"] = albef_checkpoint(weights) if is_file else Path(weights).expanduser().absolute()
+        paths["backbone.weights"] = albef_checkpoint(weights) if is_file else expanded(weights).absolute()
     if config.tokenizer.pretrained:
-        paths["tokenizer.name"] = Path(config.tokenizer.pretrained).expanduser().absolute()
+        paths["tokenizer.name"] = expanded(config.tokenizer.pretrained).absolute()
     return {field: str(path) for field, path in paths.items() if path.exists()}
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from gckd.data.readers import READERS, DatasetReader, brief
 from gckd.data.types import SPLITS, Annotations, Record
 from gckd.errors import InputError, reason_of, unknown_choice
+from gckd.storage.path import expanded
 
 VAL_SHARE = 0.08  # share of the train identities held out as val where a dataset has no val split
 
@@ -68,7 +69,7 @@ def _parse_spec(spec: str) -> tuple[Mapping[str, DatasetReader], Path]:
     path = spec if name is None else tail
     if not path.strip() or "\0" in path:
         raise InputError(f"dataset {spec!r}: no path is given; expected PATH or FORMAT:PATH")
-    folder = Path(path).expanduser().resolve()
+    folder = expanded(path).resolve()
     if not folder.exists() and colon and name is None and "/" not in head:
         raise InputError(
             f"dataset {spec!r}: {unknown_choice('format', head, READERS)}; for a format of your own, add --plugin FILE"

@@ -13,7 +13,7 @@ from gckd.data.remote_store import RemoteStore
 from gckd.data.store import META, Store
 from gckd.data.store_builder import ImageInspector, build_store
 from gckd.data.types import Annotations, ItemProgress
-from gckd.storage.path import StoragePath
+from gckd.storage.path import StoragePath, expanded
 
 
 class Dataset(Protocol):
@@ -70,7 +70,7 @@ def find_dataset(spec: str | os.PathLike[str]) -> Dataset:
 
 def is_store(spec: str) -> bool:
     """Whether `spec` names a finished store; otherwise it names an annotated image folder."""
-    return "://" in spec or os.path.isfile(os.path.join(os.path.expanduser(spec), META))
+    return "://" in spec or os.path.isfile(os.path.join(expanded(spec), META))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,10 +18,12 @@ import pyarrow as pa
 from filelock import FileLock
 
 from gckd.data.splits import read_arrow
-from gckd.data.store import INDEX, META, VERSION, Store, content_digest, move_to_final_name, stores_folder
+from gckd.data.store import INDEX, META, META_SCHEMA, VERSION, Store, content_digest, stores_folder
 from gckd.data.store_writer import ImageRow
 from gckd.data.types import SPLITS, ItemProgress
 from gckd.errors import InputError, reason_of
+from gckd.storage import atomic
+from gckd.storage.json_file import parse_json
 from gckd.storage.path import StoragePath
 
 _FILES = ("images.arrow", "captions.arrow", "labels.arrow")
@@ -44,13 +45,13 @@ class RemoteStore:
         """
         try:
             with (location / META).reading() as file:
-                meta = json.loads(file.read_bytes())
-        except InputError:
-            raise
-        except (OSError, ValueError) as error:
-            raise InputError(f"{location}: not a dataset store (its {META} is missing or broken)") from error
-        if not _is_meta(meta):
-            raise InputError(f"{location}: not a dataset store (its {META} lacks fields)")
+                text = file.read_bytes()
+        except OSError as error:
+            raise InputError(f"{location}: not a dataset store (its {META} is missing)") from error
+        try:
+            meta = parse_json(text, META_SCHEMA)
+        except ValueError as error:
+            raise InputError(f"{location}: not a dataset store (its {META} is damaged: {error})") from error
         if meta["version"] != VERSION:
             raise InputError(
                 f"{location}: store of version {meta['version']}; this gckd reads version {VERSION}; store it again"
@@ -75,11 +76,12 @@ class RemoteStore:
         root = stores_folder(cache)
         final = root / self.digest
         with FileLock(root / INDEX / f"{self.digest}.lock"):
-            if not final.is_dir():
+            if not Store.is_whole(final):
+                shutil.rmtree(final, ignore_errors=True)  # damaged
                 partial = root / f"partial-{self.digest}"
                 shutil.rmtree(partial, ignore_errors=True)  # left by a killed process
                 self._download_into(partial, progress or (lambda done, total: None))
-                move_to_final_name(partial, final)
+                atomic.move_folder(partial, final)
         return Store.from_meta(final, self.meta)
 
     def _download_into(self, folder: Path, progress: ItemProgress) -> None:
@@ -98,7 +100,7 @@ class RemoteStore:
             raise InputError(
                 f"{self.location}: damaged store: digest {digest}, expected {self.digest}; store the dataset again"
             )
-        (folder / META).write_text(json.dumps(self.meta))
+        atomic.write(folder / META, json.dumps(self.meta))
 
 
 def upload_store(store: Store, location: StoragePath, published: str) -> None:
@@ -127,16 +129,6 @@ def upload_store(store: Store, location: StoragePath, published: str) -> None:
     fields = {"version": VERSION, "digest": store.digest, "format": store.format, "counts": store.counts}
     with meta.writing() as file:
         file.write_text(json.dumps(fields | {"notes": store.notes, "skipped": store.skipped, "published": published}))
-
-
-def _is_meta(meta: Any) -> bool:
-    """Whether `meta` has every field that this module reads. The digest must be safe as a folder name."""
-    try:
-        counts = [meta["counts"][split]["images"] for split in SPLITS]
-        fields = [meta[name] for name in ("version", "format", "notes", "skipped")]
-        return bool(counts and fields and re.fullmatch("[0-9a-f]{16}", meta["digest"]))
-    except (KeyError, TypeError):
-        return False
 
 
 def _folder_digest(folder: Path) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,12 +15,42 @@ from numpy.typing import NDArray
 
 from gckd.data.images import DECODING, decode, in_parallel
 from gckd.data.types import ItemProgress
+from gckd.errors import InputError, reason_of
+from gckd.storage import atomic
+
+_CHARACTERS = 120  # of a reason in a message
 
 
 def read_arrow(path: Path) -> pa.Table:
     """Memory-mapped Arrow file. Nothing is copied, and all processes share its pages."""
     with pa.memory_map(str(path)) as mapped:
         return pa.ipc.open_file(mapped).read_all()
+
+
+def split_problem(folder: Path, counts: Mapping[str, int]) -> str:
+    """Reason why the three Arrow files of a split are not whole; empty if they are.
+
+    Images are not decoded here, because a store has gigabytes of them.
+
+    Args:
+        counts: number of images, identities and captions.
+    """
+    images, captions = counts["images"], counts["captions"]
+    try:
+        tables = {name: read_arrow(folder / f"{name}.arrow") for name in ("images", "captions", "labels")}
+        for name in ("captions", "labels"):
+            tables[name].validate(full=True)
+        identities, pairing = (
+            tables["labels"].column(name)[0].values.to_numpy() for name in ("image_identity", "caption_image")
+        )
+        rows = (len(tables["images"].column("image")), len(tables["captions"].column("caption")))
+    except (OSError, pa.ArrowException, LookupError, AttributeError) as error:
+        return reason_of(error)[:_CHARACTERS]
+    if (*rows, len(identities), len(pairing)) != (images, captions, images, captions):
+        return f"{rows[0]} images and {rows[1]} captions, {images} and {captions} are expected"
+    if len(pairing) and not 0 <= pairing.min() <= pairing.max() < images:
+        return "a caption is of an image that is not there"
+    return ""
 
 
 class Images:
@@ -53,27 +85,58 @@ class Images:
             progress: called with (images done, images in total).
         """
         final = self._path.with_name(f"{self._path.stem}-{height}x{width}-v{DECODING}.npy")
-        if not final.exists():
+        shape = (len(self), 3, height, width)
+        pixels = _load(final, shape)
+        if pixels is None:
             with FileLock(f"{final}.lock"):
-                if not final.exists():  # another process may have decoded them during the wait
+                if _load(final, shape) is None:  # another process may have decoded them during the wait
                     self._decode_all(final, height, width, workers, progress)
-        pixels: NDArray[np.uint8] = np.load(final, mmap_mode="c")
+            pixels = _load(final, shape)
+        if pixels is None:
+            raise InputError(f"{final}: changed while it was read; repeat the command")
         return pixels
 
     def _decode_all(
         self, final: Path, height: int, width: int, workers: int | None, progress: ItemProgress | None
     ) -> None:
-        partial = final.with_suffix(".partial")
         shape = (len(self), 3, height, width)
-        pixels = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+        with atomic.writing(final) as partial:
+            pixels = _reserved_array(partial, shape)
 
-        def decode_row(row: int) -> None:
-            pixels[row] = decode(self.encoded(row), height, width)
+            def decode_row(row: int) -> None:
+                try:
+                    pixels[row] = decode(self.encoded(row), height, width)
+                except (OSError, ValueError, SyntaxError) as error:
+                    folder = self._path.parents[1]
+                    raise InputError(f"{self._path}: damaged (image {row}); delete the folder {folder}") from error
 
-        for _ in in_parallel(decode_row, range(len(self)), workers, progress):
-            pass
-        pixels.flush()
-        os.replace(partial, final)
+            for _ in in_parallel(decode_row, range(len(self)), workers, progress):
+                pass
+            pixels.flush()
+
+
+def _load(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    """Memory-mapped pixels; None if the file is missing or damaged."""
+    try:
+        pixels: NDArray[np.uint8] = np.load(file, mmap_mode="c")
+    except (OSError, ValueError, EOFError, SyntaxError):  # of a damaged header
+        return None
+    return pixels if pixels.shape == shape and pixels.dtype == np.uint8 else None
+
+
+def _reserved_array(file: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
+    """Memory-mapped uint8 array in a new .npy file.
+
+    Its space on the disk is reserved, because a write to a memory map on a full disk kills the process.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    with file.open("wb") as opened:
+        head = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(opened, head)
+        atomic.reserve(opened, math.prod(shape))
+    return np.lib.format.open_memmap(file, mode="r+")
 
 
 @dataclass(frozen=True)

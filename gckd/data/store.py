@@ -15,19 +15,37 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gckd.data.splits import LabelledSplit, UnlabelledSplit
+from gckd.data.splits import LabelledSplit, UnlabelledSplit, split_problem
 from gckd.data.store_writer import ImageRow
 from gckd.data.types import SPLITS
 from gckd.errors import InputError, reason_of, unknown_choice
+from gckd.storage.json_file import read_json
+from gckd.storage.path import expanded
 
 META, INDEX = "meta.json", "index"
+_COUNTS = {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}}
+META_SCHEMA = {
+    "type": "object",
+    "required": ["version", "digest", "format", "counts", "notes", "skipped"],
+    "properties": {
+        "version": {"type": "integer"},
+        "digest": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+        "format": {"type": "string"},
+        "counts": {
+            "type": "object",
+            "required": list(SPLITS),
+            "propertyNames": {"enum": list(SPLITS)},
+            "additionalProperties": _COUNTS | {"required": ["images", "identities", "captions"]},
+        },
+        "notes": {"type": "array", "items": {"type": "string"}},
+        "skipped": {"type": "integer"},
+    },
+}
 VERSION = 1  # of the layout above; part of the digest and the index key, so that a new layout gets new names
 
 
@@ -47,13 +65,26 @@ class Store:
         """Open the store in folder `path`.
 
         Raises:
-            InputError: the folder holds no store.
+            InputError: the folder holds no store, or one of its files is missing or damaged.
         """
+        remedy = f"delete the folder {path}; it is then built again"
+        if not (path / META).is_file():
+            raise InputError(f"{path}: not a dataset store (its {META} is missing); {remedy}")
+        store = Store.from_meta(path, read_json(path / META, META_SCHEMA, remedy))
+        for split, counts in store.counts.items():
+            problem = split_problem(path / split, counts)
+            if problem:
+                raise InputError(f"{path / split}: damaged ({problem}); {remedy}")
+        return store
+
+    @staticmethod
+    def is_whole(path: Path) -> bool:
+        """Whether the folder `path` holds a store with all its files."""
         try:
-            meta = json.loads((path / META).read_text())
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: not a dataset store (its {META} is missing or broken)") from error
-        return Store.from_meta(path, meta)
+            Store.open(path)
+        except InputError:
+            return False
+        return True
 
     @staticmethod
     def from_meta(path: Path, meta: Mapping[str, Any]) -> Store:
@@ -90,22 +121,12 @@ def stores_folder(cache: str | Path) -> Path:
     Raises:
         InputError: the cache folder cannot be written.
     """
-    root = Path(cache).expanduser().resolve() / "stores"
+    root = expanded(cache).resolve() / "stores"
     try:
         (root / INDEX).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cache folder {cache}: cannot be written ({reason_of(error)})") from error
     return root
-
-
-def move_to_final_name(partial: Path, final: Path) -> None:
-    """Rename a finished store from `partial` to `final`; discard it if the same content is there already."""
-    try:
-        os.replace(partial, final)
-    except OSError:
-        shutil.rmtree(partial)
-        if not final.is_dir():
-            raise
 
 
 def content_digest(rows: Mapping[str, list[ImageRow]]) -> str:

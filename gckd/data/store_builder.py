@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -15,13 +14,24 @@ from filelock import FileLock
 
 from gckd.data.annotations import require_splits
 from gckd.data.images import DECODING, ImageInspection, confine, in_parallel, inspect
-from gckd.data.store import INDEX, META, VERSION, Store, content_digest, move_to_final_name, stores_folder
+from gckd.data.store import INDEX, META, VERSION, Store, content_digest, stores_folder
 from gckd.data.store_writer import ImageRow, write_split
 from gckd.data.types import SPLITS, Annotations, ItemProgress, Record
 from gckd.errors import InputError
+from gckd.storage import atomic
+from gckd.storage.json_file import read_json
 
 # Inspects image files and returns one result per file, in order.
 ImageInspector = Callable[[Sequence[Path], ItemProgress | None], Iterable[ImageInspection]]
+_ENTRY = {
+    "type": "object",
+    "required": ["digest", "broken", "blank"],
+    "properties": {
+        "digest": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+        "broken": {"type": "array", "items": {"type": "string"}},
+        "blank": {"type": "integer"},
+    },
+}
 UsableImage = tuple[Record, ImageInspection]
 
 
@@ -55,16 +65,25 @@ def build_store(
     key = _index_key(annotations)
     entry_file = index / f"{key}.json"
     with FileLock(index / f"{key}.lock"):
-        entry = json.loads(entry_file.read_text()) if entry_file.exists() else None
-        if entry is None or not (root / entry["digest"]).is_dir():
+        entry = _read_entry(entry_file)
+        if entry is None or not Store.is_whole(root / entry["digest"]):
             usable, broken = _inspect_images(annotations, skip_broken, inspector or _by_threads(workers), progress)
             entry = _build(annotations, root, key, usable, broken, workers)
-            _write_atomically(entry_file, entry)
+            atomic.write(entry_file, json.dumps(entry))
     if entry["broken"] and not skip_broken:
         raise InputError(entry["broken"][0])
     store = Store.open(root / entry["digest"])
     # A folder with the same content may have been stored first; format, notes and skipped images are per folder.
     return replace(store, format=annotations.format, notes=_notes(annotations, entry), skipped=len(entry["broken"]))
+
+
+def _read_entry(file: Path) -> dict[str, Any] | None:
+    """Entry of the index; None if it is missing or damaged."""
+    try:
+        entry: dict[str, Any] = read_json(file, _ENTRY, "delete it")
+    except InputError:
+        return None
+    return entry
 
 
 def _notes(annotations: Annotations, entry: dict[str, Any]) -> tuple[str, ...]:
@@ -105,14 +124,15 @@ def _build(
     blank = sum(not caption.strip() for record, _ in usable for caption in record.captions)
     digest = content_digest(rows)
     entry = {"digest": digest, "broken": broken, "blank": blank}
-    if (root / digest).is_dir():
+    if Store.is_whole(root / digest):
         return entry
+    shutil.rmtree(root / digest, ignore_errors=True)  # damaged
     partial = root / f"partial-{key}"
     shutil.rmtree(partial, ignore_errors=True)  # left by a killed build; the lock excludes another writer
     counts = {split: write_split(rows[split], partial / split, workers) for split in SPLITS}
     meta = {"version": VERSION, "digest": digest, "format": annotations.format, "counts": counts}
-    (partial / META).write_text(json.dumps(meta | {"notes": _notes(annotations, entry), "skipped": len(broken)}))
-    move_to_final_name(partial, root / digest)
+    atomic.write(partial / META, json.dumps(meta | {"notes": _notes(annotations, entry), "skipped": len(broken)}))
+    atomic.move_folder(partial, root / digest)
     return entry
 
 
@@ -138,9 +158,3 @@ def _inspect_images(
         if not skip_broken:
             raise InputError(broken[0])
     return usable, broken
-
-
-def _write_atomically(path: Path, value: Any) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(value))
-    os.replace(partial, path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from gckd.data.caption_form import CAPTION_FORMS
 from gckd.data.types import Vocabulary
 from gckd.data.wordpiece import CLIP_ENDS, PAD, SPECIALS, bert, load_pretrained, read_vocabulary, train_vocabulary
 from gckd.errors import InputError
+from gckd.storage import atomic
 from gckd.storage.cache import CachePath
 
 NO_MASK = -1  # id of [MASK] where the vocabulary has none
@@ -123,13 +123,22 @@ def _trained(config: TrainedTokenizer, captions: list[str], cache: CachePath) ->
         raise InputError("tokenizer: there are no captions to train a vocabulary on")
     key = hashlib.sha256(json.dumps([1, config.vocab_size, captions]).encode()).hexdigest()[:16]
     vocabulary = cache / "tokenizers" / key / "vocab.txt"
+    checksum = cache / "tokenizers" / key / "vocab.sha256"
     file = vocabulary.local_path
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{file}.lock"):
-        if not vocabulary.ensure_local():
-            partial = file.with_suffix(".partial")
-            pieces = train_vocabulary(captions, config.vocab_size)
-            partial.write_text("".join(f"{piece}\n" for piece in pieces), "utf-8")
-            os.replace(partial, file)
+        if not _is_whole(vocabulary, checksum):
+            text = "".join(f"{piece}\n" for piece in train_vocabulary(captions, config.vocab_size))
+            atomic.write(checksum.local_path, hashlib.sha256(text.encode()).hexdigest())
+            atomic.write(file, text)
+            checksum.upload()
             vocabulary.upload()
     return bert(read_vocabulary(file))
+
+
+def _is_whole(vocabulary: CachePath, checksum: CachePath) -> bool:
+    """Whether the cache has the vocabulary, unchanged since it was trained: another one would change all results."""
+    if not (vocabulary.ensure_local() and checksum.ensure_local()):
+        return False
+    digest = hashlib.sha256(vocabulary.local_path.read_bytes()).hexdigest()
+    return digest.encode() == checksum.local_path.read_bytes().strip()

@@ -10,7 +10,8 @@ from pathlib import Path
 from tokenizers import Tokenizer as Backend
 from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
 
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
+from gckd.storage.path import expanded
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 CLIP_ENDS = ("<|startoftext|>", "<|endoftext|>")
@@ -65,7 +66,7 @@ def load_pretrained(name: str) -> Backend:
     Raises:
         InputError: the tokenizer is missing, or in neither BERT's nor CLIP's layout.
     """
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     backend = _from_folder(folder) if folder.is_dir() else _from_hub(name)
     if all(backend.token_to_id(t) is not None for t in CLIP_ENDS):
         return backend
@@ -113,7 +114,14 @@ def _from_hub(name: str) -> Backend:
 
 
 def read_vocabulary(file: Path) -> dict[str, int]:
-    """Vocabulary (piece -> id) of a `vocab.txt`, which has one piece per line, numbered from 0."""
-    lines = file.read_text("utf-8").split("\n")
+    """Vocabulary (piece -> id) of a `vocab.txt`, which has one piece per line, numbered from 0.
+
+    Raises:
+        InputError: the file is not readable UTF-8.
+    """
+    try:
+        lines = file.read_text("utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot be read as a vocabulary ({reason_of(error)})") from error
     pieces = [line.rstrip("\r") for line in lines]
     return {piece: number for number, piece in enumerate(pieces[:-1] if pieces[-1] == "" else pieces)}

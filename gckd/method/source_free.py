@@ -17,7 +17,6 @@ from gckd.method.step import CrossDomain, target_embeddings
 from gckd.method.warm_start import BATCH, WarmStart
 from gckd.models.base import Backbone
 from gckd.storage.cache import CachePath
-from gckd.storage.checkpoint import load_checkpoint
 from gckd.storage.shared_file import create_once
 
 
@@ -59,7 +58,7 @@ def summarise_source(kind: str, model: Backbone, source: Callable[[], SourceLoad
         model: with the source-trained weights.
         source: opens the source. Called only if the cache entry is missing: the embeddings belong to pre-training.
     """
-    content = load_checkpoint(create_once(entry, lambda: _embed_source(model, source())))
+    content: dict[str, Tensor] = create_once(entry, lambda: _embed_source(model, source()))
     tensors = {name: tensor.to(torch.get_default_device()) for name, tensor in content.items()}
     reduce = _REDUCTIONS[kind]
     return SourceSummary(

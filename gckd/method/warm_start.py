@@ -19,7 +19,7 @@ from gckd.distributed import barrier, broadcast_bool, map_batches, rank, world_s
 from gckd.seeding import generator
 from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import load_checkpoint, save_atomically
-from gckd.storage.shared_file import exclusive
+from gckd.storage.shared_file import exclusive, usable
 
 BATCH = 256  # examples per forward pass
 Batches = list[tuple[Tensor, Tensor]]  # rows [b] of a split, embeddings [b, d]
@@ -64,7 +64,7 @@ def _load_or_compute(entry: CachePath, rows: Tensor, embed: Embed) -> dict[str, 
     with exclusive(entry.local_path):
         # All workers must start from the same content, and only the object store is shared by all machines.
         exists = entry.ensure_local() if world_size() == 1 else entry.download() or entry.local_path.exists()
-        content = load_checkpoint(entry.local_path) if exists else {}
+        content = (usable(entry.local_path, load_checkpoint) if exists else None) or {}
         if not broadcast_bool(len(content.get("embeddings", ())) >= len(rows)):
             content = _extend(content, rows, embed)
             if not rank():

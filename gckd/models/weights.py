@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from gckd.errors import InputError, reason_of
 from gckd.models.checkpoint_file import Weights
 from gckd.models.vision import Grid, resize_positions, trained_grid
+from gckd.storage.path import expanded
 
 # Published name -> our name; the first match counts. Pre-training and RaSa use `text_encoder.bert.`, fine-tuned
 # retrieval models `text_encoder.`.
@@ -217,7 +218,7 @@ def weights_digest(name: str) -> str:
     Raises:
         InputError: a file cannot be read.
     """
-    path = Path(name).expanduser()
+    path = expanded(name)
     if not name or not (path.exists() or path.suffix):
         return name
     files = sorted(path.glob("*.safetensors")) + sorted(path.glob("*.bin")) if path.is_dir() else [path]

@@ -12,7 +12,7 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock
 
-from gckd.storage.path import StoragePath
+from gckd.storage.path import StoragePath, expanded
 
 USER_CACHE = Path(platformdirs.user_cache_dir("gckd"))
 
@@ -43,7 +43,7 @@ class CachePath:
     def local_path(self) -> Path:
         """Path on this machine, whether or not the file exists."""
         digest = hashlib.sha256(str(self._root).encode()).hexdigest()[:16]
-        return (self._root.local or USER_CACHE / f"store-{digest}") / self._name.lstrip("/")
+        return (self._root.local or expanded(USER_CACHE) / f"store-{digest}") / self._name.lstrip("/")
 
     @property
     def shared_path(self) -> StoragePath:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,50 @@ import torch
 from gckd.errors import InputError
 from gckd.storage.path import StoragePath
 
+# Fields of the checkpoint of a training stage.
+STAGE_FIELDS: Mapping[str, type] = {
+    "digest": str,
+    "step": int,
+    "modules": dict,
+    "optimizer": list,
+    "curve": list,
+    "seconds": float,
+}
+
 
 def save_atomically(path: str | Path | StoragePath, content: Any) -> None:
-    """Write a checkpoint; an existing file is replaced only after the new one is complete."""
-    with StoragePath.at(path).writing() as file:
-        torch.save(content, file)
+    """Write a checkpoint; an existing file is replaced only after the new one is complete.
+
+    Raises:
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    with StoragePath.at(path).writing() as file, file.open("wb") as opened:
+        try:
+            torch.save(content, opened)
+        except RuntimeError as error:  # torch hides the error of the file
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
-def load_checkpoint(path: str | Path | StoragePath) -> Any:
+def load_checkpoint(path: str | Path | StoragePath, fields: Mapping[str, type] | None = None) -> Any:
     """Content of a checkpoint that `save_atomically` wrote: tensors and plain values, on the CPU.
+
+    Args:
+        fields: names and types of the fields that the content must have, for example `STAGE_FIELDS`.
 
     Raises:
         InputError: the file is not a gckd checkpoint, or is damaged.
     """
+    remedy = "give the checkpoint.pt of a run; to train again, delete the file"
     try:
         with StoragePath.at(path).reading() as file:
-            return torch.load(file, weights_only=True, map_location="cpu")
+            content = torch.load(file, weights_only=True, map_location="cpu")
     except Exception as error:
-        raise InputError(f"{path}: not a gckd checkpoint, or damaged; give the checkpoint.pt of a run") from error
+        raise InputError(f"{path}: not a gckd checkpoint, or damaged; {remedy}") from error
+    if fields:
+        values = content if isinstance(content, dict) else {}
+        wrong = [name for name, kind in fields.items() if not isinstance(values.get(name), kind)]
+        if wrong:
+            raise InputError(f"{path}: not a gckd checkpoint, or damaged (no {', '.join(wrong)}); {remedy}")
+    return content

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from gckd.errors import InputError
+from gckd.storage import atomic
 from gckd.storage.path import StoragePath
 
 FileVersion = tuple[int, int]  # modification time in ns, size in bytes
@@ -74,7 +75,7 @@ class Mirror:
         if not (local_content.startswith(remote_content) or remote_content.startswith(local_content)):
             raise InputError(f"--out: {remote} and {file} have diverged; keep one and remove the other")
         if len(remote_content) > len(local_content):
-            file.write_bytes(remote_content)
+            atomic.write(file, remote_content)
 
     def upload_if_due(self) -> None:
         """`upload`, unless the last one was too recent; a later upload then includes the changes.

@@ -16,6 +16,7 @@ from gckd.errors import InputError
 from gckd.graph.knn import KnnIndex
 from gckd.graph.memory import centred
 from gckd.method.banks import PerBank
+from gckd.storage import atomic
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.storage.path import StoragePath
 from gckd.training.target_graph import KnnGraph, knn_graph
@@ -57,7 +58,8 @@ def save_graph_sample(config: Config, checkpoint: Path | StoragePath, folder: Pa
     """
     arrays = sample_graphs(config, checkpoint)
     if arrays:
-        np.savez_compressed(folder / FILE, allow_pickle=False, **arrays)
+        with atomic.writing(folder / FILE) as partial, partial.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def _bank(state: dict[str, Tensor], name: str, centre: bool) -> Tensor:

@@ -23,7 +23,7 @@ from gckd.method.parts import Parts
 from gckd.models.base import Backbone
 from gckd.models.build import build_model
 from gckd.storage.cache import CachePath
-from gckd.storage.checkpoint import load_checkpoint
+from gckd.storage.checkpoint import STAGE_FIELDS, load_checkpoint
 from gckd.storage.path import StoragePath
 
 CHECKPOINT = "checkpoint.pt"
@@ -80,7 +80,7 @@ def load_student(
     datasets = datasets or open_datasets(check(config), cache)
     feed = datasets.feed(config, config.adapt.batch)
     backbone = build_model(config, datasets.tokenizer.vocabulary)
-    modules = load_checkpoint(checkpoint)["modules"]
+    modules = load_checkpoint(checkpoint, STAGE_FIELDS)["modules"]
     transform: EmbeddingTransform = unchanged
     try:
         backbone.load_state_dict(modules["student"])

@@ -22,8 +22,7 @@ from gckd.errors import InputError, reason_of
 from gckd.evaluation.retrieval import Retriever
 from gckd.models.weights import file_digest
 from gckd.storage.cache import CachePath
-from gckd.storage.checkpoint import load_checkpoint
-from gckd.storage.path import StoragePath
+from gckd.storage.path import StoragePath, expanded
 from gckd.storage.shared_file import create_once
 from gckd.training.load import Student, checkpoint_config, load_student
 from gckd.training.target_evaluation import Evaluation, evaluate_student
@@ -104,8 +103,8 @@ class Model:
             return {"images": self._retriever.embed_images(pixels).cpu()}
 
         with on_device(self.config.device):
-            file = create_once(self.cache / "galleries" / f"{name}.pt", embed)
-            return Gallery(load_checkpoint(file)["images"], files)
+            content = create_once(self.cache / "galleries" / f"{name}.pt", embed)
+            return Gallery(content["images"], files)
 
     def search(self, text: str, gallery: Tensor | Sequence[ImageInput], top: int = 5) -> list[Match]:
         """The `top` images of a gallery that are most similar to a sentence, best first; ties keep the gallery's order.
@@ -139,7 +138,7 @@ class Model:
         if isinstance(image, Image.Image):
             return resized(image, data.height, data.width)
         try:
-            return decode(Path(image).expanduser().read_bytes(), data.height, data.width)
+            return decode(expanded(image).read_bytes(), data.height, data.width)
         except (OSError, ValueError) as error:
             raise InputError(f"{image}: cannot be read as an image ({reason_of(error)})") from error
 

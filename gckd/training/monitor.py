@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from gckd.config import digest
 from gckd.evaluation.retrieval import val_metrics
 from gckd.graph.statistics import effective_rank
 from gckd.method.banks import means_of, train_means, train_sample
 from gckd.models.base import Backbone
+from gckd.storage import atomic
 from gckd.storage.cache import CachePath
-from gckd.storage.path import StoragePath
+from gckd.storage.json_file import read_json
 from gckd.storage.shared_file import create_once
 from gckd.training.adapt import Adaptation
 from gckd.training.curves import method_statistics
@@ -51,8 +53,9 @@ class Monitor:
         adaptation, config = self.adaptation, self.adaptation.config
         depends = (config.tokenizer, config.centre, config.device, config.evaluate, adaptation.datasets.target.digest)
         cached = CachePath.at(cache) / "source-model" / f"{digest(str(adaptation.source['digest']), *depends)}.json"
-        file = create_once(cached, lambda: self._on_target("", adaptation.parts.student), _save_json)
-        values: Values = json.loads(file.read_text(encoding="utf-8"))
+        values: Values = create_once(
+            cached, lambda: self._on_target("", adaptation.parts.student), _save_json, _load_json
+        )
         return values
 
     def _on_target(self, prefix: str, model: Backbone) -> Values:
@@ -64,6 +67,9 @@ class Monitor:
         return values if prefix else values | {"target_rank_me": rank_me}
 
 
+def _load_json(path: Path) -> Any:
+    return read_json(path, {"type": "object", "additionalProperties": {"type": "number"}}, "delete it")
+
+
 def _save_json(path: Path, values: Values) -> None:
-    with StoragePath.at(path).writing() as file:
-        file.write_text(json.dumps(values), encoding="utf-8")
+    atomic.write(path, json.dumps(values))

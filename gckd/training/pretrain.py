@@ -18,9 +18,9 @@ from gckd.models.build import initial_models
 from gckd.models.weights import weights_digest
 from gckd.progress import ProgressCallback
 from gckd.storage.cache import CachePath
-from gckd.storage.checkpoint import load_checkpoint
+from gckd.storage.checkpoint import STAGE_FIELDS, load_checkpoint
 from gckd.storage.path import StoragePath
-from gckd.storage.shared_file import exclusive
+from gckd.storage.shared_file import exclusive, usable
 from gckd.training import albef_objective, cross_batch_objective  # noqa: F401 (they register their objectives)
 from gckd.training.load import CHECKPOINT
 from gckd.training.objectives import OBJECTIVES, Objective
@@ -49,7 +49,7 @@ def source_checkpoint(
 
     Raises:
         InputError: a batch has fewer rows than workers, or the weights do not fit the backbone.
-        FloatingPointError: a loss became infinite or NaN.
+        DivergenceError: a loss became infinite or NaN.
     """
     name = pretrain_digest(config, datasets)
     cached = _cached_checkpoint(cache, name)
@@ -83,7 +83,8 @@ def _is_complete(cached: CachePath, config: Config) -> bool:
 
     def is_local() -> bool:
         path = cached.local_path
-        return path.exists() and bool(load_checkpoint(path)["step"] == config.pretrain.steps)
+        content = usable(path, lambda file: load_checkpoint(file, STAGE_FIELDS))
+        return content is not None and bool(content["step"] == config.pretrain.steps)
 
     return is_local() or (cached.download() and is_local())
 
@@ -106,6 +107,7 @@ def _train(config: Config, datasets: DatasetPair, name: str, checkpoint: Storage
         terms=objective.terms,
         weights={name: float(value) for name, value in dataclasses.asdict(config.weights).items()},
         monitor=monitor,
+        checkpoint_minutes=config.checkpoint_minutes,
         report=report,
         notes=model.load_notes,
     ).run(checkpoint)

@@ -48,7 +48,7 @@ def train_run(
 
     Raises:
         InputError: the config, a dataset or a checkpoint cannot be used.
-        FloatingPointError: a loss became infinite or NaN.
+        DivergenceError: a loss became infinite or NaN.
     """
     adaptation = prepare_adaptation(config, cache, report, datasets)
     parts, start = adaptation.parts, adaptation.source

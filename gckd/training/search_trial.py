@@ -66,7 +66,7 @@ def trial_evaluations(
 
     Raises:
         InputError: see `gckd.training.run.train_run`.
-        FloatingPointError: a loss became infinite or NaN.
+        DivergenceError: a loss became infinite or NaN.
     """
     adaptation = _prepare(config, cache, report)
     scores = _scorer(adaptation)

@@ -10,8 +10,9 @@ from optuna.trial import TrialState
 
 from gckd.cluster.trial import ORACLE
 from gckd.config import Config, config_text
+from gckd.storage import atomic
 from gckd.tune.study import EDITS, EPOCH, FOLDER, SEEDS
-from gckd.tune.trial_table import Scores, config_of, objectives, replace_file, scores_at
+from gckd.tune.trial_table import Scores, config_of, objectives, scores_at
 from gckd.validators import merits
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def write_best(study: Study, folder: Path) -> Path | None:
         return None
     comments = "".join(f"# {' '.join(line.split())}\n" for line in _comments(study, chosen))
     path = folder / "best.yaml"
-    replace_file(path, (comments + config_text(best_config(study, chosen))).encode())
+    atomic.write(path, comments + config_text(best_config(study, chosen)))
     return path
 
 

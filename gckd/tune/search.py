@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import uuid
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,9 @@ from gckd.runs.output import output_folder
 from gckd.runs.preflight import usable_folder
 from gckd.runs.progress_display import display
 from gckd.runs.provenance import git_revision
+from gckd.storage import atomic
 from gckd.storage.cache import CachePath
+from gckd.storage.label import Label
 from gckd.storage.mirror import Mirror
 from gckd.storage.path import StoragePath
 from gckd.training.timing import step_seconds
@@ -58,7 +61,7 @@ class HyperparameterSearch:
         self.out = StoragePath.at(options.out or Path("runs") / f"search-{digest(config, *identity)[:8]}")
         self.mirror = Mirror.for_output(self.out)
         self.folder = self.mirror.folder  # local
-        self.name = options.study or self.out.name
+        self.name = Label(options.study) if options.study else self.out.name
 
     def run(self) -> bool:
         """Runs or resumes the search and writes its report.
@@ -73,10 +76,11 @@ class HyperparameterSearch:
         usable_folder(self.folder, "--out")
         self.mirror.download_appended(self.folder / JOURNAL)
         self.mirror.download(self.folder / name for name in (_OWNER, CONFIG_FILE))
-        started_before = (self.folder / _OWNER).exists()
-        with output_folder(self.folder, self.config, resume=self.options.resume or started_before):
+        started_before = (self.folder / _OWNER).exists() or not self._has_trials()
+        resume = self.options.resume or started_before
+        # The owner is the first file: from there on, the same command resumes.
+        with output_folder(self.folder, self.config, resume=resume, claim=lambda folder: self._owner()):
             study = self._open_study()
-            self._owner()  # its file exists from here on: the same command resumes
             try:
                 self._search(study)
             except StorageInternalError as error:
@@ -90,6 +94,11 @@ class HyperparameterSearch:
             chosen = self._report(study)
         click.echo(f"written to {self.out}", err=True)
         return chosen
+
+    def _has_trials(self) -> bool:
+        """Whether the folder has more files than a search writes before its first trial."""
+        first = {CONFIG_FILE, JOURNAL, f"{JOURNAL}.lock"}
+        return any(item.name not in first and not item.name.startswith(".") for item in self.folder.iterdir())
 
     def dry_run(self) -> None:
         """Prints the plan and a time estimate."""
@@ -153,8 +162,11 @@ class HyperparameterSearch:
         """Id of the output folder. A RUNNING trial of the study is resumed only by a search in its owner's folder."""
         file = self.folder / _OWNER
         if not file.exists():
-            file.write_text(uuid.uuid4().hex, encoding="utf-8")
-        return file.read_text(encoding="utf-8")
+            atomic.write(file, uuid.uuid4().hex)
+        owner = file.read_bytes().strip()
+        if not re.fullmatch(rb"[0-9a-f]{32}", owner):
+            raise InputError(f"{file}: damaged; delete it: trials that were running are then not resumed")
+        return owner.decode()
 
     def _report(self, study: Study) -> bool:
         """Writes and prints the report; whether a trial could be chosen."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ _JOURNAL = "journal:"
 _SQLITE = "sqlite"
 _DATABASES = (_SQLITE, "postgresql", "mysql")  # of Optuna
 _HEAD = b'{"op_code":'  # of every line of a journal
+_LINES_SHOWN = 5
 _GRACE_S = 10  # a process that is killed during a write leaves its lock file; a write takes milliseconds
 _CONNECT_S = 5
 _SQLITE_WAIT_S = 30  # of a writer for another
@@ -81,8 +83,30 @@ def _journal(file: Path) -> BaseStorage:
         return JournalStorage(backend)
     except OSError as error:
         raise InputError(f"--storage: {file} cannot be written ({reason_of(error)})") from error
-    except (ValueError, KeyError, TypeError, AssertionError) as error:
-        raise InputError(f"--storage: {file} is not an Optuna journal") from error
+    except (ValueError, KeyError, TypeError, AssertionError, RecursionError) as error:
+        raise InputError(f"--storage: {file} {_journal_problem(file)}") from error
+
+
+def _journal_problem(file: Path) -> str:
+    """Reason why Optuna cannot read a journal: its damaged lines, or that it is none."""
+    with file.open("rb") as stream:
+        whole = [_is_entry(line) for line in stream]
+    damaged = [number for number, is_whole in enumerate(whole, 1) if not is_whole]
+    if not damaged or len(damaged) == len(whole):
+        return "is not an Optuna journal"
+    lines = "line" if len(damaged) == 1 else "lines"
+    numbers = ", ".join(map(str, damaged[:_LINES_SHOWN])) + (", ..." if len(damaged) > _LINES_SHOWN else "")
+    rest = f"the other {len(whole) - len(damaged)} of {len(whole)} lines are whole"
+    return f"is damaged in {lines} {numbers}; {rest}; restore the file from a copy, or remove the damaged {lines}"
+
+
+def _is_entry(line: bytes) -> bool:
+    """Whether a line of a journal is whole."""
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(entry, dict) and isinstance(entry.get("op_code"), int)
 
 
 def _remove_torn_line(file: Path, lock: JournalFileOpenLock) -> None:

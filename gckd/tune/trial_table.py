@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from gckd.config import Config, ConfigError, decode, digest
 from gckd.config.edit import configure
-from gckd.storage.path import StoragePath
+from gckd.storage import atomic
 from gckd.tune.study import DUPLICATE_OF, EDITS, EPOCH, FOLDER, MEMORY, OWNER, REASON, REFUSED, SECONDS, SEEDS
 
 if TYPE_CHECKING:
@@ -163,14 +163,8 @@ def write_trials(study: Study, path: Path) -> None:
     table = [{name: _text(v) if name in texts else v for name, v in row.items()} for row in trial_rows]
     buffer = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(table, schema=columns), buffer)
-    replace_file(path, buffer.getvalue().to_pybytes())
+    atomic.write(path, buffer.getvalue().to_pybytes())
 
 
 def _text(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else json.dumps(value, sort_keys=True)
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Replaces `path` atomically: a reader, also after a power cut, sees the old file or the new one."""
-    with StoragePath.at(path).writing() as file:
-        file.write_bytes(content)

@@ -19,6 +19,7 @@ import pytest
 from gckd.cli.ablate import ablate
 from gckd.cli.guard import run_command
 from gckd.runs.records import Records
+from gckd.storage.label import OUTPUT_NAMES
 from gckd.storage.path import StoragePath as Store
 from tests.runs import fakes
 from tests.toy import make_toy
@@ -178,6 +179,7 @@ def test_a_spec_and_a_sweep_are_one_table(ablation: AblationFolder) -> None:
     assert set(ablation.table()["row"]) == {"full", "source-model", "baseline", "+cmkd", "+gmp", *sweep}
     assert set(ablation.table()["seed"]) == {0}
     assert {path.parts[-3] for path in ablation.out.glob("*/seed-0/queries.parquet")} == set(ablation.table()["row"])
+    assert {path.name for path in ablation.out.iterdir() if path.is_file()} - {".lock"} <= set(OUTPUT_NAMES)
     assert "What do knowledge distillation (CMKD) and message passing (GMP) add" in out
 
     records = Records(ablation.out)

@@ -137,18 +137,19 @@ class TestRefused:
 
     def test_an_unknown_bucket_or_scheme_and_an_empty_folder(self, bucket: str, tmp_path: Path) -> None:
         assert self.refused("s3://no-such-bucket/a", tmp_path).startswith("s3://no-such-bucket/a: ")
-        assert self.refused(f"{bucket}/a", tmp_path) == (
-            f"{bucket}/a: not a dataset store (its meta.json is missing or broken)"
-        )
+        assert self.refused(f"{bucket}/a", tmp_path) == (f"{bucket}/a: not a dataset store (its meta.json is missing)")
         assert self.refused("s4://bucket/a", tmp_path).startswith("s4://bucket/a/meta.json: ")
 
     @pytest.mark.parametrize(
         ("meta", "expected"),
         [
-            ({}, "not a dataset store (its meta.json lacks fields)"),
-            ([], "not a dataset store (its meta.json lacks fields)"),
-            ({"digest": "../../../a"}, "not a dataset store (its meta.json lacks fields)"),
-            ({"counts": {"train": {}}}, "not a dataset store (its meta.json lacks fields)"),
+            ({}, "(its meta.json is damaged: content lacks version, digest, format, counts, notes, skipped)"),
+            ([], "(its meta.json is damaged: content is not a JSON object)"),
+            (
+                {"digest": "../../../a"},
+                "digest is outside its limit: pattern ^[0-9a-f]{16}$)",
+            ),
+            ({"counts": {"train": {}}}, "(its meta.json is damaged: counts lacks val, test)"),
             ({"version": 2}, "store of version 2; this gckd reads version 1; store it again"),
             ({"digest": "0" * 16}, "damaged store: digest DIGEST, expected 0000000000000000; store the dataset again"),
         ],
@@ -156,7 +157,7 @@ class TestRefused:
     def test_damaged_metadata(self, built: Store, tmp_path: Path, meta: Any, expected: str) -> None:
         file = built.path / "meta.json"
         file.write_text(json.dumps(json.loads(file.read_text()) | meta if meta else meta))
-        assert self.refused(built.path, tmp_path).endswith(f": {expected.replace('DIGEST', built.digest)}")
+        assert self.refused(built.path, tmp_path).endswith(expected.replace("DIGEST", built.digest))
 
     def test_a_missing_file(self, built: Store, tmp_path: Path) -> None:
         (built.path / "val" / "labels.arrow").unlink()

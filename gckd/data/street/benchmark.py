@@ -14,6 +14,7 @@ from gckd.data.street.domains import DOMAINS
 from gckd.data.street.drawing import Entry, drawing_jobs
 from gckd.data.street.process_pool import draw_all
 from gckd.data.types import SplitCounts
+from gckd.storage import atomic
 
 if TYPE_CHECKING:
     from gckd.data.types import ItemProgress
@@ -79,8 +80,8 @@ def _make(root: Path, arguments: dict[str, Any], workers: int, progress: "ItemPr
     try:
         folder.mkdir()
         counts = _draw_domains(folder, arguments, workers, progress)
-        (folder / METADATA).write_text(json.dumps({**arguments, "counts": counts}, indent=1) + "\n")
-        os.replace(folder, root)
+        atomic.write(folder / METADATA, json.dumps({**arguments, "counts": counts}, indent=1) + "\n")
+        atomic.move_folder(folder, root)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return counts
@@ -103,7 +104,7 @@ def _draw_domains(
     counts = {}
     for name in names:
         entries = [entry for index, job in enumerate(jobs) if job.domain == name for entry in entries_of[index]]
-        (folder / name / DOMAINS[name].json_name).write_text(json.dumps(entries) + "\n", encoding="utf-8")
+        atomic.write(folder / name / DOMAINS[name].json_name, json.dumps(entries) + "\n")
         counts[name] = _count(entries)
     return counts
 

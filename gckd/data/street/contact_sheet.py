@@ -12,6 +12,7 @@ from gckd.data.street.arguments import METADATA
 from gckd.data.street.domains import DOMAINS
 from gckd.data.street.population import population
 from gckd.data.street.shot import render
+from gckd.storage import atomic
 
 _ZOOM = 2
 _CELL_W, _CELL_H = 64 * _ZOOM, 128 * _ZOOM
@@ -100,4 +101,5 @@ def contact_sheet(root: str | os.PathLike[str], path: str | os.PathLike[str]) ->
         for row in rows:
             sheet.paste(row, (0, y))
             y += row.height + 6
-    sheet.save(path)
+    with atomic.writing(path) as file:
+        sheet.save(file, "PNG")

@@ -8,10 +8,11 @@ import optuna
 from rich.table import Table
 
 from gckd.report.html.page import Page
+from gckd.storage import atomic
 from gckd.tune.best import WITH_LABELS, best, caption, labels_used, write_best
 from gckd.tune.report.sections import sections
 from gckd.tune.report.tables import best_trials_table
-from gckd.tune.trial_table import replace_file, write_trials
+from gckd.tune.trial_table import write_trials
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,7 @@ def write_search_report(
     write_trials(study, folder / "trials.parquet")
     write_best(study, folder)
     chosen = best(study)
-    replace_file(folder / "report.html", _page(study, sections(study, chosen, folder, storage)).encode())
+    atomic.write(folder / "report.html", _page(study, sections(study, chosen, folder, storage)))
     _print(study, chosen, console)
     return chosen
 

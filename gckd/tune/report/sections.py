@@ -11,13 +11,13 @@ from PIL import Image
 
 from gckd.cluster.trial import ORACLE
 from gckd.report.html.page import Picture, Section, data_uri
+from gckd.storage import atomic
 from gckd.tune.best import caption, selector
 from gckd.tune.report import parameter_figures, tables, trial_figures
 from gckd.tune.report.cost import cost_table, failure_table
 from gckd.tune.report.importance import FANOVA_TRIALS, MIN_TRIALS, importance
 from gckd.tune.report.score_audit import audit_figure, audit_rows, audit_table
 from gckd.tune.storage import FILE
-from gckd.tune.trial_table import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -206,5 +206,5 @@ def _pictures(drawn: Iterable[Figure | None], folder: Path, name: str) -> list[P
         whole.paste(image, (0, sum(above.height for above in images[:place])))
     buffer = io.BytesIO()
     whole.save(buffer, format="png")
-    replace_file(folder / f"{name}.png", buffer.getvalue())
+    atomic.write(folder / f"{name}.png", buffer.getvalue())
     return [Picture(data_uri(buffer.getvalue(), "png"))]
