@@ -32,7 +32,7 @@ SHORT = (
     *("adapt.steps=4", "adapt.batch=16", "adapt.evaluations=2", "graph.memory.capacity=32"),
     *("pretrain.steps=8", "pretrain.batch=16", "pretrain.evaluations=2"),
 )
-MARK = "GCKD_KILL"  # environment variable by which all processes of a command are found
+MARK = "GCKD_KILL"  # environment variable by which all processes of a command are tables
 # Columns with times, memory and random ids.
 TIMINGS = {"seconds", "pretrain_seconds", "trial_seconds", "memory_gib", "owner", "folder", "revision", "git_revision"}
 _LEFT_SECONDS = 60.0  # until Ray's processes have noticed the death of their driver
@@ -62,14 +62,14 @@ class Command:
 
     def results(self, folder: Path) -> dict[str, list[dict[str, Any]]]:
         """Rows of every table, in a fixed order and without timings."""
-        found = {}
+        tables = {}
         for pattern in self.tables:
             for file in sorted((folder / "out").glob(pattern)):
                 rows = pq.read_table(file).to_pylist()
                 compared = [{name: row[name] for name in row if name not in TIMINGS} for row in rows]
                 compared = [row for row in compared if row.get("name") not in TIMINGS]  # curves of seconds
-                found[str(file.relative_to(folder / "out"))] = sorted(compared, key=repr)
-        return found
+                tables[str(file.relative_to(folder / "out"))] = sorted(compared, key=repr)
+        return tables
 
 
 def commands(street: Path, space: Path) -> list[Command]:

@@ -59,16 +59,17 @@ def make_report(
     warnings = _warnings(subtables)
     caption, small_tables = captions(subtables, rows), list(_small_tables(subtables, rows))
     lines = [*caption, *warnings]
+    if out:  # before anything is printed: a console may fail
+        text = "\n".join([to_markdown(rows, lines), *(table.to_markdown() for table in small_tables)])
+        atomic.write(out / "table.md", text)
+        atomic.write(out / "table.csv", to_csv(rows))
+        atomic.write(out / "table.tex", to_latex(rows, lines))
     console.print(to_screen(rows))
     for line in lines:
         console.print(line, style="yellow" if line in warnings else "dim", highlight=False, markup=False)
     for table in small_tables:
         console.print(table.to_screen())
     if out:
-        text = "\n".join([to_markdown(rows, lines), *(table.to_markdown() for table in small_tables)])
-        atomic.write(out / "table.md", text)
-        atomic.write(out / "table.csv", to_csv(rows))
-        atomic.write(out / "table.tex", to_latex(rows, lines))
         if len(subtables) == 1:
             draw_curves(subtables[0].curves, out / "curves.png")
             _write_checks(subtables[0], out, console)

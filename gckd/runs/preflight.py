@@ -116,7 +116,7 @@ def usable_cache(cache: Path | CachePath) -> CachePath:
     try:
         path.shared_path.check_writable()
     except (InputError, OSError) as error:
-        raise InputError(f"--cache: {error}") from error
+        raise InputError(f"--cache {path}: cannot be used ({reason_of(error)})") from error
     return path
 
 

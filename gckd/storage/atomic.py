@@ -31,6 +31,9 @@ def writing(file: Path) -> Iterator[Path]:
         flush(partial)
         partial.replace(file)
         flush(file.parent)
+    except OSError as error:
+        error.filename = error.filename or str(file)  # a full disk is reported without a name
+        raise
     finally:
         # Also after success: renaming one of two hard links of a file to the other does nothing.
         partial.unlink(missing_ok=True)

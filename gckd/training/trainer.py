@@ -183,8 +183,8 @@ class Stage:
         return DivergenceError(f"{self.name} step {step + 1}: the loss is not finite ({text}); {self._remedy()}")
 
     def _remedy(self) -> str:
-        kept = f"the checkpoint of step {self.saved_step} is kept" if self.saved_step else "no checkpoint was saved"
-        return f"{kept}; lower {self.name}.lr or the weight of the term"
+        state = f"the checkpoint of step {self.saved_step} is kept" if self.saved_step else "no checkpoint was saved"
+        return f"{state}; lower {self.name}.lr or the weight of the term"
 
     def _total(self, terms: Mapping[str, Tensor]) -> Tensor:
         return torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()

@@ -1,0 +1,89 @@
+"""Problems of the system: one line and exit status 2."""
+
+from __future__ import annotations
+
+import errno
+import io
+import pwd
+import sys
+
+import click
+import pytest
+
+from gckd.cli.guard import BAD_INPUT, run_command
+from gckd.errors import DivergenceError, InputError
+from gckd.runs.environment import check_for_ray, omp_threads, tolerate_console
+from gckd.storage.path import StoragePath
+
+
+def outcome(error: BaseException, capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that a command prints when it raises `error`."""
+
+    @click.command()
+    def command() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as status:
+        run_command(command, [])
+    assert status.value.code == BAD_INPUT
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(errno.ENOSPC, "full", "/x"), "error: /x: No space left on device; free space and repeat"),
+        (OSError(errno.EROFS, "ro", "/x"), "error: /x: Read-only file system; choose another folder"),
+        (OSError(errno.EMFILE, "many"), "error: Too many open files; run `ulimit -n 4096`"),
+        (FileNotFoundError(errno.ENOENT, "gone", "/data/a.jpg"), "error: /data/a.jpg: No such file or directory; "),
+        (MemoryError(), "error: not enough memory"),
+        (RuntimeError("can't start new thread"), "error: too few threads are allowed"),
+        (DivergenceError("adapt step 3: the loss is not finite"), "error: adapt step 3: the loss is not finite"),
+    ],
+    ids=repr,
+)
+def test_a_problem_of_the_system_is_one_line(
+    error: BaseException, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert outcome(error, capsys).startswith(line)
+
+
+@pytest.mark.parametrize("text", ["abc", "0", "-1", "1.5", "²", "9" * 5000])
+def test_a_wrong_number_of_threads_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", text)
+    with pytest.raises(InputError, match="OMP_NUM_THREADS: .* is not a whole number >= 1"):
+        omp_threads()
+
+
+@pytest.mark.parametrize(("text", "threads"), [("", None), ("3", 3), ("4,2", 4)])
+def test_the_number_of_threads_is_read(text: str, threads: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", text)
+    assert omp_threads() == threads
+
+
+def test_a_temporary_folder_with_a_long_path_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setenv("TMPDIR", "/tmp/" + "x" * 90)
+    with pytest.raises(InputError, match=r"TMPDIR: its path has 95 bytes, .* set TMPDIR=/tmp"):
+        check_for_ray()
+
+
+def test_a_missing_home_folder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(_: object) -> None:
+        raise KeyError
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for path in ("~/x", "~nosuchuser/x"):
+        with pytest.raises(InputError, match="has no home folder; set HOME"):
+            StoragePath.at(path)
+
+
+def test_a_console_without_unicode_gets_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", console)
+    tolerate_console()
+    console.write("± \u2020\n")
+    console.flush()
+    assert console.buffer.getvalue() == b"\\xb1 \\u2020\n"  # type: ignore[attr-defined]

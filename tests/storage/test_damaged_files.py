@@ -1,0 +1,103 @@
+"""Files that are damaged: built again, or named in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gckd.data.annotations import read_annotations
+from gckd.data.store import Store
+from gckd.data.store_builder import build_store
+from gckd.errors import InputError
+from gckd.runs.records import Records
+from gckd.storage.launches import read_launches
+from gckd.storage.run_tables import read_runs
+from gckd.tune.storage import open_storage
+from tests.report.records import record
+from tests.toy import make_toy
+
+
+def message(function: Any, *arguments: Any) -> str:
+    with pytest.raises(InputError) as error:
+        function(*arguments)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["captions.arrow", "images.arrow", "labels.arrow", "../meta.json", "../../index/*.json"]
+)
+@pytest.mark.parametrize("size", [0, 7])
+def test_a_store_with_a_damaged_file_is_built_again(name: str, size: int, tmp_path: Path) -> None:
+    annotations = read_annotations(str(make_toy(tmp_path / "toy")))
+    built = build_store(annotations, tmp_path / "cache")
+    (file,) = (built.path / "train").parent.glob(f"train/{name}") if ".." not in name else built.path.glob(name[3:])
+    content = file.read_bytes()
+    file.write_bytes(content[:size])
+    again = build_store(annotations, tmp_path / "cache")
+    assert (again.digest, file.read_bytes()) == (built.digest, content)
+    assert Store.is_whole(again.path)
+
+
+def test_damaged_pixels_are_decoded_again(tmp_path: Path) -> None:
+    store = build_store(read_annotations(str(make_toy(tmp_path / "toy"))), tmp_path / "cache")
+    expected = store.unlabelled("train").images.decoded(16, 8).tobytes()
+    (file,) = (store.path / "train").glob("*.npy")
+    for content in (b"", file.read_bytes()[:-1], bytes(file.stat().st_size)):
+        file.write_bytes(content)
+        assert store.unlabelled("train").images.decoded(16, 8).tobytes() == expected
+
+
+CHANGES: list[dict[str, Any]] = [
+    {"rank_1": None},
+    {"rank_1": float("nan")},
+    {"notes": ""},
+    {"notes": "{}"},
+    {"edits": "not json"},
+    {"edits": None},
+    {"row": "../x"},
+    {"row": None},
+    {"status": "maybe"},
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=str)
+def test_a_changed_record_is_named(change: dict[str, Any], tmp_path: Path) -> None:
+    Records(tmp_path).add(record("full", 0, 50.0))
+    file = tmp_path / "runs.parquet"
+    table = pq.read_table(file)
+    pq.write_table(pa.Table.from_pylist([{**table.to_pylist()[0], **change}], schema=table.schema), file)
+    assert message(read_runs, file).startswith(f"{file}: damaged (row 0: ")
+
+
+def test_a_missing_column_and_another_type_are_named(tmp_path: Path) -> None:
+    Records(tmp_path).add(record("full", 0, 50.0))
+    file = tmp_path / "runs.parquet"
+    table = pq.read_table(file)
+    pq.write_table(table.drop_columns(["rank_1"]), file)
+    assert "lacks the columns rank_1" in message(read_runs, file)
+    pq.write_table(table.set_column(table.schema.get_field_index("seed"), "seed", pa.array(["x"])), file)
+    assert message(read_runs, file).startswith(f"{file}: cannot be read (")
+
+
+@pytest.mark.parametrize("text", ["", "[{", "{}", "[1]", '[{"command": 3}]', "[" * 100_000])
+def test_a_damaged_log_of_launches_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / "launches.json").write_text(text)
+    assert "launches.json: damaged (" in message(read_launches, tmp_path / "launches.json")
+
+
+def test_the_damaged_line_of_a_journal_is_named(tmp_path: Path) -> None:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(storage=open_storage(None, tmp_path))
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), 3)
+    file = tmp_path / "study.journal"
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[:4], bytes(len(lines[4]) - 1) + b"\n", *lines[5:]]))
+    rest = f"is damaged in line 5; the other {len(lines) - 1} of {len(lines)} lines are whole"
+    assert rest in message(open_storage, None, tmp_path)
