@@ -23,18 +23,24 @@ def read_mapping(text: str) -> Mapping[str, Any]:
         ConfigError: the text is not YAML, no mapping of config paths, empty, or has a path twice.
     """
     try:
-        root, data = yaml.compose(text, yaml.SafeLoader), load_yaml(text)
+        root = yaml.compose(text, yaml.SafeLoader)
+        if isinstance(root, yaml.MappingNode):
+            _check_repeated([str(key.value) for key, _ in root.value])
+        data = load_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError([f"not YAML ({reason_of(error)})"]) from error
     if not isinstance(root, yaml.MappingNode) or not data or not all(isinstance(path, str) for path in data):
         raise ConfigError(
             [f"{data!r} is not a mapping of config paths, such as {{graph.propagate.k: {{int: [2, 50]}}}}"]
         )
-    paths = [key.value for key, _ in root.value]
+    return dict(data)
+
+
+def _check_repeated(paths: list[str]) -> None:
+    """Refuse paths that are given twice, all of them in one error."""
     repeated = sorted({path for path in paths if paths.count(path) > 1})
     if repeated:
         raise ConfigError([f"{path}: given twice" for path in repeated])
-    return dict(data)
 
 
 def read_parameter(path: str, spec: Any) -> Parameter:
