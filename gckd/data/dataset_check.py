@@ -6,19 +6,22 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, product
+from pathlib import Path
 
 from gckd.data.annotations import read_annotations
-from gckd.data.images import confine, in_parallel, inspect
+from gckd.data.caption_check import caption_problems, examples
+from gckd.data.image_problems import image_problems
+from gckd.data.images import confine, in_parallel, inspect_picture
+from gckd.data.near_copies import Picture, near_copies
 from gckd.data.readers import READERS
 from gckd.data.store import Store
 from gckd.data.types import SPLITS, Annotations, ItemProgress, Record, SplitCounts
 from gckd.errors import InputError
 
 NEAR = 0.2  # a dataset within this share of the published number of images counts as a copy of the published one
-EXAMPLES = 5  # a problem names at most this many cases
 
-RecordsByPixels = dict[str, list[Record]]  # hash of the decoded pixels -> records
+RecordsByPixels = dict[Picture, list[Record]]  # decoded picture -> records
 
 
 @dataclass(frozen=True)
@@ -77,15 +80,15 @@ def check(
         problems = {
             "counts": _count_problems(dataset),
             "image": unreadable,
-            "caption": _empty_captions(dataset),
+            "caption": [*_empty_captions(dataset), *caption_problems(dataset.records)],
             "identity": _shared_identities(dataset),
-            "duplicate": _shared_pictures(readable),
+            "duplicate": [*_shared_pictures(readable), *_shared_near_copies(readable)],
         }
         file = str(dataset.file)
         result.problems.extend(DatasetProblem(file, kind, text) for kind, texts in problems.items() for text in texts)
     if len(datasets) == 2:
         files = " and ".join(str(dataset.file) for dataset in datasets)
-        texts = _pictures_in_both(pictures[0], pictures[1])
+        texts = [*_pictures_in_both(*pictures), *_near_copies_in_both(*pictures)]
         result.problems.extend(DatasetProblem(files, "duplicate", text) for text in texts)
     return result
 
@@ -166,25 +169,31 @@ def _rows(annotations: Annotations) -> Iterable[SplitRow]:
 
 
 def _inspect_pictures(annotations: Annotations, progress: ItemProgress | None) -> tuple[RecordsByPixels, list[str]]:
-    """Records by the hash of their pixels, and one line for each image that cannot be read."""
+    """Records by their pictures, and one line for each cause for which images cannot be read."""
     confine(annotations.images, [record.image for record in annotations.records])
     paths = [annotations.images / record.image for record in annotations.records]
     readable: RecordsByPixels = defaultdict(list)
-    problems = []
-    inspections = in_parallel(inspect, paths, None, progress)
-    for record, path, inspection in zip(annotations.records, paths, inspections, strict=True):
-        if inspection.problem:
-            problems.append(f"{path}: {inspection.problem}")
+    problems: dict[str, str] = {}
+    inspections = in_parallel(_inspect_picture, paths, None, progress)
+    for record, inspected in zip(annotations.records, inspections, strict=True):
+        if isinstance(inspected, str):
+            problems[record.image] = inspected
         else:
-            readable[inspection.pixel_hash].append(record)
-    return readable, problems
+            readable[inspected].append(record)
+    return readable, image_problems(annotations.images, problems)
+
+
+def _inspect_picture(path: Path) -> Picture | str:
+    """The picture in a file, or its problem."""
+    inspection, picture = inspect_picture(path)
+    return inspection.problem if picture is None else Picture.of(inspection.pixel_hash, picture)
 
 
 def _empty_captions(annotations: Annotations) -> list[str]:
     without = [record.image for record in annotations.records if not record.captions]
     blank = [record.image for record in annotations.records if any(not caption.strip() for caption in record.captions)]
-    texts = [f"{len(without):,} images have no caption: {_examples(without)}"] if without else []
-    return [*texts, f"{len(blank):,} images have an empty caption: {_examples(blank)}"] if blank else texts
+    texts = [f"{len(without):,} images have no caption: {examples(without)}"] if without else []
+    return [*texts, f"{len(blank):,} images have an empty caption: {examples(blank)}"] if blank else texts
 
 
 def _shared_identities(annotations: Annotations) -> list[str]:
@@ -195,7 +204,7 @@ def _shared_identities(annotations: Annotations) -> list[str]:
     for a, b in combinations(SPLITS, 2):
         shared = sorted(identities[a] & identities[b])
         if shared:
-            texts.append(f"{len(shared):,} identities are in {a} and in {b}: {_examples(map(str, shared))}")
+            texts.append(f"{len(shared):,} identities are in {a} and in {b}: {examples(map(str, shared))}")
     return texts
 
 
@@ -206,24 +215,55 @@ def _shared_pictures(pictures: RecordsByPixels) -> list[str]:
     texts = []
     for groups, where in ((in_splits, "in several splits"), (of_identities, "of several identities")):
         if groups:
-            examples = _examples(" = ".join(record.image for record in records) for records in groups)
-            texts.append(f"{len(groups):,} pictures are {where}: {examples}")
+            listed = examples(" = ".join(record.image for record in records) for records in groups)
+            texts.append(f"{len(groups):,} pictures are {where}: {listed}")
     return texts
 
 
 def _pictures_in_both(first: RecordsByPixels, second: RecordsByPixels) -> list[str]:
     """Identical pictures in two datasets, one line for each pair of splits."""
     names: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for pixel_hash in first.keys() & second.keys():
-        a, b = first[pixel_hash][0], second[pixel_hash][0]
-        names[a.split, b.split].append(f"{a.image} = {b.image}")
+    for picture in first.keys() & second.keys():
+        for a, b in product(_one_per_split(first[picture]), _one_per_split(second[picture])):
+            names[a.split, b.split].append(f"{a.image} = {b.image}")
     return [
-        f"{len(same):,} pictures of the first dataset's {a} are in the second's {b}: {_examples(sorted(same))}"
+        f"{len(same):,} pictures of the first dataset's {a} are in the second's {b}: {examples(sorted(same))}"
         for (a, b), same in sorted(names.items())
     ]
 
 
-def _examples(names: Iterable[str]) -> str:
-    listed = list(names)
-    more = f" and {len(listed) - EXAMPLES:,} more" if len(listed) > EXAMPLES else ""
-    return ", ".join(listed[:EXAMPLES]) + more
+def _shared_near_copies(pictures: RecordsByPixels) -> list[str]:
+    """Near copies in two splits, and of two identities; the same pixels are left to `_shared_pictures`."""
+    listed = list(pictures)
+    in_splits, of_identities = [], []
+    for i, j in near_copies(listed, listed):
+        a, b = pictures[listed[i]][0], pictures[listed[j]][0]
+        if i < j and a.split != b.split:
+            in_splits.append(f"{a.image} ~ {b.image}")
+        if i < j and a.identity != b.identity:
+            of_identities.append(f"{a.image} ~ {b.image}")
+    cases = ((in_splits, "in several splits"), (of_identities, "of several identities"))
+    return [
+        f"{len(pairs):,} near copies (resized or encoded again) are {where}: {examples(pairs)}"
+        for pairs, where in cases
+        if pairs
+    ]
+
+
+def _near_copies_in_both(first: RecordsByPixels, second: RecordsByPixels) -> list[str]:
+    """Near copies in two datasets, one line for each pair of splits."""
+    names: dict[tuple[str, str], list[str]] = defaultdict(list)
+    firsts, seconds = list(first), list(second)
+    for i, j in near_copies(firsts, seconds):
+        a, b = first[firsts[i]][0], second[seconds[j]][0]
+        names[a.split, b.split].append(f"{a.image} ~ {b.image}")
+    return [
+        f"{len(pairs):,} pictures of the first dataset's {a} have near copies (resized or encoded again) in the "
+        f"second's {b}: {examples(pairs)}"
+        for (a, b), pairs in sorted(names.items())
+    ]
+
+
+def _one_per_split(records: list[Record]) -> list[Record]:
+    """The first record of each split."""
+    return list({record.split: record for record in reversed(records)}.values())

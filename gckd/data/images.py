@@ -71,21 +71,26 @@ def confine(folder: Path, names: Iterable[str]) -> list[os.stat_result | None]:
 
 def inspect(path: Path) -> ImageInspection:
     """Read, hash and fully decode one image file. A problem is returned, not raised."""
+    return inspect_picture(path)[0]
+
+
+def inspect_picture(path: Path) -> tuple[ImageInspection, Image.Image | None]:
+    """The result of `inspect`, and the RGB picture; None where there is a problem."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            return ImageInspection("", "", "not a file")
+            return ImageInspection("", "", "not a file"), None
         encoded = path.read_bytes()
     except FileNotFoundError:
-        return ImageInspection("", "", "missing")
+        return ImageInspection("", "", "missing"), None
     except OSError as error:
-        return ImageInspection("", "", f"cannot be read ({reason_of(error)})")
+        return ImageInspection("", "", f"cannot be read ({reason_of(error)})"), None
     try:
         picture = _rgb(encoded)
     except Exception as error:  # damaged files make the decoders raise almost every exception type
         problem = "not an image" if isinstance(error, UnidentifiedImageError) else f"broken image ({error})"
-        return ImageInspection("", "", problem)
+        return ImageInspection("", "", problem), None
     pixel_hash = hashlib.sha256(repr(picture.size).encode() + picture.tobytes()).hexdigest()
-    return ImageInspection(hashlib.sha256(encoded).hexdigest(), pixel_hash, "")
+    return ImageInspection(hashlib.sha256(encoded).hexdigest(), pixel_hash, ""), picture
 
 
 def decode(encoded: bytes, height: int, width: int) -> NDArray[np.uint8]:

@@ -35,7 +35,7 @@ def as_published(layout: str) -> Annotations:
     records, first = [], 0
     for split, (images, ids, captions) in PUBLISHED[layout].items():
         each, extra = divmod(captions, images)
-        texts = [("a",) * (each + (i < extra)) for i in range(images)]
+        texts = [(f"person {first + i % ids}",) * (each + (i < extra)) for i in range(images)]
         records += [Record(f"{split}{i}", texts[i], first + i % ids, split) for i in range(images)]
         first += ids
     return Annotations(layout, Path("/x/a.json"), Path("/x/imgs"), tuple(records))
@@ -208,3 +208,37 @@ class TestCommands:
         (tmp_path / "file").write_text("")
         with pytest.raises(InputError, match="file/street: cannot be written"):
             self.run("make", "street", tmp_path / "file" / "street", "--ids", 8)
+
+
+def test_missing_folders_and_misspelled_paths_have_one_line_each(make_dataset: Any, spoil: Any) -> None:
+    folder = make_dataset()
+    shutil.rmtree(folder / "imgs/val")
+    spoil(
+        folder, lambda entries: [e.update(img_path="imgs/" + e["img_path"]) for e in entries if e["split"] == "train"]
+    )
+    spoil(
+        folder,
+        lambda entries: [e.update(img_path=e["img_path"].replace("/", "\\")) for e in entries if e["split"] == "test"],
+    )
+    texts = [text for kind, text in problems(check(str(folder))) if kind == "image"]
+    assert [text.split(":")[0] for text in texts] == [
+        "12 image paths begin with imgs/, which the image folder contains already",
+        f"the folder {folder}/imgs/val is missing",
+        "6 image paths have Windows separators; write / instead of \\",
+    ]
+
+
+def test_a_resized_copy_in_another_split_is_reported(make_dataset: Any) -> None:
+    import numpy as np
+
+    folder = make_dataset()
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 4, 3), dtype=np.uint8)
+    picture = Image.fromarray(pixels).resize((64, 128), Image.Resampling.BICUBIC)
+    picture.save(folder / "imgs/train/0000_0.png")
+    picture.resize((48, 96)).save(folder / "imgs/test/0008_0.png", "JPEG", quality=80)
+    texts = [text for kind, text in problems(check(str(folder))) if kind == "duplicate"]
+    named = "train/0000_0.png ~ test/0008_0.png"
+    assert texts == [
+        f"1 near copies (resized or encoded again) are in several splits: {named}",
+        f"1 near copies (resized or encoded again) are of several identities: {named}",
+    ]
