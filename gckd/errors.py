@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from gckd.printable import brief, shortened
+
 
 class InputError(ValueError):
     """Invalid input by the user. The message names the field or file, the value and the limit."""
@@ -25,9 +27,9 @@ def unknown_choice(noun: str, value: object, choices: Iterable[str]) -> str:
         For example "unknown component 'gpm'; choose from gmp, cmkd (did you mean 'gmp'?)".
     """
     names = list(choices)
-    close = difflib.get_close_matches(str(value), names, 1)
+    close = difflib.get_close_matches(shortened(str(value)), names, 1)
     suggestion = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"unknown {noun} {value!r}; choose from {', '.join(names)}{suggestion}"
+    return f"unknown {noun} {brief(value)}; choose from {', '.join(names)}{suggestion}"
 
 
 def reason_of(error: BaseException) -> str:

@@ -12,6 +12,7 @@ import click
 
 from gckd.errors import InputError, reason_of
 from gckd.interruption import stop_on_sigterm
+from gckd.printable import brief, message_lines
 from gckd.runs.environment import allow_open_files, omp_threads, tolerate_console
 
 if TYPE_CHECKING:
@@ -62,11 +63,12 @@ def _status(command: click.Command, arguments: Sequence[str] | None, obj: Any) -
         omp_threads()
         status = command.main(args=arguments, standalone_mode=False, obj=obj)
     except (InputError, FloatingPointError) as error:
-        for line in str(error).splitlines():
+        for line in message_lines(str(error)):
             click.echo(f"error: {line}", err=True)
         return BAD_INPUT
     except click.ClickException as error:
-        click.echo(f"error: {_usage_problem(error)}", err=True)
+        for line in message_lines(_usage_problem(error)):
+            click.echo(f"error: {line}", err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not change the exit status
@@ -104,7 +106,7 @@ def _usage_problem(error: click.ClickException) -> str:
         return error.format_message()
     text = error.message[:1].lower() + error.message[1:].rstrip(".")
     if isinstance(error, click.NoSuchOption):
-        text = f"unknown option {error.option_name!r}"
+        text = f"unknown option {brief(error.option_name)}"
     elif isinstance(error, click.MissingParameter) and error.param:
         text = f"{_name_of(error.param)}: is missing"
     elif isinstance(error, click.BadParameter) and error.param:

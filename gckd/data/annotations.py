@@ -12,9 +12,10 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from gckd.data.readers import READERS, DatasetReader, brief
+from gckd.data.readers import READERS, DatasetReader
 from gckd.data.types import SPLITS, Annotations, Record
 from gckd.errors import InputError, reason_of, unknown_choice
+from gckd.printable import brief
 from gckd.storage.path import expanded
 
 VAL_SHARE = 0.08  # share of the train identities held out as val where a dataset has no val split

@@ -23,6 +23,7 @@ from typing import Any, ClassVar, TypeVar
 
 from gckd.data.types import Record, SplitCounts
 from gckd.errors import InputError
+from gckd.printable import brief
 
 
 class DatasetReader(ABC):
@@ -144,9 +145,3 @@ class RstpReidReader(JsonReader):
             "test": SplitCounts(1_000, 200, 2_000),
         }
     )
-
-
-def brief(value: Any) -> str:
-    """`repr` of a value, cut to 80 characters, for error messages."""
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,54 @@
+"""Text from files and command lines, made safe and short for messages, tables and reports."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import click
+
+_SHOWN = 80  # characters of a value in a message
+_LINE = 2_000  # characters of a line of a message
+# Control characters except tab and newline, marks that change the direction of text, line separators, and halves of
+# surrogate pairs: a terminal would obey them, show another text than the file has, or fail.
+_HIDDEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_PASSWORD = re.compile(r"(?P<head>\w://[^\s/:@'\"]*:)[^\s'\"]+(?=@)")  # up to the last @
+_SECRET = re.compile(
+    r"(?P<head>[?&;](?:[\w.-]*(?:password|passwd|pwd|secret|token|signature|access_key)[\w.-]*)=)[^\s&;'\"]+",
+    re.IGNORECASE,
+)
+
+
+def printable(text: str) -> str:
+    """The text with control and direction characters as escapes such as `\\x1b`, and without passwords of URIs."""
+    if "://" in text:
+        text = _SECRET.sub(r"\g<head>***", _PASSWORD.sub(r"\g<head>***", text))
+    return _HIDDEN.sub(lambda match: _escape(match[0]), text)
+
+
+def brief(value: Any, limit: int = _SHOWN) -> str:
+    """`repr` of a value for a message, cut to `limit` characters."""
+    text = repr(value[: limit + 1] if isinstance(value, (str, bytes)) else value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def shortened(text: str, limit: int = _SHOWN) -> str:
+    """A name from a file for a message, cut to `limit` characters."""
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def echo(text: object, *, err: bool = False, newline: bool = True) -> None:
+    """Print a text on standard output or standard error, made printable."""
+    click.echo(printable(str(text)), err=err, nl=newline)
+
+
+def message_lines(text: str, most: int = 100) -> list[str]:
+    """The lines of an error message, each printable and of bounded length, at most `most` of them."""
+    lines = [shortened(printable(line), _LINE) for line in text.split("\n") if line.strip()]
+    more = len(lines) - most
+    return [*lines[:most], f"... and {more:,} more lines"] if more > 0 else lines
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
