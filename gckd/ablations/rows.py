@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from gckd.ablations.components import ADDED, check_names, drop_edits, label, parse_names
 from gckd.config import Config, ConfigError, apply
 from gckd.config.edit import effective_edits
-from gckd.config.serialization import load_yaml
+from gckd.config.yaml_text import YamlError, load_yaml
 from gckd.errors import InputError, unknown_choice
+from gckd.printable import brief
 from gckd.runs.plan import FULL
 from gckd.storage.label import Label
 
@@ -80,11 +79,11 @@ def sweep_rows(text: str, config: Config) -> Rows:
     """
     path, equals, listed = text.partition("=")
     if not equals or not all(value.strip() for value in listed.split(",")):
-        raise InputError(f"--sweep: {text!r} is not PATH=VALUE,VALUE, for example graph.propagate.k=2,5,20")
+        raise InputError(f"--sweep: {brief(text)} is not PATH=VALUE,VALUE, for example graph.propagate.k=2,5,20")
     try:
         values = [load_yaml(value) for value in listed.split(",")]
-    except yaml.YAMLError as error:
-        raise InputError(f"--sweep: {text!r} has a value that is not YAML") from error
+    except YamlError as error:
+        raise InputError(f"--sweep: {brief(text)} has a value that is not YAML") from error
     return grid_rows({path: values}, config)
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from gckd.ablations.rows import Rows, add_rows, drop_rows, factorial_rows, grid_rows, merge_rows, named_rows
 from gckd.config import Config, ConfigError, apply
 from gckd.config.edit import effective_edits
-from gckd.config.serialization import load_yaml
-from gckd.errors import InputError, reason_of, unknown_choice
+from gckd.config.yaml_text import MAX_CHARACTERS, YamlError, load_yaml
+from gckd.errors import InputError, unknown_choice
+from gckd.printable import brief, shortened
 from gckd.report.checks import CHECKS
+from gckd.storage.text_file import read_text
 
 SPECS = Path(__file__).parent / "specs"
 _NAMES = {"type": "array", "items": {"type": "string"}, "minItems": 1}
@@ -123,16 +125,14 @@ def load_spec(name: str) -> Spec:
         InputError: there is none, it cannot be read, or its contents are wrong; all problems are listed.
     """
     file = SPECS / f"{name}.yaml"
-    if not file.exists():
+    if not os.path.isfile(file):
         file = Path(name)
+    if not os.path.isfile(file):
+        raise InputError(f"--spec: {unknown_choice('spec', name, spec_names())}; or give a YAML file that exists")
     try:
-        data = load_yaml(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"--spec: {unknown_choice('spec', name, spec_names())}; or give a YAML file that exists"
-        ) from error
-    except yaml.YAMLError as error:
-        raise InputError(f"--spec: {name} is not YAML ({reason_of(error)})") from error
+        data = load_yaml(read_text(file, MAX_CHARACTERS, f"--spec: {file}"))
+    except YamlError as error:
+        raise InputError(f"--spec: {name} is not a YAML text that is read here: {error}") from error
     problems = list(_problems(data))
     if problems:
         raise ConfigError([f"--spec {name}: {problem}" for problem in problems])
@@ -163,7 +163,8 @@ def _message(error: ValidationError) -> str:
         return f"{path}: {unknown_choice('value', error.instance, error.validator_value)}"
     if error.validator == "type":
         types = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
-        return f"{path}: {error.instance!r} is not a {' or a '.join(_TYPE_NAMES.get(name, name) for name in types)}"
+        names = " or a ".join(_TYPE_NAMES.get(name, name) for name in types)
+        return f"{path}: {brief(error.instance)} is not a {names}"
     if error.validator == "minimum":
-        return f"{path}: {error.instance!r} is outside its limit: >= {error.validator_value}"
-    return f"{path}: {error.message}"
+        return f"{path}: {brief(error.instance)} is outside its limit: >= {error.validator_value}"
+    return f"{path}: {shortened(error.message)}"

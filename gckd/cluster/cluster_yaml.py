@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from gckd.config.yaml_text import MAX_CHARACTERS, YamlError, load_yaml
 from gckd.errors import InputError, reason_of
 from gckd.storage.path import expanded
+from gckd.storage.text_file import read_text
 
 _MOUNT_LIMIT_MIB = 200  # Ray copies the folder to every node, and hashes it at every `ray up`
 _TOKEN_FILE = Path("~/.ray/auth_token")
@@ -30,9 +30,9 @@ def cluster_problems(file: Path) -> list[str]:
         InputError: the file cannot be read, or is not a YAML mapping.
     """
     try:
-        spec = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{file}: cannot be read ({reason_of(error)})") from error
+        spec = load_yaml(read_text(file, MAX_CHARACTERS), aliases=True)
+    except YamlError as error:
+        raise InputError(f"{file}: not YAML that is read here: {error}") from error
     if not isinstance(spec, dict):
         raise InputError(f"{file}: is not a mapping of fields")
     problems = list(_placeholders("", spec))

@@ -8,8 +8,9 @@ from pathlib import Path
 from gckd.config.fields import ConfigError
 from gckd.config.schema import Config
 from gckd.config.serialization import from_yaml, to_yaml
-from gckd.errors import InputError, reason_of
+from gckd.config.yaml_text import MAX_CHARACTERS
 from gckd.plugins import loaded_plugins
+from gckd.storage.text_file import read_text
 
 CONFIG_FILE = "config.yaml"  # beside a checkpoint, and in the folder of a table
 _PLUGIN_LINE = re.compile(r"^# plugin (?P<name>\S+) (?P<digest>[0-9a-f]{16})$", re.MULTILINE)
@@ -28,10 +29,7 @@ def read_config(path: Path) -> Config:
         InputError: the file cannot be read.
         ConfigError: its content is not a config. If it was written with plugins that are not loaded, they are named.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({reason_of(error)})") from error
+    text = read_text(path, MAX_CHARACTERS)
     try:
         config: Config = from_yaml(Config, text)
     except ConfigError as error:
@@ -42,7 +40,7 @@ def read_config(path: Path) -> Config:
 
 def plugin_notes(path: Path) -> list[str]:
     """Differences between the loaded plugins and those that a config file was written with, one line each."""
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path, MAX_CHARACTERS)
     written = _plugins_in(text)
     changed = [p.name for p in loaded_plugins() if written.get(p.name, p.digest) != p.digest]
     return [*(f"{path}: plugin {name} has changed since" for name in changed), *_missing_plugins(path, text)]

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, TypeVar
 
-import yaml
-
 from gckd.config.fields import ConfigError
 from gckd.config.schema import Config
-from gckd.config.serialization import decode, encode, load_yaml
+from gckd.config.serialization import decode, encode
 from gckd.config.tree import field_at, range_problems, value_at, variants
+from gckd.config.yaml_text import YamlError, load_yaml
+from gckd.printable import brief, shortened
 
 Node = TypeVar("Node")
 
@@ -44,7 +44,7 @@ def apply(config: Node, edits: Mapping[str, Any]) -> Node:
     for path, value in edits.items():
         try:
             if is_present(edited, path, value):
-                problems.append(f"{path}: is already {value!r}, so this edit changes nothing; remove it")
+                problems.append(f"{path}: is already {brief(value)}, so this edit changes nothing; remove it")
             edited = _with(edited, path, _typed(edited, path, value))
         except ConfigError as error:
             problems += error.problems
@@ -138,14 +138,14 @@ def parse_edits(assignments: Sequence[str]) -> dict[str, Any]:
     for text in assignments:
         path, equals, value = text.partition("=")
         if not equals or not path:
-            problems.append(f"--set {text!r}: expected PATH=VALUE, for example --set adapt.steps=100")
+            problems.append(f"--set {brief(text)}: expected PATH=VALUE, for example --set adapt.steps=100")
         elif path in edits:
             problems.append(f"--set {path}: given twice; give each field once")
         else:
             try:
                 edits[path] = load_yaml(value)
-            except yaml.YAMLError:
-                problems.append(f"--set {path}: {value!r} is not a YAML value")
+            except YamlError as error:
+                problems.append(f"--set {shortened(path)}: {brief(value)} is not a YAML value: {error}")
     if problems:
         raise ConfigError(problems)
     return edits

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gckd.errors import InputError, unknown_choice
+from gckd.printable import brief
 
 IN_DIGEST = "in_digest"  # key of a field's metadata
 
@@ -33,19 +34,21 @@ class Limits:
 
     def problem(self, value: Any) -> str:
         """Error text for a value outside the limits."""
+        if isinstance(value, int) and not _fits(value):
+            return f"{brief(value)} is outside its limit: a whole number of 64 bits"
         return (
             unknown_choice("value", value, self.choices)
             if self.choices
-            else f"{value!r} is outside its limit: {self.text()}"
+            else f"{brief(value)} is outside its limit: {self.text()}"
         )
 
     def accept(self, value: Any) -> bool:
-        """Whether a value is within the limits; numbers must be finite."""
+        """Whether a value is within the limits; numbers must be finite, whole numbers of 64 bits."""
         if self.choices:
             return value in self.choices
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             return True
-        if isinstance(value, float) and not math.isfinite(value):
+        if not (_fits(value) if isinstance(value, int) else math.isfinite(value)):
             return False
         return (
             (self.ge is None or value >= self.ge)
@@ -53,6 +56,10 @@ class Limits:
             and (self.le is None or value <= self.le)
             and (self.lt is None or value < self.lt)
         )
+
+
+def _fits(value: int) -> bool:
+    return -(2**63) <= value < 2**63
 
 
 def _number_text(bound: float) -> str:

@@ -5,42 +5,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-
-import yaml
 
 from gckd.config.component import Component
 from gckd.config.fields import IN_DIGEST, ConfigError
 from gckd.config.tree import hints, unknown_field, variants
-from gckd.errors import reason_of, unknown_choice
+from gckd.config.yaml_text import YamlError, dump_yaml, load_yaml
+from gckd.errors import unknown_choice
 from gckd.plugins import plugin_of
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads 1e-05 as a number, as JSON and YAML 1.2 do; in YAML 1.1 it is text. Refuses a key that is given twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        present: set[tuple[str, str]] = set()
-        for key, _ in node.value:
-            identity = (key.tag, str(key.value))
-            if isinstance(key, yaml.ScalarNode) and identity in present:
-                line = key.start_mark.line + 1
-                raise yaml.YAMLError(f"line {line}: the key {key.value!r} is given twice; remove one")
-            present.add(identity)
-        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
-        return mapping
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes text that `_Loader` would read as a number."""
-
-
-for _resolver in (_Loader, _Dumper):
-    _resolver.add_implicit_resolver(
-        "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-    )
+from gckd.printable import brief, shortened
 
 
 def encode(value: Any) -> Any:
@@ -68,14 +42,14 @@ def decode(hint: Any, data: Any, path: str = "config") -> Any:
     if (isinstance(data, str) or data is None) and hasattr(choices[0], "kind"):
         data = {"kind": data or "none"}
     if not isinstance(data, dict):
-        problem = "is empty" if data is None else f"{data!r} is not a mapping of fields"
+        problem = "is empty" if data is None else f"{brief(data)} is not a mapping of fields"
         raise ConfigError([f"{path}: {problem}; expected fields and their values"])
     body = dict(data)
     node = _choose(choices, body, path)
     types, problems, values = hints(node), [], {}
     for name, item in body.items():
         if name not in {field.name for field in dataclasses.fields(node)}:
-            problems.append(unknown_field(f"{path}.{name}", name, node))
+            problems.append(unknown_field(f"{path}.{shortened(str(name))}", name, node))
             continue
         try:
             values[name] = decode(types[name], item, f"{path}.{name}")
@@ -93,14 +67,14 @@ def _choose(choices: tuple[type, ...], body: dict[str, Any], path: str) -> type:
     if None in kinds:
         return choices[0]
     kind = body.pop("kind", None)
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         raise ConfigError([f"{path}: {unknown_choice('kind', kind, map(str, kinds))}"])
     return kinds[kind]
 
 
 def to_yaml(config: Any) -> str:
     """A config node as YAML, fields in their order."""
-    return yaml.dump(encode(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return dump_yaml(encode(config))
 
 
 def from_yaml(hint: Any, text: str) -> Any:
@@ -111,18 +85,9 @@ def from_yaml(hint: Any, text: str) -> Any:
     """
     try:
         data = load_yaml(text)
-    except yaml.YAMLError as error:
-        raise ConfigError([f"config: not YAML or JSON ({reason_of(error)})"]) from error
+    except YamlError as error:
+        raise ConfigError([f"config: not YAML or JSON that is read here: {error}"]) from error
     return decode(hint, data)
-
-
-def load_yaml(text: str) -> Any:
-    """Plain values of a YAML or JSON text.
-
-    Raises:
-        yaml.YAMLError: the text is neither.
-    """
-    return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
 
 
 def digest(*values: Any) -> str:
@@ -155,7 +120,7 @@ def _plugin_texts(value: Any) -> Iterator[str]:
 
 def differences(old: Any, new: Any) -> list[str]:
     """A line `path: old -> new` for each leaf that differs between two encoded configs."""
-    return [f"{path}: {before!r} -> {after!r}" for path, before, after in differing(old, new)]
+    return [f"{path}: {brief(before)} -> {brief(after)}" for path, before, after in differing(old, new)]
 
 
 def differing(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from gckd.config.component import Component
 from gckd.config.fields import ConfigError, Limits, limits_of
 from gckd.errors import unknown_choice
+from gckd.printable import brief
 
 
 class Field(NamedTuple):
@@ -61,7 +62,7 @@ def field_at(config: Any, path: str) -> Field:
     node, names = config, path.split(".")
     for depth, name in enumerate(names):
         if not dataclasses.is_dataclass(node):
-            raise ConfigError([f"{path}: {names[depth - 1]} is a single value and has no field {name!r}"])
+            raise ConfigError([f"{path}: {names[depth - 1]} is a single value and has no field {brief(name)}"])
         if name not in {field.name for field in dataclasses.fields(node)}:
             raise ConfigError([unknown_field(path, name, type(node))])
         parent, node = node, getattr(node, name)
@@ -72,7 +73,7 @@ def unknown_field(path: str, name: str, node: type[Any]) -> str:
     """Error line for a field that a config class does not have."""
     names = [field.name for field in dataclasses.fields(node)]
     if not names:
-        return f"{path}: unknown field {name!r}; {getattr(node, 'kind', node.__name__)!r} has no fields"
+        return f"{path}: unknown field {brief(name)}; {getattr(node, 'kind', node.__name__)!r} has no fields"
     return f"{path}: {unknown_choice('field', name, names)}"
 
 
@@ -97,7 +98,7 @@ def range_problems(node: Any) -> list[str]:
     problems = []
     for path, value, hint, limits in walk(node):
         if not _has_type(value, hint):
-            problems.append(f"{path}: {value!r} is not {_type_name(hint)}")
+            problems.append(f"{path}: {brief(value)} is not {_type_name(hint)}")
         elif not limits.accept(value):
             problems.append(f"{path}: {limits.problem(value)}")
     return problems

@@ -208,7 +208,7 @@ def test_bad_assignments_are_reported_together() -> None:
     assert str(caught.value).splitlines() == [
         "--set 'adapt.steps': expected PATH=VALUE, for example --set adapt.steps=100",
         "--set seed: given twice; give each field once",
-        "--set adapt.lr: '[1' is not a YAML value",
+        "--set adapt.lr: '[1' is not a YAML value: expected ',' or ']', but got '<stream end>' (line 1)",
     ]
 
 

@@ -438,8 +438,11 @@ def test_invalid_specifications_are_refused(spec: str, problem: str) -> None:
         ("[a]", "['a'] is not a mapping of config paths"),
         ("{}", "{} is not a mapping of config paths"),
         ("1: {int: [1, 2]}", "{1: {'int': [1, 2]}} is not a mapping of config paths"),
-        ("a: [", "not YAML (while parsing a flow node)"),
-        ("a: {int: [1, 2]}\na: {int: [1, 3]}", "a: given twice"),
+        ("a: [", "not a YAML text that is read here: expected the node content, but found '<stream end>' (line 1)"),
+        (
+            "a: {int: [1, 2]}\na: {int: [1, 3]}",
+            "not a YAML text that is read here: line 2: the key 'a' is given twice; remove one",
+        ),
         (
             "a: {int: [1, 2], when: {b: [1]}}\nb: {int: [1, 2], when: {a: [1]}}",
             "a.when: circular condition, through b",

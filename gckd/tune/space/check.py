@@ -10,6 +10,7 @@ from typing import Any
 from gckd.config import Config, ConfigError
 from gckd.config.edit import configure, encoded_at, value_problems
 from gckd.config.stages import NO_SEARCH_BY_LABELS
+from gckd.printable import brief
 from gckd.tune.space.choice import kind_or_value
 from gckd.tune.space.parameter import Parameter, allows
 from gckd.tune.space.range_type import RangeType
@@ -81,7 +82,7 @@ def _unreachable(where: str, values: tuple[Any, ...], searched: RangeType) -> li
     if searched.continuous:
         return [f"{where}: it is searched over real numbers; a condition needs a path with separate values"]
     outside = [value for value in values if not searched.contains(value)]
-    return [f"{where}: {value!r} is outside the searched range: {searched.text()}" for value in outside]
+    return [f"{where}: {brief(value)} is outside the searched range: {searched.text()}" for value in outside]
 
 
 def _range_around(parameter: Parameter, config: Config) -> RangeType:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from gckd.config import ConfigError
+from gckd.printable import brief
 from gckd.tune.space.range_type import RangeType, Sampled
 
 if TYPE_CHECKING:
@@ -29,16 +30,16 @@ class Choice(RangeType):
     @classmethod
     def parse(cls, path: str, given: Any, options: Mapping[str, Any]) -> Self:
         if not isinstance(given, list) or len(given) < 2:
-            raise ConfigError([f"{path}: {given!r} is outside its limit: a list of two values or more"])
+            raise ConfigError([f"{path}: {brief(given)} is outside its limit: a list of two values or more"])
         wrong = [
             value for value in given if isinstance(value, list) or (isinstance(value, float) and math.isnan(value))
         ]
         limit = "a text, a number, true, false, null or a mapping"
-        problems = [f"{path}: {value!r} is outside its limit: {limit}" for value in wrong]
+        problems = [f"{path}: {brief(value)} is outside its limit: {limit}" for value in wrong]
         stored = [storable(value) for value in given]
         # To Optuna 1, 1.0 and True are one choice.
         repeated = [given[i] for i in range(len(stored)) if stored[i] in stored[:i]]
-        problems += [f"{path}: {value!r} is outside its limit: different from the others" for value in repeated]
+        problems += [f"{path}: {brief(value)} is outside its limit: different from the others" for value in repeated]
         if problems:
             raise ConfigError(problems)
         return cls(tuple(given))

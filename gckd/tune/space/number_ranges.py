@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from gckd.config import ConfigError
+from gckd.printable import brief
 from gckd.tune.space.range_type import RangeType, Sampled
 
 if TYPE_CHECKING:
@@ -182,14 +183,14 @@ def read_ends(
     log = options.get("log", False)
     problems = []
     if not isinstance(log, bool):
-        problems.append(f"{path.rpartition('.')[0]}.log: {log!r} is not true or false")
+        problems.append(f"{path.rpartition('.')[0]}.log: {brief(log)} is not true or false")
     if not isinstance(given, list) or len(given) != 2 or not all(fits(end) for end in given):
-        raise ConfigError([*problems, f"{path}: {given!r} is outside its limit: [low, high], two {plural}"])
+        raise ConfigError([*problems, f"{path}: {brief(given)} is outside its limit: [low, high], two {plural}"])
     low, high = given
     if low >= high:
-        problems.append(f"{path}: {given!r} is outside its limit: low < high")
+        problems.append(f"{path}: {brief(given)} is outside its limit: low < high")
     if log is True and low <= 0:
-        problems.append(f"{path}: {given!r} is outside its limit: low > 0 with log")
+        problems.append(f"{path}: {brief(given)} is outside its limit: low > 0 with log")
     if problems:
         raise ConfigError(problems)
     return low, high, log

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from gckd.config import ConfigError
-from gckd.config.serialization import load_yaml
-from gckd.errors import reason_of
+from gckd.config.yaml_text import YamlError, load_yaml
+from gckd.printable import brief
 from gckd.tune.space.parameter import Parameter
 from gckd.tune.space.range_type import RANGE_TYPES
 
@@ -23,24 +21,14 @@ def read_mapping(text: str) -> Mapping[str, Any]:
         ConfigError: the text is not YAML, no mapping of config paths, empty, or has a path twice.
     """
     try:
-        root = yaml.compose(text, yaml.SafeLoader)
-        if isinstance(root, yaml.MappingNode):
-            _check_repeated([str(key.value) for key, _ in root.value])
         data = load_yaml(text)
-    except yaml.YAMLError as error:
-        raise ConfigError([f"not YAML ({reason_of(error)})"]) from error
-    if not isinstance(root, yaml.MappingNode) or not data or not all(isinstance(path, str) for path in data):
+    except YamlError as error:
+        raise ConfigError([f"not a YAML text that is read here: {error}"]) from error
+    if not isinstance(data, dict) or not data or not all(isinstance(path, str) for path in data):
         raise ConfigError(
-            [f"{data!r} is not a mapping of config paths, such as {{graph.propagate.k: {{int: [2, 50]}}}}"]
+            [f"{brief(data)} is not a mapping of config paths, such as {{graph.propagate.k: {{int: [2, 50]}}}}"]
         )
     return dict(data)
-
-
-def _check_repeated(paths: list[str]) -> None:
-    """Refuse paths that are given twice, all of them in one error."""
-    repeated = sorted({path for path in paths if paths.count(path) > 1})
-    if repeated:
-        raise ConfigError([f"{path}: given twice" for path in repeated])
 
 
 def read_parameter(path: str, spec: Any) -> Parameter:
@@ -50,7 +38,7 @@ def read_parameter(path: str, spec: Any) -> Parameter:
         ConfigError: all problems, one line each.
     """
     if not isinstance(spec, Mapping):
-        raise ConfigError([f"{path}: {spec!r} is not a mapping such as {{int: [2, 50]}}"])
+        raise ConfigError([f"{path}: {brief(spec)} is not a mapping such as {{int: [2, 50]}}"])
     problems = _when_problems(f"{path}.{_WHEN}", spec.get(_WHEN, {}))
     keys = [key for key in spec if key in RANGE_TYPES]
     if len(keys) != 1:
@@ -59,7 +47,7 @@ def read_parameter(path: str, spec: Any) -> Parameter:
     others = {key: value for key, value in spec.items() if key not in (range_type.key, _WHEN)}
     allowed = ", ".join((*range_type.options, _WHEN))
     problems += [
-        f"{path}: unknown key {key!r} with {range_type.key}; choose from {allowed}"
+        f"{path}: unknown key {brief(key)} with {range_type.key}; choose from {allowed}"
         for key in others
         if key not in range_type.options
     ]
@@ -78,7 +66,7 @@ def _range_type_problems(path: str, spec: Mapping[Any, Any], keys: list[str]) ->
     if keys:
         return [f"{path}: {' and '.join(keys)} are given together; keep one of them"]
     options = {_WHEN, *(option for range_type in RANGE_TYPES.values() for option in range_type.options)}
-    unknown = [repr(key) for key in spec if key not in options]
+    unknown = [brief(key) for key in spec if key not in options]
     return [
         f"{path}: unknown range type {' or '.join(unknown)}; {choose}"
         if unknown
@@ -88,9 +76,9 @@ def _range_type_problems(path: str, spec: Mapping[Any, Any], keys: list[str]) ->
 
 def _when_problems(path: str, when: Any) -> list[str]:
     if not isinstance(when, Mapping):
-        return [f"{path}: {when!r} is not a mapping such as {{graph.propagate: [gnn, diffusion]}}"]
+        return [f"{path}: {brief(when)} is not a mapping such as {{graph.propagate: [gnn, diffusion]}}"]
     return [
-        f"{path}.{other}: {values!r} is outside its limit: a list of values (of a component: of kinds)"
+        f"{path}.{other}: {brief(values)} is outside its limit: a list of values (of a component: of kinds)"
         for other, values in when.items()
         if not isinstance(values, list) or not values or any(isinstance(v, (list, dict)) for v in values)
     ]

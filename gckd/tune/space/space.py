@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from gckd.config import Config, ConfigError
 from gckd.config.edit import encoded_at
-from gckd.errors import InputError, reason_of
+from gckd.config.yaml_text import MAX_CHARACTERS
+from gckd.storage.text_file import read_text
 from gckd.tune.space.check import check_parameters
 from gckd.tune.space.parameter import Parameter
 from gckd.tune.space.parse import read_mapping, read_parameter
@@ -96,10 +97,7 @@ def load_space(path: Path | None = None) -> Space:
         InputError: the file cannot be read, or `read_space` refuses its content.
     """
     file = path or DEFAULT
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--space: {file} cannot be read ({reason_of(error)})") from error
+    text = read_text(file, MAX_CHARACTERS, f"--space: {file}")
     try:
         return read_space(text)
     except ConfigError as error:
