@@ -7,8 +7,8 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
-from gckd.data.readers import brief
 from gckd.data.types import Record
+from gckd.printable import brief
 
 EXAMPLES = 5  # a problem names at most this many cases
 _FOREIGN_SHARE = 0.3  # share of a caption's letters outside the Latin script from which it is in another script
@@ -30,7 +30,9 @@ def caption_problems(records: Iterable[Record]) -> list[str]:
         "have no word": lambda caption: not any(map(str.isalnum, caption)),
     }
     cases = {kind: [brief(caption) for caption in captions if has(caption)] for kind, has in kinds.items()}
-    problems = [f"{len(found):,} captions {kind}: {examples(found)}" for kind, found in cases.items() if found]
+    problems = [
+        f"{len(captions):,} captions {kind}: {examples(captions)}" for kind, captions in cases.items() if captions
+    ]
     return [*_shared(records), *problems]
 
 

@@ -21,8 +21,8 @@ def albef_form(caption: str) -> str:
     ALBEF, its retrieval checkpoints and RaSa are trained and evaluated on captions in this form. Source: `pre_caption`
     in salesforce/ALBEF `dataset/utils.py` at b9727e4, before its cut to `max_words`.
     """
-    kept = _DROPPED.sub("", caption.lower()).replace("-", " ").replace("/", " ").replace("<person>", "person")
-    return " ".join(kept.split())
+    words = _DROPPED.sub("", caption.lower()).replace("-", " ").replace("/", " ").replace("<person>", "person")
+    return " ".join(words.split())
 
 
 CAPTION_FORMS: dict[str, CaptionForm] = {"written": as_written, "albef": albef_form}

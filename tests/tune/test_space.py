@@ -438,10 +438,10 @@ def test_invalid_specifications_are_refused(spec: str, problem: str) -> None:
         ("[a]", "['a'] is not a mapping of config paths"),
         ("{}", "{} is not a mapping of config paths"),
         ("1: {int: [1, 2]}", "{1: {'int': [1, 2]}} is not a mapping of config paths"),
-        ("a: [", "not a YAML text that is read here: expected the node content, but found '<stream end>' (line 1)"),
+        ("a: [", "cannot be read as YAML: expected the node content, but found '<stream end>' (line 1)"),
         (
             "a: {int: [1, 2]}\na: {int: [1, 3]}",
-            "not a YAML text that is read here: line 2: the key 'a' is given twice; remove one",
+            "cannot be read as YAML: line 2: the key 'a' is given twice; remove one",
         ),
         (
             "a: {int: [1, 2], when: {b: [1]}}\nb: {int: [1, 2], when: {a: [1]}}",
@@ -547,7 +547,7 @@ def test_errors_name_the_space_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_space(file)
     assert [p.split(": ")[:2] for p in caught.value.problems] == [[str(file), "a"], [str(file), "b"]]
-    with pytest.raises(InputError, match=r"--space: .*nowhere.yaml cannot be read"):
+    with pytest.raises(InputError, match=r"--space: .*nowhere.yaml: cannot be read"):
         load_space(tmp_path / "nowhere.yaml")
 
 

@@ -23,7 +23,7 @@ def read_mapping(text: str) -> Mapping[str, Any]:
     try:
         data = load_yaml(text)
     except YamlError as error:
-        raise ConfigError([f"not a YAML text that is read here: {error}"]) from error
+        raise ConfigError([f"cannot be read as YAML: {error}"]) from error
     if not isinstance(data, dict) or not data or not all(isinstance(path, str) for path in data):
         raise ConfigError(
             [f"{brief(data)} is not a mapping of config paths, such as {{graph.propagate.k: {{int: [2, 50]}}}}"]
