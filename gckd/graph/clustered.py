@@ -40,8 +40,7 @@ class ClusteredSimilarity(PropagatedSimilarity):
     def labels(self, bank: KnnIndex) -> Tensor:
         """Cluster number [N] of each entry of a bank."""
         if bank not in self._labels:
-            neighbours = bank.neighbours(self.config.k).indices
-            self._labels[bank] = clusters(neighbours, self.config.eps, self.config.min_samples)
+            self._labels[bank] = clusters(bank, self.config.k, self.config.eps, self.config.min_samples)
         return self._labels[bank]
 
     def propagate_rows(self, direction: RetrievalDirection, t: float, agree: bool) -> Tensor:

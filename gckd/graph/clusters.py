@@ -8,8 +8,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
+from gckd.graph.knn import KnnIndex
+from gckd.graph.reciprocal import is_reciprocal
 
-def clusters(neighbours: Tensor, eps: float, min_samples: int) -> Tensor:
+
+def clusters(index: KnnIndex, k: int, eps: float, min_samples: int) -> Tensor:
     """Cluster number [N] of each node: DBSCAN on the Jaccard distance of k-reciprocal neighbours.
 
         R_i = {i} and all j such that i and j are among the K nearest neighbours of each other
@@ -18,7 +21,8 @@ def clusters(neighbours: Tensor, eps: float, min_samples: int) -> Tensor:
     A node that DBSCAN calls noise is a cluster of its own. Numbers are 0, 1, ...; noise has the largest.
 
     Args:
-        neighbours: [N, K] indices of the K nearest nodes.
+        index: of the nodes, all of which can be neighbours.
+        k: K, nearest neighbours of each node.
         eps: largest distance of two adjacent nodes.
         min_samples: adjacent nodes, itself included, that make a node a core of a cluster.
 
@@ -30,19 +34,21 @@ def clusters(neighbours: Tensor, eps: float, min_samples: int) -> Tensor:
     """
     from sklearn.cluster import DBSCAN
 
-    distances = jaccard_distances(reciprocal(neighbours.cpu().numpy()))
+    distances = jaccard_distances(reciprocal_sets(index, k))
     labels: NDArray[np.int64] = DBSCAN(eps=eps, min_samples=min_samples, metric="precomputed").fit_predict(distances)
     noise = labels == -1
     labels[noise] = labels.max(initial=-1) + 1 + np.arange(noise.sum())
-    return torch.from_numpy(labels).to(neighbours.device)
+    return torch.from_numpy(labels).to(index.embeddings.device)
 
 
-def reciprocal(neighbours: NDArray[np.int64]) -> sparse.csr_array:
-    """Matrix [N, N] with 1 at (i, j) if j = i, or if i and j are among the neighbours [N, K] of each other."""
-    count, k = neighbours.shape
-    rows = np.arange(count).repeat(k)
-    edges = sparse.csr_array((np.ones(count * k), (rows, neighbours.ravel())), shape=(count, count))
-    return sparse.csr_array(edges.multiply(edges.T) + sparse.eye_array(count))
+def reciprocal_sets(index: KnnIndex, k: int) -> sparse.csr_array:
+    """Matrix [N, N] with 1 at (i, j) if j = i, or if i and j are among the K nearest neighbours of each other."""
+    count, neighbours = len(index), index.neighbours(k)
+    nodes = torch.arange(count, device=neighbours.indices.device)
+    rows, places = is_reciprocal(index, nodes, neighbours).nonzero(as_tuple=True)
+    members = rows.cpu().numpy(), neighbours.indices[rows, places].cpu().numpy()
+    edges = sparse.csr_array((np.ones(len(rows)), members), shape=(count, count))
+    return sparse.csr_array(edges + sparse.eye_array(count))
 
 
 def jaccard_distances(sets: sparse.csr_array) -> sparse.csr_array:

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from gckd.config.graph import EdgeRule
 from gckd.graph.knn import KnnIndex, Neighbours
+from gckd.graph.reciprocal import is_reciprocal
 
 
 class Edges(NamedTuple):
@@ -55,24 +56,4 @@ def weighted_edges(index: KnnIndex, receivers: Tensor | None, rule: EdgeRule, pe
 def _counts(index: KnnIndex, receivers: Tensor, neighbours: Neighbours, rule: EdgeRule) -> Tensor:
     """Whether each edge counts under the rule, [n, K]."""
     counts = neighbours.cosine >= rule.threshold
-    return counts & _reciprocal(index, receivers, neighbours) if rule.reciprocal else counts
-
-
-def _reciprocal(index: KnnIndex, receivers: Tensor, neighbours: Neighbours) -> Tensor:
-    """Whether a receiver is in turn among the K nearest neighbours of the sender, [n, K].
-
-    A receiver that cannot send is compared with the K-th neighbour of the sender, which it would replace.
-
-    Source: k-reciprocal nearest neighbours (Zhong et al., "Re-ranking person re-identification with k-reciprocal
-    encoding", CVPR 2017).
-    """
-    k = neighbours.indices.shape[1]
-    senders, position = torch.unique(neighbours.indices, return_inverse=True)
-    back = index.neighbours_of(senders, k)
-    # An edge is the number receiver x N + sender; set membership needs no [n, K, K] comparison.
-    edges = neighbours.indices * len(index) + receivers[:, None]
-    reciprocal = torch.isin(edges, senders[:, None] * len(index) + back.indices)
-    if index.senders is None:
-        return reciprocal
-    replaces = neighbours.cosine >= back.cosine[:, -1][position]
-    return reciprocal | (replaces & (receivers[:, None] >= index.senders))
+    return counts & is_reciprocal(index, receivers, neighbours) if rule.reciprocal else counts

@@ -12,7 +12,8 @@ from gckd.config.losses import Captions, CaptionsAndViews, NoSelfSupervision, Vi
 from gckd.config.registry import Registry
 from gckd.data.batches import Feed
 from gckd.data.types import TargetBatch
-from gckd.graph.knn import nearest
+from gckd.graph.knn import KnnIndex
+from gckd.graph.reciprocal import is_reciprocal
 from gckd.method.alignment import StudentEmbeddings
 from gckd.method.banks import PerBank
 from gckd.method.losses import soft_cross_entropy
@@ -115,10 +116,9 @@ def positives(bank: Tensor, rows: Tensor, k: int) -> Tensor:
     """
     targets = torch.zeros(len(rows), len(bank)).scatter_(1, rows[:, None], 1.0)
     if k:
-        neighbours = nearest(bank, rows, k).indices
-        back = nearest(bank, neighbours.flatten(), k).indices.view(len(rows), k, k)
-        mutual = (back == rows[:, None, None]).any(2)
-        targets.scatter_(1, neighbours, mutual.float())
+        index = KnnIndex(bank)
+        neighbours = index.neighbours_of(rows, k)
+        targets.scatter_(1, neighbours.indices, is_reciprocal(index, rows, neighbours).float())
     return targets / targets.sum(1, keepdim=True)
 
 

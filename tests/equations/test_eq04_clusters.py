@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from gckd.config.graph import Clusters
 from gckd.graph.clustered import ClusteredSimilarity
-from gckd.graph.clusters import clusters, jaccard_distances, reciprocal
+from gckd.graph.clusters import clusters, jaccard_distances, reciprocal_sets
 from gckd.graph.knn import KnnIndex
 from gckd.graph.similarity import BankPair, DirectSimilarity, RetrievalDirection
 from tests.tensors import units
@@ -20,7 +20,7 @@ T = 0.2
 POSITIONS = torch.tensor([49, 3, 17, 30, 3])
 
 
-def reciprocal_sets(nodes: Tensor, k: int) -> list[set[int]]:
+def sets_by_loops(nodes: Tensor, k: int) -> list[set[int]]:
     """k-reciprocal neighbours of each node, itself included."""
     cosine = (nodes @ nodes.T).fill_diagonal_(-torch.inf)
     nearest = [set(row[:k]) for row in cosine.argsort(1, descending=True).tolist()]
@@ -28,7 +28,7 @@ def reciprocal_sets(nodes: Tensor, k: int) -> list[set[int]]:
 
 
 def distances(nodes: Tensor, k: int) -> list[list[float]]:
-    sets = reciprocal_sets(nodes, k)
+    sets = sets_by_loops(nodes, k)
     return [[1 - len(one & two) / len(one | two) for two in sets] for one in sets]
 
 
@@ -39,7 +39,7 @@ def partition(labels: Tensor) -> set[frozenset[int]]:
 
 def test_jaccard_distances_by_loops() -> None:
     nodes = units(40, 5, seed=1)
-    sparse = jaccard_distances(reciprocal(KnnIndex(nodes).neighbours(6).indices.numpy()))
+    sparse = jaccard_distances(reciprocal_sets(KnnIndex(nodes), 6))
     dense = np.ones(sparse.shape)
     dense[sparse.tocoo().coords] = sparse.tocoo().data
     np.testing.assert_allclose(dense, distances(nodes, 6), atol=1e-12)
@@ -53,7 +53,7 @@ def test_two_samples_make_clusters_of_connected_components(k: int, eps: float) -
     graph.add_nodes_from(range(60))
     for i, row in enumerate(distances(nodes, k)):
         graph.add_edges_from((i, j) for j, distance in enumerate(row) if distance <= eps)
-    labels = clusters(KnnIndex(nodes).neighbours(k).indices, eps, min_samples=2)
+    labels = clusters(KnnIndex(nodes), k, eps, min_samples=2)
     assert partition(labels) == {frozenset(component) for component in nx.connected_components(graph)}
     assert sorted(labels.unique().tolist()) == list(range(int(labels.max()) + 1))
 
@@ -63,7 +63,7 @@ def test_more_samples_by_loops() -> None:
     nodes, eps, least = units(60, 4, seed=2), 0.6, 5
     adjacent = [{j for j, distance in enumerate(row) if distance <= eps} for row in distances(nodes, 6)]
     cores = {i for i in range(60) if len(adjacent[i]) >= least}
-    labels = clusters(KnnIndex(nodes).neighbours(6).indices, eps, least).tolist()
+    labels = clusters(KnnIndex(nodes), 6, eps, least).tolist()
     graph = nx.Graph((i, j) for i in cores for j in adjacent[i] & cores)
     assert 0 < len(cores) < 60
     of_cores = partition(torch.tensor([labels[i] if i in cores else -1 for i in range(60)])) - {
@@ -77,13 +77,13 @@ def test_more_samples_by_loops() -> None:
 
 def test_identical_sets_are_at_distance_0_and_share_a_cluster() -> None:
     nodes = F.normalize(torch.tensor([[1, 0.1, 0], [1, -0.1, 0], [0, 1, 0.1], [0, 1, -0.1], [0.6, 0.6, 3]]))
-    labels = clusters(KnnIndex(nodes).neighbours(1).indices, eps=0.01, min_samples=2)
+    labels = clusters(KnnIndex(nodes), 1, eps=0.01, min_samples=2)
     assert labels.tolist() == [0, 0, 1, 1, 2]
 
 
 def averaging(nodes: Tensor, config: Clusters) -> Tensor:
     """Dense [N, N]: row i holds 1 / size of the cluster of i at its members."""
-    labels = clusters(KnnIndex(nodes).neighbours(config.k).indices, config.eps, config.min_samples)
+    labels = clusters(KnnIndex(nodes), config.k, config.eps, config.min_samples)
     same = (labels[:, None] == labels[None, :]).to(nodes)
     mean = same / same.sum(1, keepdim=True)
     return config.residual * torch.eye(len(nodes), dtype=nodes.dtype) + (1 - config.residual) * mean
