@@ -41,4 +41,4 @@ def save_graph_samples(runs: Sequence[Run], records: Records, out: StoragePath) 
 
 
 def _has_graph(config: Config) -> bool:
-    return not config.graph.propagate.off and not config.distill.targets.off
+    return config.adapt.steps > 0 and not config.graph.propagate.off and not config.distill.targets.off

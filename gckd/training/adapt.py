@@ -64,12 +64,18 @@ class Adaptation:
 
     def evaluations(self, stage: Stage, checkpoint: Path | StoragePath) -> Iterator[tuple[int, Values]]:
         """Fill the banks (warm start), unless there is a checkpoint, then train as `Stage.evaluations`."""
-        if self.config.graph.memory.warm_start and not checkpoint.exists():
+        if self.fills_banks and not checkpoint.exists():
             start = time.perf_counter()
             self.report(Progress("warm-start", 0, 1, {}, None))
             self.step.warm_start(self.warm_start)
             stage.seconds = time.perf_counter() - start
         yield from stage.evaluations(checkpoint)
+
+    @property
+    def fills_banks(self) -> bool:
+        """Whether there is a warm start. Without adaptation, only propagation at test time reads the banks."""
+        config = self.config
+        return config.graph.memory.warm_start and bool(config.adapt.steps or config.evaluate.propagate)
 
     def _start_round(self) -> None:
         """Start the adaptation again from the current student: as the teacher, and by its embeddings in the banks."""

@@ -36,7 +36,7 @@ class Monitor:
         self.source_val = datasets.labelled(datasets.source, "val", config.data) if has_samples else None
         self.target_val = datasets.labelled(datasets.target, "val", config.data)
         self.audit: Callable[[], Values] = dict
-        if config.evaluate.audit:
+        if config.evaluate.audit and config.adapt.steps:
             self.audit = label_monitor(datasets, adaptation.parts)
 
     def __call__(self, step: int) -> Values:
@@ -46,7 +46,9 @@ class Monitor:
             means = train_means(parts.student, parts.feed.source, config.centre)
             values |= val_metrics("source_val", parts.student, means, config.evaluate, self.source_val)
         values |= self._on_target("", parts.student) | self._on_target("teacher_", parts.teacher.model())
-        return values | method_statistics(parts) | self.audit()
+        # Without adaptation the banks are empty, and no target is made.
+        statistics = method_statistics(parts) if config.adapt.steps else {}
+        return values | statistics | self.audit()
 
     def source_model_values(self, cache: Path | CachePath) -> Values:
         """Target metrics of the source model, computed once for all rows of a seed while other processes wait."""

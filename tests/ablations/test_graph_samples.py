@@ -28,7 +28,12 @@ def test_the_first_finished_run_of_each_row_with_a_graph_is_sampled(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     full = preset("tiny")
-    rows = {"-gmp": drop_edits(frozenset({"gmp"}), full), "k": {"graph.propagate.k": 2}, "broken": {"adapt.lr": 0.1}}
+    rows = {
+        "-gmp": drop_edits(frozenset({"gmp"}), full),
+        "k": {"graph.propagate.k": 2},
+        "broken": {"adapt.lr": 0.1},
+        "source-model": {"adapt.steps": 0},
+    }
     runs, records = plan(full, rows, 3, tmp_path), Records(tmp_path)
     banks = {f"{s}_{m}": torch.eye(12)[:, :8] for s in ("source", "target") for m in ("image", "text")}
     for run in runs:
