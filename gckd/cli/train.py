@@ -114,13 +114,19 @@ def evaluate(checkpoints: tuple[str, ...], split: str, assignments: tuple[str, .
     configs = [checkpoint_config(path, edits) for path in paths]
     for path in paths:
         echo_plugin_notes(path)
-    table = Table(*("checkpoint", "queries", "gallery", *METRICS.values()))
+    table, checkpoints_of = Table(*("checkpoint", "queries", "gallery", *METRICS.values())), dict[str, list[str]]()
     with process_group(*(config.device for config in configs)):
         for checkpoint, path, config in zip(checkpoints, paths, configs, strict=True):
             result = evaluate_checkpoint(config, path, cache, split, shared_datasets(config, cache))
             table.add_row(checkpoint, *_numbers(result))
+            for note in result.notes:
+                checkpoints_of.setdefault(note, []).append(checkpoint)
         if not rank():
-            wide_console().print(table)
+            console = wide_console()
+            console.print(table)
+            for note, names in checkpoints_of.items():
+                prefix = "" if len(names) == len(checkpoints) else f"{', '.join(names)}: "
+                console.print(f"{prefix}{note}", style="dim", highlight=False, markup=False)
 
 
 def _numbers(result: Evaluation) -> list[str]:

@@ -65,7 +65,7 @@ def train_run(
         "curves": [*start["curve"], *stage.curve],
         "seconds": stage.seconds + evaluation.seconds,
         "pretrain_seconds": float(start["seconds"]),
-        "notes": (*evaluation.notes, *start.get("notes", ()), *parts.student.notes(), convergence_note(start["curve"])),
+        "notes": (*evaluation.notes, *start.get("notes", ()), convergence_note(start["curve"])),
     }
     return RunResult(**(vars(evaluation) | changes))
 

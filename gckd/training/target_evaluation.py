@@ -25,7 +25,7 @@ class Evaluation:
     queries: int  # captions of the split
     gallery: int  # images of the split
     seconds: float  # wall clock
-    notes: tuple[str, ...]  # remarks on the data that belong beside the metrics
+    notes: tuple[str, ...]  # remarks on data, target labels and backbone that belong beside the metrics
     config_digest: str
     source_digest: str
     target_digest: str
@@ -47,7 +47,7 @@ def evaluate_student(student: Student, split: str) -> Evaluation:
         queries=len(data.tokens),
         gallery=len(data.images),
         seconds=time.perf_counter() - start,
-        notes=(*datasets.notes(), *_label_notes(config)),
+        notes=(*datasets.notes(), *_label_notes(config), *student.backbone.notes()),
         config_digest=digest(config),
         source_digest=datasets.source.digest,
         target_digest=datasets.target.digest,

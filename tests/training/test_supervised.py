@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from gckd.ablations.reference_rows import supervised_edits
-from gckd.config import Config, apply
+from gckd.cli.guard import run_command
+from gckd.cli.train import evaluate
+from gckd.config import Config, apply, config_text
 from gckd.data.loaders import SourceLoader, TargetLoader
 from gckd.errors import InputError
 from gckd.method.banks import embed_clean
@@ -19,6 +21,7 @@ from gckd.progress import ProgressCallback
 from gckd.storage.path import StoragePath
 from gckd.training.adapt import prepare_adaptation
 from gckd.training.load import load_student
+from gckd.training.run import train_run
 from gckd.training.search_trial import score_source_model, trial_evaluations
 from gckd.training.target_evaluation import evaluate_checkpoint
 from gckd.tune.space.space import read_space
@@ -138,3 +141,27 @@ def test_the_metrics_come_with_a_note_on_target_labels(
     trained(used, cache, tmp_path)
     notes = evaluate_checkpoint(used, StoragePath.at(tmp_path) / "checkpoint.pt", cache).notes
     assert any("labelled train split of the target" in note for note in notes) == (labels == "target")
+
+
+def test_evaluate_prints_the_notes_of_train_and_their_checkpoints(
+    config: Config, supervised: Config, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`train` prints the notes of `RunResult`; the last is about pre-training, which a checkpoint does not hold."""
+    checkpoints = []
+    note = "adapt.labels = target: a run with this setting trains on the labelled train split of the target"
+    for name, run_config in (("supervised", supervised), ("full", config)):
+        result = train_run(run_config, cache=cache, out=tmp_path / name)
+        (tmp_path / name / "config.yaml").write_text(config_text(run_config))
+        checkpoints.append(str(tmp_path / name / "checkpoint.pt"))
+        assert list(result.notes[:-1]) == [note] * (name == "supervised")
+    supervised_checkpoint, full_checkpoint = checkpoints
+    expected = (
+        ([supervised_checkpoint], note),
+        (checkpoints, f"{supervised_checkpoint}: {note}"),
+        ([full_checkpoint], ""),
+    )
+    for arguments, line in expected:
+        with pytest.raises(SystemExit, match="0"):
+            run_command(evaluate, ["--cache", str(cache), *arguments])
+        text = " ".join(capsys.readouterr().out.split())
+        assert text.endswith(line) if line else note not in text
