@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import stat
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,8 +25,11 @@ Result = TypeVar("Result")
 
 # No other decoder of Pillow may run: some of them (EPS for example) start external programs.
 DECODERS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF")
+MAX_PIXELS = 25_000_000  # of an image: 100 MB as RGBA, in each of the threads that decode
 DECODING = 2  # version of the pixels that a file is decoded to; part of the names of what is cached about them
 _JPEG_QUALITY = 80
+# Pillow warns above 89 million pixels, before the lower limit here refuses the image.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class ImageInspection(NamedTuple):
@@ -117,8 +121,14 @@ def _resized(picture: Image.Image, height: int, width: int) -> NDArray[np.uint8]
 
 
 def _rgb(encoded: bytes) -> Image.Image:
-    """RGB picture, rotated as its EXIF orientation says."""
+    """RGB picture, rotated as its EXIF orientation says.
+
+    Raises:
+        ValueError: more than `MAX_PIXELS` pixels by the header; nothing is decoded.
+    """
     with Image.open(io.BytesIO(encoded), formats=DECODERS) as picture:
+        if picture.width * picture.height > MAX_PIXELS:
+            raise ValueError(f"{picture.width} x {picture.height} pixels; the limit is {MAX_PIXELS:,} pixels")
         return _flattened(ImageOps.exif_transpose(picture))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +47,19 @@ def test_an_exif_orientation_is_applied(kind: str, orientation: int, turns: int)
     options = {"lossless": True} if kind == "WEBP" else {}
     decoded = decode(encoded(picture, kind, exif=exif, **options), *expected.shape[:2])
     assert np.array_equal(decoded.transpose(1, 2, 0), expected)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "is_refused"), [(5000, 5000, False), (5001, 5000, True), (13300, 13300, True)]
+)
+def test_an_image_above_the_limit_of_pixels_is_refused_by_its_header(
+    width: int, height: int, is_refused: bool, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    """The file has no pixels, so that decoding it would give another problem."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
+    chunks = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header)) + struct.pack(">I", 100) + b"IDAT"
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+    problem = inspect(tmp_path / "a.png").problem
+    assert problem.startswith("broken image (")
+    assert (f"{width} x {height} pixels; the limit is 25,000,000 pixels" in problem) == is_refused
+    assert not recwarn
