@@ -15,6 +15,7 @@ from gckd.cli.command_group import CommandGroup
 from gckd.cli.options import cache_option, plugin_option
 from gckd.cli.parameter_types import Number, WholeNumber
 from gckd.errors import InputError, reason_of
+from gckd.printable import echo, printable
 from gckd.storage.cache import CachePath
 
 if TYPE_CHECKING:
@@ -123,10 +124,10 @@ def check(first: str, second: str | None) -> None:
     for table in _count_tables(result):
         console.print(table)
     for note in result.notes:
-        click.echo(f"note: {note}")
+        echo(f"note: {note}")
     for problem in result.problems:
-        click.echo(f"{problem.dataset}: {problem.kind}: {problem.text}")
-    click.echo(f"problems: {len(result.problems) or 'none'}")
+        echo(f"{problem.dataset}: {problem.kind}: {problem.text}")
+    echo(f"problems: {len(result.problems) or 'none'}")
     sys.exit(1 if result.problems else 0)
 
 
@@ -196,10 +197,11 @@ def _progress_lines(title: str) -> ItemProgress:
 
 def _count_tables(result: CheckResult) -> Iterator[Table]:
     """One table per dataset: actual and published counts of each split."""
+    from rich.markup import escape
     from rich.table import Table
 
-    for dataset in dict.fromkeys(row.dataset for row in result.rows):
-        table = Table(title=dataset, title_justify="left")
+    for dataset, format_name in dict.fromkeys((row.dataset, row.format) for row in result.rows):
+        table = Table(title=escape(printable(f"{dataset} ({format_name})")), title_justify="left")
         table.add_column("split")
         for unit in _UNITS:
             table.add_column(unit, justify="right")

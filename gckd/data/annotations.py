@@ -1,4 +1,4 @@
-"""Annotations of a dataset on disk: found, read by the format's reader, and checked record by record.
+"""Annotations of a dataset on disk: found in one of the layouts, read by the format's reader, and checked.
 
 No image is opened here; the store and `gckd data check` do that.
 """
@@ -12,7 +12,10 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from gckd.data.readers import READERS, DatasetReader
+from gckd.data.identities import MAX_IDENTITY, number_identities
+from gckd.data.image_paths import relative_to_images
+from gckd.data.layouts import Layout, find_layout
+from gckd.data.readers import READERS, DatasetReader, JsonReader
 from gckd.data.types import SPLITS, Annotations, Record
 from gckd.errors import InputError, reason_of, unknown_choice
 from gckd.printable import brief
@@ -35,17 +38,16 @@ def read_annotations(spec: str | os.PathLike[str]) -> Annotations:
     spec = os.fspath(spec)
     try:
         formats, folder = _parse_spec(spec)
-        format_name, file = _find_annotation_file(folder, formats)
+        layout = find_layout(folder, formats)
     except OSError as error:  # no permission, or a name that is too long
         raise InputError(f"dataset {spec!r}: cannot be read ({reason_of(error)})") from error
-    reader = READERS[format_name]
-    images = file.parent / reader.image_folder
-    if not images.is_dir():
-        raise InputError(f"{file}: the image folder {images} is missing")
-    annotations = _join_entries(Annotations(format_name, file, images.resolve(), _read_records(file, reader)))
+    reader = READERS[layout.format]
+    if not layout.images.is_dir():
+        raise InputError(f"{layout.file}: the image folder {layout.images} is missing")
+    annotations = _join_entries(_read_layout(layout, reader))
     if reader.val_from_train and not any(record.split == "val" for record in annotations.records):
         annotations = _hold_out_val(annotations)
-    require_splits(annotations.records, file)
+    require_splits(annotations.records, layout.file)
     return annotations
 
 
@@ -80,41 +82,41 @@ def _parse_spec(spec: str) -> tuple[Mapping[str, DatasetReader], Path]:
     return (READERS if name is None else {name: READERS[name]}), folder
 
 
-def _find_annotation_file(folder: Path, formats: Mapping[str, DatasetReader]) -> tuple[str, Path]:
-    """Format name and path of the only annotation file in `folder` or, if it has none, in its direct sub-folders."""
-    image_folders = {reader.image_folder for reader in READERS.values()}
-    subfolders = sorted(path for path in folder.iterdir() if path.is_dir() and path.name not in image_folders)
-    for level in ([folder], subfolders):
-        files = [
-            (name, path / file)
-            for path in level
-            for name, reader in formats.items()
-            for file in reader.annotation_files
-            if (path / file).is_file()
-        ]
-        if len(files) == 1:
-            return files[0]
-        if files:
-            listed = ", ".join(f"{name}:{file.relative_to(folder)}" for name, file in files)
-            raise InputError(f"{folder}: {len(files)} annotation files ({listed}); name one dataset, or FORMAT:PATH")
-    expected = ", ".join(file for reader in formats.values() for file in reader.annotation_files)
-    raise InputError(f"{folder}: no annotation file in it or in its sub-folders (expected one of {expected})")
+def _read_layout(layout: Layout, reader: DatasetReader) -> Annotations:
+    """All records of the files of a dataset, each checked."""
+    numbered = [
+        (record, f"{file}: entry {number} (from 0)")
+        for split, file in layout.files.items()
+        for number, record in enumerate(_read_records(file, reader, split))
+    ]
+    for record, where in numbered:
+        _check_record(record, where, reader)
+    paths, notes = relative_to_images([record.image for record, _ in numbered], layout.images)
+    for path, (record, where) in zip(paths, numbered, strict=True):
+        if not _is_inside(path):
+            raise _refusal(record, where, reader, "image", f"a path inside {reader.image_folder}/")
+    identities, note = number_identities([record.identity for record, _ in numbered])
+    records = tuple(
+        # Equivalent spellings of one path, "./a.png" for example, become one.
+        replace(record, image=str(PurePosixPath(path)), identity=identity)
+        for (record, _), path, identity in zip(numbered, paths, identities, strict=True)
+    )
+    description = f"read as {layout.format}, {layout.description}" if layout.description else ""
+    notes = [text for text in (description, *notes, note) if text]
+    images = layout.images.resolve()
+    return Annotations(layout.format, layout.name, layout.folder, layout.file, images, records, tuple(notes))
 
 
-def _read_records(file: Path, reader: DatasetReader) -> tuple[Record, ...]:
-    """All records of a file, each checked."""
+def _read_records(file: Path, reader: DatasetReader, split: str) -> tuple[Record, ...]:
+    """Records of one file, which has one split, or all with ""."""
     try:
-        records = tuple(reader.read(file))
+        return tuple(reader.read_split(file, split) if isinstance(reader, JsonReader) else reader.read(file))
     except InputError:
         raise
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({reason_of(error)})") from error
     except ValueError as error:
         raise InputError(f"{file}: not in the expected format ({reason_of(error)})") from error
-    for number, record in enumerate(records):
-        _check_record(record, f"{file}: entry {number} (from 0)", reader)
-    # Equivalent spellings of one path, "./a.png" for example, become one.
-    return tuple(replace(record, image=str(PurePosixPath(record.image))) for record in records)
 
 
 def _check_record(record: Record, where: str, reader: DatasetReader) -> None:
@@ -123,20 +125,21 @@ def _check_record(record: Record, where: str, reader: DatasetReader) -> None:
     Raises:
         InputError: the first unusable value, by the name of its field in the file.
     """
-
-    def refuse(field: str, expected: str) -> InputError:
-        value = brief(getattr(record, field))
-        return InputError(f"{where}: {reader.field_names.get(field, field)!r} is {value}; expected {expected}")
-
     identity: Any = record.identity
-    if not isinstance(identity, int) or isinstance(identity, bool) or abs(identity) >= 2**63:
-        raise refuse("identity", "a 64-bit integer")
+    is_number = isinstance(identity, int) and not isinstance(identity, bool) and abs(identity) < MAX_IDENTITY
+    if not is_number and not (_is_text(identity) and identity.strip()):
+        raise _refusal(record, where, reader, "identity", "a 64-bit integer or a text")
     if not all(_is_text(caption) for caption in record.captions):
-        raise refuse("captions", "a list of texts")
+        raise _refusal(record, where, reader, "captions", "a list of texts")
     if record.split not in SPLITS:
-        raise refuse("split", f"one of {', '.join(SPLITS)}")
-    if not _is_text(record.image) or not _is_inside(record.image):
-        raise refuse("image", f"a path inside {reader.image_folder}/")
+        raise _refusal(record, where, reader, "split", f"one of {', '.join(SPLITS)}")
+    if not _is_text(record.image):
+        raise _refusal(record, where, reader, "image", f"a path inside {reader.image_folder}/")
+
+
+def _refusal(record: Record, where: str, reader: DatasetReader, field: str, expected: str) -> InputError:
+    value = brief(getattr(record, field))
+    return InputError(f"{where}: {reader.field_names.get(field, field)!r} is {value}; expected {expected}")
 
 
 def _is_text(value: Any) -> bool:

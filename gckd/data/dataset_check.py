@@ -38,6 +38,7 @@ class SplitRow:
     """One row of the table of counts."""
 
     dataset: str  # annotation file
+    format: str
     split: str
     counts: SplitCounts
     published: SplitCounts | None  # None where no size is published
@@ -165,7 +166,10 @@ def _count_problems(annotations: Annotations) -> list[str]:
 
 def _rows(annotations: Annotations) -> Iterable[SplitRow]:
     file, published = str(annotations.file), READERS[annotations.format].published
-    return (SplitRow(file, split, counts, published.get(split)) for split, counts in split_counts(annotations).items())
+    return (
+        SplitRow(file, annotations.format, split, counts, published.get(split))
+        for split, counts in split_counts(annotations).items()
+    )
 
 
 def _inspect_pictures(annotations: Annotations, progress: ItemProgress | None) -> tuple[RecordsByPixels, list[str]]:

@@ -79,12 +79,11 @@ class _FolderDataset:
 
     @property
     def spec(self) -> str:
-        return f"{self.annotations.format}:{self.annotations.file.parent}"
+        return f"{self.annotations.format}:{self.annotations.folder}"
 
     @property
     def name(self) -> str:
-        folder = self.annotations.file.parent
-        return f"{folder.parent.name}/{folder.name}"
+        return self.annotations.name
 
     @property
     def published(self) -> str:

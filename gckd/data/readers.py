@@ -23,7 +23,7 @@ from typing import Any, ClassVar, TypeVar
 
 from gckd.data.types import Record, SplitCounts
 from gckd.errors import InputError
-from gckd.printable import brief
+from gckd.printable import brief, shortened
 
 
 class DatasetReader(ABC):
@@ -75,38 +75,74 @@ def register_reader(name: str) -> Callable[[type[ReaderT]], type[ReaderT]]:
 
 
 class JsonReader(DatasetReader):
-    """Reader of a JSON list of objects with the fields id, captions, split and one that holds the image path."""
+    """Reader of a JSON list of objects with an image path, captions, an identity and a split.
 
+    Fields have the names of the published file, or those that RaSa's and APTM's code give them.
+    """
+
+    dataset: ClassVar[str]  # name of the dataset, which folders have
+    short_name: ClassVar[str]  # in the names of APTM's files, cuhk_train.json for example
+    older_files: ClassVar[tuple[str, ...]] = ()  # read where no other file is there
     image_field: ClassVar[str]  # field that holds the image path
 
     def read(self, file: Path) -> Iterator[Record]:
+        return self.read_split(file, "")
+
+    def read_split(self, file: Path, split: str) -> Iterator[Record]:
+        """Records in a file that holds one split; with "", each entry names its split.
+
+        Raises:
+            InputError: `file` is not in this format, or an entry names another split.
+        """
         try:
             entries = json.loads(file.read_bytes())
         except (ValueError, RecursionError) as error:
             raise InputError(f"{file}: broken JSON ({error})") from error
-        if not isinstance(entries, list) or not entries:
+        if not isinstance(entries, list) or not (entries or split):
             raise InputError(f"{file}: expected a JSON list of at least 1 entry, got {brief(entries)}")
+        if file.name in self.older_files and not any("split" in entry for entry in entries if isinstance(entry, dict)):
+            newer = self.annotation_files[0]
+            raise InputError(f"{file}: no entry has a split; use {newer}, which has the splits of the paper")
         for number, entry in enumerate(entries):
-            yield self._record(entry, f"{file}: entry {number} (from 0)")
+            yield self._record(entry, f"{file}: entry {number} (from 0)", split)
 
-    def _record(self, entry: Any, where: str) -> Record:
+    def _record(self, entry: Any, where: str, split: str) -> Record:
         if not isinstance(entry, dict):
             raise InputError(f"{where}: expected an object, got {brief(entry)}")
-        for field in ("id", self.image_field, "captions", "split"):
-            if field not in entry:
-                present = ", ".join(map(str, entry)) or "none"
-                raise InputError(f"{where}: missing field {field!r} (fields present: {present})")
-        captions = entry["captions"]
+        image = _field(entry, where, self.image_field, "file_path", "img_path", "image")
+        identity = _field(entry, where, "id", "image_id")
+        captions = _field(entry, where, "captions", "caption")
+        named_split = entry.get("split", split) if split else _field(entry, where, "split")
+        if split and named_split != split:
+            raise InputError(f"{where}: 'split' is {brief(named_split)}; expected {split!r} in this file")
+        if isinstance(captions, str):
+            captions = [captions]
         if not isinstance(captions, list):
             raise InputError(f"{where}: 'captions' is {brief(captions)}; expected a list of texts")
-        return Record(entry[self.image_field], tuple(captions), entry["id"], entry["split"])
+        return Record(image, tuple(captions), identity, named_split)
+
+
+def _field(entry: dict[str, Any], where: str, *names: str) -> Any:
+    """Value of the first field that an entry has.
+
+    Raises:
+        InputError: it has none of them.
+    """
+    for name in names:
+        if name in entry:
+            return entry[name]
+    present = shortened(", ".join(map(str, entry)) or "none")
+    raise InputError(f"{where}: missing field {names[0]!r} (fields present: {present})")
 
 
 @register_reader("cuhk-pedes")
 class CuhkPedesReader(JsonReader):
     """CUHK-PEDES (Li et al., CVPR 2017); counts of its paper."""
 
+    dataset = "CUHK-PEDES"
+    short_name = "cuhk"
     annotation_files = ("reid_raw.json",)
+    older_files = ("caption_all.json",)
     image_field = "file_path"
     field_names = MappingProxyType({"image": image_field, "identity": "id"})
     published = MappingProxyType(
@@ -122,6 +158,8 @@ class CuhkPedesReader(JsonReader):
 class IcfgPedesReader(JsonReader):
     """ICFG-PEDES (Ding et al., arXiv 2107.12666); counts of its paper. It has no val split."""
 
+    dataset = "ICFG-PEDES"
+    short_name = "icfg"
     annotation_files = ("ICFG-PEDES.json", "ICFG_PEDES.json")
     image_field = "file_path"
     field_names = MappingProxyType({"image": image_field, "identity": "id"})
@@ -135,6 +173,8 @@ class IcfgPedesReader(JsonReader):
 class RstpReidReader(JsonReader):
     """RSTPReid (Zhu et al., ACM MM 2021); counts of its paper."""
 
+    dataset = "RSTPReid"
+    short_name = "rstp"
     annotation_files = ("data_captions.json",)
     image_field = "img_path"
     field_names = MappingProxyType({"image": image_field, "identity": "id"})

@@ -40,7 +40,9 @@ class Annotations:
     """All records of one dataset on disk. No image has been opened yet."""
 
     format: str  # a name in `gckd.data.readers.READERS`, for example "cuhk-pedes"
-    file: Path  # the annotation file
+    name: str  # last two parts of its folder
+    folder: Path  # finds the dataset again as FORMAT:FOLDER
+    file: Path  # the annotation file; the first of them where each split has its own
     images: Path  # the image folder
     records: tuple[Record, ...]
     notes: tuple[str, ...] = ()  # printed below result tables, for example that val was held out of train

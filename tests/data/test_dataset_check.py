@@ -38,7 +38,7 @@ def as_published(layout: str) -> Annotations:
         texts = [(f"person {first + i % ids}",) * (each + (i < extra)) for i in range(images)]
         records += [Record(f"{split}{i}", texts[i], first + i % ids, split) for i in range(images)]
         first += ids
-    return Annotations(layout, Path("/x/a.json"), Path("/x/imgs"), tuple(records))
+    return Annotations(layout, "/x", Path("/x"), Path("/x/a.json"), Path("/x/imgs"), tuple(records))
 
 
 def test_a_dataset_without_problems(make_dataset: Any) -> None:
@@ -116,9 +116,7 @@ class TestPublishedCounts:
     def test_match(self, layout: str) -> None:
         annotations = as_published(layout)
         assert published_match(annotations) == layout
-        assert (
-            published_match(Annotations(layout, annotations.file, annotations.images, annotations.records[1:])) is None
-        )
+        assert published_match(replace(annotations, records=annotations.records[1:])) is None
 
     def test_a_held_out_val_counts_as_train(self) -> None:
         annotations = as_published("icfg-pedes")
@@ -126,7 +124,7 @@ class TestPublishedCounts:
             Record(r.image, r.captions, r.identity, "val" if r.split == "train" and r.identity < 248 else r.split)
             for r in annotations.records
         )
-        moved = Annotations(annotations.format, annotations.file, annotations.images, records)
+        moved = replace(annotations, records=records)
         assert split_counts(moved)["val"].identities == 248
         assert published_match(moved) == "icfg-pedes"
 
@@ -136,7 +134,7 @@ class TestPublishedCounts:
         monkeypatch.setattr(dataset_check, "_inspect_pictures", lambda annotations, progress: ({}, []))
         results = []
         for size in (len(annotations.records), 17_000, 16_000):
-            short = Annotations(annotations.format, annotations.file, annotations.images, annotations.records[-size:])
+            short = replace(annotations, records=annotations.records[-size:])
             monkeypatch.setattr(dataset_check, "read_annotations", lambda spec, short=short: short)
             results.append(problems(check("any")))
         assert results[0] == [] and results[2] == []
@@ -213,19 +211,20 @@ class TestCommands:
 def test_missing_folders_and_misspelled_paths_have_one_line_each(make_dataset: Any, spoil: Any) -> None:
     folder = make_dataset()
     shutil.rmtree(folder / "imgs/val")
-    spoil(
-        folder, lambda entries: [e.update(img_path="imgs/" + e["img_path"]) for e in entries if e["split"] == "train"]
-    )
-    spoil(
-        folder,
-        lambda entries: [e.update(img_path=e["img_path"].replace("/", "\\")) for e in entries if e["split"] == "test"],
-    )
-    texts = [text for kind, text in problems(check(str(folder))) if kind == "image"]
-    assert [text.split(":")[0] for text in texts] == [
-        "12 image paths begin with imgs/, which the image folder contains already",
+
+    def misspell(entries: list[dict[str, Any]]) -> None:
+        for entry in entries:
+            path = entry["img_path"]
+            spelled = {"train": f"copy/{path}", "test": path.replace("/", "\\")}
+            entry["img_path"] = spelled.get(entry["split"], path)
+
+    spoil(folder, misspell)
+    result = check(str(folder))
+    assert [text.split(":")[0] for kind, text in problems(result) if kind == "image"] == [
+        "12 image paths begin with copy/, which the image folder contains already",
         f"the folder {folder}/imgs/val is missing",
-        "6 image paths have Windows separators; write / instead of \\",
     ]
+    assert result.notes == [f"{folder}/data_captions.json: 6 image paths have Windows separators; read with /"]
 
 
 def test_a_resized_copy_in_another_split_is_reported(make_dataset: Any) -> None:
