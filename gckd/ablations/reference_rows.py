@@ -44,7 +44,12 @@ def with_reference_rows(rows: Rows, config: Config, *, ceiling: bool) -> Rows:
 
 def supervised_edits(config: Config) -> dict[str, Any]:
     """Edits that train on the target's labelled train split with the source losses alone."""
-    others = {"adapt.source": "samples", "adapt.labels": "target", "evaluate.propagate": False}
+    others = {
+        "adapt.source": "samples",
+        "adapt.labels": "target",
+        "adapt.source_share": 0.0,
+        "evaluate.propagate": False,
+    }
     return effective_edits(config, config.off_without_labels() | others)
 
 

@@ -109,6 +109,12 @@ class Adapt:
         ge=1,
         le=1000,
     )
+    source_share: float = option(
+        0.0,
+        "share of the source model's weights in the evaluated weights, the rest is the student's; 0: the student",
+        ge=0,
+        lt=1,
+    )
     parameters: str = option(
         "all",
         "trained parameters of the student: all, or the LayerNorms of its text encoder",

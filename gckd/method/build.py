@@ -20,6 +20,7 @@ from gckd.method.self_supervision import SELF_SUPERVISIONS
 from gckd.method.source_free import SourceFree
 from gckd.method.step import CrossDomain, SourceOnly
 from gckd.method.teacher import TEACHERS
+from gckd.method.weight_average import WeightAverage
 from gckd.models.base import Backbone
 from gckd.seeding import derived_seed
 
@@ -49,6 +50,7 @@ def build_parts(config: Config, feed: Feed, student: Backbone) -> Parts:
         align=ALIGNMENTS.build(config.align, width),
         metric=METRIC_LOSSES.build(config.metric),
         selfsup=SELF_SUPERVISIONS.build(config.selfsup, feed, student),
+        average=WeightAverage(student, config.adapt.source_share) if config.adapt.source_share else None,
     )
 
 

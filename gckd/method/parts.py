@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from torch import nn
@@ -17,6 +18,7 @@ from gckd.method.propagation import EmbeddingPropagation
 from gckd.method.pseudo_labels import PseudoLabeller, TargetLoss
 from gckd.method.self_supervision import SelfSupervisedLoss
 from gckd.method.teacher import Teacher
+from gckd.method.weight_average import WeightAverage
 from gckd.models.base import Backbone
 
 
@@ -36,6 +38,7 @@ class Parts:
     align: AlignmentLoss
     metric: MetricLoss
     selfsup: SelfSupervisedLoss
+    average: WeightAverage | None  # None: the student is evaluated as it is
 
     @property
     def labeller(self) -> PseudoLabeller:
@@ -49,8 +52,12 @@ class Parts:
         nodes = distill.targets, distill.matching, self.config.align, self.config.selfsup
         return not all(node.off for node in nodes)
 
+    def evaluated(self) -> AbstractContextManager[None]:
+        """Context in which the student has the weights that are evaluated."""
+        return self.average.applied(self.student) if self.average else nullcontext()
+
     def stateful(self) -> dict[str, nn.Module]:
         """Modules that are trained and saved in a checkpoint, by name."""
-        names = "student", "teacher", "banks", "propagate", "target_loss", "matching", "align", "metric", "selfsup"
-        modules = {name: getattr(self, name) for name in names}
-        return {name: module for name, module in modules.items() if isinstance(module, nn.Module)}
+        # The similarity is part of the target loss.
+        parts = {name: part for name, part in vars(self).items() if name != "similarity"}
+        return {name: part for name, part in parts.items() if isinstance(part, nn.Module)}

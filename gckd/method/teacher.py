@@ -63,7 +63,7 @@ class EmaTeacher(nn.Module, Generic[M]):
 
     @torch.no_grad()
     def update(self, student: nn.Module) -> None:
-        teacher_tensors, student_tensors = _unique_tensors(self.copy), _unique_tensors(student)
+        teacher_tensors, student_tensors = unique_tensors(self.copy), unique_tensors(student)
         pairs = list(zip(teacher_tensors, student_tensors, strict=True))
         averaged = [(t, s) for t, s in pairs if t.is_floating_point()]
         torch._foreach_lerp_([t for t, _ in averaged], [s for _, s in averaged], 1.0 - self.m)
@@ -100,7 +100,7 @@ def _no_teacher(node: NoTeacher, student: Backbone) -> Teacher[Backbone]:
     return StudentAsTeacher(student)
 
 
-def _unique_tensors(module: nn.Module) -> list[Tensor]:
+def unique_tensors(module: nn.Module) -> list[Tensor]:
     """Parameters and persistent buffers of a module; tied parameters once."""
     state = module.state_dict(keep_vars=True)
     return list({id(tensor): tensor for tensor in state.values()}.values())

@@ -20,6 +20,7 @@ from gckd.evaluation.retrieval import EmbeddingTransform, Retriever, unchanged
 from gckd.method.banks import train_means
 from gckd.method.build import build_parts
 from gckd.method.parts import Parts
+from gckd.method.weight_average import WeightAverage
 from gckd.models.base import Backbone
 from gckd.models.build import build_model
 from gckd.storage.cache import CachePath
@@ -85,6 +86,10 @@ def load_student(
     try:
         backbone.load_state_dict(modules["student"])
         _check_finite(checkpoint, modules["student"])
+        if config.adapt.source_share:
+            average = WeightAverage(backbone, config.adapt.source_share)
+            average.load_state_dict(modules["average"])
+            average.apply_to(backbone)
         if config.evaluate.propagate:
             parts = build_parts(config, feed, backbone)
             parts.banks.load_state_dict(modules["banks"])

@@ -42,10 +42,12 @@ class Monitor:
     def __call__(self, step: int) -> Values:
         parts, config = self.adaptation.parts, self.adaptation.config
         values: Values = {}
-        if self.source_val is not None:
-            means = train_means(parts.student, parts.feed.source, config.centre)
-            values |= val_metrics("source_val", parts.student, means, config.evaluate, self.source_val)
-        values |= self._on_target("", parts.student) | self._on_target("teacher_", parts.teacher.model())
+        with parts.evaluated():
+            if self.source_val is not None:
+                means = train_means(parts.student, parts.feed.source, config.centre)
+                values |= val_metrics("source_val", parts.student, means, config.evaluate, self.source_val)
+            values |= self._on_target("", parts.student)
+        values |= self._on_target("teacher_", parts.teacher.model())
         # Without adaptation the banks are empty, and no target is made.
         statistics = method_statistics(parts) if config.adapt.steps else {}
         return values | statistics | self.audit()

@@ -60,7 +60,8 @@ def train_run(
         pass
     report(Progress("evaluate", 0, 1, {}, None))
     student = Student(config, adaptation.datasets, parts.student, parts.feed, evaluation_transform(parts))
-    evaluation = evaluate_student(student, "test")
+    with parts.evaluated():
+        evaluation = evaluate_student(student, "test")
     changes = {
         "curves": [*start["curve"], *stage.curve],
         "seconds": stage.seconds + evaluation.seconds,

@@ -94,9 +94,10 @@ def _scorer(adaptation: Adaptation) -> Callable[[], Values]:
     tokens = parts.feed.tokenizer.encode(target_val.captions[:SAMPLE]).to(torch.get_default_device())
 
     def scores() -> Values:
-        means = train_means(parts.student, parts.feed.source, config.centre, MEAN_SAMPLE)
-        values = val_metrics("source_val", parts.student, means, config.evaluate, source_val)
-        return values | _label_free_scores(adaptation, pixels, tokens)
+        with parts.evaluated():
+            means = train_means(parts.student, parts.feed.source, config.centre, MEAN_SAMPLE)
+            values = val_metrics("source_val", parts.student, means, config.evaluate, source_val)
+            return values | _label_free_scores(adaptation, pixels, tokens)
 
     return scores
 
