@@ -9,6 +9,7 @@ import click
 
 from gckd.ablations.subtables import ONLY_TABLE, subtable_configs
 from gckd.ablations.table import AblationTable
+from gckd.ablations.tuned_rows import check_tunable
 from gckd.config import Config, ConfigError, apply, digest
 from gckd.report.comparability import MIXED_HINT, budget
 from gckd.report.console import wide_console
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from gckd.ablations.options import AblationOptions
     from gckd.ablations.rows import Rows
+    from gckd.report.summary import RowSummary
 
 
 def run_ablation(config: Config, user_edits: Mapping[str, Any], options: AblationOptions) -> bool:
@@ -39,6 +41,8 @@ def run_ablation(config: Config, user_edits: Mapping[str, Any], options: Ablatio
     rows = options.rows(config)  # before a dataset is drawn or read, which takes longer than to find a misspelt name
     if not options.mixed:
         _check_budgets(config, rows)
+    if options.tuned_rows:
+        check_tunable(config, rows, options.seeds)
     options = dataclasses.replace(options, cache=usable_cache(options.cache))
     configs = subtable_configs(options.spec, options.datasets, config, options.cache.local_path)
     several = configs.keys() != {ONLY_TABLE}
@@ -55,7 +59,11 @@ def run_ablation(config: Config, user_edits: Mapping[str, Any], options: Ablatio
         write_gains(mirror.folder, summaries, options.spec.question, wide_console())
         mirror.upload()
         click.echo(f"written to {mirror.out}", err=True)
-    return not any(row.failed for summary in summaries.values() for row in summary)
+    return not any(_has_failure(row) for summary in summaries.values() for row in summary)
+
+
+def _has_failure(row: RowSummary) -> bool:
+    return row.failed > 0 or bool(row.tuned and row.tuned.failed)
 
 
 def _check_budgets(config: Config, rows: Rows) -> None:

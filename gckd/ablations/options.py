@@ -34,6 +34,7 @@ class AblationOptions:
     factorial: str | None
     sweeps: tuple[str, ...]
     ceiling: bool
+    tuned_rows: bool
     datasets: tuple[str, ...]
     seeds: int
     out: str | None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +12,18 @@ import click
 
 from gckd.ablations.graph_samples import GRAPH_CHECK, save_graph_samples
 from gckd.ablations.options import AblationOptions
+from gckd.ablations.tuned_rows import (
+    TUNING_FOLDER,
+    candidate_runs,
+    check_resumable,
+    choose_rates,
+    discard_outdated,
+    with_rates,
+)
 from gckd.cluster.connect import default_concurrency
 from gckd.cluster.executor import Execution, execute
 from gckd.cluster.launch_log import log_launch
+from gckd.cluster.tasks import RunFunctions
 from gckd.config import Config
 from gckd.config.config_file import CONFIG_FILE
 from gckd.data.dataset_pair import DatasetPair
@@ -24,20 +34,24 @@ from gckd.report.console import wide_console
 from gckd.report.question import QUESTION_FILE
 from gckd.report.summary import RowSummary
 from gckd.report.table_report import write_report
+from gckd.report.tuned_rates import TunedRate, save_rates
 from gckd.runs.dataset_progress import dataset_progress
 from gckd.runs.examples import write_examples
 from gckd.runs.output import RUN_FILES, default_output, output_folder
-from gckd.runs.plan import Run, plan
+from gckd.runs.plan import FULL, Run, plan
 from gckd.runs.preflight import check_sizes, check_weights, prepare_datasets
 from gckd.runs.progress_display import display
 from gckd.runs.provenance import Provenance, git_revision, plugin_digests
 from gckd.runs.records import Records
+from gckd.runs.run_outcome import OutcomeT, RunRecords
+from gckd.runs.tuning_records import TuningRecords
 from gckd.storage.launches import LAUNCHES_FILE
 from gckd.storage.mirror import Mirror
 from gckd.storage.path import StoragePath
-from gckd.storage.run_tables import CURVES_FILE, DONE, RUNS_FILE
+from gckd.storage.run_tables import CURVES_FILE, DONE, RUNS_FILE, TUNING_FILE
 
-_RESUME_FILES = (QUESTION_FILE, RUNS_FILE, CURVES_FILE, LAUNCHES_FILE)  # needed to resume, beside the config
+# Needed to resume, beside the config.
+_RESUME_FILES = (QUESTION_FILE, RUNS_FILE, CURVES_FILE, LAUNCHES_FILE, TUNING_FILE)
 
 
 @dataclass(frozen=True)
@@ -79,11 +93,23 @@ class AblationTable:
         configs = {run.digest: run.config for run in table.plan()}.values()
         check_sizes(configs, datasets)
         check_weights(configs, datasets)
+        table.candidates()  # refuses a rate outside its limits
         return table
 
-    def plan(self) -> list[Run]:
-        """Every run, the full row's first."""
-        return plan(self.config, self.options.rows(self.config), self.options.seeds, self.folder)
+    def plan(self, rates: Mapping[str, TunedRate] | None = None) -> list[Run]:
+        """Every run, the full row's first.
+
+        Args:
+            rates: row -> its tuned learning rate; None: every row has its configured rate.
+        """
+        rows = with_rates(self.config, self.options.rows(self.config), rates or {})
+        return plan(self.config, rows, self.options.seeds, self.folder, full_edits=rows.pop(FULL))
+
+    def candidates(self) -> dict[str, list[Run]]:
+        """Tuning runs of each row; empty without `--tuned-rows`."""
+        if not self.options.tuned_rows:
+            return {}
+        return candidate_runs(self.config, self.options.rows(self.config), self.folder)
 
     def make(self) -> list[RowSummary]:
         """Does the missing runs; writes and prints the report.
@@ -97,13 +123,17 @@ class AblationTable:
         with output_folder(self.folder, self.config, resume=options.resume) as folder:
             question = options.question(self.config)
             question.save(folder)
-            records, runs = Records(folder), self.plan()
+            records, tuning = Records(folder), TuningRecords(folder)
+            check_resumable(tuning, records.runs, tuned=options.tuned_rows)
             if not options.mixed:
                 check_code(records)
-            self.mirror.download(run.folder / name for run in runs if records.finished(run) for name in RUN_FILES)
+                check_code(tuning)
             try:
                 try:
-                    self._execute(runs, records)
+                    runs = self.plan(self._tune(tuning, records))
+                    finished = (run for run in runs if records.finished(run))
+                    self.mirror.download(run.folder / name for run in finished for name in RUN_FILES)
+                    self._execute(runs, records, options.functions, self.out)
                 except (KeyboardInterrupt, OSError):
                     self._report_partly(records)
                     raise
@@ -122,7 +152,27 @@ class AblationTable:
             with contextlib.suppress(InputError, OSError):
                 write_report(self.folder, wide_console(), mixed=True)
 
-    def _execute(self, runs: Sequence[Run], records: Records) -> None:
+    def _tune(self, tuning: TuningRecords, records: Records) -> dict[str, TunedRate]:
+        """Do the missing tuning runs and choose the learning rate of each row; empty without `--tuned-rows`.
+
+        Records of the table whose rate is no longer the chosen one are removed.
+        """
+        candidates, functions = self.candidates(), self.options.functions
+        if not candidates:
+            return {}
+        tuning_runs = [run for runs in candidates.values() for run in runs]
+        scoring = dataclasses.replace(functions, run=functions.score)
+        self._execute(tuning_runs, tuning, scoring, self.out / TUNING_FOLDER)
+        rates = choose_rates(candidates, tuning)
+        for row, count in discard_outdated(self.config, rates, records).items():
+            click.echo(f"row {row}: adapt.lr is now {rates[row].chosen:g}; runs repeated: {count}", err=True)
+        save_rates(rates, self.folder)
+        return rates
+
+    def _execute(
+        self, runs: Sequence[Run], records: RunRecords[OutcomeT], functions: RunFunctions, out: StoragePath
+    ) -> None:
+        """Do the runs that `records` lacks, with their checkpoints in `out`."""
         options, datasets = self.options, self.datasets
         default_workers, default_threads = default_concurrency(cores())
         execution = Execution(
@@ -132,15 +182,15 @@ class AblationTable:
             display(),
             options.workers or default_workers,
             options.threads or default_threads,
-            options.functions,
-            self.out,
+            functions,
+            out,
             self.mirror.upload,
         )
         with log_launch(execution):
             execute(runs, execution)
 
 
-def check_code(records: Records) -> None:
+def check_code(records: Records | TuningRecords) -> None:
     """Refuses to add runs to those of another version of the code or of a plugin, before anything starts.
 
     Raises:

@@ -11,6 +11,7 @@ from gckd.ablations.ablation import run_ablation
 from gckd.ablations.components import ADDED, COMPONENTS
 from gckd.ablations.options import AblationOptions
 from gckd.ablations.spec import Spec, load_spec, spec_names
+from gckd.ablations.tuned_rows import FACTORS
 from gckd.cli.options import cache_option, config_options
 from gckd.cli.parameter_types import AT_LEAST_ONE
 from gckd.cluster.tasks import RunFunctions
@@ -28,6 +29,12 @@ _CEILING_HELP = (
     "Add the row supervised: the same steps on the target's labelled train split, and the share of its gain that each "
     "row reaches. It reads target labels: an upper reference, not a method."
 )
+_TUNED_HELP = (
+    "Choose a learning rate for each row, then train the table with it. Candidates are "
+    f"adapt.lr of the row times {', '.join(f'{factor:g}' for factor in sorted(FACTORS))}. Each is trained once, with a "
+    "seed that the table does not use; the default score of gckd tune, which reads no target labels, selects one. "
+    f"Costs {len(FACTORS)} more runs per row, and one more source model."
+)
 _SPEC_HELP = f"Spec with rows, seeds and edits: a YAML file, or one of {', '.join(spec_names())}."
 _DATASET_HELP = "Dataset of a spec with `pairs: all`, FOLDER or FORMAT:FOLDER.  [repeatable]"
 _SEEDS_HELP = f"Seeds per row.  [default: those of the spec, or {_SEEDS}]"
@@ -42,6 +49,7 @@ _MIXED_HELP = "Accept runs of other code, plugins, data or training budget, and 
 @click.option("--factorial", metavar="NAMES", help=_FACTORIAL_HELP)
 @click.option("--sweep", "sweeps", multiple=True, metavar="PATH=V,V", help=_SWEEP_HELP)
 @click.option("--ceiling", is_flag=True, help=_CEILING_HELP)
+@click.option("--tuned-rows", is_flag=True, help=_TUNED_HELP)
 @click.option("--spec", "spec_name", metavar="NAME|FILE", help=_SPEC_HELP)
 @click.option("--dataset", "datasets", multiple=True, metavar="DATASET", help=_DATASET_HELP)
 @click.option("--seeds", type=AT_LEAST_ONE, help=_SEEDS_HELP)
@@ -71,6 +79,7 @@ def ablate(
     Examples:
       gckd ablate --drop gmp --drop gmp,cmkd --seeds 5
       gckd ablate --spec table4 --ceiling
+      gckd ablate --drop gmp --tuned-rows
       gckd ablate --sweep graph.propagate.k=2,5,20
     """
     spec = load_spec(spec_name) if spec_name else Spec()

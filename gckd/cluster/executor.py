@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from gckd.cluster import tasks
 from gckd.cluster.connect import cluster, reachable_resources
@@ -15,7 +15,8 @@ from gckd.config.config_file import CONFIG_FILE
 from gckd.errors import reason_of
 from gckd.runs.plan import FULL, Run, preparations
 from gckd.runs.provenance import Provenance
-from gckd.runs.records import Records, failed_record
+from gckd.runs.records import failed_record
+from gckd.runs.run_outcome import OutcomeT, RunRecords
 from gckd.storage import atomic
 from gckd.storage.path import StoragePath
 from gckd.storage.run_tables import QUERIES_FILE
@@ -33,14 +34,14 @@ _SAVE_SECONDS = 20.0  # for the checkpoints of interrupted runs; a spot notice l
 
 
 @dataclass
-class Execution:
+class Execution(Generic[OutcomeT]):
     """Settings of the execution of a plan.
 
-    workers: runs at a time. threads: CPU threads of each run. out: output for checkpoints; None: the folder of the
-    records. after_run: called after each recorded run.
+    records: of the results that `functions.run` returns. workers: runs at a time. threads: CPU threads of each run.
+    out: output for checkpoints; None: the folder of the records. after_run: called after each recorded run.
     """
 
-    records: Records
+    records: RunRecords[OutcomeT]
     provenance: Provenance
     cache: Path | CachePath
     display: Display
@@ -51,7 +52,7 @@ class Execution:
     after_run: Callable[[], None] = lambda: None
 
 
-def execute(runs: Sequence[Run], execution: Execution) -> None:
+def execute(runs: Sequence[Run], execution: Execution[OutcomeT]) -> None:
     """Execute every run that is not recorded as finished. A failed run does not stop the others.
 
     Raises:
@@ -70,10 +71,10 @@ def execute(runs: Sequence[Run], execution: Execution) -> None:
         _PendingTasks(ray, todo, execution).finish_all(interruption)
 
 
-class _PendingTasks:
+class _PendingTasks(Generic[OutcomeT]):
     """Submitted tasks by object reference."""
 
-    def __init__(self, ray: Any, runs: Sequence[Run], execution: Execution) -> None:
+    def __init__(self, ray: Any, runs: Sequence[Run], execution: Execution[OutcomeT]) -> None:
         self._ray, self._execution = ray, execution
         first = preparations(runs)
         names = {key: (_preparation(run), run.seed) for key, run in first.items()}
@@ -139,20 +140,19 @@ class _PendingTasks:
         execution.after_run()
         self._end((run.row, run.seed), result)
 
-    def _result(self, ref: Any) -> TaskResult:
+    def _result(self, ref: Any) -> TaskResult[OutcomeT]:
         """Result of a task. A dead worker, and a result that cannot be unpickled, count as failures."""
         try:
-            result: TaskResult = self._ray.get(ref)
+            result: TaskResult[OutcomeT] = self._ray.get(ref)
         except (self._ray.exceptions.RayError, ImportError, AttributeError) as error:
             return Failure(f"{type(error).__name__}: {reason_of(error)}", str(error), time.monotonic() - self._start)
         return result
 
-    def _end(self, key: tuple[str, int], result: TaskResult) -> None:
+    def _end(self, key: tuple[str, int], result: TaskResult[OutcomeT]) -> None:
         if isinstance(result, Failure):
             self._board.end.remote(key, message=result.line)
         else:
-            rank_1 = result.result.metrics["rank_1"] if result.result else None
-            self._board.end.remote(key, rank_1=rank_1)
+            self._board.end.remote(key, rank_1=result.result.rank_1 if result.result else None)
 
 
 def resources(runs: Sequence[Run], threads: int, available: Mapping[str, float]) -> dict[str, int]:

@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gckd.cluster.executor import Execution
+    from gckd.runs.run_outcome import OutcomeT
 
 _LIBRARIES = ("torch", "torch-geometric", "numpy", "scipy", "ray")
 _GIB = 2**30
 
 
 @contextlib.contextmanager
-def log_launch(execution: Execution) -> Iterator[None]:
+def log_launch(execution: Execution[OutcomeT]) -> Iterator[None]:
     """Context that appends an entry to the log at its end, also after an error, if a run was recorded in it.
 
     Raises:
@@ -46,7 +47,7 @@ def log_launch(execution: Execution) -> Iterator[None]:
             _append(execution, {"begun": f"{started:%Y-%m-%d %H:%M} UTC", "wall seconds": seconds, **_facts(execution)})
 
 
-def _facts(execution: Execution) -> dict[str, Any]:
+def _facts(execution: Execution[OutcomeT]) -> dict[str, Any]:
     """Names as the report shows them."""
     memory = psutil.virtual_memory().total / _GIB
     return {
@@ -65,7 +66,7 @@ def _listed(plugins: Mapping[str, str]) -> str:
     return ", ".join(f"{name} ({digest})" for name, digest in plugins.items())
 
 
-def _append(execution: Execution, entry: dict[str, Any]) -> None:
+def _append(execution: Execution[OutcomeT], entry: dict[str, Any]) -> None:
     file = execution.records.folder / LAUNCHES_FILE
     entries = read_launches(file) if file.exists() else []
     atomic.write(file, json.dumps([*entries, entry], indent=1) + "\n")

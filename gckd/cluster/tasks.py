@@ -8,9 +8,10 @@ import textwrap
 import time
 import traceback
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from gckd.plugins import check_plugins
+from gckd.runs.run_outcome import OutcomeT, RunOutcome
 from gckd.runs.throttle import Throttle
 
 if TYPE_CHECKING:
@@ -22,17 +23,20 @@ if TYPE_CHECKING:
     from gckd.runs.plan import Run
     from gckd.storage.cache import CachePath
     from gckd.storage.path import StoragePath
-    from gckd.training.run import RunResult
 
 _MESSAGE_CHARACTERS = 400  # an error of PyTorch may contain a C++ stack
 
 
 @dataclass(frozen=True)
 class RunFunctions:
-    """Functions that prepare and execute a run, as `module:name`: workers import them, and tests replace them."""
+    """Functions of a run, as `module:name`: workers import them, and tests replace them.
+
+    prepare: fills the cache. run: trains and measures. score: trains and scores without target labels.
+    """
 
     prepare: str = "gckd.training.run:prepare_run"
     run: str = "gckd.training.run:train_run"
+    score: str = "gckd.training.scored_run:train_and_score"
 
 
 @dataclass(frozen=True)
@@ -56,16 +60,16 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Success:
+class Success(Generic[OutcomeT]):
     """Result of a task; None for a preparation."""
 
-    result: RunResult | None
+    result: OutcomeT | None
 
 
-TaskResult = Success | Failure
+TaskResult = Success[OutcomeT] | Failure
 
 
-def prepare(context: TaskContext, key: tuple[str, int], config: Config) -> TaskResult:
+def prepare(context: TaskContext, key: tuple[str, int], config: Config) -> TaskResult[RunOutcome]:
     """Fill the cache with data, vocabulary and source model, so that no run waits for another run."""
 
     def work(report: Callable[[Progress], None]) -> None:
@@ -74,14 +78,16 @@ def prepare(context: TaskContext, key: tuple[str, int], config: Config) -> TaskR
     return _guarded(context, key, work)
 
 
-def run(prepared: TaskResult, context: TaskContext, key: tuple[str, int], planned: Run) -> TaskResult:
+def run(
+    prepared: TaskResult[RunOutcome], context: TaskContext, key: tuple[str, int], planned: Run
+) -> TaskResult[RunOutcome]:
     """Execute a run. If its preparation failed, return that failure."""
     if isinstance(prepared, Failure):
         return prepared
 
-    def work(report: Callable[[Progress], None]) -> RunResult:
+    def work(report: Callable[[Progress], None]) -> RunOutcome:
         out = planned.checkpoint_folder(context.out)
-        result: RunResult = _imported(context.functions.run)(
+        result: RunOutcome = _imported(context.functions.run)(
             planned.config, cache=context.cache, out=out, report=report
         )
         return result
@@ -90,8 +96,8 @@ def run(prepared: TaskResult, context: TaskContext, key: tuple[str, int], planne
 
 
 def _guarded(
-    context: TaskContext, key: tuple[str, int], work: Callable[[Callable[[Progress], None]], RunResult | None]
-) -> TaskResult:
+    context: TaskContext, key: tuple[str, int], work: Callable[[Callable[[Progress], None]], RunOutcome | None]
+) -> TaskResult[RunOutcome]:
     start = time.monotonic()
     try:
         check_plugins()

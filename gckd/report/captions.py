@@ -10,6 +10,7 @@ from gckd.report.comparability import plugins_of
 from gckd.report.reference_rows import SOURCE_MODEL, SUPERVISED, gap, is_gap
 from gckd.report.subtable import Subtable, mismatch_lines
 from gckd.report.summary import FULL, RowSummary, values_by_seed
+from gckd.report.tuned_rates import caption_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,6 +53,7 @@ def caption(records: Sequence[Mapping[str, Any]], rows: Sequence[RowSummary], co
         _datasets(records),
         *_symbols(rows),
         *_reference_rows(records, rows),
+        *caption_lines({row.row: row.tuned for row in rows}),
         _seeds(rows),
         _training(records, rows, config),
         *_graph(config),

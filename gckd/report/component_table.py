@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gckd.report.statistics import Estimate
+    from gckd.report.tuned_rates import TunedRate
 
 _FIRST_METRIC = 2  # column; row and runs are before it
-_GAP_CLOSED, _PUBLISHED = "gap closed", "published Rank-1"
+_TUNED, _GAP_CLOSED, _PUBLISHED = "tuned adapt.lr", "gap closed", "published Rank-1"
 _PLUS_MINUS, _SMALL = re.compile(r" \$\\pm\$ .*"), r" {\\scriptsize\g<0>}"
-_OPTIONAL = ("subtable", "gap_closed", "published_rank_1")  # columns of the CSV
+_TUNING = ("tuned_lr", "tuned_lr_candidates", "tuned_lr_score", "tuned_lr_seed")  # columns of the CSV
+_OPTIONAL = ("subtable", "gap_closed", "published_rank_1", *_TUNING)  # columns of the CSV
 _LATEX_MARKS = {"best": r"\textbf", "second": r"\underline"}
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -124,6 +126,7 @@ def to_csv(rows: Sequence[RowSummary]) -> str:
     (`_half_width`), its standard deviation over seeds (`_std`), the ends of its bootstrap interval over seeds
     (`_over_seeds_low`, `_high`) and, for Rank-1 and mAP, over queries (`_over_queries_low`, `_high`). `target_labels`:
     1 for a row that trains with target labels. `gap_closed`: percent of the gap between the reference rows.
+    `tuned_lr`: learning rate of a tuned row, with its candidates, the score that chose it and the seed of the choice.
     """
     file = io.StringIO()
     lines = [_plain(row) for row in rows]
@@ -144,7 +147,14 @@ def _plain(row: RowSummary) -> dict[str, str | int | float | None]:
     for key, name, e in estimates:
         plain |= _spread(key, e, with_queries=name in DIFFERENCES)
     plain |= {f"p_{name}": row.p.get(name) for name in DIFFERENCES}
-    return plain | {"gap_closed": row.gap_closed, "published_rank_1": row.published}
+    return plain | {"gap_closed": row.gap_closed, "published_rank_1": row.published} | _tuning(row.tuned)
+
+
+def _tuning(rate: TunedRate | None) -> dict[str, str | int | float | None]:
+    if rate is None:
+        return dict.fromkeys(_TUNING)
+    candidates = " ".join(f"{candidate:g}" for candidate in rate.candidates)
+    return dict(zip(_TUNING, (rate.chosen, candidates, rate.score, rate.seed), strict=True))
 
 
 def _spread(key: str, e: Estimate | None, *, with_queries: bool) -> dict[str, float | None]:
@@ -162,6 +172,7 @@ def _cells(row: RowSummary, optional: Sequence[str]) -> list[str]:
         cell for name in DIFFERENCES for cell in (_estimate(row.to_full.get(name), "{:+.1f}"), _p(row.p.get(name)))
     ]
     texts = {
+        _TUNED: "" if row.tuned is None else f"{row.tuned.chosen:g}",
         _GAP_CLOSED: "" if row.gap_closed is None else f"{row.gap_closed:.0f} %",
         _PUBLISHED: "" if row.published is None else f"{row.published:g}",
     }
@@ -194,6 +205,7 @@ def _p(value: float | None) -> str:
 def _optional(rows: Sequence[RowSummary]) -> list[str]:
     """Names of the last columns, which only some tables have."""
     present = {
+        _TUNED: any(row.tuned is not None for row in rows),
         _GAP_CLOSED: any(row.gap_closed is not None for row in rows),
         _PUBLISHED: any(row.published is not None for row in rows),
     }

@@ -57,7 +57,8 @@ def _lines(name: str, rows: Sequence[RowSummary]) -> list[list[str]]:
 def gain_sentences(subtables: RowsOfSubtables) -> list[str]:
     """For each row, the subtables in which the 95 % interval of the gain is above 0, below 0, or contains 0.
 
-    Then the share of the gap between the reference rows that full closes in each subtable, where it is defined.
+    Then a statement that rows are tuned, if they are, and the share of the gap between the reference rows that full
+    closes in each subtable, where it is defined.
     """
     sentences = []
     for row in _shared_rows(subtables):
@@ -69,6 +70,8 @@ def gain_sentences(subtables: RowsOfSubtables) -> list[str]:
         verdicts = (("better in", better), ("worse in", worse), ("no significant difference in", open_))
         parts = [f"{verdict} {', '.join(names)}" for verdict, names in verdicts if names]
         sentences.append(f"Rank-1 of full against {row}: {'; '.join(parts)}.")
+    if any(row.tuned for rows in subtables.values() for row in rows):
+        sentences.append("Tuned rows: each row has its own learning rate in each subtable, listed in its table.")
     shares = {name: _row(rows, FULL).gap_closed for name, rows in subtables.items()}
     listed = [f"{share:.0f} % in {name}" for name, share in shares.items() if share is not None]
     ending = f"of the gap between {SOURCE_MODEL} and {SUPERVISED} (target labels): {', '.join(listed)}."

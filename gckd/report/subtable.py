@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gckd.config import Config, digest, encode, read_config
@@ -14,6 +14,7 @@ from gckd.report.comparability import CODE, Mismatch, mismatches
 from gckd.report.queries import QueriesOfRuns, read_queries
 from gckd.report.question import Question
 from gckd.report.summary import METRICS, Record, RowSummary, summarise
+from gckd.report.tuned_rates import TunedRate, load_rates
 from gckd.storage.run_tables import CURVES_FILE, RUNS_FILE, read_curves, read_runs
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _MAY_DIFFER = (("seed",), ("data", "source"), ("data", "target"))  # fields that
 class Subtable:
     """Runs around one full config on one pair of datasets. Numbers are never averaged over several subtables.
 
-    config: full config. questions: of each folder. name: empty if there is just one subtable.
+    config: full config. questions: of each folder. name: empty if there is just one subtable. rates: of the tuned rows.
     """
 
     folders: tuple[Path, ...]
@@ -38,6 +39,7 @@ class Subtable:
     queries: QueriesOfRuns
     questions: Sequence[Question]
     name: str = ""
+    rates: Mapping[str, TunedRate] = field(default_factory=dict)
 
     @property
     def datasets(self) -> str:
@@ -55,7 +57,11 @@ class Subtable:
         labels = self.config.adapt.labels == "target"  # of a single run
         return [
             dataclasses.replace(
-                row, marked=row.row in marked, subtable=self.name, target_labels=row.target_labels or labels
+                row,
+                marked=row.row in marked,
+                subtable=self.name,
+                target_labels=row.target_labels or labels,
+                tuned=self.rates.get(row.row),
             )
             for row in summarise(self.records, self.queries)
         ]
@@ -71,7 +77,8 @@ def read_subtable(folder: Path) -> Subtable:
     if not records:
         raise InputError(f"{folder}: runs.parquet has no rows; at least 1 run is needed")
     config, curves = read_config(folder / "config.yaml"), read_output_curves(folder)
-    return Subtable((folder,), config, records, curves, read_queries(folder, records), [Question.load(folder)])
+    queries, question = read_queries(folder, records), Question.load(folder)
+    return Subtable((folder,), config, records, curves, queries, [question], rates=load_rates(folder))
 
 
 def join_subtables(subtables: Sequence[Subtable], *, mixed: bool) -> list[Subtable]:
@@ -144,6 +151,7 @@ def _join(group: Sequence[Subtable], *, mixed: bool) -> Subtable:
         curves,
         queries,
         [question for subtable in group for question in subtable.questions],
+        rates={row: rate for subtable in reversed(group) for row, rate in subtable.rates.items()},
     )
 
 

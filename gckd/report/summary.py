@@ -12,6 +12,7 @@ from gckd.report.published import published_rank_1
 from gckd.report.queries import Quantity, QueriesOfRuns, query_bootstrap
 from gckd.report.reference_rows import SOURCE_MODEL, gap_closed, reads_target_labels
 from gckd.report.statistics import Estimate, estimate, holm, paired_differences, paired_p
+from gckd.report.tuned_rates import TunedRate
 
 METRICS = {"rank_1": "Rank-1", "rank_5": "Rank-5", "rank_10": "Rank-10", "map": "mAP", "minp": "mINP"}
 DIFFERENCES = ("rank_1", "map")
@@ -36,6 +37,7 @@ class RowSummary:
     subtable: str = ""  # name of the subtable; empty if there is just one
     target_labels: bool = False  # whether it trains with target labels: an upper reference, not a method
     gap_closed: float | None = None  # percent of the gap in Rank-1 between the reference rows; None: not defined
+    tuned: TunedRate | None = None  # learning rate of its own; None: that of its config
 
     @property
     def runs(self) -> str:

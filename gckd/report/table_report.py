@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import TYPE_CHECKING
 
 from gckd.errors import InputError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from gckd.report.small_table import SmallTable
-    from gckd.report.summary import RowSummary
+    from gckd.report.summary import Record, RowSummary
 
 
 def write_report(folder: Path, console: Console, *, mixed: bool = False) -> list[RowSummary]:
@@ -98,10 +99,10 @@ def _warnings(subtables: Sequence[Subtable]) -> list[str]:
 def _write_checks(subtable: Subtable, out: Path, console: Console) -> None:
     """Writes the figures of the checks in the questions, and prints their sentences.
 
-    Rows that train with target labels are left out: the checks are about the method.
+    Rows that train with target labels are left out: the checks are about the method. A tuned rate is no edit to them.
     """
     names = dict.fromkeys(name for question in subtable.questions for name in question.checks)
-    records = [record for record in subtable.records if not reads_target_labels(record)]
+    records = [_as_configured(record, subtable) for record in subtable.records if not reads_target_labels(record)]
     given = CheckInput(records, subtable.curves, subtable.config, out)
     for result in (result for name in names if name in CHECKS for result in CHECKS[name](given)):
         result.write(out)
@@ -109,6 +110,17 @@ def _write_checks(subtable: Subtable, out: Path, console: Console) -> None:
         console.print(f"figures/{result.name}.png{label}", style="bold", highlight=False)
         for sentence in result.sentences:
             console.print(sentence, highlight=False, markup=False)
+
+
+def _as_configured(record: Record, subtable: Subtable) -> Record:
+    """The record of a tuned row with the edits of its row; other records unchanged."""
+    rate = subtable.rates.get(record["row"])
+    if rate is None:
+        return record
+    edits = json.loads(record["edits"]) | {"adapt.lr": rate.configured}
+    if rate.configured == subtable.config.adapt.lr:
+        del edits["adapt.lr"]
+    return {**record, "edits": json.dumps(edits)}
 
 
 def _small_tables(subtables: Sequence[Subtable], rows: Sequence[RowSummary]) -> Iterator[SmallTable]:

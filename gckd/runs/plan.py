@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gckd.config import Config, ConfigError, apply, check, digest, encode, value_at
@@ -27,7 +28,7 @@ class Run:
 
     row: str
     config: Config
-    edits: Mapping[str, Any]  # relative to the full config; empty for the full row
+    edits: Mapping[str, Any]  # relative to the full config
     folder: Path  # on the driver, for config.yaml, queries.parquet and error.txt
 
     @property
@@ -60,7 +61,14 @@ class Run:
         return digest({name: node for name, node in encode(self.config).items() if name not in _ADAPTATION})
 
 
-def plan(full: Config, rows: Mapping[str, Mapping[str, Any]], seeds: int, out: Path) -> list[Run]:
+def plan(
+    full: Config,
+    rows: Mapping[str, Mapping[str, Any]],
+    seeds: int,
+    out: Path,
+    *,
+    full_edits: Mapping[str, Any] = MappingProxyType({}),
+) -> list[Run]:
     """All runs, row by row. The full row comes first.
 
     Args:
@@ -68,13 +76,14 @@ def plan(full: Config, rows: Mapping[str, Mapping[str, Any]], seeds: int, out: P
         rows: row name -> edits of `full`, without the full row.
         seeds: number of consecutive seeds.
         out: folder of the table.
+        full_edits: edits of `full` that its own row has, such as a tuned learning rate; other rows are without them.
 
     Raises:
         ConfigError: an edit is refused or names missing weights, a row is called `full`, or two rows have the same
             config.
     """
     problems: list[str] = []
-    configs: dict[str, Config] = {FULL: check(full)}
+    configs: dict[str, Config] = {FULL: apply(check(full), full_edits)}
     if FULL in rows:
         raise ConfigError([f"row {FULL}: is the label of the full method; choose another name"])
     for row, edits in rows.items():
@@ -85,8 +94,9 @@ def plan(full: Config, rows: Mapping[str, Mapping[str, Any]], seeds: int, out: P
     problems += _duplicates(configs)
     if problems:
         raise ConfigError(problems)
+    edits_of_rows = {FULL: full_edits, **rows}
     return [
-        Run(row, check(dataclasses.replace(config, seed=seed)), rows.get(row, {}), run_folder(out, row, seed))
+        Run(row, check(dataclasses.replace(config, seed=seed)), edits_of_rows[row], run_folder(out, row, seed))
         for row, config in configs.items()
         for seed in range(full.seed, full.seed + seeds)
     ]

@@ -28,7 +28,7 @@ from gckd.storage.run_tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from gckd.evaluation.retrieval import Ranking
@@ -42,7 +42,7 @@ Record = dict[str, Any]
 def done_record(run: Run, result: RunResult, provenance: Provenance) -> Record:
     """The row of a finished run."""
     return {
-        **_identity(run, provenance),
+        **identity(run, provenance),
         **{name: result.metrics[name] for name in METRICS},
         "seconds": result.seconds,
         "pretrain_seconds": result.pretrain_seconds,
@@ -57,10 +57,10 @@ def done_record(run: Run, result: RunResult, provenance: Provenance) -> Record:
 
 def failed_record(run: Run, error: str, seconds: float, provenance: Provenance) -> Record:
     """The row of a run that failed with `error` (one line)."""
-    return {**_identity(run, provenance), "seconds": seconds, "notes": "[]", "status": FAILED, "error": error}
+    return {**identity(run, provenance), "seconds": seconds, "notes": "[]", "status": FAILED, "error": error}
 
 
-def _identity(run: Run, provenance: Provenance) -> Record:
+def identity(run: Run, provenance: Provenance) -> Record:
     """The columns that say which run a row is of."""
     return {
         "row": run.row,
@@ -90,14 +90,11 @@ class Records:
 
     def finished(self, run: Run) -> bool:
         """Whether `run` has a record as finished, with the same config."""
-        return any(
-            (r["row"], r["seed"], r["config_digest"], r["status"]) == (run.row, run.seed, run.digest, DONE)
-            for r in self.runs
-        )
+        return finished_record(self.runs, run) is not None
 
     def finish(self, run: Run, result: RunResult, provenance: Provenance) -> None:
         """Adds a finished run. Its `queries.parquet` is written first, into the run's folder."""
-        _write(run.folder / QUERIES_FILE, _queries(result.ranking))
+        write_table(run.folder / QUERIES_FILE, _queries(result.ranking))
         self.add(done_record(run, result, provenance), result.curves)
 
     def add(self, record: Record, curves: Iterable[Mapping[str, Any]] = ()) -> None:
@@ -106,14 +103,30 @@ class Records:
         The curves are written first: a run counts as recorded once `runs.parquet` has it.
         """
         key = {"row": record["row"], "seed": record["seed"]}
-        self.curves = [c for c in self.curves if not _matches(c, key)] + [{**key, **c} for c in curves]
-        self.runs = [r for r in self.runs if not _matches(r, key)] + [record]
-        _write(self.folder / CURVES_FILE, pa.Table.from_pylist(self.curves, schema=CURVES))
-        _write(self.folder / RUNS_FILE, pa.Table.from_pylist(self.runs, schema=RUNS))
+        self.curves = without(self.curves, key) + [{**key, **c} for c in curves]
+        self.runs = [*without(self.runs, key), record]
+        write_table(self.folder / CURVES_FILE, pa.Table.from_pylist(self.curves, schema=CURVES))
+        write_table(self.folder / RUNS_FILE, pa.Table.from_pylist(self.runs, schema=RUNS))
+
+    def discard(self, records: Sequence[Record]) -> None:
+        """Remove runs and their curves from both files."""
+        for record in records:
+            key = {"row": record["row"], "seed": record["seed"]}
+            self.runs, self.curves = without(self.runs, key), without(self.curves, key)
+        if records:
+            write_table(self.folder / RUNS_FILE, pa.Table.from_pylist(self.runs, schema=RUNS))
+            write_table(self.folder / CURVES_FILE, pa.Table.from_pylist(self.curves, schema=CURVES))
 
 
-def _matches(record: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
-    return all(record[name] == value for name, value in key.items())
+def finished_record(records: Iterable[Record], run: Run) -> Record | None:
+    """The record of `run` as finished, with the same config; None if there is none."""
+    identity_of_run = (run.row, run.seed, run.digest, DONE)
+    return next((r for r in records if (r["row"], r["seed"], r["config_digest"], r["status"]) == identity_of_run), None)
+
+
+def without(records: Iterable[Record], key: Mapping[str, Any]) -> list[Record]:
+    """The records that differ from `key` in one of its fields."""
+    return [record for record in records if any(record[name] != value for name, value in key.items())]
 
 
 def _queries(ranking: Ranking) -> pa.Table:
@@ -121,6 +134,7 @@ def _queries(ranking: Ranking) -> pa.Table:
     return pa.table({"query": range(len(ranking.rank)), **columns}, schema=QUERIES)
 
 
-def _write(path: Path, table: pa.Table) -> None:
+def write_table(path: Path, table: pa.Table) -> None:
+    """Replace a record file as a whole."""
     with atomic.writing(path) as file:
         pq.write_table(table, file)

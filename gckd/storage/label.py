@@ -15,7 +15,7 @@ OUTPUT_NAMES = (
     *("asked.json", "best.yaml", "config.yaml", "curves.parquet", "curves.png", "examples.parquet", "figures"),
     *("gains.json", "gains.md", "gains.png", "gains.svg", "launches.json", "owner", "queries.parquet", "question.json"),
     *("report.html", "runs.parquet", "study.journal", "table.csv", "table.md", "table.tex", "train", "trials"),
-    *("trials.parquet", "tune"),
+    *("trials.parquet", "tune", "tuned_rates.json", "tuning", "tuning.parquet"),
 )
 _DEVICES = ("con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10)))
 _FORBIDDEN = re.compile(r"[/\\:*?\"<>|]")

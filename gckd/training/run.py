@@ -77,3 +77,8 @@ class RunResult(Evaluation):
 
     curves: list[dict[str, str | int | float]]  # rows of stage, step, name, value
     pretrain_seconds: float  # of the source model, in whichever run it was trained
+
+    @property
+    def rank_1(self) -> float:
+        """Rank-1 on target test, percent."""
+        return self.metrics["rank_1"]

@@ -228,6 +228,50 @@ def test_the_ceiling_reads_target_labels_in_its_row_alone_and_every_format_says_
     assert csv["gap_closed"].dropna().to_dict() == {"full": 50.0, "-gmp": 40.0}
 
 
+def test_tuned_rows_have_their_own_rate_and_follow_a_choice_that_changes_on_resume(
+    ablation: AblationFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fake scores are best at 0.012 with the graph and at 0.0012 without; candidates are 0.0012, 0.004, 0.012."""
+    options = ("--drop", "gmp", "--ceiling", "--tuned-rows", "--set", "adapt.lr=0.004")
+    monkeypatch.setenv("FAKE_DIVERGING_RATE", "0.012")
+    status, out, err = ablation.run(*options, "--seeds", "1")
+    assert status == 1, err
+    rates = {r.row: json.loads(r.edits).get("adapt.lr", 0.004) for r in ablation.table().itertuples()}
+    assert rates == {"full": 0.004, "source-model": 0.004, "-gmp": 0.0012, "supervised": 0.004}
+    assert "Tuned adapt.lr, from the candidates 0.0012, 0.004, 0.012: full 0.004, -gmp 0.0012." in out
+    assert "Rows without tuning: source-model, supervised." in out
+    assert "Failed tuning runs: full at 0.012, -gmp at 0.012." in out
+    assert "full,adapt.lr=0.012 seed 1000: failed" in err and "DivergenceError: the loss is not finite at step 3" in err
+    tuning = pd.read_parquet(ablation.out / "tuning.parquet")
+    assert sorted(zip(tuning["row"], tuning["seed"], tuning["status"], strict=True)) == [
+        (f"{row},adapt.lr={rate}", 1000, "failed" if rate == "0.012" else "done")
+        for row in ("-gmp", "full")
+        for rate in ("0.0012", "0.004", "0.012")
+    ]
+    assert {path.name for path in (ablation.out / "tuning").iterdir()} == {
+        f"{folder},adapt.lr={rate}" for folder in ("without-gmp", "full") for rate in ("0.0012", "0.004", "0.012")
+    }
+    assert {path.name for path in ablation.out.iterdir() if path.is_file()} - {".lock"} <= set(OUTPUT_NAMES)
+
+    monkeypatch.delenv("FAKE_DIVERGING_RATE")
+    before = len(ablation.calls())
+    status, out, err = ablation.run(*options, "--seeds", "2", "--resume")
+    assert status == 0, err
+    calls = [(c[0], c[2], c[3]) for c in ablation.calls()[before:] if c[:2] in (["score", "start"], ["run", "start"])]
+    assert sorted(calls) == [
+        ("run", "0", "full"),  # again, with the rate that is chosen now
+        *(("run", "1", row) for row in ("full", "source-model", "supervised", "without-gmp")),
+        *(("score", "1000", f"{row},adapt.lr=0.012") for row in ("full", "without-gmp")),
+    ]
+    assert "row full: adapt.lr is now 0.012; runs repeated: 1" in err
+    rates_of_full = {json.loads(r.edits).get("adapt.lr") for r in ablation.table().itertuples() if r.row == "full"}
+    assert rates_of_full == {0.012}
+    assert "full 0.012, -gmp 0.0012." in out and "Failed tuning runs" not in out
+
+    status, _, err = ablation.run("--drop", "gmp", "--ceiling", "--set", "adapt.lr=0.004", "--resume")
+    assert (status, "has tuned rows; add --tuned-rows, or choose another --out" in err) == (2, True)
+
+
 @pytest.mark.slow
 def test_a_table_in_an_object_store_is_resumed_on_another_machine(
     ablation: AblationFolder, bucket: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -331,6 +375,11 @@ def listening(pid: int) -> set[str]:
         (["--set", "adapt.steps=-1"], "error: adapt.steps: -1 is outside its limit: >= 0"),
         (["--set", "data.source=x"], "error: --set data.source: conflicts with --source"),
         (["--ceiling", "--set", "adapt.steps=0"], "error: --ceiling: adapt.steps is 0"),
+        (["--tuned-rows", "--set", "adapt.steps=0"], "error: --tuned-rows: adapt.steps is 0, so no row has a learning"),
+        (
+            ["--tuned-rows", "--sweep", "adapt.lr=0.001"],
+            "error: --tuned-rows: row adapt.lr=0.001 differs from row full only in adapt.lr",
+        ),
         (["--preset", "huge"], "error: --preset: unknown preset 'huge'; choose from tiny, base"),
         (["--config", "none.yaml"], "error: none.yaml: cannot be read (No such file or directory)"),
         (["--seeds", "0"], "error: --seeds: 0 is outside its limit: >= 1; see "),

@@ -5,4 +5,4 @@ from gckd.cli.guard import run_command
 from gckd.cluster.tasks import RunFunctions
 
 if __name__ == "__main__":
-    run_command(ablate, obj=RunFunctions("tests.runs.fakes:prepare", "tests.runs.fakes:run"))
+    run_command(ablate, obj=RunFunctions(*(f"tests.runs.fakes:{name}" for name in ("prepare", "run", "score"))))

@@ -35,6 +35,12 @@ def test_edits_are_recorded_in_full() -> None:
     assert json.loads(row.edits_text) == {"graph.propagate": {"kind": "none"}, "adapt.steps": 5}
 
 
+def test_edits_of_the_full_row_are_not_in_other_rows() -> None:
+    full, row = plan(preset("tiny"), {"-gmp": {"graph.propagate": "none"}}, 1, OUT, full_edits={"adapt.lr": 0.5})
+    assert (full.config, json.loads(full.edits_text)) == (apply(preset("tiny"), {"adapt.lr": 0.5}), {"adapt.lr": 0.5})
+    assert row.config.adapt.lr == preset("tiny").adapt.lr
+
+
 def test_a_seed_out_of_range_is_refused() -> None:
     with pytest.raises(ConfigError, match="seed: 2147483648 is outside its limit"):
         plan(apply(preset("tiny"), {"seed": 2**31 - 1}), {}, 2, OUT)

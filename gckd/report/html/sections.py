@@ -52,7 +52,7 @@ def changes(subtable: Subtable) -> list[Section]:
         for edited_path, value in row_edits.items()
         for path, old, new in _changed(subtable.config, edited_path, value)
     ]
-    table = Table(["row", "field", "in full", "in this row"], body, text_columns=4) if body else None
+    table = Table(["row", "field", "in the full config", "in this row"], body, text_columns=4) if body else None
     lines = [] if body else ["No row changes the full config."]
     config = Section("Config of the full row", commands=to_yaml(subtable.config).splitlines(), folded=True)
     return [Section("Changes of each row", lines, table=table), config]
