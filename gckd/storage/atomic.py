@@ -32,7 +32,8 @@ def writing(file: Path) -> Iterator[Path]:
         partial.replace(file)
         flush(file.parent)
     except OSError as error:
-        error.filename = error.filename or str(file)  # a full disk is reported without a name
+        if error.errno is not None:  # without a number the message would be lost
+            error.filename = error.filename or str(file)  # a full disk is reported without a name
         raise
     finally:
         # Also after success: renaming one of two hard links of a file to the other does nothing.
