@@ -264,7 +264,7 @@ def test_another_search_is_refused_with_the_fields_that_differ(tmp_path: Path) -
         "  base.graph.propagate.self_edge: False -> None",
         "  base.graph.propagate.residual: 0.4 -> None",
         "  base.graph.propagate.confidence: 0.0 -> None",
-        "  base.graph.propagate.images: True -> None",
+        "  base.graph.propagate.images: False -> None",
         "  base.graph.propagate.texts: True -> None",
         "  base.adapt.steps: 160 -> 9",
         "  select: 'default' -> 'bnm'",
