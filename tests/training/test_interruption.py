@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from gckd.config import Config, apply
 from gckd.errors import DivergenceError
-from gckd.progress import Progress
+from gckd.progress import Progress, ProgressCallback
 from gckd.storage.checkpoint import load_checkpoint
+from gckd.storage.path import StoragePath
+from gckd.training.search_trial import trial_evaluations
 from gckd.training.trainer import Stage
 from tests.training.micro import STEPS, Interruption, differences, stop_at, trained
 
@@ -46,6 +48,28 @@ def test_a_timer_saves_between_evaluations(config: Config, cache: Path, tmp_path
     assert load_checkpoint(tmp_path / "stopped" / "checkpoint.pt")["step"] == 2
     resumed, whole = trained(often, cache, tmp_path / "stopped"), trained(often, cache, tmp_path / "whole")
     assert set(differences(resumed, whole)) <= {"/seconds"}
+
+
+@pytest.mark.parametrize("number", [None, signal.SIGINT, signal.SIGTERM])
+def test_a_search_trial_saves_between_epochs_and_resumes_with_identical_values(
+    number: signal.Signals | None, config: Config, cache: Path, tmp_path: Path
+) -> None:
+    """By the timer (None) or by a signal."""
+    once = apply(config, {"adapt.evaluations": 1, "checkpoint_minutes": 60.0 if number else 1e-9})
+
+    def trial(folder: str, report: ProgressCallback = lambda progress: None) -> list[dict[str, float]]:
+        out = StoragePath.at(tmp_path / folder)
+        evaluations = trial_evaluations(once, cache=cache, out=out, report=report)
+        return [{k: v for k, v in evaluation.values.items() if k != "seconds"} for evaluation in evaluations]
+
+    def interrupt(progress: Progress) -> None:
+        if (progress.stage, progress.step) == ("adapt", 2) and number:
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(KeyboardInterrupt if number else Interruption):
+        trial("stopped", interrupt if number else stop_at("adapt", 3))
+    assert load_checkpoint(tmp_path / "stopped" / "checkpoint.pt")["step"] == 2 < STEPS
+    assert trial("stopped") == trial("whole")
 
 
 def diverging_stage(config: Config, at: int, value: float) -> Stage:
