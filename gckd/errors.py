@@ -5,11 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from gckd.printable import brief, shortened
+from gckd.printable import bounded, brief, shortened
 
 
 class InputError(ValueError):
-    """Invalid input by the user. The message names the field or file, the value and the limit."""
+    """Invalid input by the user. The message names the field or file, the value and the limit; long lines are cut."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(bounded(message))
 
 
 class DivergenceError(FloatingPointError):

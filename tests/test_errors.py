@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
 
-from gckd.errors import reason_of, unknown_choice
+from gckd.config import ConfigError
+from gckd.errors import InputError, reason_of, unknown_choice
 
 
 def test_a_system_error_is_described_without_number_and_path(tmp_path: Path) -> None:
@@ -32,3 +34,13 @@ def test_an_unknown_choice_lists_the_choices_and_the_closest_one() -> None:
     expected = "unknown component 'gpm'; choose from gmp, cmkd (did you mean 'gmp'?)"
     assert unknown_choice("component", "gpm", ["gmp", "cmkd"]) == expected
     assert unknown_choice("split", 3, iter(["val", "test"])) == "unknown split 3; choose from val, test"
+
+
+def test_a_long_line_of_an_error_is_cut() -> None:
+    message = str(InputError("a" * 10_000 + "\nshort"))
+    assert [len(line) for line in message.split("\n")] == [2000, 5]
+    assert str(pickle.loads(pickle.dumps(InputError(message)))) == message
+
+
+def test_a_problem_of_a_config_is_one_line_whatever_it_quotes() -> None:
+    assert ConfigError(["a\nerror: forged", "b"]).problems == ["a\\nerror: forged", "b"]

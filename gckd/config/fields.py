@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gckd.errors import InputError, unknown_choice
-from gckd.printable import brief
+from gckd.printable import brief, one_line
 
 IN_DIGEST = "in_digest"  # key of a field's metadata
 
@@ -89,8 +89,8 @@ class ConfigError(InputError):
     """Every problem of a config, one line each."""
 
     def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+        self.problems = [one_line(problem) for problem in problems]
+        super().__init__("\n".join(self.problems))
 
     def __reduce__(self) -> tuple[type[ConfigError], tuple[list[str]]]:
         # Unpickling would pass the message instead of the list.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from gckd.config.component import Component
@@ -26,9 +26,14 @@ class Field(NamedTuple):
         return getattr(self.node, self.name)
 
 
-def hints(node: type) -> dict[str, Any]:
+_HINTS: dict[type, Mapping[str, Any]] = {}  # of the classes that were asked for: evaluating them takes a millisecond
+
+
+def hints(node: type) -> Mapping[str, Any]:
     """Type of every field of a config class."""
-    return typing.get_type_hints(node)
+    if node not in _HINTS:
+        _HINTS[node] = typing.get_type_hints(node)
+    return _HINTS[node]
 
 
 def variants(hint: Any) -> tuple[type, ...]:

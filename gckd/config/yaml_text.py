@@ -41,6 +41,11 @@ class _BoundedLoader(yaml.SafeLoader):
             raise YamlError(f"lists and mappings inside each other, more than {MAX_DEPTH} deep (line {self.line + 1})")
         super().fetch_flow_collection_start(TokenClass)
 
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+        """Tag of a node. Only the start of a long scalar is compared with the patterns: they need quadratic time."""
+        start = value[: MAX_NUMBER + 1] if isinstance(value, str) else value
+        return super().resolve(kind, start, implicit)  # type: ignore[no-untyped-call]
+
     def compose_node(self, parent: Any, index: Any) -> Any:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         line = f"line {event.start_mark.line + 1}"

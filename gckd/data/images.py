@@ -90,15 +90,18 @@ def inspect_picture(path: Path) -> tuple[ImageInspection, Image.Image | None]:
         return ImageInspection("", "", f"cannot be read ({reason_of(error)})"), None
     try:
         picture = _rgb(encoded)
-    except Exception as error:  # damaged files make the decoders raise almost every exception type
-        problem = "not an image" if isinstance(error, UnidentifiedImageError) else f"broken image ({error})"
-        return ImageInspection("", "", problem), None
+    except InputError as error:
+        return ImageInspection("", "", str(error)), None
     pixel_hash = hashlib.sha256(repr(picture.size).encode() + picture.tobytes()).hexdigest()
     return ImageInspection(hashlib.sha256(encoded).hexdigest(), pixel_hash, ""), picture
 
 
 def decode(encoded: bytes, height: int, width: int) -> NDArray[np.uint8]:
-    """RGB pixels `[3, height, width]` uint8 of an encoded image, resized by antialiased bicubic interpolation."""
+    """RGB pixels `[3, height, width]` uint8 of an encoded image, resized by antialiased bicubic interpolation.
+
+    Raises:
+        InputError: not an image, broken, or too large.
+    """
     return _resized(_rgb(encoded), height, width)
 
 
@@ -108,7 +111,11 @@ def resized(picture: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
 
 
 def thumbnail(encoded: bytes, width: int, height: int) -> bytes:
-    """JPEG of at most `width` x `height` pixels of an encoded image, with its aspect ratio."""
+    """JPEG of at most `width` x `height` pixels of an encoded image, with its aspect ratio.
+
+    Raises:
+        InputError: not an image, broken, or too large.
+    """
     picture = _rgb(encoded)
     picture.thumbnail((width, height))
     file = io.BytesIO()
@@ -124,12 +131,17 @@ def _rgb(encoded: bytes) -> Image.Image:
     """RGB picture, rotated as its EXIF orientation says.
 
     Raises:
-        ValueError: more than `MAX_PIXELS` pixels by the header; nothing is decoded.
+        InputError: not an image, broken, or more than `MAX_PIXELS` pixels by the header; then nothing is decoded.
     """
-    with Image.open(io.BytesIO(encoded), formats=DECODERS) as picture:
-        if picture.width * picture.height > MAX_PIXELS:
-            raise ValueError(f"{picture.width} x {picture.height} pixels; the limit is {MAX_PIXELS:,} pixels")
-        return _flattened(ImageOps.exif_transpose(picture))
+    try:
+        with Image.open(io.BytesIO(encoded), formats=DECODERS) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise ValueError(f"{picture.width} x {picture.height} pixels; the limit is {MAX_PIXELS:,} pixels")
+            return _flattened(ImageOps.exif_transpose(picture))
+    except UnidentifiedImageError as error:
+        raise InputError("not an image") from error
+    except Exception as error:  # damaged files make the decoders raise almost every exception type
+        raise InputError(f"broken image ({reason_of(error)})") from error
 
 
 def _flattened(picture: Image.Image) -> Image.Image:

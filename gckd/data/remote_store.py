@@ -14,19 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from filelock import FileLock
 
-from gckd.data.splits import read_arrow
+from gckd.data.splits import COLUMNS, read_arrow, split_problem
 from gckd.data.store import INDEX, META, META_SCHEMA, VERSION, Store, content_digest, stores_folder
 from gckd.data.store_writer import ImageRow
 from gckd.data.types import SPLITS, ItemProgress
-from gckd.errors import InputError, reason_of
+from gckd.errors import InputError
 from gckd.storage import atomic
 from gckd.storage.json_file import parse_json
 from gckd.storage.path import StoragePath
-
-_FILES = ("images.arrow", "captions.arrow", "labels.arrow")
 
 
 @dataclass(frozen=True)
@@ -88,13 +85,17 @@ class RemoteStore:
         images = {split: self.meta["counts"][split]["images"] for split in SPLITS}
         done = 0
         for split in SPLITS:
-            for name in _FILES:
+            for name in COLUMNS:
                 try:
                     (self.location / split / name).copy_to(StoragePath.at(folder / split / name))
                 except FileNotFoundError as error:
                     raise InputError(f"{self.location}: incomplete store ({split}/{name} is missing)") from error
             done += images[split]
             progress(done, sum(images.values()))
+        for split in SPLITS:
+            problem = split_problem(folder / split, self.meta["counts"][split])
+            if problem:
+                raise InputError(f"{self.location}: damaged store ({split}: {problem}); store the dataset again")
         digest = _folder_digest(folder)
         if digest != self.digest:
             raise InputError(
@@ -124,7 +125,7 @@ def upload_store(store: Store, location: StoragePath, published: str) -> None:
             raise InputError(f"{location}: holds another dataset ({existing}, not {store.digest}); choose another")
         return
     for split in SPLITS:
-        for name in _FILES:
+        for name in COLUMNS:
             StoragePath.at(store.path / split / name).copy_to(location / split / name)
     fields = {"version": VERSION, "digest": store.digest, "format": store.format, "counts": store.counts}
     with meta.writing() as file:
@@ -133,16 +134,11 @@ def upload_store(store: Store, location: StoragePath, published: str) -> None:
 
 def _folder_digest(folder: Path) -> str:
     """Digest of the files in a store's folder, computed from their content."""
-    try:
-        return content_digest({split: list(_rows(folder / split)) for split in SPLITS})
-    except (pa.ArrowException, ValueError, KeyError, IndexError) as error:
-        raise InputError(f"{folder}: damaged store ({reason_of(error)})") from error
+    return content_digest({split: list(_rows(folder / split)) for split in SPLITS})
 
 
 def _rows(folder: Path) -> Iterator[ImageRow]:
-    images, texts, labels = (read_arrow(folder / name) for name in _FILES)
-    for table in (images, texts, labels):
-        table.validate(full=True)
+    images, texts, labels = (read_arrow(folder / name) for name in COLUMNS)
     captions: list[list[str]] = [[] for _ in range(len(images))]
     for text, image in zip(texts.column("caption").to_pylist(), labels.column("caption_image")[0].as_py(), strict=True):
         captions[image].append(text)

@@ -19,12 +19,30 @@ from gckd.errors import InputError, reason_of
 from gckd.storage import atomic
 
 _CHARACTERS = 120  # of a reason in a message
+_NUMBERS = pa.list_(pa.int64())
+COLUMNS = {
+    "images.arrow": pa.schema([("image", pa.binary())]),
+    "captions.arrow": pa.schema([("caption", pa.string())]),
+    "labels.arrow": pa.schema([("image_identity", _NUMBERS), ("caption_image", _NUMBERS)]),
+}
 
 
 def read_arrow(path: Path) -> pa.Table:
-    """Memory-mapped Arrow file. Nothing is copied, and all processes share its pages."""
+    """Memory-mapped Arrow file of a split. Nothing is copied, and all processes share its pages.
+
+    Its offsets are checked: Arrow itself would read memory outside of the file, or end the process.
+
+    Raises:
+        OSError, pa.ArrowException, ValueError: the file is missing, damaged, or has other columns or nulls.
+    """
     with pa.memory_map(str(path)) as mapped:
-        return pa.ipc.open_file(mapped).read_all()
+        table = pa.ipc.open_file(mapped).read_all()
+    if not table.schema.equals(COLUMNS[path.name]):
+        raise ValueError(f"other columns than {', '.join(COLUMNS[path.name].names)}")
+    table.validate(full=True)
+    if any(column.null_count for column in table.columns):
+        raise ValueError("a null")
+    return table
 
 
 def split_problem(folder: Path, counts: Mapping[str, int]) -> str:
@@ -38,13 +56,11 @@ def split_problem(folder: Path, counts: Mapping[str, int]) -> str:
     images, captions = counts["images"], counts["captions"]
     try:
         tables = {name: read_arrow(folder / f"{name}.arrow") for name in ("images", "captions", "labels")}
-        for name in ("captions", "labels"):
-            tables[name].validate(full=True)
         identities, pairing = (
             tables["labels"].column(name)[0].values.to_numpy() for name in ("image_identity", "caption_image")
         )
         rows = (len(tables["images"].column("image")), len(tables["captions"].column("caption")))
-    except (OSError, pa.ArrowException, LookupError, AttributeError) as error:
+    except (OSError, pa.ArrowException, ValueError, LookupError, AttributeError) as error:
         return reason_of(error)[:_CHARACTERS]
     if (*rows, len(identities), len(pairing)) != (images, captions, images, captions):
         return f"{rows[0]} images and {rows[1]} captions, {images} and {captions} are expected"
@@ -106,7 +122,7 @@ class Images:
             def decode_row(row: int) -> None:
                 try:
                     pixels[row] = decode(self.encoded(row), height, width)
-                except (OSError, ValueError, SyntaxError) as error:
+                except InputError as error:
                     folder = self._path.parents[1]
                     raise InputError(f"{self._path}: damaged (image {row}); delete the folder {folder}") from error
 

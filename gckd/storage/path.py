@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gckd.errors import InputError, reason_of, unknown_choice
+from gckd.printable import brief
 from gckd.storage import atomic
 
 if TYPE_CHECKING:
@@ -26,12 +27,22 @@ def expanded(location: str | Path) -> Path:
     """A local path with `~` and `~user` replaced by the home folder.
 
     Raises:
-        InputError: there is no such user, or no home folder.
+        InputError: there is no such user, or no home folder; or no file can have this name.
     """
+    if "\0" in str(location) or not _is_encodable(str(location)):
+        raise InputError(f"{brief(str(location))}: has a NUL or half a character; a path has neither")
     try:
         return Path(location).expanduser()
     except RuntimeError as error:
         raise InputError(f"{location}: has no home folder; set HOME, or write the path without ~") from error
+
+
+def _is_encodable(path: str) -> bool:
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -88,7 +99,10 @@ class StoragePath:
             InputError: the store cannot be read.
         """
         if self.local:
-            return self.local.exists()
+            try:
+                return self.local.exists()
+            except OSError as error:  # a name that is too long
+                raise InputError(f"{self}: {reason_of(error)}") from error
         from pyarrow.fs import FileType
 
         file_system, path = self._resolve()

@@ -13,6 +13,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from gckd.errors import InputError, reason_of, unknown_choice
+from gckd.storage.path import expanded
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -46,7 +47,7 @@ def open_storage(uri: str | None, folder: Path) -> BaseStorage:
     if uri is None:
         return _journal(folder / FILE)
     if uri.startswith(_JOURNAL):
-        return _journal(Path(uri.removeprefix(_JOURNAL)).absolute())
+        return _journal(expanded(uri.removeprefix(_JOURNAL)).absolute())
     if "://" not in uri:
         raise InputError(f"--storage: {uri!r} is neither journal:PATH nor a database URL such as sqlite:///study.db")
     try:

@@ -117,3 +117,10 @@ def test_a_config_is_far_below_the_limits() -> None:
     text = to_yaml(Config())
     assert len(text) * 10 < MAX_CHARACTERS
     assert text.count("\n") * 20 < MAX_NODES
+
+
+@pytest.mark.parametrize("text", ["9" * 100_000, "9" * 100_000 + "e", "1_" * 50_000])
+def test_a_long_number_is_refused_at_once(text: str) -> None:
+    """The patterns of numbers need quadratic time: minutes for these texts."""
+    with pytest.raises(YamlError, match=r"a number of 100,00\d characters"):
+        load_yaml(text)

@@ -16,6 +16,7 @@ from gckd.cli.main import cli
 from gckd.data import remote_store
 from gckd.data.datasets import find_dataset
 from gckd.data.remote_store import RemoteStore, upload_store
+from gckd.data.splits import COLUMNS
 from gckd.data.store import Store
 from gckd.errors import InputError
 from gckd.storage.path import StoragePath
@@ -52,7 +53,7 @@ def test_a_download_equals_the_store_that_was_uploaded(built: Store, location: S
     downloaded = stored(location, tmp_path / "other")
     assert downloaded.path == tmp_path / "other" / "stores" / built.digest
     assert files(downloaded.path) == files(built.path) and len(files(downloaded.path)) == 9
-    assert {p.name for p in downloaded.path.rglob("*.*")} == {*remote_store._FILES, "meta.json"}
+    assert {p.name for p in downloaded.path.rglob("*.*")} == {*COLUMNS, "meta.json"}
     fields = ("digest", "format", "counts", "notes", "skipped")
     assert [getattr(downloaded, name) for name in fields] == [getattr(built, name) for name in fields]
     assert "held out as val" in built.notes[0]
@@ -84,7 +85,7 @@ def test_a_second_upload_copies_nothing_and_another_dataset_is_refused(
         InputError, match=f"holds another dataset \\({built.digest}, not {other.digest}\\); choose another"
     ):
         upload_store(other, location, "")
-    monkeypatch.setattr(remote_store, "_FILES", ["copied again"])
+    monkeypatch.setattr(remote_store, "COLUMNS", ["copied again"])
     upload_store(built, location, "")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,7 +13,9 @@ import pytest
 from gckd.data.annotations import read_annotations
 from gckd.data.store import Store
 from gckd.data.store_builder import build_store
+from gckd.data.street.arguments import existing_counts
 from gckd.errors import InputError
+from gckd.report.checks.graph_picture import graph_arrays
 from gckd.runs.records import Records
 from gckd.storage.launches import read_launches
 from gckd.storage.run_tables import read_runs
@@ -101,3 +104,59 @@ def test_the_damaged_line_of_a_journal_is_named(tmp_path: Path) -> None:
     file.write_bytes(b"".join([*lines[:4], bytes(len(lines[4]) - 1) + b"\n", *lines[5:]]))
     rest = f"is damaged in line 5; the other {len(lines) - 1} of {len(lines)} lines are whole"
     assert rest in message(open_storage, None, tmp_path)
+
+
+def test_offsets_beyond_an_arrow_file_are_refused(tmp_path: Path) -> None:
+    """Arrow itself would end the process, or read memory that is not of the file."""
+    store = build_store(read_annotations(str(make_toy(tmp_path / "toy"))), tmp_path / "cache")
+    file = store.path / "train" / "images.arrow"
+    content, end = file.read_bytes(), len(store.unlabelled("train").images.encoded(0))
+    offset = content.index(end.to_bytes(4, "little"))  # end of the first image
+    file.unlink()
+    file.write_bytes(content[:offset] + (2**31 - 1).to_bytes(4, "little") + content[offset + 4 :])
+    assert "offset" in message(Store.open, store.path)
+
+
+@pytest.mark.parametrize(
+    ("column", "values"), [("image", pa.array([1, 2])), ("image", pa.array([b"", None])), ("other", pa.array([b""]))]
+)
+def test_other_columns_of_an_arrow_file_are_refused(column: str, values: pa.Array, tmp_path: Path) -> None:
+    store = build_store(read_annotations(str(make_toy(tmp_path / "toy"))), tmp_path / "cache")
+    file = store.path / "train" / "images.arrow"
+    file.unlink()
+    table = pa.table({column: values})
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    assert message(Store.open, store.path).startswith(f"{store.path / 'train'}: damaged (")
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"counts": 3}', '{"counts": {"RSTPReid": {"train": {"ids": 1}}}}'])
+def test_a_damaged_description_of_a_street_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / "street.json").write_text(text)
+    assert "street.json: damaged (" in message(existing_counts, tmp_path, {"ids": 24})
+
+
+def graph_sample(**changes: Any) -> dict[str, Any]:
+    arrays = {"nodes": np.eye(4, dtype=np.float32), "target": np.arange(4) > 1, "edges": np.array([[0, 1]], np.int32)}
+    return {f"{kind}_{name}": array for kind in ("image", "text") for name, array in arrays.items()} | changes
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"image_edges": np.array([[0, 4]], np.int32)},
+        {"image_nodes": np.full((4, 2), np.nan, np.float32)},
+        {"text_target": np.zeros(3, bool)},
+        {"text_nodes": np.zeros(4, np.float32)},
+    ],
+    ids=str,
+)
+def test_a_damaged_graph_sample_is_named(change: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "graph.npz"
+    np.savez(file, allow_pickle=False, **graph_sample())
+    assert set(graph_arrays(file)) == set(graph_sample())
+    content = file.read_bytes()
+    np.savez(file, allow_pickle=False, **graph_sample(**change))
+    assert message(graph_arrays, file).startswith(f"{file}: damaged; ")
+    file.write_bytes(content[:-100])
+    assert message(graph_arrays, file).startswith(f"{file}: cannot be read (")

@@ -108,3 +108,14 @@ def test_the_error_for_an_unusable_store_is_one_line(location: str, bucket: str)
         write(StoragePath.at(location), "text")
     assert str(caught.value).startswith(f"{location}: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+def test_a_path_that_no_file_can_have_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="has a NUL or half a character"):
+        StoragePath.at(name)
+
+
+def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="File name too long"):
+        StoragePath.at(tmp_path / ("a" * 300)).exists()

@@ -1,16 +1,28 @@
 """Checks of the arguments of `make_street` and of the folder that it is to write."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from gckd.data.street.domains import DOMAINS
 from gckd.errors import InputError, unknown_choice
+from gckd.printable import brief
+from gckd.storage.json_file import read_json
 
 METADATA = "street.json"  # arguments and counts of a street, in its folder
 MIN_IDS = 8
 _SEED_END = 2**32
+_COUNTS = {"type": "object", "required": ["ids", "images", "captions"], "additionalProperties": {"type": "integer"}}
+_SCHEMA = {
+    "type": "object",
+    "required": ["counts"],
+    "properties": {
+        "counts": {
+            "type": "object",
+            "additionalProperties": {"type": "object", "additionalProperties": _COUNTS},
+        }
+    },
+}
 
 
 def check_arguments(*, ids: int, shift: float, seed: int, domains: Sequence[str], workers: int) -> None:
@@ -45,12 +57,12 @@ def existing_counts(root: Path, arguments: dict[str, Any]) -> dict[str, Any] | N
     file = root / METADATA
     if not file.is_file():
         raise InputError(f"{root}: holds other files than a street; choose an absent or empty folder")
-    metadata: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    metadata: dict[str, Any] = read_json(file, _SCHEMA, f"delete the folder {root}; it is then drawn again")
     counts: dict[str, Any] = metadata.pop("counts", {})
     for field, value in arguments.items():
         if metadata.get(field) != value:
             raise InputError(
-                f"{root}: holds a street with {field} = {metadata.get(field)}, not {value}; "
+                f"{root}: holds a street with {field} = {brief(metadata.get(field))}, not {value}; "
                 "choose an absent or empty folder"
             )
     return counts

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gckd.errors import InputError, reason_of
 from gckd.report.checks.check_input import CheckInput
 from gckd.report.checks.check_result import CheckResult
 from gckd.report.checks.panels import SOURCE_COLOUR, TARGET_COLOUR, panels
@@ -54,13 +55,33 @@ def _samples(given: CheckInput) -> Iterator[tuple[str, tuple[int, Arrays]]]:
             file = run_folder(given.folder, row, seed) / FILE
             if count < _MAX_ROWS and file.exists():
                 count += 1
-                yield row, (seed, _arrays(file))
+                yield row, (seed, graph_arrays(file))
                 break
 
 
-def _arrays(file: Path) -> Arrays:
-    with np.load(file, allow_pickle=False) as archive:
-        return dict(archive)
+def graph_arrays(file: Path) -> Arrays:
+    """Arrays of a graph sample.
+
+    Raises:
+        InputError: the file cannot be read, or is damaged.
+    """
+    remedy = "delete it; the report then lacks the picture"
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            arrays = dict(archive)
+    except Exception as error:  # damaged archives make NumPy raise almost every exception type
+        raise InputError(f"{file}: cannot be read ({reason_of(error)}); {remedy}") from error
+    if not all(_is_sample(arrays, modality) for modality in _MODALITIES):
+        raise InputError(f"{file}: damaged; {remedy}")
+    return arrays
+
+
+def _is_sample(arrays: Arrays, modality: str) -> bool:
+    """Whether the arrays of one modality belong together."""
+    nodes, target, edges = (arrays.get(f"{modality}_{name}", np.empty(0)) for name in ("nodes", "target", "edges"))
+    shapes_fit = nodes.ndim == 2 and target.shape == (len(nodes),) and edges.ndim == 2 and edges.shape[1] == 2
+    types_fit = (nodes.dtype.kind, target.dtype.kind, edges.dtype.kind) == ("f", "b", "i")
+    return bool(shapes_fit and types_fit and np.isfinite(nodes).all() and ((edges >= 0) & (edges < len(nodes))).all())
 
 
 def layout(nodes: NDArray[np.float32], edges: NDArray[np.int32]) -> NDArray[np.float64]:
