@@ -105,7 +105,7 @@ def check(first: str, second: str | None) -> None:
     PATH is FOLDER or FORMAT:FOLDER, for example icfg-pedes:ICFG-PEDES.
 
     Problems are images that cannot be read, empty captions, identities shared between splits, and identical pictures
-    in several splits, of several identities or in both datasets. The table shows the published counts beside the
+    in two splits, of several identities or in both datasets. The table shows the published counts beside the
     actual ones. A difference is a problem only if the number of images is within 20 % of the published number.
 
     \b

@@ -214,13 +214,17 @@ def _shared_identities(annotations: Annotations) -> list[str]:
 
 def _shared_pictures(pictures: RecordsByPixels) -> list[str]:
     """Identical pictures in two splits leak labels; identical pictures of two identities are labelling errors."""
-    in_splits = [records for records in pictures.values() if len({record.split for record in records}) > 1]
+    names: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for records in pictures.values():
+        for a, b in combinations(_one_per_split(records), 2):
+            names[a.split, b.split].append(f"{a.image} = {b.image}")
+    texts = [
+        f"{len(same):,} pictures of {a} are in {b} too: {examples(sorted(same))}" for (a, b), same in names.items()
+    ]
     of_identities = [records for records in pictures.values() if len({record.identity for record in records}) > 1]
-    texts = []
-    for groups, where in ((in_splits, "in several splits"), (of_identities, "of several identities")):
-        if groups:
-            listed = examples(" = ".join(record.image for record in records) for records in groups)
-            texts.append(f"{len(groups):,} pictures are {where}: {listed}")
+    if of_identities:
+        listed = examples(" = ".join(record.image for record in records) for records in of_identities)
+        texts.append(f"{len(of_identities):,} pictures are of several identities: {listed}")
     return texts
 
 
@@ -239,19 +243,25 @@ def _pictures_in_both(first: RecordsByPixels, second: RecordsByPixels) -> list[s
 def _shared_near_copies(pictures: RecordsByPixels) -> list[str]:
     """Near copies in two splits, and of two identities; the same pixels are left to `_shared_pictures`."""
     listed = list(pictures)
-    in_splits, of_identities = [], []
+    names: dict[tuple[str, str], list[str]] = defaultdict(list)
+    of_identities = []
     for i, j in near_copies(listed, listed):
-        a, b = pictures[listed[i]][0], pictures[listed[j]][0]
-        if i < j and a.split != b.split:
-            in_splits.append(f"{a.image} ~ {b.image}")
-        if i < j and a.identity != b.identity:
-            of_identities.append(f"{a.image} ~ {b.image}")
-    cases = ((in_splits, "in several splits"), (of_identities, "of several identities"))
-    return [
-        f"{len(pairs):,} near copies (resized or encoded again) are {where}: {examples(pairs)}"
-        for pairs, where in cases
-        if pairs
+        if i >= j:
+            continue
+        first, second = pictures[listed[i]], pictures[listed[j]]
+        for a, b in product(_one_per_split(first), _one_per_split(second)):
+            if a.split != b.split:
+                a, b = _in_split_order([a, b])
+                names[a.split, b.split].append(f"{a.image} ~ {b.image}")
+        if {record.identity for record in first} != {record.identity for record in second}:
+            of_identities.append(f"{first[0].image} ~ {second[0].image}")
+    copies = "near copies (resized or encoded again)"
+    texts = [
+        f"{len(same):,} {copies} of {a} are in {b} too: {examples(sorted(same))}" for (a, b), same in names.items()
     ]
+    if of_identities:
+        texts.append(f"{len(of_identities):,} {copies} are of several identities: {examples(of_identities)}")
+    return texts
 
 
 def _near_copies_in_both(first: RecordsByPixels, second: RecordsByPixels) -> list[str]:
@@ -269,5 +279,9 @@ def _near_copies_in_both(first: RecordsByPixels, second: RecordsByPixels) -> lis
 
 
 def _one_per_split(records: list[Record]) -> list[Record]:
-    """The first record of each split."""
-    return list({record.split: record for record in reversed(records)}.values())
+    """The first record of each split, in the order of `SPLITS`."""
+    return _in_split_order({record.split: record for record in reversed(records)}.values())
+
+
+def _in_split_order(records: Iterable[Record]) -> list[Record]:
+    return sorted(records, key=lambda record: SPLITS.index(record.split))

@@ -82,8 +82,20 @@ def test_the_same_picture_twice_in_a_dataset(make_dataset: Any) -> None:
     shutil.copy(folder / "imgs/train/0000_0.png", folder / "imgs/test/0008_0.png")
     named = "train/0000_0.png = test/0008_0.png"
     assert problems(check(str(folder))) == [
-        ("duplicate", f"1 pictures are in several splits: {named}"),
+        ("duplicate", f"1 pictures of train are in test too: {named}"),
         ("duplicate", f"1 pictures are of several identities: {named}"),
+    ]
+
+
+def test_each_pair_of_splits_with_the_same_picture_has_a_line(make_dataset: Any) -> None:
+    folder = make_dataset()
+    for copy in ("val/0006_0.png", "test/0008_0.png"):
+        shutil.copy(folder / "imgs/train/0000_0.png", folder / "imgs" / copy)
+    texts = [text for kind, text in problems(check(str(folder))) if kind == "duplicate"]
+    assert [text for text in texts if "identities" not in text] == [
+        "1 pictures of train are in val too: train/0000_0.png = val/0006_0.png",
+        "1 pictures of train are in test too: train/0000_0.png = test/0008_0.png",
+        "1 pictures of val are in test too: val/0006_0.png = test/0008_0.png",
     ]
 
 
@@ -238,6 +250,6 @@ def test_a_resized_copy_in_another_split_is_reported(make_dataset: Any) -> None:
     texts = [text for kind, text in problems(check(str(folder))) if kind == "duplicate"]
     named = "train/0000_0.png ~ test/0008_0.png"
     assert texts == [
-        f"1 near copies (resized or encoded again) are in several splits: {named}",
+        f"1 near copies (resized or encoded again) of train are in test too: {named}",
         f"1 near copies (resized or encoded again) are of several identities: {named}",
     ]
