@@ -16,6 +16,7 @@ from torch import nn
 
 from benchmarks import (
     fullsize,
+    fuzz,
     gallery,
     growth,
     peak,
@@ -54,6 +55,11 @@ COMMANDS: dict[str, tuple[click.Command, list[str], list[str]]] = {
         workers.main,
         ["--ids", "24", "--steps", "2", *BATCHES[:2], "--set", "pretrain.batch=9", "--set", "pretrain.steps=2"],
         ["largest difference of a loss term", "1 worker and 2"],
+    ),
+    "fuzz": (
+        fuzz.main,
+        ["--inputs", "60", "--reader", "--set", "--reader", "image", "--reader", "label"],
+        ["image", "60 inputs, 0 tracebacks"],
     ),
     "peak": (peak.main, ["--", "true"], ["true: exit status 0", "GiB"]),
 }
