@@ -5,19 +5,16 @@ from __future__ import annotations
 import ipaddress
 import logging
 import re
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gckd.cluster.file_mounts import mount_problems
 from gckd.config.yaml_text import MAX_CHARACTERS, YamlError, load_yaml
 from gckd.errors import InputError, reason_of
 from gckd.storage.path import expanded
 from gckd.storage.text_file import read_text
 
-_MOUNT_LIMIT_MIB = 200  # Ray copies the folder to every node, and hashes it at every `ray up`
 _TOKEN_FILE = Path("~/.ray/auth_token")
 _PLACEHOLDERS = re.compile(r"sg-0+$|^my-project$|^192\.0\.2\.|^registry\.example/|//BUCKET/")
 _START = "start_ray_commands"
@@ -78,7 +75,8 @@ def _launcher(spec: dict[str, Any]) -> Iterator[str]:
     yield from _ports(spec)
     yield from _counts(spec)
     yield from _versions(_texts(spec.get("setup_commands"), spec.get("head_setup_commands")))
-    yield from _mount_sizes(spec)
+    yield from _zones(spec["provider"])
+    yield from mount_problems(spec, token=str(_TOKEN_FILE))
 
 
 def _texts(*commands: Any) -> str:
@@ -157,28 +155,12 @@ def _versions(commands: str) -> Iterator[str]:
         yield f"setup_commands: the version of ray is not pinned; this machine has {ray.__version__}"
 
 
-def _mount_sizes(spec: dict[str, Any]) -> Iterator[str]:
-    for remote, local in (spec.get("file_mounts") or {}).items():
-        folder = expanded(local)
-        if not folder.is_dir():
-            continue
-        if shutil.which("rsync") is None:
-            yield "file_mounts: rsync is not installed; `ray up` needs it"
-            return
-        mib = _bytes_sent(folder, spec.get("rsync_exclude") or []) / 2**20
-        if mib > _MOUNT_LIMIT_MIB:
-            yield f"file_mounts.{remote}: {folder} has {mib:.0f} MiB, limit {_MOUNT_LIMIT_MIB}; use rsync_exclude"
-
-
-def _bytes_sent(folder: Path, excluded: list[str]) -> int:
-    """Bytes that rsync would copy, by its own count."""
-    with tempfile.TemporaryDirectory(prefix="gckd-") as empty:
-        excludes = [f"--exclude={pattern}" for pattern in excluded]
-        command = ["rsync", "-an", "--stats", "--no-human-readable", *excludes, f"{folder}/", empty]
-        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603  # no shell
-    size = re.search(r"Total file size: (\d+)", output)
-    assert size is not None, output
-    return int(size.group(1))
+def _zones(provider: dict[str, Any]) -> Iterator[str]:
+    """Zones outside the region, where the provider would find no image, network or key of the region."""
+    region, zones = provider.get("region"), str(provider.get("availability_zone") or "")
+    for zone in zones.split(","):
+        if region and zone and not zone.strip().startswith(str(region)):
+            yield f"provider.availability_zone: {zone.strip()} is not in the region {region}"
 
 
 def _kuberay(manifest: dict[str, Any]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +31,19 @@ class FailureReasons(Callback):
 
 
 def _reason(trial: Any) -> str:
-    file = trial.pickled_error_file
-    if not file or not Path(file).exists():
-        return f"unknown error; see {trial.local_path}"
-    error = pickle.loads(Path(file).read_bytes())  # noqa: S301 (written by this process's Tune)
-    cause = getattr(error, "cause", None) or error
-    return " ".join(f"{type(cause).__name__}: {cause}".split())
+    # Tune keeps the exception itself in a pickle file, which would run code that somebody else put there.
+    file = trial.error_file
+    text = Path(file).read_text(encoding="utf-8", errors="replace") if file and Path(file).exists() else ""
+    return last_message(text) or f"unknown error; see {trial.local_path}"
+
+
+def last_message(text: str) -> str:
+    """Type and message of the last exception in Tune's `error.txt`, in one line; empty if the text has none.
+
+    Args:
+        text: for each attempt a line that begins with "Failure #", then the traceback, whose frames are indented.
+    """
+    lines = text.rpartition("Failure #")[2].splitlines()[1:]
+    frames = [number for number, line in enumerate(lines) if line[:1].isspace()]
+    message = " ".join(" ".join(lines[frames[-1] + 1 if frames else 0 :]).split())
+    return re.sub(r"^(\w+\.)+(?=\w+(:|$))", "", message)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,13 +121,12 @@ class StudySearcher(OptunaSearch):
         del self._running[trial_id]
 
     def save(self, checkpoint_path: str) -> None:
-        """Writes the state that `restore` reads."""
-        Path(checkpoint_path).write_bytes(pickle.dumps(self.__getstate__()))
+        """Writes an empty file: the study has the state, and a pickle file could run code of somebody else."""
+        Path(checkpoint_path).touch()
 
     def restore(self, checkpoint_path: str) -> None:
-        """Takes over the state of a saved searcher; newer results are in the study."""
-        state = pickle.loads(Path(checkpoint_path).read_bytes())  # noqa: S301
-        self.__dict__.update(state, _failure_reason=self._failure_reason)
+        """Refuses: a search resumes from its study."""
+        raise NotImplementedError("a search resumes from its study, not from files of Ray Tune; repeat its command")
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_failure_reason": None}  # it refers to live objects of Tune

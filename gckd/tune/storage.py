@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from gckd.errors import InputError, reason_of, unknown_choice
+from gckd.printable import brief
 from gckd.storage.path import expanded
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ _SQLITE = "sqlite"
 _DATABASES = (_SQLITE, "postgresql", "mysql")  # of Optuna
 _HEAD = b'{"op_code":'  # of every line of a journal
 _LINES_SHOWN = 5
+_NAME_BYTES = 200  # of a journal's file name; the lock files beside it have longer names, and the system allows 255
 _GRACE_S = 10  # a process that is killed during a write leaves its lock file; a write takes milliseconds
 _CONNECT_S = 5
 _SQLITE_WAIT_S = 30  # of a writer for another
@@ -77,6 +80,9 @@ class _SqliteStorage(RDBStorage):
 
 
 def _journal(file: Path) -> BaseStorage:
+    length = len(os.fsencode(file.name))
+    if length > _NAME_BYTES:
+        raise InputError(f"--storage: the file name {brief(file.name)} has {length} bytes; the limit is {_NAME_BYTES}")
     try:
         lock = JournalFileOpenLock(str(file), grace_period=_GRACE_S)
         backend = JournalFileBackend(str(file), lock_obj=lock)

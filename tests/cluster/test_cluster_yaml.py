@@ -172,6 +172,21 @@ WRONG: list[tuple[str, Change, str]] = [
     ),
     (
         "aws",
+        lambda g: g["file_mounts"].update({"~/ALBEF.pth": "/nowhere/ALBEF.pth"}),
+        "file_mounts.~/ALBEF.pth: /nowhere/ALBEF.pth does not exist on this machine",
+    ),
+    (
+        "aws",
+        lambda g: g["provider"].update(availability_zone="us-west-2a,us-east-1b"),
+        "provider.availability_zone: us-east-1b is not in the region us-west-2",
+    ),
+    (
+        "gcp",
+        lambda g: g["provider"].update(availability_zone="europe-west4-a"),
+        "provider.availability_zone: europe-west4-a is not in the region us-central1",
+    ),
+    (
+        "aws",
         lambda g: g["available_node_types"]["head"]["node_config"].pop("SecurityGroupIds"),
         "available_node_types.head.node_config.SecurityGroupIds: missing",
     ),
@@ -224,6 +239,28 @@ def test_a_folder_that_is_too_large_is_refused(home: Path) -> None:
     assert problem.startswith("file_mounts.~/gckd: . has 201 MiB, limit 200")
     (home / "weights.bin").rename(home / "weights.safetensors")  # excluded
     assert cluster_problems(filled("aws", home)) == []
+
+
+@pytest.mark.parametrize("name", ["ALBEF.pth", "model.safetensors", "store/images.arrow"])
+def test_a_mount_that_rsync_would_leave_out_is_reported(name: str, home: Path) -> None:
+    """Ray passes `rsync_exclude` for every mount, also for that of one file."""
+    source = home.parent / name
+    source.parent.mkdir(exist_ok=True)
+    source.write_text("weights")
+    mount = source.parent if "/" in name else source
+
+    def change(spec: dict[str, Any]) -> None:
+        spec["file_mounts"]["~/mine"] = str(mount)
+
+    (problem,) = cluster_problems(filled("aws", home, change))
+    pattern = f"*{source.suffix}"
+    assert problem.startswith(f"file_mounts.~/mine: rsync_exclude: {pattern} keeps {mount} back")
+
+    def allowed(spec: dict[str, Any]) -> None:
+        change(spec)
+        spec["rsync_exclude"].remove(pattern)
+
+    assert cluster_problems(filled("aws", home, allowed)) == []
 
 
 @pytest.mark.parametrize("text", ["- a list", "{", "\0"])

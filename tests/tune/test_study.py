@@ -266,7 +266,7 @@ def test_another_search_is_refused_with_the_fields_that_differ(tmp_path: Path) -
         "  base.graph.propagate.confidence: 0.0 -> None",
         "  base.graph.propagate.images: False -> None",
         "  base.graph.propagate.texts: True -> None",
-        "  base.adapt.steps: 160 -> 9",
+        "  base.adapt.steps: 240 -> 9",
         "  select: 'default' -> 'bnm'",
         "  objectives: None -> ['score']",
     ]
@@ -338,3 +338,9 @@ def test_trials_that_ran_or_run_count_towards_the_number_of_trials(
 ) -> None:
     value = 1.0 if state == TrialState.COMPLETE else None
     assert counts(create_trial(state=state, value=value, user_attrs=attrs)) is counted
+
+
+def test_a_journal_name_too_long_for_its_lock_file_is_refused(tmp_path: Path) -> None:
+    open_storage(f"journal:{tmp_path}/{'a' * 200}", tmp_path)
+    with pytest.raises(InputError, match="the file name .* has 201 bytes; the limit is 200"):
+        open_storage(f"journal:{tmp_path}/{'a' * 201}", tmp_path)

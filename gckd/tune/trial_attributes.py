@@ -1,0 +1,85 @@
+"""Check of the attributes of a study's trials, which other programs can write too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from optuna.trial import TrialState
+
+from gckd.errors import InputError
+from gckd.printable import brief
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+_EPOCH_RESULT = re.compile(r"epoch/\d{1,9}")
+_VALUES = re.compile(r"values/\d{1,9}")
+# Name of an attribute -> test of its value, and its description.
+_TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "edits": (_is_mapping, "a mapping of config paths"),
+    "epoch": (_is_integer, "an integer"),
+    "seconds": (_is_number, "a number"),
+    "memory_gib": (_is_number, "a number"),
+    "twin": (_is_integer, "an integer"),
+    "folder": (_is_text, "text"),
+    "owner": (_is_text, "text"),
+    "reason": (_is_text, "text"),
+    "refused": (lambda value: isinstance(value, bool), "true or false"),
+    "seeds": (lambda value: isinstance(value, list) and all(map(_is_integer, value)), "a list of integers"),
+}
+
+
+def check_trial(trial: FrozenTrial, study: str) -> None:
+    """Check the attributes that gckd reads. Attributes of other programs are ignored.
+
+    Args:
+        study: its name, for the message.
+
+    Raises:
+        InputError: an attribute has another type than gckd writes, or belongs to an epoch that was not reported.
+    """
+    for name, value in trial.user_attrs.items():
+        is_valid, expected = _type_of(name)
+        if value is not None and not is_valid(value):
+            raise _error(trial, study, f"{brief(name)} is {brief(value)}, not {expected}")
+    has_values = trial.state == TrialState.COMPLETE and "twin" not in trial.user_attrs
+    epoch = trial.user_attrs.get("epoch")
+    if (has_values or epoch is not None) and f"epoch/{epoch}" not in trial.user_attrs:
+        raise _error(trial, study, f"its epoch {epoch} has no result")
+
+
+def _type_of(name: str) -> tuple[Callable[[Any], bool], str]:
+    if name.startswith("epoch/"):
+        return (lambda result: bool(_EPOCH_RESULT.fullmatch(name)) and _is_result(result)), "a mapping of scores"
+    if _VALUES.fullmatch(name):
+        return (lambda values: isinstance(values, list) and all(map(_is_number, values))), "a list of numbers"
+    return _TYPES.get(name, (lambda value: True, ""))
+
+
+def _is_result(result: Any) -> bool:
+    return _is_mapping(result) and all(value is None or _is_number(value) for value in result.values())
+
+
+def _error(trial: FrozenTrial, study: str, problem: str) -> InputError:
+    return InputError(
+        f"--study: {study!r}, trial {trial.number}: {problem}; another program changed the study, so choose another one"
+    )
