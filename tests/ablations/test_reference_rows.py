@@ -22,6 +22,7 @@ SUPERVISED: dict[str, Any] = {
     "distill.targets": NoTargets(),
     "distill.matching": NoMatching(),
     "adapt.labels": "target",
+    "adapt.source_share": 0.0,
 }
 
 
