@@ -113,7 +113,7 @@ REFUSED = {
     "first objective": (["--objective", "seconds"], "--objective: 'seconds' comes first; name score first"),
     "sampler": (["--sampler", "cma"], "--sampler: unknown sampler 'cma'; choose from tpe"),
     "storage": (["--storage", "study.db"], "--storage: 'study.db' is neither"),
-    "space": (["--space", "missing.yaml"], "--space: missing.yaml cannot be read"),
+    "space": (["--space", "missing.yaml"], "--space: missing.yaml: cannot be read"),
 }
 
 
