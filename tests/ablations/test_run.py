@@ -364,7 +364,7 @@ def listening(pid: int) -> set[str]:
         (["--drop", "gmp", "--drop", "gmp"], "error: row -gmp: given twice"),
         (
             ["--sweep", "adapt.steps=7"],
-            "error: row adapt.steps=7: its budget of adaptation is 448 pairs, that of full is 10,240 pairs; --mixed",
+            "error: row adapt.steps=7: its budget of adaptation is 448 pairs, that of full is 15,360 pairs; --mixed",
         ),
         (["--set", "adapt.stepz=3"], "error: adapt.stepz: unknown field 'stepz'"),
         (
