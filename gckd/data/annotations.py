@@ -40,7 +40,7 @@ def read_annotations(spec: str | os.PathLike[str]) -> Annotations:
         formats, folder = _parse_spec(spec)
         layout = find_layout(folder, formats)
     except OSError as error:  # no permission, or a name that is too long
-        raise InputError(f"dataset {spec!r}: cannot be read ({reason_of(error)})") from error
+        raise InputError(f"dataset {brief(spec, 200)}: cannot be read ({reason_of(error)})") from error
     reader = READERS[layout.format]
     if not layout.images.is_dir():
         raise InputError(f"{layout.file}: the image folder {layout.images} is missing")
@@ -71,14 +71,14 @@ def _parse_spec(spec: str) -> tuple[Mapping[str, DatasetReader], Path]:
     name = head.lower() if colon and head.lower() in READERS else None
     path = spec if name is None else tail
     if not path.strip() or "\0" in path:
-        raise InputError(f"dataset {spec!r}: no path is given; expected PATH or FORMAT:PATH")
+        raise InputError(f"dataset {brief(spec, 200)}: no path is given; expected PATH or FORMAT:PATH")
     folder = expanded(path).resolve()
     if not folder.exists() and colon and name is None and "/" not in head:
         raise InputError(
-            f"dataset {spec!r}: {unknown_choice('format', head, READERS)}; for a format of your own, add --plugin FILE"
+            f"dataset {brief(spec, 200)}: {unknown_choice('format', head, READERS)}; for a format of your own, add --plugin FILE"
         )
     if not folder.is_dir():
-        raise InputError(f"dataset {spec!r}: the folder {folder} does not exist")
+        raise InputError(f"dataset {brief(spec, 200)}: the folder {folder} does not exist")
     return (READERS if name is None else {name: READERS[name]}), folder
 
 
