@@ -75,7 +75,8 @@ def _parse_spec(spec: str) -> tuple[Mapping[str, DatasetReader], Path]:
     folder = expanded(path).resolve()
     if not folder.exists() and colon and name is None and "/" not in head:
         raise InputError(
-            f"dataset {brief(spec, 200)}: {unknown_choice('format', head, READERS)}; for a format of your own, add --plugin FILE"
+            f"dataset {brief(spec, 200)}: {unknown_choice('format', head, READERS)}; "
+            "for a format of your own, add --plugin FILE"
         )
     if not folder.is_dir():
         raise InputError(f"dataset {brief(spec, 200)}: the folder {folder} does not exist")

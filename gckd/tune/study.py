@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from gckd.config import ConfigError
 from gckd.config.serialization import differences
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
 from gckd.tune.trial_attributes import check_trial
 
 if TYPE_CHECKING:
@@ -67,6 +67,10 @@ def open_study(
             pruner=optuna.pruners.NopPruner(),
         )
         claim(study, attrs, points, wait_s=0.0)
+    except InputError:
+        raise
+    except (ValueError, LookupError, TypeError, AssertionError) as error:  # of a journal that is damaged or foreign
+        raise InputError(f"--storage: study {name!r} cannot be read ({reason_of(error)})") from error
     except DuplicatedStudyError:
         study = optuna.load_study(storage=storage, study_name=name, sampler=sampler, pruner=optuna.pruners.NopPruner())
         stored = [direction.name.lower() for direction in study.directions]

@@ -61,6 +61,8 @@ def check_trial(trial: FrozenTrial, study: str) -> None:
         is_valid, expected = _type_of(name)
         if value is not None and not is_valid(value):
             raise _error(trial, study, f"{brief(name)} is {brief(value)}, not {expected}")
+    if not all(map(_is_number, trial.values or [])):
+        raise _error(trial, study, f"its values are {brief(trial.values)}, not numbers")
     has_values = trial.state == TrialState.COMPLETE and "twin" not in trial.user_attrs
     epoch = trial.user_attrs.get("epoch")
     if (has_values or epoch is not None) and f"epoch/{epoch}" not in trial.user_attrs:
