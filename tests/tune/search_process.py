@@ -63,8 +63,10 @@ class SearchFolder:
 
         def reported() -> bool:
             assert self.started[-1].poll() is None, "the search has ended"
-            if not (self.out / "owner").exists():  # it is written after the study
+            if not (self.out / "study.journal").exists():
                 return False
+            if self.out.name not in optuna.get_all_study_names(open_storage(None, self.out)):
+                return False  # the search has opened the journal, and not yet created its study
             return sum(len(trial.intermediate_values) for trial in self.trials()) >= count
 
         wait_until(reported, f"{count} epochs")
