@@ -46,6 +46,7 @@ from gckd.storage.run_tables import CURVES, RUNS, read_curves, read_queries_tabl
 from gckd.tune.best import write_best
 from gckd.tune.storage import open_storage
 from gckd.tune.study import open_study
+from gckd.tune.trial_attributes import check_trials
 from gckd.tune.trial_table import write_trials
 
 Reader = Callable[[bytes, Path], None]
@@ -294,6 +295,7 @@ def journal(content: bytes, folder: Path) -> None:
     (folder / "study.journal.lock").unlink(missing_ok=True)
     _file(folder / "study.journal", content)
     study = _open_study(folder)
+    check_trials(study)
     write_trials(study, folder / "trials.parquet")
     write_best(study, folder)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gckd.method.teacher import unique_tensors
 
@@ -38,7 +38,8 @@ class WeightAverage(nn.Module):
         try:
             yield
         finally:
-            _copy(own, unique_tensors(student))
+            with torch.no_grad():
+                torch._foreach_copy_(unique_tensors(student), own)
 
     @torch.no_grad()
     def apply_to(self, student: nn.Module) -> None:
@@ -46,9 +47,3 @@ class WeightAverage(nn.Module):
         pairs = zip(unique_tensors(student), unique_tensors(self.start), strict=True)
         averaged = [(own, start) for own, start in pairs if own.is_floating_point()]
         torch._foreach_lerp_([own for own, _ in averaged], [start for _, start in averaged], self.share)
-
-
-@torch.no_grad()
-def _copy(sources: list[Tensor], targets: list[Tensor]) -> None:
-    for source, target in zip(sources, targets, strict=True):
-        target.copy_(source)

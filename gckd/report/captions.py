@@ -59,10 +59,22 @@ def caption(records: Sequence[Mapping[str, Any]], rows: Sequence[RowSummary], co
         *_graph(config),
         "Checkpoint: that of the last step; nothing is selected. The labels of the target's test split are read once, "
         "at the end of a run.",
+        *_average(config),
         _inference(config, records),
         "The hyperparameters of the presets were chosen with target labels of development datasets (LOG.md).",
         *_plugins(records),
         *_notes(records),
+    ]
+
+
+def _average(config: Config) -> list[str]:
+    """Statement that the evaluated weights are an average, if the full config says so."""
+    share = config.adapt.source_share
+    if not share:
+        return []
+    return [
+        f"Evaluated weights: {share:.3g} x source model + {1 - share:.3g} x student (adapt.source_share), in every row "
+        "that adapts and does not change this field."
     ]
 
 

@@ -42,6 +42,7 @@ from gckd.tune.space.space import Space
 from gckd.tune.storage import FILE as JOURNAL
 from gckd.tune.storage import open_storage
 from gckd.tune.study import counts, open_study
+from gckd.tune.trial_attributes import check_trials
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -130,6 +131,7 @@ class HyperparameterSearch:
             },
             [start] if start else [],
         )
+        check_trials(study)
         study.set_user_attr("sampler", options.sampler)
         return study
 

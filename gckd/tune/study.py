@@ -15,7 +15,6 @@ from optuna.trial import TrialState
 from gckd.config import ConfigError
 from gckd.config.serialization import differences
 from gckd.errors import InputError, reason_of
-from gckd.tune.trial_attributes import check_trial
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -56,7 +55,7 @@ def open_study(
 
     Raises:
         InputError: the study belongs to another search: its directions or attrs differ (the message lists the
-            fields; `revision` may differ), or a trial has attributes that no search writes.
+            fields; `revision` may differ).
     """
     try:
         study = optuna.create_study(
@@ -78,8 +77,6 @@ def open_study(
             reason = f"its directions are {', '.join(stored)}; this search has {', '.join(directions)}"
             raise InputError(f"--study: {name!r} belongs to another search: {reason}") from None
         claim(study, attrs, points)
-        for trial in study.get_trials(deepcopy=False):
-            check_trial(trial, name)
     return study
 
 

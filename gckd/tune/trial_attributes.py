@@ -10,8 +10,10 @@ from optuna.trial import TrialState
 
 from gckd.errors import InputError
 from gckd.printable import brief
+from gckd.tune.study import DUPLICATE_OF, EDITS, EPOCH, FOLDER, MEMORY, OWNER, REASON, REFUSED, SECONDS, SEEDS
 
 if TYPE_CHECKING:
+    from optuna import Study
     from optuna.trial import FrozenTrial
 
 
@@ -35,17 +37,27 @@ _EPOCH_RESULT = re.compile(r"epoch/\d{1,9}")
 _VALUES = re.compile(r"values/\d{1,9}")
 # Name of an attribute -> test of its value, and its description.
 _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "edits": (_is_mapping, "a mapping of config paths"),
-    "epoch": (_is_integer, "an integer"),
-    "seconds": (_is_number, "a number"),
-    "memory_gib": (_is_number, "a number"),
-    "twin": (_is_integer, "an integer"),
-    "folder": (_is_text, "text"),
-    "owner": (_is_text, "text"),
-    "reason": (_is_text, "text"),
-    "refused": (lambda value: isinstance(value, bool), "true or false"),
-    "seeds": (lambda value: isinstance(value, list) and all(map(_is_integer, value)), "a list of integers"),
+    EDITS: (_is_mapping, "a mapping of config paths"),
+    EPOCH: (_is_integer, "an integer"),
+    SECONDS: (_is_number, "a number"),
+    MEMORY: (_is_number, "a number"),
+    DUPLICATE_OF: (_is_integer, "an integer"),
+    FOLDER: (_is_text, "text"),
+    OWNER: (_is_text, "text"),
+    REASON: (_is_text, "text"),
+    REFUSED: (lambda value: isinstance(value, bool), "true or false"),
+    SEEDS: (lambda value: isinstance(value, list) and all(map(_is_integer, value)), "a list of integers"),
 }
+
+
+def check_trials(study: Study) -> None:
+    """Check every trial of a study.
+
+    Raises:
+        InputError: see `check_trial`.
+    """
+    for trial in study.get_trials(deepcopy=False):
+        check_trial(trial, study.study_name)
 
 
 def check_trial(trial: FrozenTrial, study: str) -> None:
@@ -63,8 +75,8 @@ def check_trial(trial: FrozenTrial, study: str) -> None:
             raise _error(trial, study, f"{brief(name)} is {brief(value)}, not {expected}")
     if not all(map(_is_number, trial.values or [])):
         raise _error(trial, study, f"its values are {brief(trial.values)}, not numbers")
-    has_values = trial.state == TrialState.COMPLETE and "twin" not in trial.user_attrs
-    epoch = trial.user_attrs.get("epoch")
+    has_values = trial.state == TrialState.COMPLETE and DUPLICATE_OF not in trial.user_attrs
+    epoch = trial.user_attrs.get(EPOCH)
     if (has_values or epoch is not None) and f"epoch/{epoch}" not in trial.user_attrs:
         raise _error(trial, study, f"its epoch {epoch} has no result")
 

@@ -192,6 +192,13 @@ def test_the_caption_names_the_graph_that_gmp_is(edits: dict[str, str], expected
     assert [line.endswith(expected or "") for line in lines] == [True] * (expected is not None)
 
 
+@pytest.mark.parametrize(("share", "weights"), [(0.25, "0.25 x source model + 0.75 x student"), (0.0, None)])
+def test_the_caption_states_that_weights_are_averaged(share: float, weights: str | None) -> None:
+    lines = caption(RUNS, ROWS, apply(preset("tiny"), {"adapt.source_share": share}))
+    stated = [line for line in lines if line.startswith("Evaluated weights:")]
+    assert [str(weights) in line for line in stated] == [True] * (weights is not None)
+
+
 def test_the_caption_names_rows_with_another_inference() -> None:
     edits = {"full": "{}", "joined": '{"evaluate.propagate": true}', "-gmp": '{"graph.propagate": {"kind": "none"}}'}
     runs = [record(row, 0, 70, edits=text) for row, text in edits.items()]
