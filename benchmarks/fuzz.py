@@ -59,7 +59,7 @@ READERS = [
     FuzzedReader("rows", _fixed(*texts.texts(*texts.ROWS)), texts.rows),
     FuzzedReader("space", lambda _: texts.files("tune/spaces/*.yaml") + texts.SPACES, texts.space),
     FuzzedReader("label", _fixed(*texts.texts("k=5,delta=0.1", "-gmp", "full", "a (2)")), texts.label),
-    FuzzedReader("dataset", _fixed(*texts.texts("icfg-pedes:/tmp/a", "~/b", "rstpreid:..")), texts.dataset),
+    FuzzedReader("dataset", _fixed(*texts.texts("icfg-pedes:/no/such/folder", "~/b", "rstpreid:..")), texts.dataset),
     *(
         FuzzedReader(f"{name} annotations", _fixed(*texts.annotation_seeds(path)), texts.annotation_file(name, file))
         for name, file, path in (
@@ -141,7 +141,7 @@ def problem_of(reader: FuzzedReader, content: bytes, folder: Path) -> BaseExcept
             reader.read(content, folder)
     except InputError as error:
         try:
-            for line in texts.lines_of(error):
+            for line in error.args:
                 texts.check_line(line)
         except AssertionError as problem:
             return problem.with_traceback(error.__traceback__)

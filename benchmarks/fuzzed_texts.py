@@ -6,7 +6,6 @@ import contextlib
 import functools
 import json
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 import optuna
@@ -211,12 +210,6 @@ def check_line(line: str) -> None:
     """Assert that a message is a line of bounded length."""
     assert "\n" not in line, "a message of several lines"
     assert len(line) <= 2000, "a message of more than 2,000 characters"
-
-
-def lines_of(error: InputError) -> Iterable[str]:
-    """Lines of an error: a ConfigError has one for each problem."""
-    problems: list[str] | None = getattr(error, "problems", None)
-    return [str(error)] if problems is None else problems
 
 
 def _file(file: Path, content: bytes) -> Path:

@@ -5,14 +5,22 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from gckd.printable import bounded, brief, shortened
+from gckd.printable import brief, one_line, shortened
 
 
 class InputError(ValueError):
-    """Invalid input by the user. The message names the field or file, the value and the limit; long lines are cut."""
+    """Invalid input by the user. The message names the field or file, the value and the limit.
 
-    def __init__(self, message: str = "") -> None:
-        super().__init__(bounded(message))
+    Args:
+        lines: the lines of the message. Line breaks inside a line come from a file or a file name: they are escaped,
+            and long lines are cut.
+    """
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*map(one_line, lines))
+
+    def __str__(self) -> str:
+        return "\n".join(self.args)
 
 
 class DivergenceError(FloatingPointError):

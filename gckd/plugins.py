@@ -122,7 +122,7 @@ def check_plugins() -> None:
         InputError: there are some.
     """
     if _FAILED:
-        raise InputError("\n".join(_FAILED))
+        raise InputError(*_FAILED)
 
 
 class _FailedModule(types.ModuleType):

@@ -37,11 +37,6 @@ def shortened(text: str, limit: int = _SHOWN) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def bounded(text: str) -> str:
-    """A message whose lines are cut to a length that a terminal can show."""
-    return text if len(text) <= _LINE else "\n".join(shortened(line, _LINE) for line in text.split("\n"))
-
-
 def one_line(text: str) -> str:
     """A problem that may quote a file, as one line of bounded length."""
     return shortened(text.replace("\n", "\\n"), _LINE)

@@ -37,9 +37,15 @@ def test_an_unknown_choice_lists_the_choices_and_the_closest_one() -> None:
 
 
 def test_a_long_line_of_an_error_is_cut() -> None:
-    message = str(InputError("a" * 10_000 + "\nshort"))
-    assert [len(line) for line in message.split("\n")] == [2000, 5]
-    assert str(pickle.loads(pickle.dumps(InputError(message)))) == message
+    error = InputError("a" * 10_000, "short")
+    assert [len(line) for line in str(error).split("\n")] == [2000, 5]
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_a_line_break_inside_a_line_of_an_error_is_escaped() -> None:
+    assert str(InputError("the folder a\nerror: forged is missing", "b")) == (
+        "the folder a\\nerror: forged is missing\nb"
+    )
 
 
 def test_a_problem_of_a_config_is_one_line_whatever_it_quotes() -> None:

@@ -132,7 +132,7 @@ def load_spec(name: str) -> Spec:
     try:
         data = load_yaml(read_text(file, MAX_CHARACTERS, f"--spec: {file}"))
     except YamlError as error:
-        raise InputError(f"--spec: {name} is cannot be read as YAML: {error}") from error
+        raise InputError(f"--spec: {name}: cannot be read as YAML: {error}") from error
     problems = list(_problems(data))
     if problems:
         raise ConfigError([f"--spec {name}: {problem}" for problem in problems])

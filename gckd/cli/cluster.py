@@ -28,5 +28,5 @@ def cluster(file: Path) -> None:
 
     problems = cluster_problems(file)
     if problems:
-        raise InputError("\n".join(f"{file}: {problem}" for problem in problems))
+        raise InputError(*(f"{file}: {problem}" for problem in problems))
     click.echo(f"{file}: no problem found")

@@ -90,7 +90,7 @@ class ConfigError(InputError):
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = [one_line(problem) for problem in problems]
-        super().__init__("\n".join(self.problems))
+        super().__init__(*self.problems)
 
     def __reduce__(self) -> tuple[type[ConfigError], tuple[list[str]]]:
         # Unpickling would pass the message instead of the list.

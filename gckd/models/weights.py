@@ -136,15 +136,16 @@ def refuse_misfit(report: KeyReport, strict: bool) -> None:
             than half of the model's parameters are in the checkpoint.
     """
     problems = list(report.problems())
-    listed = "\n".join(f"  {line}" for line in problems)
+    listed = [f"  {line}" for line in problems]
     if report.share < LEAST_SHARE:
         raise InputError(
             f"backbone.weights: the checkpoint does not fit: it holds {100 * report.share:.1f} % of the backbone's "
-            f"parameters; at least {100 * LEAST_SHARE:.0f} % are needed\n{listed}"
+            f"parameters; at least {100 * LEAST_SHARE:.0f} % are needed",
+            *listed,
         )
     if strict and problems:
         raise InputError(
-            f"backbone.weights: the checkpoint does not fit (backbone.strict=false loads the weights that do)\n{listed}"
+            "backbone.weights: the checkpoint does not fit (backbone.strict=false loads the weights that do)", *listed
         )
 
 

@@ -47,7 +47,7 @@ def check_cluster(
     datasets = config.data.source, config.data.target
     problems += _node_problems(ray, NodeRequirements(out, CachePath.at(cache), datasets, local_files(config)))
     if problems:
-        raise InputError("\n".join(problems))
+        raise InputError(*problems)
 
 
 def _state_api_problems() -> list[str]:
