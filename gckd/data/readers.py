@@ -13,7 +13,6 @@ A reader of your own in a file of your own, loaded with `--plugin FILE`:
 
 from __future__ import annotations
 
-import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,6 +23,10 @@ from typing import Any, ClassVar, TypeVar
 from gckd.data.types import Record, SplitCounts
 from gckd.errors import InputError
 from gckd.printable import brief, shortened
+from gckd.storage.json_text import JsonError, load_json
+from gckd.storage.text_file import read_bytes
+
+MAX_BYTES = 2**28  # of an annotation file in JSON
 
 
 class DatasetReader(ABC):
@@ -92,12 +95,12 @@ class JsonReader(DatasetReader):
         """Records in a file that holds one split; with "", each entry names its split.
 
         Raises:
-            InputError: `file` is not in this format, or an entry names another split.
+            InputError: `file` is not in this format, is larger than `MAX_BYTES`, or an entry names another split.
         """
         try:
-            entries = json.loads(file.read_bytes())
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{file}: broken JSON ({error})") from error
+            entries = load_json(read_bytes(file, MAX_BYTES))
+        except JsonError as error:
+            raise InputError(f"{file}: {error}") from error
         if not isinstance(entries, list) or not (entries or split):
             raise InputError(f"{file}: expected a JSON list of at least 1 entry, got {brief(entries)}")
         if file.name in self.older_files and not any("split" in entry for entry in entries if isinstance(entry, dict)):

@@ -22,8 +22,9 @@ from gckd.data.store_writer import ImageRow
 from gckd.data.types import SPLITS, ItemProgress
 from gckd.errors import InputError
 from gckd.storage import atomic
-from gckd.storage.json_file import parse_json
+from gckd.storage.json_file import MAX_BYTES, parse_json
 from gckd.storage.path import StoragePath
+from gckd.storage.text_file import read_bytes
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,10 @@ class RemoteStore:
         Raises:
             InputError: no answer from the object store, no store at `location`, or a store of another layout version.
         """
-        try:
-            with (location / META).reading() as file:
-                text = file.read_bytes()
-        except OSError as error:
-            raise InputError(f"{location}: not a dataset store (its {META} is missing)") from error
+        if not (location / META).exists():
+            raise InputError(f"{location}: not a dataset store (its {META} is missing)")
+        with (location / META).reading() as file:
+            text = read_bytes(file, MAX_BYTES)
         try:
             meta = parse_json(text, META_SCHEMA)
         except ValueError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +9,15 @@ from pathlib import Path
 from tokenizers import Tokenizer as Backend
 from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
 
-from gckd.errors import InputError, reason_of
+from gckd.errors import InputError
+from gckd.storage.json_text import JsonError, load_json
 from gckd.storage.path import expanded
+from gckd.storage.text_file import read_bytes, read_text
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 CLIP_ENDS = ("<|startoftext|>", "<|endoftext|>")
 PAD = 0  # everywhere in gckd
+MAX_BYTES = 2**26  # of a file in a tokenizer's folder
 MAX_ALPHABET = 1000  # characters; the default of the trainer
 
 
@@ -95,10 +97,13 @@ def _from_folder(folder: Path) -> Backend:
 
 def _lowercase(settings: Path) -> bool:
     """Whether the tokenizer lowercases by its settings file; True without one, as in bert-base-uncased."""
-    try:
-        return bool(json.loads(settings.read_text("utf-8")).get("do_lower_case", True))
-    except (OSError, ValueError, AttributeError):
+    if not settings.is_file():
         return True
+    try:
+        content = load_json(read_bytes(settings, MAX_BYTES))
+    except JsonError as error:
+        raise InputError(f"{settings}: {error}") from error
+    return bool(content.get("do_lower_case", True)) if isinstance(content, dict) else True
 
 
 def _from_hub(name: str) -> Backend:
@@ -117,11 +122,7 @@ def read_vocabulary(file: Path) -> dict[str, int]:
     """Vocabulary (piece -> id) of a `vocab.txt`, which has one piece per line, numbered from 0.
 
     Raises:
-        InputError: the file is not readable UTF-8.
+        InputError: the file is not readable UTF-8, or is larger than `MAX_BYTES`.
     """
-    try:
-        lines = file.read_text("utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read as a vocabulary ({reason_of(error)})") from error
-    pieces = [line.rstrip("\r") for line in lines]
+    pieces = read_text(file, MAX_BYTES).replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return {piece: number for number, piece in enumerate(pieces[:-1] if pieces[-1] == "" else pieces)}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gckd.errors import InputError, reason_of
+from gckd.errors import InputError
+from gckd.storage.json_text import JsonError, load_json
+from gckd.storage.text_file import read_bytes
 
+MAX_BYTES = 2**24
 _CHARACTERS = 120  # of a problem in a message
 
 
@@ -20,12 +22,12 @@ def read_json(file: Path, schema: Mapping[str, Any], remedy: str) -> Any:
         remedy: end of the message on a damaged file, for example "delete it".
 
     Raises:
-        InputError: the file cannot be read, or is damaged.
+        InputError: the file cannot be read, is damaged, or is larger than `MAX_BYTES`.
     """
     try:
-        return parse_json(file.read_bytes(), schema)
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({reason_of(error)}); {remedy}") from error
+        return parse_json(read_bytes(file, MAX_BYTES), schema)
+    except InputError as error:
+        raise InputError(f"{error}; {remedy}") from error
     except ValueError as error:
         raise InputError(f"{file}: damaged ({error}); {remedy}") from error
 
@@ -34,14 +36,12 @@ def parse_json(text: bytes, schema: Mapping[str, Any]) -> Any:
     """Content of a JSON text.
 
     Raises:
-        ValueError: the text is not JSON, or its content does not fit the schema.
+        ValueError: the text is not JSON, exceeds a limit, or its content does not fit the schema.
     """
     try:
-        content = json.loads(text, parse_constant=_refuse)
-    except RecursionError as error:
-        raise ValueError("too deep") from error
-    except ValueError as error:
-        raise ValueError(f"not JSON: {reason_of(error)}"[:_CHARACTERS]) from error
+        content = load_json(text, constants=_refuse)
+    except JsonError as error:
+        raise ValueError(str(error)[:_CHARACTERS]) from error
     for problem in _problems(content, schema):
         raise ValueError(problem)
     return content

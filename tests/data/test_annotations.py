@@ -125,13 +125,14 @@ def test_a_missing_field_is_refused(make_dataset: Any, spoil: Any, field: str) -
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[{]", "broken JSON"),
-        ("", "broken JSON"),
-        ("[" * 100_000, "broken JSON"),
-        ("\xff", "broken JSON"),
+        ("[{]", "not JSON"),
+        ("", "not JSON"),
+        ("[" * 100_000, "lists and objects inside each other, more than 32 deep"),
+        ("\xff", "not JSON"),
         ("{}", r"expected a JSON list of at least 1 entry, got \{\}"),
         ("[]", r"got \[\]"),
         ("[3]", r"entry 0 \(from 0\): expected an object, got 3"),
+        ("[" + "{}," * 5_000_000 + "{}]", "10,000,002 values; the limit is 10,000,000"),
     ],
 )
 def test_a_broken_file_is_refused(make_dataset: Any, text: str, message: str) -> None:
@@ -139,6 +140,24 @@ def test_a_broken_file_is_refused(make_dataset: Any, text: str, message: str) ->
     (folder / "data_captions.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match=f"data_captions.json: .*{message}|data_captions.json: {message}"):
         read_annotations(str(folder))
+
+
+def test_a_file_above_the_limit_of_its_size_is_refused(make_dataset: Any) -> None:
+    file = make_dataset() / "data_captions.json"
+    with file.open("r+b") as stream:
+        stream.truncate(2**28 + 1)  # without blocks on the disk
+    with pytest.raises(InputError, match="data_captions.json: larger than its limit, 268,435,456 bytes"):
+        read_annotations(str(file.parent))
+
+
+def test_line_breaks_in_names_do_not_make_more_lines(make_dataset: Any, spoil: Any, tmp_path: Path) -> None:
+    for name in ("a\nerror: forged", "a\x85b\u2028c"):
+        with pytest.raises(InputError, match="does not exist") as refusal:
+            read_annotations(str(tmp_path / name))
+        assert len(str(refusal.value).split("\n")) == 1
+    spoil(make_dataset(), lambda entries: entries[3].update({"a\nerror: forged": entries[3].pop("split")}))
+    with pytest.raises(InputError, match=r"missing field 'split' .*a\\nerror: forged"):
+        read_annotations(str(tmp_path))
 
 
 @pytest.mark.parametrize(
