@@ -86,12 +86,16 @@ def commands(street: Path, space: Path) -> list[Command]:
     ]
 
 
-def survive(command: Command, expected: Any, seconds: float, folder: Path) -> str:
-    """Kill the command after `seconds`, resume it, and compare. Returns the problem; empty if there is none."""
+def survive(command: Command, expected: Any, seconds: float, folder: Path) -> str | None:
+    """Kill the command after `seconds`, resume it, and compare.
+
+    Returns the problem; empty if there is none; None if the command ended before the kill.
+    """
     mark = uuid.uuid4().hex
     process = command.start(folder, mark)
     try:
         process.wait(seconds)
+        return None
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -108,6 +112,33 @@ def survive(command: Command, expected: Any, seconds: float, folder: Path) -> st
     if command.results(folder) != expected:
         return "the results differ"
     return ""
+
+
+def kill_repeatedly(command: Command, expected: Any, root: Path, instants: Iterator[float], kills: int) -> list[str]:
+    """Kill the command `kills` times, each time in a new folder. Returns one line for each kill that was not survived.
+
+    A command that ends before its instant is reported, and not counted as a kill.
+    """
+    problems, number = [], 0
+    for seconds in instants:
+        if number == kills:
+            break
+        folder = Path(tempfile.mkdtemp(prefix=f"{command.name}-", dir=root))
+        problem = survive(command, expected, seconds, folder)
+        kill = f"{command.name} {number}, {seconds:.2f} s"
+        print(
+            f"{kill}: {'ended before the kill, not counted' if problem is None else problem or 'survived'}", flush=True
+        )
+        number += problem is not None
+        if problem:
+            problems.append(f"{kill}: {problem}")
+    return problems
+
+
+def uniform(source: random.Random, seconds: float) -> Iterator[float]:
+    """Instants between 0 and `seconds`, without end."""
+    while True:
+        yield source.uniform(0, seconds)
 
 
 def await_end(mark: str) -> str:
@@ -152,7 +183,7 @@ def main(ablations: int, searches: int, seed: int, ids: int) -> None:
 
     Exit status: 0 if every kill was survived, else 1.
     """
-    instants, problems = random.Random(seed), list[str]()
+    source, problems = random.Random(seed), list[str]()
     table = Table("command", "seconds without a kill", "kills", "survived")
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
@@ -167,17 +198,9 @@ def main(ablations: int, searches: int, seed: int, ids: int) -> None:
             if command.start(whole, uuid.uuid4().hex).wait():
                 raise click.ClickException(f"{command.name}: fails without a kill: {last_line(whole / 'log')}")
             duration, expected = time.monotonic() - begun, command.results(whole)
-            survived = 0
-            for number in range(kills):
-                seconds = instants.uniform(0, duration)
-                folder = root / f"{command.name}-{number}"
-                folder.mkdir()
-                problem = survive(command, expected, seconds, folder)
-                survived += not problem
-                if problem:
-                    problems.append(f"{command.name} {number}, killed after {seconds:.2f} s: {problem}")
-                print(f"{command.name} {number}: killed after {seconds:.2f} s: {problem or 'survived'}", flush=True)
-            table.add_row(command.name, f"{duration:.1f}", str(kills), str(survived))
+            lost = kill_repeatedly(command, expected, root, uniform(source, duration), kills)
+            table.add_row(command.name, f"{duration:.1f}", str(kills), str(kills - len(lost)))
+            problems += lost
     wide_console().print(table)
     for problem in problems:
         print(problem)

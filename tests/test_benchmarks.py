@@ -19,6 +19,7 @@ from benchmarks import (
     fuzz,
     gallery,
     growth,
+    kill,
     peak,
     propagation,
     retrieval,
@@ -153,3 +154,15 @@ def test_cost_of_selection_by_hand() -> None:
     assert selection.against(oracle, oracle) == ("55.0 ± 63.5", "")  # t(0.975, 1) = 12.706, times 7.07 / sqrt 2
     assert selection.against(oracle, row) == ("53.0 ± 50.8", "2.0 ± 12.7")
     assert selection.against({0: 50.0}, {0: 49.0}) == ("49.0", "1.0")
+
+
+def test_command_that_ends_before_its_kill_is_not_counted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcomes = iter(["", None, "the results differ", None, ""])
+    monkeypatch.setattr(kill, "survive", lambda *_: next(outcomes))
+    lost = kill.kill_repeatedly(kill.Command("search", (), ()), {}, tmp_path, iter([1.0, 9.0, 2.0, 8.0, 3.0]), kills=3)
+    assert lost == ["search 1, 2.00 s: the results differ"]
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 5
+    assert sum("not counted" in line for line in printed) == 2
