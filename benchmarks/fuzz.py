@@ -68,6 +68,8 @@ READERS = [
             ("rstpreid", "data_captions.json", "img_path"),
         )
     ),
+    FuzzedReader("captions.csv", _fixed(*texts.CAPTION_TABLES), texts.annotation_file("folder", "captions.csv")),
+    FuzzedReader("captions.jsonl", _fixed(*texts.CAPTION_LINES), texts.annotation_file("folder", "captions.jsonl")),
     FuzzedReader("caption", _fixed(*texts.texts("A man in a red coat, with a bag.", "<person> & co")), texts.captions),
     FuzzedReader("image", lambda _: files.images(), files.image),
     FuzzedReader("weights", lambda _: files.checkpoints(), files.checkpoint),

@@ -53,6 +53,17 @@ SPACES = [
     b'{"graph.memory.capacity": {"powers_of_two": [256, 4096]}, "distill.alpha": {"float": [0.1, 0.9], "log": true}}',
 ]
 
+CAPTION_TABLES = [
+    b'image,caption,identity,split\na/1.png,"A man, in red.",p1,train\nb.png,a bag,p2,val\nc.png,a hat,p3,test\n',
+    b"image,caption\r\na.png,in red\r\nb.png,in blue\r\nc.png,in green\r\n",
+]
+CAPTION_LINES = [
+    b'{"image": "a.png", "caption": ["A man.", "in red"], "identity": 1, "split": "train"}\n'
+    b'{"image": "b.png", "caption": "b", "identity": 2, "split": "val"}\n\n'
+    b'{"image": "c.png", "caption": "c", "identity": 3, "split": "test"}\n',
+    b'{"image": "a.png", "caption": "a"}\n{"image": "b.png", "caption": "b"}\n{"image": "c.png", "caption": "c"}\n',
+]
+
 
 def texts(*lines: str) -> list[bytes]:
     """Seeds from texts."""

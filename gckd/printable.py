@@ -37,6 +37,20 @@ def shortened(text: str, limit: int = _SHOWN) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
+def is_text(value: Any) -> bool:
+    """Whether a value is a string without halves of surrogate pairs, which JSON can spell.
+
+    No file name and no Arrow column can hold such a half.
+    """
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def one_line(text: str) -> str:
     """A problem that may quote a file, as one line of bounded length."""
     return shortened(text.replace("\n", "\\n"), _LINE)

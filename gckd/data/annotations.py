@@ -13,12 +13,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from gckd.data.identities import MAX_IDENTITY, number_identities
-from gckd.data.image_paths import relative_to_images
+from gckd.data.image_paths import is_inside, relative_to_images
 from gckd.data.layouts import Layout, find_layout
 from gckd.data.readers import READERS, DatasetReader, JsonReader
 from gckd.data.types import SPLITS, Annotations, Record
 from gckd.errors import InputError, reason_of, unknown_choice
-from gckd.printable import brief
+from gckd.printable import brief, is_text
 from gckd.storage.path import expanded
 
 VAL_SHARE = 0.08  # share of the train identities held out as val where a dataset has no val split
@@ -78,6 +78,8 @@ def _parse_spec(spec: str) -> tuple[Mapping[str, DatasetReader], Path]:
             f"dataset {brief(spec, 200)}: {unknown_choice('format', head, READERS)}; "
             "for a format of your own, add --plugin FILE"
         )
+    if folder.is_file():
+        raise InputError(f"dataset {brief(spec, 200)}: is a file; give its folder, {folder.parent}")
     if not folder.is_dir():
         raise InputError(f"dataset {brief(spec, 200)}: the folder {folder} does not exist")
     return (READERS if name is None else {name: READERS[name]}), folder
@@ -85,16 +87,16 @@ def _parse_spec(spec: str) -> tuple[Mapping[str, DatasetReader], Path]:
 
 def _read_layout(layout: Layout, reader: DatasetReader) -> Annotations:
     """All records of the files of a dataset, each checked."""
-    numbered = [
-        (record, f"{file}: entry {number} (from 0)")
-        for split, file in layout.files.items()
-        for number, record in enumerate(_read_records(file, reader, split))
-    ]
+    numbered, file_notes = list[tuple[Record, str]](), list[str]()
+    for split, file in layout.files.items():
+        records, notes_of_file = _read_records(file, reader, split)
+        numbered += [(record, f"{file}: entry {number} (from 0)") for number, record in enumerate(records)]
+        file_notes += notes_of_file
     for record, where in numbered:
         _check_record(record, where, reader)
     paths, notes = relative_to_images([record.image for record, _ in numbered], layout.images)
     for path, (record, where) in zip(paths, numbered, strict=True):
-        if not _is_inside(path):
+        if not is_inside(path):
             raise _refusal(record, where, reader, "image", f"a path inside {reader.image_folder}/")
     identities, note = number_identities([record.identity for record, _ in numbered])
     records = tuple(
@@ -103,15 +105,18 @@ def _read_layout(layout: Layout, reader: DatasetReader) -> Annotations:
         for (record, _), path, identity in zip(numbered, paths, identities, strict=True)
     )
     description = f"read as {layout.format}, {layout.description}" if layout.description else ""
-    notes = [text for text in (description, *notes, note) if text]
+    notes = [text for text in (description, *file_notes, *notes, note) if text]
     images = layout.images.resolve()
     return Annotations(layout.format, layout.name, layout.folder, layout.file, images, records, tuple(notes))
 
 
-def _read_records(file: Path, reader: DatasetReader, split: str) -> tuple[Record, ...]:
-    """Records of one file, which has one split, or all with ""."""
+def _read_records(file: Path, reader: DatasetReader, split: str) -> tuple[tuple[Record, ...], tuple[str, ...]]:
+    """Records of one file, which has one split, or all with ""; and the reader's notes."""
     try:
-        return tuple(reader.read_split(file, split) if isinstance(reader, JsonReader) else reader.read(file))
+        if isinstance(reader, JsonReader):
+            return tuple(reader.read_split(file, split)), ()
+        records, notes = reader.read_with_notes(file)
+        return tuple(records), notes
     except InputError:
         raise
     except OSError as error:
@@ -128,34 +133,19 @@ def _check_record(record: Record, where: str, reader: DatasetReader) -> None:
     """
     identity: Any = record.identity
     is_number = isinstance(identity, int) and not isinstance(identity, bool) and abs(identity) < MAX_IDENTITY
-    if not is_number and not (_is_text(identity) and identity.strip()):
+    if not is_number and not (is_text(identity) and identity.strip()):
         raise _refusal(record, where, reader, "identity", "a 64-bit integer or a text")
-    if not all(_is_text(caption) for caption in record.captions):
+    if not all(is_text(caption) for caption in record.captions):
         raise _refusal(record, where, reader, "captions", "a list of texts")
     if record.split not in SPLITS:
         raise _refusal(record, where, reader, "split", f"one of {', '.join(SPLITS)}")
-    if not _is_text(record.image):
+    if not is_text(record.image):
         raise _refusal(record, where, reader, "image", f"a path inside {reader.image_folder}/")
 
 
 def _refusal(record: Record, where: str, reader: DatasetReader, field: str, expected: str) -> InputError:
     value = brief(getattr(record, field))
     return InputError(f"{where}: {reader.field_names.get(field, field)!r} is {value}; expected {expected}")
-
-
-def _is_text(value: Any) -> bool:
-    if not isinstance(value, str):
-        return False
-    try:
-        value.encode()  # JSON can spell lone surrogates, which no file name and no Arrow column can hold
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _is_inside(path: str) -> bool:
-    pure = PurePosixPath(path)
-    return bool(pure.parts) and not pure.is_absolute() and ".." not in pure.parts and "\0" not in path
 
 
 def _hold_out_val(annotations: Annotations) -> Annotations:

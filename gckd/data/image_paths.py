@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from gckd.data.caption_check import examples
 from gckd.printable import shortened
@@ -35,6 +35,12 @@ def relative_to_images(names: Sequence[str], images: Path) -> tuple[list[str], l
         listed = examples(map(shortened, prefixes))
         notes.append(f"{prefixes.total():,} image paths begin with {listed}; read relative to {images}")
     return paths, notes
+
+
+def is_inside(path: str) -> bool:
+    """Whether a path, with `/`, names something in the folder to which it is relative."""
+    pure = PurePosixPath(path)
+    return bool(pure.parts) and not pure.is_absolute() and ".." not in pure.parts and "\0" not in path
 
 
 def _prefix(path: str, folder: str) -> str:

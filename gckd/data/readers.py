@@ -20,6 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
+from gckd.data.plain_folder import PLAIN_FILES, read_plain_folder
 from gckd.data.types import Record, SplitCounts
 from gckd.errors import InputError
 from gckd.printable import brief, shortened
@@ -47,6 +48,14 @@ class DatasetReader(ABC):
         Raises:
             ValueError: `file` is not in this format.
         """
+
+    def read_with_notes(self, file: Path) -> tuple[Iterable[Record], tuple[str, ...]]:
+        """Records as `read` returns them, and notes on them that belong below result tables.
+
+        Raises:
+            ValueError: `file` is not in this format.
+        """
+        return self.read(file), ()
 
 
 READERS: dict[str, DatasetReader] = {}  # format name -> its reader
@@ -188,3 +197,18 @@ class RstpReidReader(JsonReader):
             "test": SplitCounts(1_000, 200, 2_000),
         }
     )
+
+
+@register_reader("folder")
+class FolderReader(DatasetReader):
+    """Images in a folder, with sub-folders or without, beside captions.csv or captions.jsonl."""
+
+    annotation_files = PLAIN_FILES
+    image_folder = "."
+    val_from_train = True
+
+    def read(self, file: Path) -> Iterable[Record]:
+        return self.read_with_notes(file)[0]
+
+    def read_with_notes(self, file: Path) -> tuple[Iterable[Record], tuple[str, ...]]:
+        return read_plain_folder(file)

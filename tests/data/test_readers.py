@@ -30,7 +30,7 @@ from gckd.data.types import Record
 
 @register_reader("test-csv")
 class CsvReader(DatasetReader):
-    annotation_files = ("captions.csv",)
+    annotation_files = ("my-captions.csv",)
     image_folder = "photos"
 
     def read(self, file):
@@ -62,7 +62,7 @@ def write_dataset(folder: Path, rows: list[tuple[str, str, object, str]]) -> Pat
     for number, (image, *_) in enumerate(rows):
         if "/" not in image:
             draw(number, 0).save(folder / "photos" / image)
-    with (folder / "captions.csv").open("w", newline="") as file:
+    with (folder / "my-captions.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("image", "caption", "identity", "split"), *rows])
     return folder
 
@@ -111,7 +111,7 @@ def test_a_changed_reader_gives_another_store_of_the_same_files(csv_format: str,
     first = find_dataset(folder).open_store(tmp_path / "cache")
 
     class Shouting(DatasetReader):
-        annotation_files = ("captions.csv",)
+        annotation_files = ("my-captions.csv",)
         image_folder = "photos"
 
         def read(self, file: Path) -> Iterator[Record]:
@@ -138,11 +138,13 @@ def test_its_values_are_checked(
     folder = write_dataset(tmp_path / "set", [*ROWS, row])
     with pytest.raises(InputError, match=message) as refusal:
         read_annotations(folder)
-    assert str(refusal.value).startswith(f"{folder / 'captions.csv'}: ")
+    assert str(refusal.value).startswith(f"{folder / 'my-captions.csv'}: ")
 
 
 def test_an_unknown_format_lists_the_registered_ones(csv_format: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="unknown format 'market'; choose from cuhk-pedes, .*, rstpreid, test-csv"):
+    with pytest.raises(
+        InputError, match="unknown format 'market'; choose from cuhk-pedes, .*, rstpreid, folder, test-csv"
+    ):
         read_annotations(f"market:{tmp_path}")
 
 

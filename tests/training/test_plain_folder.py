@@ -1,0 +1,69 @@
+"""Training and evaluation with plain folders of images and captions.csv, without identities and splits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+import gckd
+from gckd.cli.main import cli
+from gckd.data.datasets import find_dataset
+from gckd.data.plain_folder import without_identities
+from tests.data.conftest import caption
+from tests.data.test_plain_folder import write_folder
+from tests.test_library import MICRO
+
+Line = dict[str, object]
+
+
+def lines_of(first: int, count: int = 24) -> list[Line]:
+    return [{"image": f"{number}.png", "caption": caption(number, 0, 0)} for number in range(first, first + count)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the datasets, the run and the cache."""
+    folder = tmp_path_factory.mktemp("plain")
+    source, target = lines_of(0), lines_of(100)
+    write_folder(folder / "source", source)
+    write_folder(folder / "target", target)
+    write_folder(folder / "named", [line | {"identity": f"person {line['image']}"} for line in target])
+    datasets = {"data.source": str(folder / "source"), "data.target": f"folder:{folder / 'target'}"}
+    config = gckd.apply(gckd.preset("tiny"), datasets | MICRO)
+    gckd.train(config, folder / "run", cache=folder / "cache", progress=False)
+    return folder
+
+
+def evaluated(folder: Path, *arguments: str) -> str:
+    checkpoint = str(folder / "run/full/seed-0/checkpoint.pt")
+    result = CliRunner().invoke(cli, ["evaluate", checkpoint, "--cache", str(folder / "cache"), *arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_evaluation_says_that_it_cannot_measure_the_retrieval_of_persons(folder: Path) -> None:
+    output = evaluated(folder)
+    assert "target: no identities are given: each of the 24 images is its own identity." in output
+    assert "Retrieval of a person cannot be measured" in output
+    assert "target: no splits are given: images are split by a hash of their names (17 train, 2 val, 5 test)" in output
+
+
+def test_the_notes_are_recorded_with_the_run(folder: Path) -> None:
+    (run,) = pd.read_parquet(folder / "run/runs.parquet").itertuples()
+    assert json.loads(run.notes).count(f"target: {without_identities(24)}") == 1
+
+
+def test_an_image_without_identity_counts_like_an_identity_with_one_image(tmp_path: Path) -> None:
+    lines = lines_of(0)
+    splits = [line | {"split": ("train", "train", "val", "test")[number % 4]} for number, line in enumerate(lines)]
+    named = [line | {"identity": f"person {line['image']}"} for line in splits]
+    for name, content in (("plain", splits), ("named", named)):
+        write_folder(tmp_path / name, content)
+    stores = [find_dataset(tmp_path / name).open_store(tmp_path) for name in ("plain", "named")]
+    labels = [store.labelled("test") for store in stores]
+    matches = [split.image_identities[:, None] == split.caption_identities[None, :] for split in labels]
+    assert (matches[0] == matches[1]).all() and matches[0].sum() == len(labels[0].captions)
