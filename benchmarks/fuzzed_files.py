@@ -106,7 +106,9 @@ def checkpoint(content: bytes, folder: Path) -> None:
 def checkpoint_values() -> list[bytes]:
     """Shapes of the tensors of a small ALBEF, by their names, and other values."""
     shapes = {name: {"shape": list(value.shape)} for name, value in _model().state_dict().items()}
-    return [json.dumps(shapes).encode(), json.dumps({"state_dict": shapes, "epoch": 3, "args": {"lr": 0.1}}).encode()]
+    half = {name: {"shape": shape["shape"], "dtype": "float16"} for name, shape in shapes.items()}
+    wrapped = {"state_dict": shapes, "epoch": 3, "args": {"lr": 0.1}}
+    return [json.dumps(content).encode() for content in (shapes, wrapped, half)]
 
 
 def checkpoint_of_values(content: bytes, folder: Path) -> None:
@@ -119,11 +121,12 @@ def checkpoint_of_values(content: bytes, folder: Path) -> None:
 
 
 def _with_tensors(value: Any) -> Any:
-    """The value with a tensor of zeros for each `{"shape": [...]}`."""
-    if isinstance(value, dict) and set(value) == {"shape"}:
+    """The value with a tensor of zeros for each `{"shape": [...]}`, of the type in "dtype"."""
+    if isinstance(value, dict) and "shape" in value and set(value) <= {"shape", "dtype"}:
         try:
-            return torch.zeros([min(size, 64) for size in value["shape"]])
-        except (RuntimeError, TypeError):
+            zeros = torch.zeros([min(size, 64) for size in value["shape"]])
+            return zeros.to(getattr(torch, value.get("dtype", "float32")))
+        except (RuntimeError, TypeError, AttributeError, ValueError):
             return None
     if isinstance(value, dict):
         return {key: _with_tensors(inner) for key, inner in value.items()}

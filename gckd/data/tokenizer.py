@@ -18,11 +18,15 @@ from gckd.config.registry import Registry
 from gckd.data.caption_form import CAPTION_FORMS
 from gckd.data.types import Vocabulary
 from gckd.data.wordpiece import CLIP_ENDS, PAD, SPECIALS, bert, load_pretrained, read_vocabulary, train_vocabulary
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
+from gckd.printable import brief
 from gckd.storage import atomic
 from gckd.storage.cache import CachePath
 
+MAX_VOCABULARY = 2**20  # ids; each has a row in the backbone's embedding
 NO_MASK = -1  # id of [MASK] where the vocabulary has none
+
+_UNKNOWN = "\U0002070e"  # a rare ideograph, which hardly any vocabulary has
 
 # Builders: (config node, distinct training captions in sorted order, cache) -> backend.
 TOKENIZERS: Registry[TokenizerConfig, Backend, list[str], CachePath] = Registry(TokenizerConfig)
@@ -38,7 +42,8 @@ class Tokenizer:
         form: name in `CAPTION_FORMS` of the form that captions are brought into first.
 
     Raises:
-        InputError: the vocabulary has only special tokens.
+        InputError: the vocabulary has only special tokens or more than `MAX_VOCABULARY` ids, or the backend does not
+            put [CLS] and [SEP] around a text, or cannot encode an unknown word.
     """
 
     pad = PAD
@@ -46,6 +51,11 @@ class Tokenizer:
     def __init__(self, backend: Backend, *, max_words: int, max_tokens: int, form: str = "written") -> None:
         vocab = backend.get_vocab()
         self.vocab_size = max(vocab.values()) + 1
+        if self.vocab_size > MAX_VOCABULARY:
+            piece = max(vocab, key=vocab.__getitem__)
+            raise InputError(
+                f"tokenizer: {brief(piece)} has the id {vocab[piece]:,}, outside its limit: < {MAX_VOCABULARY:,}"
+            )
         if all(t in vocab for t in CLIP_ENDS):
             # CLIP has no [MASK], its special ids come last, and it ignores everything after the end of a caption.
             self.cls, self.sep = (vocab[t] for t in CLIP_ENDS)
@@ -61,6 +71,7 @@ class Tokenizer:
         backend.enable_truncation(max_tokens)
         self._backend = backend
         identity = [backend.to_str(), max_words, *([form] if form != "written" else [])]
+        self._check_ends()
         self.digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
 
     @property
@@ -71,11 +82,21 @@ class Tokenizer:
     def encode(self, captions: Sequence[str]) -> torch.Tensor:
         """Token ids [N, L] int64, padded with 0; L is the length of the longest caption in tokens."""
         cut = [" ".join(self._form(caption).split()[: self.max_words]) for caption in captions]
-        rows = [encoding.ids for encoding in self._backend.encode_batch_fast(cut)]
+        try:
+            rows = [encoding.ids for encoding in self._backend.encode_batch_fast(cut)]
+        except Exception as error:  # the library raises Exception itself, for example without [UNK] in its vocabulary
+            raise InputError(f"tokenizer: cannot encode a caption ({reason_of(error)})") from error
         tokens = np.zeros((len(rows), max(map(len, rows), default=0)), dtype=np.int64)
         for row, ids in zip(tokens, rows, strict=True):
             row[: len(ids)] = ids
         return torch.from_numpy(tokens)
+
+    def _check_ends(self) -> None:
+        """Check that every text is put between [CLS] and [SEP], whose embeddings the model reads."""
+        empty, unknown = self.encode(["", _UNKNOWN]).tolist()
+        ends = empty[:2] == [self.cls, self.sep] and unknown[0] == self.cls and self.sep in unknown
+        if not ends:
+            raise InputError("tokenizer: does not put [CLS] before and [SEP] after a text; check its post_processor")
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """Word pieces of the token ids of one caption, without padding."""

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-import torch
 from torch import Tensor
 
 from gckd.config.paths import albef_checkpoint
 from gckd.errors import InputError
 from gckd.models.file_description import describe_unreadable, is_safetensors
+from gckd.storage.tensor_file import read_tensors
 
 Weights = dict[str, Tensor]
 
@@ -66,7 +66,7 @@ def read_checkpoint(path: str | Path) -> CheckpointFile:
     """
     path = albef_checkpoint(path)
     content = _content(path)
-    groups = dict(_groups_of_tensors(content))
+    groups = dict(_groups_of_tensors(content, set()))
     if not groups:
         raise InputError(f"backbone.weights: {path} contains no named tensors, only {_kind(content)}")
     models = [model for where, tensors in groups.items() for model in _models(where, tensors)]
@@ -84,21 +84,30 @@ def _content(path: Path) -> Any:
     try:
         if is_safetensors(path):
             return safetensors.torch.load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return read_tensors(path)
+    except InputError as error:
+        raise InputError(f"backbone.weights: {error}") from error
     except Exception as error:  # damaged files make the readers raise almost every exception type
         raise InputError(f"backbone.weights: {path}: {describe_unreadable(path, error)}") from error
 
 
-def _groups_of_tensors(content: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, Weights]]:
-    """Every dictionary with named tensors inside a file, by the keys that lead to it."""
-    if not isinstance(content, Mapping) or depth > _MAX_DEPTH:
+def _groups_of_tensors(
+    content: Any, visited: set[int], path: str = "", depth: int = 0
+) -> Iterator[tuple[str, Weights]]:
+    """Every dictionary with named tensors inside a file, by the keys that lead to it.
+
+    Args:
+        visited: ids of dictionaries, extended: a file can refer to one dictionary many times, at every level.
+    """
+    if not isinstance(content, Mapping) or depth > _MAX_DEPTH or id(content) in visited:
         return
+    visited.add(id(content))
     tensors = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
     if tensors:
         yield path, tensors
     for key, value in content.items():
         if isinstance(key, str):
-            yield from _groups_of_tensors(value, f"{path}.{key}" if path else key, depth + 1)
+            yield from _groups_of_tensors(value, visited, f"{path}.{key}" if path else key, depth + 1)
 
 
 def _models(path: str, tensors: Weights) -> list[_Model]:

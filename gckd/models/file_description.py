@@ -12,6 +12,7 @@ import torch
 from gckd.errors import reason_of
 
 _HEAD = 512  # bytes that tell the kind of a file
+_PICKLE = 2**20  # bytes in which the first pickled type is searched
 _SAVE_TENSORS = (
     "where you trust the file, save its tensors alone with the program that wrote it: "
     "torch.save(model.state_dict(), 'weights.pth')"
@@ -68,7 +69,8 @@ def _refused_type(path: Path, error: Exception, is_zip: bool) -> str:
     try:
         if is_zip:
             return next(iter(torch.serialization.get_unsafe_globals_in_checkpoint(str(path))), "")
-        return _first_type(path.read_bytes())
+        with path.open("rb") as file:
+            return _first_type(file.read(_PICKLE))
     except Exception:  # damaged
         return ""
 

@@ -38,6 +38,7 @@ _TIED = {
     "text_encoder.predictions.decoder.bias": "text_encoder.predictions.bias",
 }
 _MLM_HEAD = "text_encoder.predictions."  # ALBEF's fine-tuned retrieval models have none
+_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)  # of weights
 _SHORTEST_LIST = 5  # names in a summary
 LEAST_SHARE = 0.5  # of the backbone's parameters that a checkpoint must hold
 _POSITIONS = "visual_encoder.pos_embed"
@@ -111,8 +112,9 @@ def fit_weights(state: Weights, weights: Weights, grid: Grid, mode: str) -> tupl
         The report, and the weights that fit, by the model's names.
 
     Raises:
-        InputError: a weight that would be loaded is NaN or infinite.
+        InputError: a weight that would be loaded is NaN or infinite, or is of another type than `_TYPES`.
     """
+    _check_types(weights, state)
     report, fitted = _rename(weights, state)
     _resize(fitted, state, grid, mode, report, square="log_tau" not in weights)
     infinite = [name for name, value in fitted.items() if value.is_floating_point() and not _is_finite(value)]
@@ -146,6 +148,16 @@ def refuse_misfit(report: KeyReport, strict: bool) -> None:
     if strict and problems:
         raise InputError(
             "backbone.weights: the checkpoint does not fit (backbone.strict=false loads the weights that do)", *listed
+        )
+
+
+def _check_types(weights: Weights, state: Weights) -> None:
+    """Refuse weights of the model that are not of one of `_TYPES`."""
+    names = [name for name, value in weights.items() if our_name(name) in state and value.dtype not in _TYPES]
+    if names:
+        raise InputError(
+            f"backbone.weights: {names[0]} is of type {weights[names[0]].dtype}; "
+            f"choose from {', '.join(map(str, _TYPES))}"
         )
 
 
@@ -194,8 +206,10 @@ def _resize(ours: Weights, state: Weights, grid: Grid, mode: str, report: KeyRep
     Args:
         square: read an ambiguous number of positions as a square, as in published checkpoints.
     """
-    if _POSITIONS in ours and ours[_POSITIONS].shape[::2] == state[_POSITIONS].shape[::2]:
-        count = ours[_POSITIONS].shape[1] - 1
+    shape, count = ours[_POSITIONS].shape if _POSITIONS in ours else (), 0
+    if len(shape) == 3 and shape[::2] == state[_POSITIONS].shape[::2]:
+        count = shape[1] - 1
+    if count > 0:
         old, side = trained_grid(count, grid, square), math.isqrt(count)
         if side * side == count == grid[0] * grid[1] and grid != (side, side):
             grids = [f"{side} x {side}", f"{grid[0]} x {grid[1]}"]

@@ -10,6 +10,7 @@ import torch
 
 from gckd.errors import InputError
 from gckd.storage.path import StoragePath
+from gckd.storage.tensor_file import read_tensors
 
 # Fields of the checkpoint of a training stage.
 STAGE_FIELDS: Mapping[str, type] = {
@@ -49,7 +50,9 @@ def load_checkpoint(path: str | Path | StoragePath, fields: Mapping[str, type] |
     remedy = "give the checkpoint.pt of a run; to train again, delete the file"
     try:
         with StoragePath.at(path).reading() as file:
-            content = torch.load(file, weights_only=True, map_location="cpu")
+            content = read_tensors(file)
+    except InputError as error:
+        raise InputError(f"{path}: not a gckd checkpoint ({error})") from error
     except Exception as error:
         raise InputError(f"{path}: not a gckd checkpoint, or damaged; {remedy}") from error
     if fields:

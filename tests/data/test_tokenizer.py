@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from gckd.config.data import PretrainedTokenizer, TrainedTokenizer
 from gckd.data.tokenizer import Tokenizer, build_tokenizer
-from gckd.data.wordpiece import SPECIALS, bert, read_vocabulary, train_vocabulary
+from gckd.data.wordpiece import SPECIALS, bert, load_pretrained, read_vocabulary, train_vocabulary
 from gckd.errors import InputError
 
 WORDS = ("walking", "walked", "walker", "talking", "talked", "jacket", "jackets", "red", "reddish", "blueish", "blue")
@@ -181,3 +183,47 @@ def test_transformers_reads_the_trained_vocabulary(tmp_path: Path) -> None:
     captions = [*CAPTIONS[:50], "Été: a snow☃man, walking"]
     padded = reference(captions, padding=True, truncation=True, max_length=64, return_tensors="pt")["input_ids"]
     assert torch.equal(tokenizer.encode(captions), padded)
+
+
+def changed_tokenizer(folder: Path, change: Callable[[dict[str, Any]], object]) -> str:
+    """Folder of a small BERT whose tokenizer.json is changed."""
+    pieces = [*SPECIALS, "a", "b"]
+    content = json.loads(bert({piece: number for number, piece in enumerate(pieces)}).to_str())
+    content["added_tokens"] = [
+        {"id": number, "content": piece, "special": True}
+        | dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+        for number, piece in enumerate(SPECIALS)
+    ]
+    change(content)
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: content["model"]["vocab"].pop("[UNK]"), "no words after the special tokens"),
+        (lambda content: content["model"].update(unk_token="?"), r"cannot encode a caption \(WordPiece error: Missing"),
+        (lambda content: content.update(post_processor=None), r"does not put \[CLS\] before and \[SEP\] after a text"),
+        (lambda content: content["post_processor"].update(cls=["[CLS]", 5]), r"does not put \[CLS\] before"),
+        (lambda content: content["post_processor"].update(sep=["[SEP]", 5]), r"does not put \[CLS\] before"),
+        (lambda content: content["model"]["vocab"].update(c=2**31), "'c' has the id 2,147,483,648, outside its limit"),
+    ],
+)
+def test_a_tokenizer_whose_special_tokens_do_not_work_is_refused(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], message: str
+) -> None:
+    name = changed_tokenizer(tmp_path, lambda content: None)
+    tokenizer = build_tokenizer(PretrainedTokenizer(name), [], tmp_path, max_words=9, max_tokens=9)
+    assert tokenizer.encode(["b ?"]).tolist() == [[2, 6, 1, 3]]
+    name = changed_tokenizer(tmp_path, change)
+    with pytest.raises(InputError, match=message):
+        build_tokenizer(PretrainedTokenizer(name), [], tmp_path, max_words=9, max_tokens=9)
+
+
+@pytest.mark.parametrize("text", ["[" * 1000, "{", "NaN" * 3])
+def test_damaged_settings_of_a_tokenizer_are_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "vocab.txt").write_text("\n".join([*SPECIALS, "a"]))
+    (tmp_path / "tokenizer_config.json").write_text(text)
+    with pytest.raises(InputError, match=r"tokenizer_config.json: (not JSON|lists and objects)"):
+        load_pretrained(str(tmp_path))
