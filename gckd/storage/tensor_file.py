@@ -55,7 +55,8 @@ def _limit(limit: int) -> str:
 
 def _tensors(content: Any) -> Iterator[tuple[Any, Tensor]]:
     """Every tensor in dictionaries, lists and tuples, by its key; each of these is visited once."""
-    waiting, visited = [("", content)], set[int]()
+    waiting: list[tuple[Any, Any]] = [("", content)]
+    visited: set[int] = set()
     while waiting:
         key, value = waiting.pop()
         if isinstance(value, Tensor):
