@@ -83,6 +83,8 @@ class Config:
         steps, rounds = self.adapt.steps, self.adapt.rounds
         if 0 < steps < rounds:
             yield f"adapt.rounds: {rounds} is outside its limit: <= adapt.steps = {steps}"
+        if 0 < steps < self.adapt.stop_after:
+            yield f"adapt.stop_after: {self.adapt.stop_after} is outside its limit: <= adapt.steps = {steps}"
         for component in self.components():
             yield from component.problems(self)
         yield from self._pretrain_problems()

@@ -95,6 +95,13 @@ class Adapt:
     """Adaptation (stage 3)."""
 
     steps: int = option(10_000, "optimiser steps; 0: evaluate the source model", unit="steps", ge=0, le=10_000_000)
+    stop_after: int = option(
+        0,
+        "last optimiser step, before the end of the schedule of `steps`; 0: all steps",
+        unit="steps",
+        ge=0,
+        le=10**7,
+    )
     batch: int = option(32, "B: examples of each domain in a batch", unit="pairs", ge=2, le=65_536)
     accumulate: int = option(1, "batches in a step, whose gradients are averaged", unit="batches", ge=1, le=4096)
     optimizer: OptimizerConfig = section(AdamW, "optimiser")

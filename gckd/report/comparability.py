@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ MIXED_HINT = "--mixed puts them in one table and marks the rows that differ from
 CODE = "code"
 _COMPARED = {"git_revision": CODE, "source_digest": "source dataset", "target_digest": "target dataset"}
 _STAGES = {"adapt": "adaptation", "pretrain": "pre-training"}
-_FACTORS = ("steps", "accumulate", "batch")  # of a stage's number of pairs
+_FACTORS = ("steps", "accumulate", "batch", "stop_after")  # of a stage's number of pairs
 _HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]+")
 
 
@@ -53,9 +52,14 @@ def budget(config: Config, edits: Mapping[str, Any] | None = None) -> dict[str, 
     edits, budgets = edits or {}, {}
     for path, stage in _STAGES.items():
         full, replaced = getattr(config, path), edits.get(path, {})
-        factors = [edits.get(f"{path}.{name}", replaced.get(name, getattr(full, name))) for name in _FACTORS]
-        if factors[0]:
-            budgets[f"budget of {stage}"] = f"{math.prod(factors):,} pairs"
+        values = {
+            name: edits.get(f"{path}.{name}", replaced.get(name, getattr(full, name)))
+            for name in _FACTORS
+            if hasattr(full, name)
+        }
+        steps = min(values.get("stop_after") or values["steps"], values["steps"])
+        if steps:
+            budgets[f"budget of {stage}"] = f"{steps * values['accumulate'] * values['batch']:,} pairs"
     return budgets
 
 

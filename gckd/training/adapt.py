@@ -56,6 +56,7 @@ class Adaptation:
             weights={name: float(value) for name, value in dataclasses.asdict(self.config.weights).items()},
             after_step=lambda: self.parts.teacher.update(self.parts.student),
             rounds=self.config.adapt.rounds,
+            stop_after=self.config.adapt.stop_after,
             before_round=self._start_round,
             monitor=monitor,
             checkpoint_minutes=self.config.checkpoint_minutes,

@@ -62,6 +62,7 @@ class Stage:
         after_step: called after every optimiser step, for example to update the teacher.
         checkpoint_minutes: training time after which a checkpoint is saved between two evaluations.
         rounds: equal parts of the steps; the learning-rate schedule restarts in each.
+        stop_after: last step, for a stage that ends before the end of its schedule; 0: the schedule's last step.
         before_round: called before the first step of each round except the first round.
         notes: remarks that the checkpoint keeps, for the record of every run that starts from it.
         seconds: training time so far, including that before an interruption.
@@ -79,6 +80,7 @@ class Stage:
     checkpoint_minutes: float = math.inf
     after_step: Callable[[], None] = lambda: None
     rounds: int = 1
+    stop_after: int = 0
     before_round: Callable[[], None] = lambda: None
     report: ProgressCallback = lambda progress: None
     curve: list[CurveRow] = field(default_factory=list)
@@ -114,7 +116,7 @@ class Stage:
         trained.train()
         yield from self._values_by_step().items()
         self._start = time.perf_counter() - self.seconds
-        for step in range(first, schedule.steps):
+        for step in range(first, self._last_step):
             with Interruption() as interruption:  # a signal is handled after the step
                 self._start_step(step, optimizer)
                 terms = self._optimise(optimizer, trained, means, step)
@@ -189,10 +191,14 @@ class Stage:
     def _total(self, terms: Mapping[str, Tensor]) -> Tensor:
         return torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
 
+    @property
+    def _last_step(self) -> int:
+        return min(self.stop_after or self.schedule.steps, self.schedule.steps)
+
     def _is_evaluation(self, step: int) -> bool:
         """Whether an evaluation follows step `step` (from 0): evenly spread, the last one after the last step."""
         done, count, steps = step + 1, self.schedule.evaluations, self.schedule.steps
-        return done * count // steps > step * count // steps
+        return done == self._last_step or done * count // steps > step * count // steps
 
     def _evaluate(self, step: int, means: _Means) -> None:
         self.record(step, means.values() | self.monitor(step))
@@ -200,7 +206,7 @@ class Stage:
     def _report(self, step: int, terms: Mapping[str, Tensor]) -> None:
         ranks = [float(row["value"]) for row in self.curve if row["name"] == "target_val_rank_1"]
         latest = ranks[-1] if ranks else None
-        self.report(Progress(self.name, step, self.schedule.steps, terms_as_floats(terms), latest))
+        self.report(Progress(self.name, step, self._last_step, terms_as_floats(terms), latest))
 
     def _save(self, path: Path | StoragePath, step: int, optimizer: ScheduledOptimizer, means: _Means) -> None:
         for name, module in self.modules.items():

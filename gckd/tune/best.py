@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from gckd.cluster.trial import ORACLE
+from gckd.cluster.trial import BEST, ORACLE
 from gckd.config import Config, config_text
+from gckd.config.edit import configure
 from gckd.storage import atomic
 from gckd.tune.study import EDITS, EPOCH, FOLDER, SEEDS
 from gckd.tune.trial_table import Scores, config_of, objectives, scores_at
@@ -106,8 +107,20 @@ def caption(study: Study) -> str:
 
 
 def best_config(study: Study, candidate: Candidate) -> Config:
-    """Config of a candidate. Raises ConfigError: see `gckd.tune.trial_table.config_of`."""
-    return config_of(study, candidate.trial.user_attrs.get(EDITS, {}))
+    """Config that trains the model of a candidate: that of its trial, stopped after the selected epoch.
+
+    Raises:
+        ConfigError: see `gckd.tune.trial_table.config_of`.
+    """
+    config = config_of(study, candidate.trial.user_attrs.get(EDITS, {}))
+    last = -(-candidate.epoch * config.adapt.steps // config.adapt.evaluations)  # evaluations are evenly spaced
+    return configure(config, {"adapt.stop_after": last if last < config.adapt.steps else 0})
+
+
+def checkpoints(candidate: Candidate) -> list[str]:
+    """Paths of the checkpoints of a candidate's selected epoch, one for each seed."""
+    attrs = candidate.trial.user_attrs
+    return [f"{attrs[FOLDER]}/seed-{seed}/{BEST}" for seed in attrs.get(SEEDS) or []] if FOLDER in attrs else []
 
 
 def write_best(study: Study, folder: Path) -> Path | None:
@@ -135,6 +148,6 @@ def _comments(study: Study, chosen: Candidate) -> list[str]:
         f"{labels_used(study)}: by {selector(study)}, among {pool_text}",
         "Objectives: " + ", ".join(f"{name} {value:.6g}" for name, value in values),
         "Scores of this epoch: " + ", ".join(f"{name} {value:.6g}" for name, value in chosen.scores.items()),
-        f"Checkpoint of this epoch: in {trial.user_attrs.get(FOLDER, 'an unknown folder')}",
-        "gckd train --config best.yaml trains all steps and keeps the last checkpoint, not that of this epoch",
+        f"Checkpoint of this epoch: {', '.join(checkpoints(chosen)) or 'unknown'}",
+        "gckd train --config best.yaml trains the same model: adapt.stop_after is the step of this epoch",
     ]

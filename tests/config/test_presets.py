@@ -7,7 +7,7 @@ import pytest
 from gckd.config import PRESETS, digest, preset
 
 # Recorded when components were still unions of classes. A new field or default changes a digest: say so in LOG.md.
-DIGESTS = {"tiny": "8db8f96237f6a0d5", "base": "3de71b175333e053"}
+DIGESTS = {"tiny": "6315135d422c6972", "base": "c8bc8f3b0df01daf"}
 
 
 @pytest.mark.parametrize("name", PRESETS)

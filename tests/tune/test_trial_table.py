@@ -202,6 +202,23 @@ def test_gckd_train_reads_best_yaml(tmp_path: Path) -> None:
     assert "bnm 0.42" in head[3]
 
 
+@pytest.mark.parametrize(("epoch", "stop_after"), [(1, 23), (2, 45), (3, 68), (4, 0)])
+def test_best_yaml_stops_after_the_chosen_epoch(epoch: int, stop_after: int) -> None:
+    """With 4 evaluations in 90 steps, an evaluation follows the first step that completes each quarter."""
+    base = {**make_study().user_attrs["base"]}
+    base["adapt"] = {**base["adapt"], "evaluations": 4}
+    study = make_study(base=base)
+    values = [1.0 if number == epoch else 0.0 for number in range(1, 5)]
+    add(study, "COMPLETE", values, epoch_scores=[scores()] * 4)
+    chosen = best(study)
+    assert chosen is not None and best_config(study, chosen).adapt.stop_after == stop_after
+
+
+def test_best_yaml_names_the_checkpoint(tmp_path: Path) -> None:
+    path = write_best(searched(), tmp_path)
+    assert path is not None and "# Checkpoint of this epoch: out/trials/n/seed-0/best.pt" in path.read_text()
+
+
 def test_best_yaml_states_the_use_of_target_labels(tmp_path: Path) -> None:
     path = write_best(searched(select="oracle"), tmp_path)
     assert path is not None and "selected with target labels: by oracle" in path.read_text()

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from gckd.report.html.page import Page
 from gckd.storage import atomic
-from gckd.tune.best import WITH_LABELS, best, caption, labels_used, write_best
+from gckd.tune.best import WITH_LABELS, best, caption, checkpoints, labels_used, write_best
 from gckd.tune.report.sections import sections
 from gckd.tune.report.tables import best_trials_table
 from gckd.tune.trial_table import write_trials
@@ -89,4 +89,6 @@ def _print(study: Study, chosen: Candidate | None, console: Console) -> None:
         table.add_row(*line, style="bold" if place == best_trials.highlighted_row else None)
     console.print(table)
     console.print(f"Chosen: trial {chosen.trial.number}, epoch {chosen.epoch}.", highlight=False)
+    for path in checkpoints(chosen):
+        console.print(f"Checkpoint: {path}", highlight=False, markup=False, soft_wrap=True)
     console.print(caption(study), style="dim", highlight=False, markup=False)

@@ -12,7 +12,7 @@ from PIL import Image
 from gckd.cluster.trial import ORACLE
 from gckd.report.html.page import Picture, Section, data_uri
 from gckd.storage import atomic
-from gckd.tune.best import caption, selector
+from gckd.tune.best import caption, checkpoints, selector
 from gckd.tune.report import parameter_figures, tables, trial_figures
 from gckd.tune.report.cost import cost_table, failure_table
 from gckd.tune.report.importance import FANOVA_TRIALS, MIN_TRIALS, importance
@@ -60,7 +60,9 @@ def sections(study: Study, chosen: Candidate | None, folder: Path, storage: str 
 def _choice(study: Study, chosen: Candidate | None) -> list[Section]:
     if chosen is None:
         return [Section("Chosen trial", ["None: no trial has finished. There is no best.yaml."])]
-    lines = [f"Trial {chosen.trial.number}, checkpoint of epoch {chosen.epoch}. Its config is best.yaml."]
+    lines = [f"Trial {chosen.trial.number}, checkpoint of epoch {chosen.epoch}. best.yaml trains this model again."]
+    if paths := checkpoints(chosen):
+        lines.append(f"Checkpoint: {', '.join(paths)}")
     test = study.user_attrs.get("best_test")
     if test and test["number"] == chosen.trial.number:
         lines.append(f"On the target's test split: Rank-1 {test['rank_1']:.1f} %, mAP {test['map']:.1f} %.")
@@ -185,7 +187,7 @@ def _commands(study: Study, chosen: Candidate | None, folder: Path, storage: str
         f"gckd tune ... --study {shlex.quote(study.study_name)} --trials N",
     ]
     if chosen:
-        lines.append("The third trains the chosen config to its last step.")
+        lines.append("The third trains the chosen model again, to the chosen epoch.")
         commands.append(f"gckd train --config {shlex.quote(str(folder / 'best.yaml'))}")
     return Section("Next commands", [" ".join(lines)], commands=commands)
 
