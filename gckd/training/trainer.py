@@ -131,7 +131,7 @@ class Stage:
             if evaluated:
                 yield step + 1, self._values_by_step()[step + 1]
                 self._start = time.perf_counter() - self.seconds  # excludes the caller's time
-        if schedule.steps == 0:  # the initial model is the result
+        if schedule.steps == 0 and not self.curve:  # the initial model is the result; a resumed stage has its values
             self._evaluate(0, means)
             self._save(checkpoint, 0, optimizer, means)
         self.seconds = self.elapsed()

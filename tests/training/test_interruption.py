@@ -17,6 +17,7 @@ from gckd.errors import DivergenceError
 from gckd.progress import Progress, ProgressCallback
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.storage.path import StoragePath
+from gckd.training.run import train_run
 from gckd.training.search_trial import trial_evaluations
 from gckd.training.trainer import Stage
 from tests.training.micro import STEPS, Interruption, differences, stop_at, trained
@@ -39,6 +40,20 @@ def test_a_signal_saves_the_current_step_and_the_resumed_run_is_identical(
     assert load_checkpoint(tmp_path / "stopped" / "checkpoint.pt")["step"] == 1 < STEPS
     resumed, whole = trained(once, cache, tmp_path / "stopped"), trained(once, cache, tmp_path / "whole")
     assert set(differences(resumed, whole)) <= {"/seconds"}
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_a_run_stopped_before_its_evaluation_on_test_resumes_with_identical_curves(
+    steps: int, config: Config, cache: Path, tmp_path: Path
+) -> None:
+    """Without steps, the only checkpoint is that of step 0, which already has the values of step 0."""
+    row = apply(config, {"adapt.steps": steps})
+    with pytest.raises(Interruption):
+        train_run(row, cache=cache, out=tmp_path / "stopped", report=stop_at("evaluate", 0))
+    results = (train_run(row, cache=cache, out=tmp_path / folder) for folder in ("stopped", "whole"))
+    resumed, whole = ([curve for curve in result.curves if curve["name"] != "seconds"] for result in results)
+    assert [curve for curve in resumed if curve["step"] == 0]
+    assert resumed == whole
 
 
 def test_a_timer_saves_between_evaluations(config: Config, cache: Path, tmp_path: Path) -> None:
