@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from gckd.config import Config
-from gckd.errors import InputError
 from gckd.runs.local import RecordedRun, train_single
 from gckd.runs.progress_bar import progress_bar
 from gckd.storage.cache import USER_CACHE, CachePath
 from gckd.storage.path import StoragePath
 from gckd.storage.run_tables import METRICS
-from gckd.training.load import CHECKPOINT
+from gckd.training.load import CHECKPOINT, checkpoint_file
 from gckd.training.model import Model, load_model
 from gckd.training.run import train_run
 from gckd.training.target_evaluation import Evaluation
@@ -95,7 +94,7 @@ def load(checkpoint: Location, *, cache: Location | None = None, edits: Mapping[
     Raises:
         InputError: there is no checkpoint or no config beside it, or the two do not fit.
     """
-    return load_model(_checkpoint_file(checkpoint), _cache(cache), edits)
+    return load_model(checkpoint_file(checkpoint), _cache(cache), edits)
 
 
 def evaluate(model: Model | Location, split: str = "test", *, cache: Location | None = None) -> Evaluation:
@@ -113,16 +112,3 @@ def evaluate(model: Model | Location, split: str = "test", *, cache: Location | 
 
 def _cache(cache: Location | None) -> CachePath:
     return CachePath.at(cache or os.environ.get("GCKD_CACHE") or USER_CACHE)
-
-
-def _checkpoint_file(location: Location) -> StoragePath:
-    path = StoragePath.at(location)
-    if (path / CHECKPOINT).exists():
-        return path / CHECKPOINT
-    if path.local is None or not path.local.is_dir():
-        return path
-    checkpoints = sorted(path.local.glob(f"*/seed-*/{CHECKPOINT}"))
-    if len(checkpoints) != 1:
-        names = ", ".join(str(file.relative_to(path.local)) for file in checkpoints) or "none"
-        raise InputError(f"{path}: expected one {CHECKPOINT}; found {names}; give the path of one")
-    return StoragePath.at(checkpoints[0])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-import json
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +13,10 @@ from gckd.data.identities import MAX_IDENTITY
 from gckd.data.types import SPLITS
 from gckd.errors import InputError
 from gckd.printable import brief, is_text, shortened
+from gckd.storage.json_text import JsonError, load_json
+from gckd.storage.text_file import read_bytes
 
+MAX_BYTES = 2**30  # of a file
 COLUMNS = ("image", "caption", "identity", "split")
 _TOO_MANY_CELLS = "quote a caption that contains commas"
 
@@ -40,8 +42,7 @@ def read_caption_lines(file: Path) -> CaptionFile:
     """Read captions.csv, or captions.jsonl by its suffix.
 
     Raises:
-        InputError: naming the line and the column.
-        OSError: the file cannot be read.
+        InputError: naming the line and the column; or the file cannot be read, or is larger than `MAX_BYTES`.
     """
     text = _decoded(file)
     entries = list(_json_entries(file, text) if file.suffix == ".jsonl" else _csv_entries(file, text))
@@ -58,7 +59,7 @@ def cell(file: Path, number: int, column: str) -> str:
 
 
 def _decoded(file: Path) -> str:
-    content = file.read_bytes()
+    content = read_bytes(file, MAX_BYTES)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -103,9 +104,9 @@ def _json_entries(file: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]
         if not line.strip():
             continue
         try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{file}, line {number}: broken JSON ({error}); expected one object a line") from error
+            entry = load_json(line.encode())
+        except JsonError as error:
+            raise InputError(f"{file}, line {number}: {error}; expected one object on each line") from error
         if not isinstance(entry, dict):
             raise InputError(f"{file}, line {number}: expected an object, got {brief(entry)}")
         _check_names(file, number, entry)

@@ -26,8 +26,7 @@ def read_plain_folder(file: Path) -> tuple[list[Record], tuple[str, ...]]:
     """Records of a file, one for each line, and notes on what it leaves out.
 
     Raises:
-        InputError: naming the line and the column.
-        OSError: the file cannot be read.
+        InputError: see `read_caption_lines`.
     """
     both = [file.parent / name for name in PLAIN_FILES]
     if all(path.is_file() for path in both):

@@ -62,7 +62,7 @@ def build_store(
     """
     root = stores_folder(cache)
     index = root / INDEX
-    key = _index_key(annotations)
+    key = state_key(annotations)
     entry_file = index / f"{key}.json"
     with FileLock(index / f"{key}.lock"):
         entry = _read_entry(entry_file)
@@ -94,7 +94,7 @@ def _notes(annotations: Annotations, entry: dict[str, Any]) -> tuple[str, ...]:
     return (*annotations.notes, *notes)
 
 
-def _index_key(annotations: Annotations) -> str:
+def state_key(annotations: Annotations) -> str:
     """Hash of the records and of the size and modification time of every image file.
 
     The records are hashed, not the annotation file, because the same file read by a changed reader is other data.

@@ -14,6 +14,7 @@ from gckd.config import apply, check, read_config
 from gckd.config.config_file import CONFIG_FILE
 from gckd.config.schema import Config
 from gckd.data.batches import Feed
+from gckd.data.caption_check import examples
 from gckd.data.dataset_pair import DatasetPair, open_datasets
 from gckd.errors import InputError
 from gckd.evaluation.retrieval import EmbeddingTransform, Retriever, unchanged
@@ -44,6 +45,28 @@ class Student:
         """Retriever that centres embeddings by the means of the target's train split."""
         means = train_means(self.backbone, self.feed.target, self.config.centre)
         return Retriever(self.backbone, self.config.evaluate, means, self.transform)
+
+
+def checkpoint_file(location: str | Path | StoragePath) -> StoragePath:
+    """Checkpoint at a location: the file itself, the only one in its folder, or the only one of an output folder.
+
+    Raises:
+        InputError: there is no checkpoint, or there are several.
+    """
+    path = StoragePath.at(location)
+    if not path.exists():
+        raise InputError(f"{path}: there is no such checkpoint file")
+    if path.local is None and (path / CHECKPOINT).exists():
+        return path / CHECKPOINT
+    if path.local is None or not path.local.is_dir():
+        return path
+    checkpoints = sorted(
+        file for pattern in ("", "seed-*/", "*/seed-*/") for file in path.local.glob(pattern + CHECKPOINT)
+    )
+    if len(checkpoints) != 1:
+        names = examples(str(file.relative_to(path.local)) for file in checkpoints) or "none"
+        raise InputError(f"{path}: expected one {CHECKPOINT}; found {names}; give the path of one")
+    return StoragePath.at(checkpoints[0])
 
 
 def checkpoint_config(checkpoint: StoragePath, edits: Mapping[str, Any] | None = None) -> Config:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from gckd.config import digest
 from gckd.config.schema import Config
 from gckd.data.dataset_pair import DatasetPair
-from gckd.data.images import decode, resized
-from gckd.data.splits import Images
+from gckd.data.images import decode, in_parallel, resized
+from gckd.data.split_paths import split_paths
+from gckd.data.types import ItemProgress
 from gckd.device import on_device
 from gckd.errors import InputError, reason_of
 from gckd.evaluation.retrieval import Retriever
@@ -24,6 +26,7 @@ from gckd.models.weights import file_digest
 from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath, expanded
 from gckd.storage.shared_file import create_once
+from gckd.training.folder_index import folder_index
 from gckd.training.load import Student, checkpoint_config, load_student
 from gckd.training.target_evaluation import Evaluation, evaluate_student
 
@@ -37,11 +40,30 @@ class Match(NamedTuple):
     cosine: float  # similarity to the sentence, in [-1, 1]
 
 
+class ImageFiles(Protocol):
+    """Image files by number."""
+
+    def encoded(self, row: int) -> bytes:
+        """Bytes of image number `row`."""
+        ...
+
+
+class FolderFiles(NamedTuple):
+    """Image files of a folder, by number."""
+
+    paths: list[Path]
+
+    def encoded(self, row: int) -> bytes:
+        return self.paths[row].read_bytes()
+
+
 class Gallery(NamedTuple):
-    """Images of a split and their unit embeddings [N, d], in the same order."""
+    """N images with their unit embeddings [N, d] and their paths, in the same order."""
 
     embeddings: Tensor
-    files: Images
+    files: ImageFiles
+    paths: list[str]  # as `split_paths` returns them, or below the folder as it was given
+    notes: tuple[str, ...] = ()  # on the index of a folder, and on images that cannot be read
 
 
 class Model:
@@ -90,7 +112,7 @@ class Model:
         """Images of a split of the target. Their embeddings are cached, under the digest of the checkpoint.
 
         Raises:
-            InputError: the target has no such split.
+            InputError: the target has no such split, or its annotations cannot be read.
         """
         datasets, data = self.student.datasets, self.config.data
         files = datasets.target.unlabelled(split).images
@@ -104,7 +126,30 @@ class Model:
 
         with on_device(self.config.device):
             content = create_once(self.cache / "galleries" / f"{name}.pt", embed)
-            return Gallery(content["images"], files)
+        return Gallery(content["images"], files, split_paths(data.target, split, files, self.cache))
+
+    def embed_folder(self, folder: str | Path, progress: ItemProgress | None = None) -> Gallery:
+        """All images in a folder and its sub-folders. Their embeddings are cached, by path, size and modification time.
+
+        Images that cannot be read are left out, and a note names them.
+
+        Args:
+            progress: called with (images done, images in total) where embeddings are computed.
+
+        Raises:
+            InputError: there is no such folder, or no image in it that can be read.
+        """
+        root = expanded(folder)
+        with self.checkpoint.reading() as file:
+            content = file_digest(file)
+        name = digest(self.config, content, self.student.datasets.target.digest, str(root.resolve()))
+        file = (self.cache / "galleries" / f"folder-{name}.parquet").local_path
+        with on_device(self.config.device):
+            index = folder_index(file, root, self._embed_files, progress)
+        paths = [root / path for path in index.paths]
+        return Gallery(
+            torch.from_numpy(index.embeddings), FolderFiles(paths), [str(path) for path in paths], index.notes()
+        )
 
     def search(self, text: str, gallery: Tensor | Sequence[ImageInput], top: int = 5) -> list[Match]:
         """The `top` images of a gallery that are most similar to a sentence, best first; ties keep the gallery's order.
@@ -133,7 +178,29 @@ class Model:
     def _retriever(self) -> Retriever:
         return self.student.retriever()
 
-    def _pixels(self, image: ImageInput) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    def _embed_files(self, files: Sequence[Path]) -> list[NDArray[np.float32] | str]:
+        """Embedding [d] of each file, or the reason why it cannot be read."""
+        results = list(in_parallel(self._pixels_or_reason, files, None))
+        pixels = [result for result in results if not isinstance(result, str)]
+        batches = [
+            pixels[i : i + self.config.evaluate.batch] for i in range(0, len(pixels), self.config.evaluate.batch)
+        ]
+        embeddings = iter(
+            [
+                row
+                for batch in batches
+                for row in self._retriever.embed_images(torch.from_numpy(np.stack(batch))).cpu().numpy()
+            ]
+        )
+        return [result if isinstance(result, str) else next(embeddings) for result in results]
+
+    def _pixels_or_reason(self, file: Path) -> NDArray[np.uint8] | str:
+        try:
+            return decode(file.read_bytes(), self.config.data.height, self.config.data.width)
+        except (OSError, ValueError) as error:
+            return reason_of(error)
+
+    def _pixels(self, image: ImageInput) -> NDArray[np.uint8]:
         data = self.config.data
         if isinstance(image, Image.Image):
             return resized(image, data.height, data.width)

@@ -165,7 +165,8 @@ def test_an_error_names_line_column_and_remedy(tmp_path: Path, content: str, mes
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (b"{", "line 2: broken JSON"),
+        (b"{", "line 2: not JSON: "),
+        (b"[" * 40, "line 2: lists and objects inside each other, more than 32 deep; expected one object on each line"),
         (b"[1]", "line 2: expected an object, got [1]"),
         (b'{"image": "a.png"}', "line 2: no column 'caption'; columns present: 'image'"),
         (b'{"image": 3, "caption": "a"}', "line 2, column 'image': 3; expected the path of an image"),
