@@ -14,7 +14,7 @@ from torchmetrics.retrieval import RetrievalHitRate, RetrievalMAP
 from gckd.config.stages import Evaluate
 from gckd.data.types import EvaluationSet
 from gckd.errors import InputError
-from gckd.evaluation.retrieval import TOP_IMAGES, Retriever, rank_gallery
+from gckd.evaluation.retrieval import TOP_IMAGES, Retriever, rank_gallery, val_metrics
 from gckd.models.base import Encoded
 
 
@@ -204,3 +204,33 @@ def test_similarities_that_are_not_finite_are_refused(value: float) -> None:
     scores[1, 2] = value
     with pytest.raises(InputError, match="1 of 12 similarities are NaN or infinite"):
         rank_gallery(scores, torch.tensor([0, 1, 0]), torch.tensor([0, 1, 1, 0]))
+
+
+def test_metrics_of_val_are_without_reranking(scene: tuple[Any, EvaluationSet, Tensor, Tensor]) -> None:
+    model, data, cosine, _ = scene
+    metrics = val_metrics("target_val", model, NO_CENTRING, Evaluate(batch=4, k_test=3), data)
+    expected = metrics_by_loops(cosine, data.caption_identities, data.image_identities)
+    assert metrics == pytest.approx(
+        {"target_val_rank_1": expected["rank_1"], "target_val_map": expected["map"]}, rel=1e-6
+    )
+    shifted = torch.full((5,), 0.4), torch.full((5,), -0.3)
+    images, texts = model.tables["image"] - 0.4, model.tables["text"] + 0.3
+    centred = metrics_by_loops(
+        F.normalize(texts, dim=1) @ F.normalize(images, dim=1).T, data.caption_identities, data.image_identities
+    )
+    metrics = val_metrics("val", model, shifted, Evaluate(batch=4, k_test=0), data)
+    assert metrics == pytest.approx({"val_rank_1": centred["rank_1"], "val_map": centred["map"]}, rel=1e-6)
+
+
+def test_the_transform_gets_the_bank_of_each_modality(scene: tuple[Any, EvaluationSet, Tensor, Tensor]) -> None:
+    """Bank 2 is Q_TI, bank 3 is Q_TT."""
+    banks: list[int] = []
+
+    def reverse(bank: int, embeddings: Tensor) -> Tensor:
+        banks.append(bank)
+        return embeddings.flip(1) if bank == 3 else embeddings
+
+    model, data, _, _ = scene
+    scores = Retriever(model.eval(), Evaluate(batch=4, k_test=0), NO_CENTRING, reverse).scores(data)
+    torch.testing.assert_close(scores, model.tables["text"].flip(1) @ model.tables["image"].T)
+    assert sorted(banks) == [2, 3]

@@ -15,8 +15,7 @@ from gckd.config.graph import Diffusion
 from gckd.config.losses import CaptionsAndViews
 from gckd.data.dataset_pair import DatasetPair, open_datasets
 from gckd.data.loaders import SourceLoader
-from gckd.method.banks import LabelledEmbeddings, embed_clean
-from gckd.method.source_free import prototypes
+from gckd.method.banks import embed_clean
 from gckd.models.build import build_model
 from gckd.training.pretrain import source_checkpoint
 from tests.training.micro import Interruption, differences, stop_at, trained
@@ -85,14 +84,6 @@ def test_source_banks_hold_the_summary_of_the_source(config: Config, cache: Path
     for identity, z in wanted:
         unit = z / z.norm()
         assert any(i == identity and torch.allclose(own, unit, atol=1e-5) for i, own in held)
-
-
-def test_prototypes_are_normalised_means_per_identity() -> None:
-    entries = LabelledEmbeddings(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]), torch.tensor([7, 3, 7]))
-    result = prototypes(entries)
-    half = 0.5**0.5
-    assert result.identities.tolist() == [3, 7]
-    torch.testing.assert_close(result.embeddings, torch.tensor([[0.0, 1.0], [half, half]]))
 
 
 def test_each_source_summary_gives_different_weights(config: Config, finished: Train) -> None:

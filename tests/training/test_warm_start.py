@@ -1,4 +1,4 @@
-"""Warm starts of the banks are computed once for all runs, independent of C."""
+"""Warm starts of the banks are computed once for all runs."""
 
 from __future__ import annotations
 
@@ -7,66 +7,16 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from gckd.config import Config, apply
-from gckd.method import warm_start as warm
 from gckd.method.warm_start import WarmStart
 from gckd.training.adapt import Adaptation, prepare_adaptation
 from gckd.training.run import train_run
 
-ROWS, WIDTH = 23, 3
-
-
-class Encoder:
-    """Encoder that embeds a row by its number and records its arguments."""
-
-    def __init__(self) -> None:
-        self.asked: list[int] = []
-
-    def __call__(self, rows: Tensor) -> Tensor:
-        self.asked += rows.tolist()
-        return rows[:, None].float().expand(-1, WIDTH)
-
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(warm, "BATCH", 4)
-
-
-def taken(start: WarmStart, count: int, embed: Encoder) -> list[tuple[int, float]]:
-    batches = start.first("image", 0, ROWS, count, embed)
-    return [(int(row), float(z[0])) for rows, embeddings in batches for row, z in zip(rows, embeddings, strict=True)]
-
-
-def test_every_example_is_embedded_once_in_a_seeded_order(tmp_path: Path) -> None:
-    result = taken(WarmStart(tmp_path), ROWS, Encoder())
-    assert sorted(row for row, _ in result) == list(range(ROWS))
-    assert all(row == z for row, z in result)
-    assert result != taken_with_seed(1)
-
-
-def taken_with_seed(seed: int) -> list[tuple[int, float]]:
-    batches = WarmStart().first("image", seed, ROWS, ROWS, Encoder())
-    return [(int(row), float(z[0])) for rows, embeddings in batches for row, z in zip(rows, embeddings, strict=True)]
-
-
-def test_a_larger_bank_takes_more_examples_of_the_same_order(tmp_path: Path) -> None:
-    """Whole batches are computed: 6 examples cost 8, 10 cost 4 more, fewer cost nothing."""
-    first, more, less = Encoder(), Encoder(), Encoder()
-    small = taken(WarmStart(tmp_path), 6, first)
-    large = taken(WarmStart(tmp_path), 10, more)
-    assert large[:6] == small
-    assert (len(first.asked), len(more.asked)) == (8, 4)
-    assert taken(WarmStart(tmp_path), 3, less) == small[:3]
-    assert less.asked == []
-
-
-def test_nothing_is_cached_without_a_folder() -> None:
-    once, again = Encoder(), Encoder()
-    start = WarmStart()
-    assert taken(start, 6, once) == taken(start, 6, again)
-    assert once.asked == again.asked
+    monkeypatch.setattr("gckd.method.warm_start.BATCH", 4)
 
 
 def test_rows_and_trials_share_a_warm_start(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
