@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(
     file
-    for folder in ("gckd", "benchmarks", "tests", "ablations", "tune", "clusters")
+    for folder in ("gckd", "benchmarks", "docs", "tests", "ablations", "tune", "clusters")
     for file in (ROOT / folder).rglob("*.py")
     if "__pycache__" not in file.parts
 )

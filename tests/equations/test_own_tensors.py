@@ -1,4 +1,4 @@
-"""Eq. 1-9 on a user's own tensors (README), without a config file; each result against numpy."""
+"""Eq. 1-9 on a user's own tensors (docs/equations.md), without a config file; each result against numpy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Example(NamedTuple):
 
 
 def example() -> Example:
-    """The lines of the README, with tensors in the place of a dataset."""
+    """The lines of the document, with tensors in the place of a dataset."""
     torch.manual_seed(0)
     features = torch.randn(N, D)
     captions, source = F.normalize(torch.randn(N, D), dim=1), F.normalize(torch.randn(N, D), dim=1)
