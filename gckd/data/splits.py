@@ -13,36 +13,13 @@ import pyarrow as pa
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from gckd.data.arrow_file import read_arrow
 from gckd.data.images import DECODING, decode, in_parallel
 from gckd.data.types import ItemProgress
 from gckd.errors import InputError, reason_of
 from gckd.storage import atomic
 
 _CHARACTERS = 120  # of a reason in a message
-_NUMBERS = pa.list_(pa.int64())
-COLUMNS = {
-    "images.arrow": pa.schema([("image", pa.binary())]),
-    "captions.arrow": pa.schema([("caption", pa.string())]),
-    "labels.arrow": pa.schema([("image_identity", _NUMBERS), ("caption_image", _NUMBERS)]),
-}
-
-
-def read_arrow(path: Path) -> pa.Table:
-    """Memory-mapped Arrow file of a split. Nothing is copied, and all processes share its pages.
-
-    Its offsets are checked: Arrow itself would read memory outside of the file, or end the process.
-
-    Raises:
-        OSError, pa.ArrowException, ValueError: the file is missing, damaged, or has other columns or nulls.
-    """
-    with pa.memory_map(str(path)) as mapped:
-        table = pa.ipc.open_file(mapped).read_all()
-    if not table.schema.equals(COLUMNS[path.name]):
-        raise ValueError(f"other columns than {', '.join(COLUMNS[path.name].names)}")
-    table.validate(full=True)
-    if any(column.null_count for column in table.columns):
-        raise ValueError("a null")
-    return table
 
 
 def split_problem(folder: Path, counts: Mapping[str, int]) -> str:

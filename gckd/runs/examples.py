@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from gckd.data.images import thumbnail
 from gckd.storage import atomic
+from gckd.storage.examples_table import ABOUT, EXAMPLES, EXAMPLES_FILE
 from gckd.storage.run_tables import QUERIES_FILE, read_queries_table
 
 if TYPE_CHECKING:
@@ -25,23 +26,10 @@ if TYPE_CHECKING:
     from gckd.runs.plan import Run
     from gckd.runs.records import Records
 
-EXAMPLES_FILE = "examples.parquet"
 RANDOM, EACH = 4, 2  # queries drawn from all; queries of each kind on which the full and the next row disagree
 OTHERS = 4  # rows shown beside the full row
 _WIDTH, _HEIGHT = 96, 192  # largest size of a thumbnail in pixels
 _SEED = 0  # of the random draw
-_SCHEMA = pa.schema(
-    [
-        ("query", pa.int32()),  # row of the caption in its split
-        ("caption", pa.string()),
-        ("kind", pa.string()),  # reason why the query is shown
-        ("row", pa.string()),
-        ("rank", pa.int32()),  # of the first hit, from 1
-        ("ap", pa.float32()),  # in [0, 1]
-        ("images", pa.list_(pa.binary())),  # JPEG, best first
-        ("hits", pa.list_(pa.bool_())),
-    ]
-)
 Hits = NDArray[np.bool_]
 
 
@@ -82,7 +70,7 @@ def write_examples(runs: Sequence[Run], records: Records, target: Store) -> None
         for query, kind in drawn
         for row, table in shown.items()
     ]
-    schema = _SCHEMA.with_metadata({"about": json.dumps(about)})
+    schema = EXAMPLES.with_metadata({ABOUT: json.dumps(about)})
     with atomic.writing(file) as partial:
         pq.write_table(pa.Table.from_pylist(lines, schema=schema), partial)
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from gckd.errors import InputError, reason_of
 from gckd.storage.json_file import parse_json
 from gckd.storage.label import Label
+from gckd.storage.parquet_file import read_table
 
 Row = dict[str, Any]
 
@@ -144,39 +144,17 @@ def read_queries_table(file: Path) -> pa.Table:
     Raises:
         InputError: the file cannot be read, or is damaged.
     """
-    table = read_table(file, QUERIES, _REMEDY)
+    table = read_table(file, QUERIES, _REMEDY, _OPTIONAL)
+    if not len(table):
+        raise InputError(f"{file}: damaged (no rows); {_REMEDY}")
     if any(table.column(name).null_count for name in ("identity", "rank", "ap")):
         raise InputError(f"{file}: damaged (a null in identity, rank or ap); {_REMEDY}")
     return table
 
 
-def read_table(file: Path, schema: pa.Schema, remedy: str) -> pa.Table:
-    """A Parquet file with the columns of `schema`, in their types; absent optional columns are null.
-
-    Raises:
-        InputError: the file cannot be read, lacks columns or has others types.
-    """
-    try:
-        table = pq.ParquetFile(file).read()
-        missing = [name for name in schema.names if name not in table.column_names and name not in _OPTIONAL]
-        if missing:
-            raise InputError(f"{file}: damaged (lacks the columns {', '.join(missing)}); {remedy}")
-        columns = [
-            table.column(field.name).cast(field.type)
-            if field.name in table.column_names
-            else pa.nulls(len(table), field.type)
-            for field in schema
-        ]
-        checked = pa.table(columns, schema=schema)
-        checked.validate(full=True)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{file}: cannot be read ({reason_of(error)[:120]}); {remedy}") from error
-    return checked
-
-
 def _rows(file: Path, schema: pa.Schema) -> list[Row]:
     try:
-        rows: list[Row] = read_table(file, schema, _REMEDY).to_pylist()
+        rows: list[Row] = read_table(file, schema, _REMEDY, _OPTIONAL).to_pylist()
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: damaged ({reason_of(error)}); {_REMEDY}") from error
     return rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from gckd.errors import InputError
 from gckd.printable import brief
+from gckd.storage.zip_size import unpacked_size
 
 MAX_GROWTH = 4  # times the size of the file; PyTorch does not compress
 _ALWAYS_ALLOWED = 2**20  # bytes
@@ -43,9 +43,7 @@ def _check_entries(file: Path, limit: int) -> None:
     with file.open("rb") as stream:
         if stream.read(len(_ZIP)) != _ZIP:
             return  # the format of PyTorch before version 1.6, which has no compression
-    with zipfile.ZipFile(file) as archive:
-        size = sum(entry.file_size for entry in archive.infolist())
-    if size > limit:
+    if (size := unpacked_size(file)) > limit:
         raise InputError(f"{file}: unpacks to {size:,} bytes; {_limit(limit)}")
 
 

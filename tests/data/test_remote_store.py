@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 from gckd.cli.main import cli
 from gckd.data import remote_store
+from gckd.data.arrow_file import COLUMNS
 from gckd.data.datasets import find_dataset
 from gckd.data.remote_store import RemoteStore, upload_store
-from gckd.data.splits import COLUMNS
 from gckd.data.store import Store
 from gckd.errors import InputError
 from gckd.storage.path import StoragePath

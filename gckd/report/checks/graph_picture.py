@@ -13,6 +13,7 @@ from gckd.report.checks.check_input import CheckInput
 from gckd.report.checks.check_result import CheckResult
 from gckd.report.checks.panels import SOURCE_COLOUR, TARGET_COLOUR, panels
 from gckd.storage.label import run_folder
+from gckd.storage.zip_size import unpacked_size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 FILE = "graph.npz"
 _MODALITIES = {"image": "images", "text": "captions"}
 _MAX_ROWS = 4
+_MAX_BYTES = 2**26  # of all arrays of a file
 _ITERATIONS = 60  # of the spring layout
 _WITHIN_COLOUR, _ACROSS_COLOUR = "#b8b8b8", "#c01515"  # of edges within a domain and across
 
@@ -63,10 +65,12 @@ def graph_arrays(file: Path) -> Arrays:
     """Arrays of a graph sample.
 
     Raises:
-        InputError: the file cannot be read, or is damaged.
+        InputError: the file cannot be read, is damaged, or unpacks to more than `_MAX_BYTES`.
     """
     remedy = "delete it; the report then lacks the picture"
     try:
+        if (size := unpacked_size(file)) > _MAX_BYTES:
+            raise ValueError(f"{size:,} bytes of arrays; the limit is {_MAX_BYTES:,}")
         with np.load(file, allow_pickle=False) as archive:
             arrays = dict(archive)
     except Exception as error:  # damaged archives make NumPy raise almost every exception type

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import itertools
-import json
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.parquet as pq
-
 from gckd.report.html.page import Example, Ranking, Section, data_uri
+from gckd.storage.examples_table import EXAMPLES_FILE, read_examples
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-EXAMPLES = "examples.parquet"
-
 
 def examples(folder: Path) -> list[Section]:
-    """The contents of examples.parquet; no section without that file."""
-    file = folder / EXAMPLES
+    """The contents of examples.parquet; no section without that file.
+
+    Raises:
+        InputError: the file cannot be read, or is damaged.
+    """
+    file = folder / EXAMPLES_FILE
     if not file.exists():
         return []
-    table = pq.read_table(file)
-    groups = itertools.groupby(table.to_pylist(), key=lambda line: line["query"])
-    about = json.loads(table.schema.metadata[b"about"])
+    rows, about = read_examples(file)
+    groups = itertools.groupby(rows, key=lambda row: row["query"])
     return [Section("Examples", _rule(about), examples=[_example(list(group)) for _, group in groups])]
 
 

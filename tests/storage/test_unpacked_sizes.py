@@ -1,0 +1,110 @@
+"""Small files that unpack to much, and tables without rows: refused before their content is in memory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gckd.data.arrow_file import COLUMNS, read_arrow
+from gckd.errors import InputError
+from gckd.report.checks.graph_picture import graph_arrays
+from gckd.storage import parquet_file
+from gckd.storage.examples_table import EXAMPLES, read_examples
+from gckd.storage.parquet_file import read_table
+from gckd.storage.run_tables import CURVES, QUERIES, RUNS, read_curves, read_queries_table, read_runs
+
+TEXTS = pa.schema([("text", pa.string())])
+LISTS = pa.schema([("top", pa.list_(pa.int32()))])
+
+
+@pytest.mark.parametrize(
+    ("column", "schema", "message"),
+    [
+        (pa.nulls(10_000_001, pa.string()), TEXTS, "10,000,001 rows; the limit is 10,000,000"),
+        (
+            pa.array([np.zeros(10_000_001, np.int32)], pa.list_(pa.int32())),
+            LISTS,
+            "10,000,001 values of the column top.list.element; the limit is 10,000,000",
+        ),
+        (pa.array(["x" * 2_000_000]), TEXTS, "bytes of unpacked values; the limit is 1,000,000"),
+        # The dictionary has one text: the file declares 100,000 bytes.
+        (pa.array(["x" * 100_000] * 2000), TEXTS, "100,00.,... bytes of unpacked values; the limit is 1,000,000"),
+    ],
+)
+def test_a_small_parquet_file_that_unpacks_to_much_is_refused(
+    column: pa.Array, schema: pa.Schema, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet_file, "MAX_BYTES", 1_000_000)
+    file = tmp_path / "a.parquet"
+    pq.write_table(pa.table([column], schema=schema), file, compression="zstd")
+    assert file.stat().st_size < 1_000_000
+    with pytest.raises(InputError, match=rf"a.parquet: cannot be read \(.*{message}.*\); delete it"):
+        read_table(file, schema, "delete it")
+
+
+@pytest.mark.parametrize("compression", [None, "zstd", "lz4"])
+def test_a_compressed_arrow_file_is_refused(compression: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "captions.arrow"
+    batch = pa.record_batch([pa.array(["x" * 1000] * 100)], schema=COLUMNS[file.name])
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, batch.schema, options=options) as writer:
+        for _ in range(3):
+            writer.write_batch(batch)
+    if compression is None:
+        assert read_arrow(file).column("caption").to_pylist() == ["x" * 1000] * 300
+    else:
+        with pytest.raises(ValueError, match="compressed"):
+            read_arrow(file)
+
+
+def test_a_graph_sample_that_unpacks_to_much_is_refused(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "graph.npz", image_nodes=np.zeros((2**12, 2**13), np.float32))
+    assert (tmp_path / "graph.npz").stat().st_size < 200_000
+    with pytest.raises(
+        InputError, match=r"graph.npz: cannot be read \(134,217,856 bytes of arrays; the limit is 67,108"
+    ):
+        graph_arrays(tmp_path / "graph.npz")
+
+
+def test_tables_without_rows_are_read_or_refused(tmp_path: Path) -> None:
+    for name, schema in (("runs", RUNS), ("curves", CURVES), ("queries", QUERIES)):
+        pq.write_table(schema.empty_table(), tmp_path / f"{name}.parquet")
+    assert read_runs(tmp_path / "runs.parquet") == read_curves(tmp_path / "curves.parquet") == []
+    with pytest.raises(InputError, match=r"queries.parquet: damaged \(no rows\)"):
+        read_queries_table(tmp_path / "queries.parquet")
+
+
+ROW = {"query": 3, "caption": "a", "kind": "b", "row": "full", "rank": 1, "ap": 1.0, "images": [b"x"], "hits": [True]}
+ABOUT = {"seed": 0, "against": "", "random": 4, "each": 2, "queries": 30, "better": 11, "worse": 5}
+
+
+@pytest.mark.parametrize(
+    ("row", "about", "message"),
+    [
+        ({}, {"seed": "x"}, "its description: seed is not a JSON integer"),
+        ({}, None, "its description: not JSON"),
+        ({"hits": []}, {}, "row 0: no value, or other images than hits"),
+        ({"images": [None]}, {}, "row 0: no value"),
+        ({"caption": None}, {}, "row 0: no value"),
+    ],
+)
+def test_damaged_examples_are_named(
+    row: dict[str, Any], about: dict[str, Any] | None, message: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "examples.parquet"
+
+    def write(row: dict[str, Any], about: dict[str, Any] | None) -> None:
+        metadata = {} if about is None else {"about": json.dumps(ABOUT | about)}
+        pq.write_table(pa.Table.from_pylist([ROW | row], EXAMPLES.with_metadata(metadata)), file)
+
+    write({}, {})
+    assert read_examples(file) == ([ROW], ABOUT)
+    write(row, about)
+    with pytest.raises(InputError, match=rf"examples.parquet: damaged \({message}"):
+        read_examples(file)
