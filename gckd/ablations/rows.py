@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import TYPE_CHECKING, Any
 
 from gckd.ablations.components import ADDED, check_names, drop_edits, label, parse_names
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 BASELINE = "baseline"
+MAX_ROWS = 1_000  # of a table
 Rows = dict[str, dict[str, Any]]
 
 
@@ -64,9 +66,10 @@ def combinations(text: str, config: Config) -> dict[str, tuple[str, ...]]:
     """Label -> dropped components, for the rows of `factorial_rows`.
 
     Raises:
-        InputError: `parse_names` or `check_names` refuses the text.
+        InputError: `parse_names` or `check_names` refuses the text, or it has too many components.
     """
     names = list(check_names(parse_names(text, "--factorial"), config, "--factorial"))
+    _check_rows(f"--factorial: {len(names)} components", 2 ** len(names) - 1)
     subsets = (subset for size in range(1, len(names) + 1) for subset in itertools.combinations(names, size))
     return {label(subset): subset for subset in subsets}
 
@@ -92,7 +95,10 @@ def grid_rows(values: Mapping[str, list[Any]], config: Config) -> Rows:
 
     Raises:
         ConfigError: combinations are refused; the problems of all of them are listed.
+        InputError: there are too many.
     """
+    sizes = " x ".join(f"{len(listed)} values of {path:.40}" for path, listed in values.items())
+    _check_rows(f"sweep or grid: {sizes}", math.prod(map(len, values.values())))
     rows: Rows = {}
     texts: dict[str, str] = {}
     problems: list[str] = []
@@ -155,14 +161,20 @@ def merge_rows(*several: Rows) -> Rows:
     """All rows, in their order.
 
     Raises:
-        InputError: two have the same name.
+        InputError: two have the same name, or there are more than `MAX_ROWS`.
     """
+    _check_rows("rows", sum(map(len, several)))
     rows: Rows = {}
     for name, edits in itertools.chain.from_iterable(part.items() for part in several):
         if name in rows:
             raise InputError(f"row {name}: given twice; remove one of the two")
         rows[name] = edits
     return rows
+
+
+def _check_rows(origin: str, number: int) -> None:
+    if number > MAX_ROWS:
+        raise InputError(f"{origin}: {number:,} rows are outside the limit of a table: <= {MAX_ROWS:,}")
 
 
 def labels(key: str, names: Iterable[str]) -> dict[str, Label]:

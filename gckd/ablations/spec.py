@@ -34,8 +34,8 @@ _ROW_KEYS = {
 }
 _SUBTABLE_KEYS = {
     "pairs": {"const": "all"},
-    "shift": {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}, "minItems": 2},
-    "each": {"type": "object", "additionalProperties": {"type": "object"}, "minProperties": 2},
+    "shift": {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}, "minItems": 2, "maxItems": 100},
+    "each": {"type": "object", "additionalProperties": {"type": "object"}, "minProperties": 2, "maxProperties": 100},
 }
 _KEYS = {
     "question": {"type": "string"},
@@ -109,8 +109,17 @@ class Spec:
         grid = grid_rows(self.grid, config) if self.grid else {}
         # A combination with one changed value may be a row of a sweep already.
         new = {name: edits for name, edits in grid.items() if edits not in swept.values()}
-        included = load_spec(self.rows_of).all_rows(config) if self.rows_of else {}
+        included = self._included_rows(config)
         return merge_rows(swept, new, included, named_rows(self.rows, config))
+
+    def _included_rows(self, config: Config) -> Rows:
+        """Rows of the spec in `rows_of`, which must not include another one: it could include itself."""
+        if not self.rows_of:
+            return {}
+        included = load_spec(self.rows_of)
+        if included.rows_of:
+            raise ConfigError([f"rows_of: {self.rows_of} has the key rows_of too; write its rows out"])
+        return included.all_rows(config)
 
 
 def spec_names() -> list[str]:
@@ -165,6 +174,8 @@ def _message(error: ValidationError) -> str:
         types = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
         names = " or a ".join(_TYPE_NAMES.get(name, name) for name in types)
         return f"{path}: {brief(error.instance)} is not a {names}"
+    if error.validator in ("maxItems", "maxProperties"):
+        return f"{path}: {len(error.instance):,} entries are outside their limit: <= {error.validator_value}"
     if error.validator == "minimum":
         return f"{path}: {brief(error.instance)} is outside its limit: >= {error.validator_value}"
     return f"{path}: {shortened(error.message)}"

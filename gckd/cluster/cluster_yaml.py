@@ -53,7 +53,6 @@ def _placeholders(path: str, value: Any) -> Iterator[str]:
 
 def _schema(spec: dict[str, Any]) -> str | None:
     """Error of Ray's own schema check; None if there is none."""
-    import click
     import jsonschema
     from ray.autoscaler._private.util import prepare_config, validate_config
 
@@ -64,7 +63,7 @@ def _schema(spec: dict[str, Any]) -> str | None:
         return f"{'.'.join(map(str, error.absolute_path)) or 'file'}: {error.message.splitlines()[0]}"
     except KeyError as error:
         return f"file: the field {error} is missing, which every cluster file of Ray has"
-    except (ValueError, TypeError, click.ClickException) as error:
+    except Exception as error:  # Ray's node providers raise almost every exception type
         return f"file: refused by Ray ({reason_of(error)})"
     return None
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gckd.storage.path import StoragePath
 
 FULL = "full"
+MAX_RUNS = 10_000  # of a table
 _ADAPTATION = ("graph", "distill", "adapt", "evaluate")  # sections that do not affect source pre-training
 
 
@@ -79,9 +80,11 @@ def plan(
         full_edits: edits of `full` that its own row has, such as a tuned learning rate; other rows are without them.
 
     Raises:
-        ConfigError: an edit is refused or names missing weights, a row is called `full`, or two rows have the same
-            config.
+        ConfigError: an edit is refused or names missing weights, a row is called `full`, two rows have the same config,
+            or there are more than `MAX_RUNS` runs.
     """
+    if (number := (1 + len(rows)) * seeds) > MAX_RUNS:
+        raise ConfigError([f"seeds: {seeds:,} x {1 + len(rows):,} rows are {number:,} runs; the limit is {MAX_RUNS:,}"])
     problems: list[str] = []
     configs: dict[str, Config] = {FULL: apply(check(full), full_edits)}
     if FULL in rows:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gckd.ablations.components import COMPONENTS, drop_edits
-from gckd.ablations.rows import BASELINE, add_rows, factorial_rows, merge_rows, sweep_rows
+from gckd.ablations.rows import BASELINE, add_rows, factorial_rows, grid_rows, merge_rows, sweep_rows
 from gckd.ablations.spec import SPECS, load_spec
 from gckd.config import apply, digest, preset
 from gckd.config.graph import Gnn, NoPropagation
@@ -70,12 +70,41 @@ def test_a_sweep_has_a_row_for_every_value_except_that_of_full() -> None:
             "--sweep: 'graph.propagate.k=1,,2' is not PATH=VALUE,VALUE, for example graph.propagate.k=2,5,20",
         ),
         (sweep_rows, "graph.propagate.k=0,5000", "graph.propagate.k: 0 is outside its limit: >= 1"),
+        (
+            sweep_rows,
+            f"graph.propagate.k={','.join(map(str, range(1, 1002)))}",
+            "sweep or grid: 1001 values of graph.propagate.k: 1,001 rows are outside the limit of a table: <= 1,000",
+        ),
+        (
+            grid_rows,
+            {"graph.propagate.k": [2] * 4000, "seed": [1] * 4000, "adapt.steps": [3] * 4000},
+            "sweep or grid: 4000 values of graph.propagate.k x 4000 values of seed x 4000 values of adapt.steps: "
+            "64,000,000,000 rows are outside the limit of a table: <= 1,000",
+        ),
+        (
+            factorial_rows,
+            ",".join(list(COMPONENTS)[:10]),
+            "--factorial: 10 components: 1,023 rows are outside the limit of a table: <= 1,000",
+        ),
     ],
 )
 def test_refused(make: Any, given: Any, message: str) -> None:
     with pytest.raises(InputError) as caught:
         make(given, FULL)
     assert str(caught.value).startswith(message)
+
+
+def test_the_sweeps_of_a_table_share_its_limit() -> None:
+    sweeps = [{f"{name}={value}": {"seed": 1} for value in range(600)} for name in "ab"]
+    with pytest.raises(InputError, match="rows: 1,200 rows are outside the limit of a table: <= 1,000"):
+        merge_rows(*sweeps)
+
+
+def test_a_spec_that_includes_itself_is_refused(tmp_path: Path) -> None:
+    file = spec_of(tmp_path, "drop: [gmp]")
+    file.write_text(f"rows_of: {file}")
+    with pytest.raises(InputError, match="rows_of: .* has the key rows_of too; write its rows out"):
+        load_spec(str(file)).all_rows(FULL)
 
 
 def test_two_rows_of_one_name_are_refused() -> None:
@@ -156,6 +185,7 @@ REFUSED = {
     ],
     "sweep: {graph.propagate.k: 3}": ["sweep.graph.propagate.k: 3 is not a list"],
     "rows: {wide: 3}": ["rows.wide: 3 is not a mapping"],
+    f"drop: [gmp]\nshift: {[0.5] * 101}": ["shift: 101 entries are outside their limit: <= 100"],
 }
 
 

@@ -156,6 +156,11 @@ WRONG: list[tuple[str, Change, str]] = [
         "file: Additional properties are not allowed ('max_w",
     ),
     ("aws", lambda g: g.update(head_node_type="haed"), "file: refused by Ray"),
+    (
+        "aws",
+        lambda g: g["provider"].update(type="nosuch"),  # Ray raises NotImplementedError
+        "file: refused by Ray (Unsupported node provider: nosuch)",
+    ),
     ("aws", set_start("head", "ray start --head", "true"), "head_start_ray_commands: no `ray start --head`"),
     ("aws", set_start("worker", "ray start", "true"), "worker_start_ray_commands: no `ray start --address`"),
     (

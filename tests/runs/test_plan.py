@@ -46,6 +46,12 @@ def test_a_seed_out_of_range_is_refused() -> None:
         plan(apply(preset("tiny"), {"seed": 2**31 - 1}), {}, 2, OUT)
 
 
+def test_more_runs_than_the_limit_are_refused_before_they_are_built() -> None:
+    rows = {"-gmp": {"graph.propagate": "none"}}
+    with pytest.raises(ConfigError, match="seeds: 1,000,000,000 x 2 rows are 2,000,000,000 runs; the limit is 10,000"):
+        plan(preset("tiny"), rows, 10**9, OUT)
+
+
 def test_all_bad_rows_are_refused_together() -> None:
     rows = {"a": {"nothing": 1}, "b": {"adapt.steps": -1}, "c": {"adapt.steps": 5}, "d": {"adapt.steps": 5}}
     with pytest.raises(ConfigError) as caught:
