@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import sys
+import tempfile
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 
 BAD_INPUT, INTERRUPTED = 2, 130
 _REMEDY = "correct this and repeat the command; finished work is kept"
-_NO_SPACE = "free space and repeat the command, with --resume for a run or table; finished work is kept"
+_NO_SPACE = "free space there and repeat the command, with --resume for a run or table; finished work is kept"
 _NO_ACCESS = "choose another folder, or change its permissions"
 _MORE_FILES = "run `ulimit -n 4096` before the command"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _REMEDIES = {
     errno.ENOSPC: _NO_SPACE,
     errno.EDQUOT: _NO_SPACE,
@@ -89,8 +91,8 @@ def _system_problem(error: Exception) -> str:
         chain.append(cause)
     system = next((link for link in chain if isinstance(link, OSError) and link.errno is not None), None)
     if system is not None and (error is system or isinstance(error, RuntimeError)):
-        file = f"{os.fsdecode(system.filename)}: " if isinstance(system.filename, str | bytes) else ""
-        return f"{file}{os.strerror(system.errno or 0)}; {_REMEDIES.get(system.errno or 0, _REMEDY)}"
+        path = _full_folder(system) if system.errno in _FULL else _path_of(system)
+        return f"{path}{os.strerror(system.errno or 0)}; {_REMEDIES.get(system.errno or 0, _REMEDY)}"
     if isinstance(error, OSError):
         return f"{reason_of(error)}; {_REMEDY}"
     text = str(error)
@@ -98,6 +100,20 @@ def _system_problem(error: Exception) -> str:
         if mark in text or isinstance(error, MemoryError):
             return problem
     return ""
+
+
+def _path_of(error: OSError) -> str:
+    """File of an error, as the beginning of a message; empty if the error names none."""
+    # Of two files, the second one is written.
+    named = [name for name in (error.filename2, error.filename) if isinstance(name, str | bytes)]
+    return f"{os.fsdecode(named[0])}: " if named else ""
+
+
+def _full_folder(error: OSError) -> str:
+    """Folder on the full disk, as the beginning of a message. Libraries that name no file write temporary files."""
+    path = _path_of(error).removesuffix(": ")
+    folder = os.path.dirname(os.path.abspath(path)) if path else tempfile.gettempdir()
+    return f"folder {folder}: "
 
 
 def _usage_problem(error: click.ClickException) -> str:

@@ -16,7 +16,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from gckd.data.splits import COLUMNS, read_arrow, split_problem
+from gckd.data.arrow_file import COLUMNS, read_arrow
+from gckd.data.splits import split_problem
 from gckd.data.store import INDEX, META, META_SCHEMA, VERSION, Store, content_digest, stores_folder
 from gckd.data.store_writer import ImageRow
 from gckd.data.types import SPLITS, ItemProgress
@@ -75,10 +76,8 @@ class RemoteStore:
         with FileLock(root / INDEX / f"{self.digest}.lock"):
             if not Store.is_whole(final):
                 shutil.rmtree(final, ignore_errors=True)  # damaged
-                partial = root / f"partial-{self.digest}"
-                shutil.rmtree(partial, ignore_errors=True)  # left by a killed process
-                self._download_into(partial, progress or (lambda done, total: None))
-                atomic.move_folder(partial, final)
+                with atomic.making(final, f"partial-{self.digest}") as partial:
+                    self._download_into(partial, progress or (lambda done, total: None))
         return Store.from_meta(final, self.meta)
 
     def _download_into(self, folder: Path, progress: ItemProgress) -> None:

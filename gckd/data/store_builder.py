@@ -127,12 +127,10 @@ def _build(
     if Store.is_whole(root / digest):
         return entry
     shutil.rmtree(root / digest, ignore_errors=True)  # damaged
-    partial = root / f"partial-{key}"
-    shutil.rmtree(partial, ignore_errors=True)  # left by a killed build; the lock excludes another writer
-    counts = {split: write_split(rows[split], partial / split, workers) for split in SPLITS}
-    meta = {"version": VERSION, "digest": digest, "format": annotations.format, "counts": counts}
-    atomic.write(partial / META, json.dumps(meta | {"notes": _notes(annotations, entry), "skipped": len(broken)}))
-    atomic.move_folder(partial, root / digest)
+    with atomic.making(root / digest, f"partial-{key}") as partial:  # the lock excludes another writer
+        counts = {split: write_split(rows[split], partial / split, workers) for split in SPLITS}
+        meta = {"version": VERSION, "digest": digest, "format": annotations.format, "counts": counts}
+        atomic.write(partial / META, json.dumps(meta | {"notes": _notes(annotations, entry), "skipped": len(broken)}))
     return entry
 
 

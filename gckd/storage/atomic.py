@@ -27,17 +27,48 @@ def writing(file: Path) -> Iterator[Path]:
     partial = file.with_name(f".{file.name}{_SUFFIX}")
     partial.unlink(missing_ok=True)
     try:
-        yield partial
-        flush(partial)
-        partial.replace(file)
-        flush(file.parent)
-    except OSError as error:
-        if error.errno is not None:  # without a number the message would be lost
-            error.filename = error.filename or str(file)  # a full disk is reported without a name
-        raise
+        with naming(file):
+            yield partial
+            flush(partial)
+            partial.replace(file)
+            flush(file.parent)
     finally:
         # Also after success: renaming one of two hard links of a file to the other does nothing.
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def making(final: Path, scratch_name: str) -> Iterator[Path]:
+    """A scratch folder beside the folder `final`, which it becomes when the block ends without an exception.
+
+    It is discarded if there is an exception, or if another process has made `final` meanwhile.
+
+    Args:
+        scratch_name: name of the scratch folder. A folder of this name that a killed process has left is removed.
+
+    Raises:
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    partial = final.with_name(scratch_name)
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        with naming(final):
+            partial.mkdir(parents=True)
+            yield partial
+            _move_folder(partial, final)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name `path` in errors of the system that name no file: the system does not say which disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None:  # without a number the message would be lost
+            error.filename = error.filename or str(path)
+        raise
 
 
 def write(file: Path, content: str | bytes) -> None:
@@ -50,12 +81,8 @@ def write(file: Path, content: str | bytes) -> None:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def move_folder(partial: Path, final: Path) -> None:
-    """Rename a complete folder from `partial` to `final`; discard it if another process has made `final` meanwhile.
-
-    Raises:
-        OSError: the folder cannot be written, or the disk is full.
-    """
+def _move_folder(partial: Path, final: Path) -> None:
+    """Write a folder to the disk and rename it, unless another process has made `final` meanwhile."""
     for folder, _, names in os.walk(partial):
         for name in names:
             flush(Path(folder, name))
@@ -63,7 +90,6 @@ def move_folder(partial: Path, final: Path) -> None:
     try:
         partial.replace(final)
     except OSError:
-        shutil.rmtree(partial)
         if not final.is_dir():
             raise
     flush(final.parent)

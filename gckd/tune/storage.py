@@ -15,6 +15,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from gckd.errors import InputError, reason_of, unknown_choice
 from gckd.printable import brief
+from gckd.storage import atomic
 from gckd.storage.path import expanded
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _SQLITE = "sqlite"
 _DATABASES = (_SQLITE, "postgresql", "mysql")  # of Optuna
 _HEAD = b'{"op_code":'  # of every line of a journal
 _LINES_SHOWN = 5
+_LINE_BYTES = 2**20  # of a line of a journal
 _NAME_BYTES = 200  # of a journal's file name; the lock files beside it have longer names, and the system allows 255
 _GRACE_S = 10  # a process that is killed during a write leaves its lock file; a write takes milliseconds
 _CONNECT_S = 5
@@ -60,6 +62,18 @@ def open_storage(uri: str | None, folder: Path) -> BaseStorage:
     return _database(url)
 
 
+class _JournalFile(JournalFileBackend):
+    """Journal file whose errors name it."""
+
+    def __init__(self, file: Path, lock: JournalFileOpenLock) -> None:
+        super().__init__(str(file), lock_obj=lock)
+        self._file = file
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        with atomic.naming(self._file):
+            super().append_logs(logs)
+
+
 class _SqliteStorage(RDBStorage):
     """SQLite storage whose transactions lock the file when they begin, not at their first write.
 
@@ -85,9 +99,11 @@ def _journal(file: Path) -> BaseStorage:
         raise InputError(f"--storage: the file name {brief(file.name)} has {length} bytes; the limit is {_NAME_BYTES}")
     try:
         lock = JournalFileOpenLock(str(file), grace_period=_GRACE_S)
-        backend = JournalFileBackend(str(file), lock_obj=lock)
+        backend = _JournalFile(file, lock)
         _remove_torn_line(file, lock)
         return JournalStorage(backend)
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"--storage: {file} cannot be written ({reason_of(error)})") from error
     except (ValueError, KeyError, TypeError, AssertionError, RecursionError) as error:
@@ -129,7 +145,12 @@ def _remove_torn_line(file: Path, lock: JournalFileOpenLock) -> None:
             if not _HEAD.startswith(head):
                 raise ValueError(file)
             stream.seek(0)
-            size = sum(len(line) for line in stream if line.endswith(b"\n"))
+            size, lines = 0, 0
+            while line := stream.readline(_LINE_BYTES + 1):
+                if len(line) > _LINE_BYTES:
+                    limit = f"the limit of a line is {_LINE_BYTES:,} bytes"
+                    raise InputError(f"--storage: {file}: line {lines + 1:,} is longer; {limit}")
+                size, lines = size + len(line) * line.endswith(b"\n"), lines + 1
             stream.truncate(size)
     finally:
         lock.release()

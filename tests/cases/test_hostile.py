@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import io
 import json
 import struct
@@ -11,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+import pyarrow as pa
 import pytest
 
 from gckd.cli.ablate import ablate
@@ -94,6 +97,34 @@ def test_a_picture_of_many_pixels_is_refused_by_its_header(refusal: Refusal, tmp
     file.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 0) + b"IDAT" + bytes(4))
     line = refusal(cli, "data", "store", tmp_path / "toy", tmp_path / "store")
     assert f"{file}: " in line and "13300 x 13300 pixels; the limit is 25,000,000 pixels" in line
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_named_by_its_folder_and_leaves_nothing(
+    refusal: Refusal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full_file = functools.partial(pa.OSFile, "/dev/full")
+    monkeypatch.setattr("gckd.data.store_writer.pa.OSFile", lambda path, mode: full_file(mode))
+    line = refusal(cli, "data", "store", make_toy(tmp_path / "toy"), tmp_path / "store")
+    stores = tmp_path / "cache" / "stores"
+    assert line.startswith(f"error: folder {stores}: No space left on device; free space there and repeat the command")
+    assert [path.name for path in stores.iterdir()] == ["index"] and not (tmp_path / "store").exists()
+
+
+def test_a_table_on_a_full_disk_keeps_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gckd.runs.records import Records
+    from tests.report.records import record
+
+    def refuse(path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    Records(tmp_path).add(record("full", 0, 50.0))
+    monkeypatch.setattr(atomic, "flush", refuse)
+    with pytest.raises(OSError, match="No space") as error:
+        Records(tmp_path).add(record("-gmp", 0, 50.0))
+    assert Path(error.value.filename).parent == tmp_path
+    assert [run["row"] for run in Records(tmp_path).runs] == ["full"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.parquet", "runs.parquet"]
 
 
 @pytest.mark.parametrize("text", ['[\n {\n  "begun": "2026-01-01",\n  "command": "python ablations/run.py', "", "{}"])

@@ -6,6 +6,7 @@ import errno
 import io
 import pwd
 import sys
+import tempfile
 
 import click
 import pytest
@@ -33,7 +34,10 @@ def outcome(error: BaseException, capsys: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (OSError(errno.ENOSPC, "full", "/x"), "error: /x: No space left on device; free space and repeat"),
+        (OSError(errno.ENOSPC, "full", "/a/b.pt"), "error: folder /a: No space left on device; free space there and"),
+        (OSError(errno.EDQUOT, "full", b"/a/b.pt"), "error: folder /a: Disk quota exceeded; free space there and"),
+        (OSError(errno.ENOSPC, "full", "/data/x", 0, "/a/b.pt"), "error: folder /a: No space left on device; "),
+        (OSError(errno.ENOSPC, "full"), f"error: folder {tempfile.gettempdir()}: No space left on device; "),
         (OSError(errno.EROFS, "ro", "/x"), "error: /x: Read-only file system; choose another folder"),
         (OSError(errno.EMFILE, "many"), "error: Too many open files; run `ulimit -n 4096`"),
         (FileNotFoundError(errno.ENOENT, "gone", "/data/a.jpg"), "error: /data/a.jpg: No such file or directory; "),

@@ -14,7 +14,7 @@ from gckd.storage.path import StoragePath
 
 PACKAGE = Path(__file__).resolve().parents[2] / "gckd"
 _RAW_WRITE = re.compile(r"\.write_(text|bytes)\(|os\.(replace|rename)\(|open\([^)]*\"[wax]b?\"")
-# Writers of a scratch file from `writing`, or of a folder that `move_folder` renames.
+# Writers of a scratch file from `writing`, or into a scratch folder from `making`.
 _WRITERS = {
     *("cluster/trial.py", "data/remote_store.py", "data/splits.py", "storage/atomic.py", "storage/checkpoint.py"),
     *("training/graph_sample.py", "tune/searcher.py"),
@@ -52,10 +52,30 @@ def test_file_and_folder_are_flushed_before_and_after_the_rename(
     atomic.write(tmp_path / "a", "x")
     assert flushed == [tmp_path / ".a.partial", tmp_path]
     flushed.clear()
-    (tmp_path / "new" / "inner").mkdir(parents=True)
-    (tmp_path / "new" / "inner" / "b").write_text("y")
-    atomic.move_folder(tmp_path / "new", tmp_path / "final")
+    with atomic.making(tmp_path / "final", "new") as folder:
+        (folder / "inner").mkdir()
+        (folder / "inner" / "b").write_text("y")
+    assert (tmp_path / "final" / "inner" / "b").read_text() == "y"
     assert set(flushed) == {tmp_path / "new" / name for name in ("", "inner", "inner/b")} | {tmp_path}
+
+
+def test_a_failed_folder_leaves_nothing_and_its_error_names_it(tmp_path: Path) -> None:
+    def make() -> None:
+        with atomic.making(tmp_path / "final", "new") as folder:
+            (folder / "a").touch()
+            raise OSError(errno.ENOSPC, "full")
+
+    with pytest.raises(OSError, match="full") as error:
+        make()
+    assert error.value.filename == str(tmp_path / "final") and os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_another_process_has_made_stays(tmp_path: Path) -> None:
+    with atomic.making(tmp_path / "final", "new") as folder:
+        (folder / "a").touch()
+        (tmp_path / "final").mkdir()
+        (tmp_path / "final" / "b").touch()
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["final", "final/b"]
 
 
 def test_a_link_is_replaced_instead_of_followed(tmp_path: Path) -> None:

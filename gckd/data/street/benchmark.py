@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -75,15 +74,9 @@ def make_street(
 
 def _make(root: Path, arguments: dict[str, Any], workers: int, progress: "ItemProgress | None") -> _CountsInFile:
     """Draw into a temporary folder beside `root`, then rename it."""
-    root.parent.mkdir(parents=True, exist_ok=True)
-    folder = root.parent / f".{root.name}.making-{os.getpid()}"
-    try:
-        folder.mkdir()
+    with atomic.making(root, f".{root.name}.making-{os.getpid()}") as folder:
         counts = _draw_domains(folder, arguments, workers, progress)
         atomic.write(folder / METADATA, json.dumps({**arguments, "counts": counts}, indent=1) + "\n")
-        atomic.move_folder(folder, root)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return counts
 
 
