@@ -22,11 +22,15 @@ import hypothesis
 import optuna
 from rich.table import Table
 
-from benchmarks import fuzzed_files as files
+from benchmarks import fuzzed_images as images
+from benchmarks import fuzzed_records as records
 from benchmarks import fuzzed_texts as texts
+from benchmarks import fuzzed_weights as weights
 from benchmarks.mutator import Mutator, inputs
+from benchmarks.scratch_files import InvalidSeedError
 from gckd.errors import InputError
 from gckd.report.console import wide_console
+from gckd.storage.examples_table import EXAMPLES
 from gckd.storage.run_tables import CURVES, QUERIES, RUNS
 
 _STRATEGY_SHARE = 0.1  # of a reader's inputs that come from its hypothesis strategy; the others are mutated seeds
@@ -71,40 +75,45 @@ READERS = [
     FuzzedReader("captions.csv", _fixed(*texts.CAPTION_TABLES), texts.annotation_file("folder", "captions.csv")),
     FuzzedReader("captions.jsonl", _fixed(*texts.CAPTION_LINES), texts.annotation_file("folder", "captions.jsonl")),
     FuzzedReader("caption", _fixed(*texts.texts("A man in a red coat, with a bag.", "<person> & co")), texts.captions),
-    FuzzedReader("image", lambda _: files.images(), files.image),
-    FuzzedReader("weights", lambda _: files.checkpoints(), files.checkpoint),
-    FuzzedReader("weights, values", lambda _: files.checkpoint_values(), files.checkpoint_of_values),
-    FuzzedReader("checkpoint.pt", lambda _: files.run_checkpoints(), files.run_checkpoint),
-    FuzzedReader("tokenizer.json", lambda _: files.tokenizers(), files.tokenizer("tokenizer.json")),
-    FuzzedReader("vocab.txt", _fixed(b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n##b\n"), files.tokenizer("vocab.txt")),
+    FuzzedReader("image", lambda _: images.images(), images.image),
+    FuzzedReader("weights", lambda _: weights.checkpoints(), weights.checkpoint),
+    FuzzedReader("weights, values", lambda _: weights.checkpoint_values(), weights.checkpoint_of_values),
+    FuzzedReader("checkpoint.pt", lambda _: weights.run_checkpoints(), weights.run_checkpoint),
+    FuzzedReader("tokenizer.json", lambda _: weights.tokenizers(), weights.tokenizer("tokenizer.json")),
+    FuzzedReader("vocab.txt", _fixed(b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n##b\n"), weights.tokenizer("vocab.txt")),
     FuzzedReader(
-        "tokenizer_config.json", _fixed(b'{"do_lower_case": false}'), files.tokenizer("tokenizer_config.json")
+        "tokenizer_config.json", _fixed(b'{"do_lower_case": false}'), weights.tokenizer("tokenizer_config.json")
     ),
     *(
         reader
         for name in ("images.arrow", "captions.arrow", "labels.arrow", "../meta.json")
         for reader in (
-            FuzzedReader(f"store {name}", files.store_seeds(name), files.store(name)),
-            FuzzedReader(f"remote store {name}", files.store_seeds(name), files.remote_store(name)),
+            FuzzedReader(f"store {name}", images.store_seeds(name), images.store(name)),
+            FuzzedReader(f"remote store {name}", images.store_seeds(name), images.remote_store(name)),
         )
     ),
-    FuzzedReader("street.json", _fixed(b'{"ids": 24, "seed": 1, "counts": {}}'), files.street),
+    FuzzedReader("street.json", _fixed(b'{"ids": 24, "seed": 1, "counts": {}}'), records.street),
     *(
         reader
         for name, schema, read in (
-            ("runs", RUNS, files.runs),
-            ("curves", CURVES, files.curves),
-            ("queries", QUERIES, files.queries),
+            ("runs", RUNS, records.runs),
+            ("curves", CURVES, records.curves),
+            ("queries", QUERIES, records.queries),
+            ("examples", EXAMPLES, records.examples),
         )
         for reader in (
-            FuzzedReader(f"{name}.parquet", _fixed(*files.table_bytes(schema)), read),
-            FuzzedReader(f"{name}.parquet, values", _fixed(*files.table_seeds(schema)), files.of_values(read, schema)),
+            FuzzedReader(f"{name}.parquet", _fixed(*records.table_bytes(schema)), read),
+            FuzzedReader(
+                f"{name}.parquet, values",
+                _fixed(*records.table_seeds(schema)),
+                records.of_values(read, schema),
+            ),
         )
     ),
     FuzzedReader("launches.json", _fixed(b'[{"command": "python a.py", "code": "abc", "cores": 2}]'), texts.launches),
     FuzzedReader("question.json", _fixed(*texts.texts(*texts.QUESTIONS)), texts.question),
-    FuzzedReader("graph.npz", lambda _: files.graph_samples(), files.graph_sample),
-    FuzzedReader("journal", lambda _: files.journals(), files.journal),
+    FuzzedReader("graph.npz", lambda _: records.graph_samples(), records.graph_sample),
+    FuzzedReader("journal", lambda _: records.journals(), records.journal),
     FuzzedReader(
         "cluster file", lambda _: texts.files("clusters/*.yaml") + texts.files("cluster.yaml"), texts.cluster_file
     ),
@@ -147,7 +156,7 @@ def problem_of(reader: FuzzedReader, content: bytes, folder: Path) -> BaseExcept
                 texts.check_line(line)
         except AssertionError as problem:
             return problem.with_traceback(error.__traceback__)
-    except files.InvalidSeedError:
+    except InvalidSeedError:
         pass
     except (Exception, SystemExit) as error:
         return error

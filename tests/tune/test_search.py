@@ -76,18 +76,31 @@ def test_ctrl_c_writes_the_report_and_leaves_no_process(search_folder: SearchFol
     assert processes_of(search_folder.folder) == []
 
 
-def test_a_search_resumes_after_an_interruption_before_the_first_trial(
+def test_a_search_resumes_after_a_kill_at_any_file_before_the_first_trial(
     search_folder: SearchFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The kill is between two of the first files: the others are removed. Older versions wrote the owner last."""
+
     def interrupt(self: Any, study: Any) -> None:
         raise KeyboardInterrupt
 
+    def status() -> Any:
+        command = ["--config", "config.yaml", "--space", "space.yaml", "--cache", "cache", "--out", "out"]
+        with pytest.raises(SystemExit) as ended:
+            run_command(search, command)
+        return ended.value.code
+
     monkeypatch.chdir(search_folder.folder)
     monkeypatch.setattr("gckd.tune.search.HyperparameterSearch._search", interrupt)
-    for _ in range(2):
-        with pytest.raises(SystemExit) as ended:
-            run_command(search, ["--config", "config.yaml", "--space", "space.yaml", "--cache", "cache"])
-        assert ended.value.code == 130, capsys.readouterr().err
+    first_files = {"owner", "config.yaml", "study.journal"}
+    for left in (set(), {"owner"}, {"owner", "config.yaml"}, {"config.yaml"}, {"config.yaml", "study.journal"}):
+        for name in first_files - left:
+            (search_folder.out / name).unlink(missing_ok=True)
+        assert status() == 130, (left, capsys.readouterr().err)
+        assert first_files <= {path.name for path in search_folder.out.iterdir()}
+    (search_folder.out / "owner").unlink()
+    (search_folder.out / "trials").mkdir()
+    assert status() == 2 and "is not empty; add --resume" in capsys.readouterr().err
 
 
 @pytest.mark.slow
