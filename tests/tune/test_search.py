@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from typing import Any
@@ -94,8 +95,10 @@ def test_a_search_resumes_after_a_kill_at_any_file_before_the_first_trial(
     monkeypatch.setattr("gckd.tune.search.HyperparameterSearch._search", interrupt)
     first_files = {"owner", "config.yaml", "study.journal"}
     for left in (set(), {"owner"}, {"owner", "config.yaml"}, {"config.yaml"}, {"config.yaml", "study.journal"}):
-        for name in first_files - left:
-            (search_folder.out / name).unlink(missing_ok=True)
+        search_folder.out.mkdir(exist_ok=True)
+        for path in search_folder.out.iterdir():
+            if path.name not in left:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
         assert status() == 130, (left, capsys.readouterr().err)
         assert first_files <= {path.name for path in search_folder.out.iterdir()}
     (search_folder.out / "owner").unlink()
