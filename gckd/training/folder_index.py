@@ -16,7 +16,7 @@ from gckd.data.image_folder import ImageFile, list_images
 from gckd.data.types import ItemProgress
 from gckd.errors import InputError, reason_of
 from gckd.storage import atomic
-from gckd.storage.run_tables import read_table
+from gckd.storage.parquet_file import read_table
 from gckd.storage.shared_file import exclusive, usable
 
 Embeddings = NDArray[np.float32]  # [N, d]
