@@ -143,7 +143,8 @@ class AblationTable:
                 summaries = write_report(folder, wide_console(), mixed=options.mixed)
             finally:
                 self.mirror.upload()
-        click.echo(f"written to {self.out}", err=True)
+        if self.out.local is None:
+            click.echo(f"written to {self.out}", err=True)
         return summaries
 
     def _report_partly(self, records: Records) -> None:

@@ -1,4 +1,4 @@
-"""Component table as text: for the screen, in Markdown, CSV and LaTeX."""
+"""Component table as text: its cells, and the table in Markdown, CSV and LaTeX."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import io
 import re
 from typing import TYPE_CHECKING
 
-from rich.console import Group
-from rich.table import Table
 from tabulate import tabulate
 
 from gckd.report.summary import DIFFERENCES, METRICS, RowSummary
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     from gckd.report.tuned_rates import TunedRate
 
 _FIRST_METRIC = 2  # column; row and runs are before it
-_TUNED, _GAP_CLOSED, _PUBLISHED = "tuned adapt.lr", "gap closed", "published Rank-1"
+TUNED, GAP_CLOSED, PUBLISHED = "tuned adapt.lr", "gap closed", "published Rank-1"
 _PLUS_MINUS, _SMALL = re.compile(r" \$\\pm\$ .*"), r" {\\scriptsize\g<0>}"
 _TUNING = ("tuned_lr", "tuned_lr_candidates", "tuned_lr_score", "tuned_lr_seed")  # columns of the CSV
 _OPTIONAL = ("subtable", "gap_closed", "published_rank_1", *_TUNING)  # columns of the CSV
@@ -70,19 +68,6 @@ def marks(rows: Sequence[RowSummary]) -> dict[tuple[int, int], str]:
         for column, name in enumerate(METRICS, _FIRST_METRIC)
         for mark, place in zip(("best", "second"), _ranked(rows, subtable, name), strict=False)
     }
-
-
-def to_screen(rows: Sequence[RowSummary]) -> Group:
-    """One console table for each subtable, titled with its name, without the columns that are empty in every row."""
-    tables = {row.subtable: Table(title=row.subtable or None, title_justify="left", title_style="bold") for row in rows}
-    lines = cells(rows)
-    columns = [(place, name) for place, name in enumerate(header(rows)) if any(line[place] for line in lines)]
-    for table in tables.values():
-        for _, name in columns:
-            table.add_column(name, justify="left" if name == "row" else "right", overflow="fold")
-    for row, line in zip(rows, lines, strict=True):
-        tables[row.subtable].add_row(*(line[place] for place, _ in columns))
-    return Group(*tables.values())
 
 
 def to_markdown(rows: Sequence[RowSummary], caption: Sequence[str]) -> str:
@@ -172,9 +157,9 @@ def _cells(row: RowSummary, optional: Sequence[str]) -> list[str]:
         cell for name in DIFFERENCES for cell in (_estimate(row.to_full.get(name), "{:+.1f}"), _p(row.p.get(name)))
     ]
     texts = {
-        _TUNED: "" if row.tuned is None else f"{row.tuned.chosen:g}",
-        _GAP_CLOSED: "" if row.gap_closed is None else f"{row.gap_closed:.0f} %",
-        _PUBLISHED: "" if row.published is None else f"{row.published:g}",
+        TUNED: "" if row.tuned is None else f"{row.tuned.chosen:g}",
+        GAP_CLOSED: "" if row.gap_closed is None else f"{row.gap_closed:.0f} %",
+        PUBLISHED: "" if row.published is None else f"{row.published:g}",
     }
     return [row.label, row.runs, *metrics, *differences, *(texts[name] for name in optional)]
 
@@ -205,9 +190,9 @@ def _p(value: float | None) -> str:
 def _optional(rows: Sequence[RowSummary]) -> list[str]:
     """Names of the last columns, which only some tables have."""
     present = {
-        _TUNED: any(row.tuned is not None for row in rows),
-        _GAP_CLOSED: any(row.gap_closed is not None for row in rows),
-        _PUBLISHED: any(row.published is not None for row in rows),
+        TUNED: any(row.tuned is not None for row in rows),
+        GAP_CLOSED: any(row.gap_closed is not None for row in rows),
+        PUBLISHED: any(row.published is not None for row in rows),
     }
     return [name for name, is_present in present.items() if is_present]
 

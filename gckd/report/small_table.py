@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.table import Table
 from tabulate import tabulate
 
 
@@ -17,15 +16,6 @@ class SmallTable:
     header: Sequence[str]
     lines: Sequence[Sequence[str]]
     caption: str
-
-    def to_screen(self) -> Table:
-        """The table for the console; long cells are folded."""
-        table = Table(caption=self.caption, caption_justify="left")
-        for name in self.header:
-            table.add_column(name, overflow="fold")
-        for line in self.lines:
-            table.add_row(*line)
-        return table
 
     def to_markdown(self) -> str:
         """The table and its caption."""

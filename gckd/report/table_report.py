@@ -10,14 +10,17 @@ from gckd.errors import InputError
 from gckd.report.captions import captions
 from gckd.report.checks import CHECKS, CheckInput
 from gckd.report.comparability import MIXED_HINT
-from gckd.report.component_table import to_csv, to_latex, to_markdown, to_screen
+from gckd.report.component_table import to_csv, to_latex, to_markdown
 from gckd.report.curves import draw_curves, end_points_table
+from gckd.report.finding import finding
 from gckd.report.html.table_page import write_table_page
 from gckd.report.interval_tables import interval_tables
 from gckd.report.reference_rows import reads_target_labels
+from gckd.report.row_configs import row_configs
+from gckd.report.screen_table import to_screen
 from gckd.report.shapley import shapley_table
 from gckd.report.subtable import Subtable, join_subtables, mismatch_lines, read_output_curves, read_subtable
-from gckd.report.warnings import failure_warnings, label_use_notes
+from gckd.report.warnings import failure_warnings, grouped, label_use_notes
 from gckd.storage import atomic
 
 if TYPE_CHECKING:
@@ -28,19 +31,21 @@ if TYPE_CHECKING:
 
     from gckd.report.small_table import SmallTable
     from gckd.report.summary import Record, RowSummary
+    from gckd.report.warnings import FailureWarning
 
 
 def write_report(folder: Path, console: Console, *, mixed: bool = False) -> list[RowSummary]:
-    """Prints the table of one output folder and writes the report there: see `make_report`."""
+    """Writes the report of one output folder there, and prints its table: see `make_report`."""
     return make_report([folder], console, out=folder, mixed=mixed)
 
 
 def make_report(
     folders: Sequence[Path], console: Console, *, out: Path | None, mixed: bool = False
 ) -> list[RowSummary]:
-    """Prints one table of the runs of `folders`; writes table.md, .csv, .tex, report.html and curves.png to `out`.
+    """Writes the report of the runs of `folders`; prints the table, its finding, warnings and the path of the report.
 
-    Folders with the same full config and datasets are joined; other folders are subtables of their own.
+    The files are table.md, table.csv, table.tex, report.html and curves.png. Folders with the same full config and
+    datasets are joined; other folders are subtables of their own.
 
     Args:
         folders: output folders.
@@ -59,22 +64,23 @@ def make_report(
     rows = [row for subtable in subtables for row in subtable.summaries()]
     warnings = _warnings(subtables)
     caption, small_tables = captions(subtables, rows), list(_small_tables(subtables, rows))
-    lines = [*caption, *warnings]
     if out:  # before anything is printed: a console may fail
+        lines = [*caption, *warnings]
         text = "\n".join([to_markdown(rows, lines), *(table.to_markdown() for table in small_tables)])
         atomic.write(out / "table.md", text)
         atomic.write(out / "table.csv", to_csv(rows))
         atomic.write(out / "table.tex", to_latex(rows, lines))
-    console.print(to_screen(rows))
-    for line in lines:
-        console.print(line, style="yellow" if line in warnings else "dim", highlight=False, markup=False)
-    for table in small_tables:
-        console.print(table.to_screen())
-    if out:
         if len(subtables) == 1:
             draw_curves(subtables[0].curves, out / "curves.png")
-            _write_checks(subtables[0], out, console)
+            _write_checks(subtables[0], out)
         write_table_page(out, subtables, rows, caption, warnings, small_tables)
+    console.print(to_screen(rows, console.width))
+    for line in _findings(subtables, rows):
+        console.print(line, highlight=False, markup=False)
+    for line in _screen_warnings(subtables):
+        console.print(f"warning: {line}", style="yellow", highlight=False, markup=False)
+    if out:
+        console.print(f"report: {out / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
     return rows
 
 
@@ -87,17 +93,45 @@ def show_curves(folder: Path, console: Console) -> None:
     console.print(end_points_table(read_output_curves(folder)))
 
 
+def _findings(subtables: Sequence[Subtable], rows: Sequence[RowSummary]) -> Iterator[str]:
+    """The finding of each subtable, with its name if there are several."""
+    for subtable in subtables:
+        yield _with_name(subtable, finding([row for row in rows if row.subtable == subtable.name]))
+
+
 def _warnings(subtables: Sequence[Subtable]) -> list[str]:
-    """Curves that read labels, and signs of failure in the curves."""
+    """Curves that read labels, and signs of failure in the curves, for the report."""
     return [
-        f"{subtable.name}: {line}" if subtable.name else line
+        _with_name(subtable, line)
         for subtable in subtables
-        for line in (*label_use_notes(subtable.curves), *failure_warnings(subtable.curves))
+        for line in (*label_use_notes(subtable.curves), *map(str, _failure_warnings(subtable)))
     ]
 
 
-def _write_checks(subtable: Subtable, out: Path, console: Console) -> None:
-    """Writes the figures of the checks in the questions, and prints their sentences.
+def _screen_warnings(subtables: Sequence[Subtable]) -> Iterator[str]:
+    """Failed runs, mismatches, and the signs of failure in groups, for the console."""
+    for subtable in subtables:
+        failed = [record for record in subtable.records if record["status"] != "done"]
+        if failed:
+            error = str(failed[0].get("error") or "an unknown error").partition("\n")[0]
+            count = f"{len(failed)} of {len(subtable.records)} runs failed"
+            rows = ", ".join(dict.fromkeys(str(record["row"]) for record in failed))
+            yield _with_name(subtable, f"{count} ({rows}), the first with {error}; see error.txt in its folder")
+        for line in (*label_use_notes(subtable.curves), *grouped(_failure_warnings(subtable))):
+            yield _with_name(subtable, line)
+    yield from (f"the runs differ in {line}" for line in mismatch_lines(subtables))
+
+
+def _failure_warnings(subtable: Subtable) -> list[FailureWarning]:
+    return failure_warnings(subtable.curves, row_configs(subtable.records, subtable.config))
+
+
+def _with_name(subtable: Subtable, line: str) -> str:
+    return f"{subtable.name}: {line}" if subtable.name else line
+
+
+def _write_checks(subtable: Subtable, out: Path) -> None:
+    """Writes the figures of the checks in the questions, with their sentences.
 
     Rows that train with target labels are left out: the checks are about the method. A tuned rate is no edit to them.
     """
@@ -106,10 +140,6 @@ def _write_checks(subtable: Subtable, out: Path, console: Console) -> None:
     given = CheckInput(records, subtable.curves, subtable.config, out)
     for result in (result for name in names if name in CHECKS for result in CHECKS[name](given)):
         result.write(out)
-        label = " (uses target labels)" if result.uses_target_labels else ""
-        console.print(f"figures/{result.name}.png{label}", style="bold", highlight=False)
-        for sentence in result.sentences:
-            console.print(sentence, highlight=False, markup=False)
 
 
 def _as_configured(record: Record, subtable: Subtable) -> Record:

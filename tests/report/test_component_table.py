@@ -12,7 +12,8 @@ from rich.console import Console
 
 from gckd.config import apply, preset
 from gckd.report.captions import caption
-from gckd.report.component_table import cells, header, to_csv, to_latex, to_markdown, to_screen
+from gckd.report.component_table import cells, header, to_csv, to_latex, to_markdown
+from gckd.report.screen_table import to_screen
 from gckd.report.summary import summarise
 from tests.report.records import failed, record
 from tests.report.test_queries import queries_of_run
@@ -70,7 +71,7 @@ def test_csv_has_both_ends_of_the_intervals() -> None:
 def test_a_row_without_a_finished_run_is_in_every_format() -> None:
     rows = summarise([*RUNS, failed("-cmkd", 0), failed("-cmkd", 1)])
     shown = Console(width=200, record=True, file=io.StringIO())
-    shown.print(to_screen(rows))
+    shown.print(to_screen(rows, 200))
     for text in (shown.export_text(), to_markdown(rows, []), to_latex(rows, [])):
         (line,) = (line for line in text.splitlines() if "-cmkd" in line)
         assert "0 (2 of 2 failed)" in line
@@ -125,7 +126,7 @@ def test_latex_marks_the_best_and_second_best() -> None:
 
 def test_the_screen_shows_the_same_cells() -> None:
     console = Console(width=200, record=True, file=io.StringIO())
-    console.print(to_screen(ROWS))
+    console.print(to_screen(ROWS, 200))
     shown = console.export_text()
     assert all(cell in shown for line in cells(ROWS) for cell in line)
 
@@ -133,7 +134,7 @@ def test_the_screen_shows_the_same_cells() -> None:
 def test_a_long_row_name_is_folded_not_cut() -> None:
     name = "graph.propagate.k=10,distill.matching.delta=0.95"
     console = Console(width=120, record=True, file=io.StringIO())
-    console.print(to_screen(summarise([record("full", 0, 70.0), record(name, 0, 69.0)])))
+    console.print(to_screen(summarise([record("full", 0, 70.0), record(name, 0, 69.0)]), 120))
     lines = [line.strip("┃│").split("│") for line in console.export_text().splitlines() if line.startswith("│")]
     assert "".join(line[0].strip() for line in lines) == f"full{name}"
 
@@ -215,7 +216,29 @@ def test_the_caption_names_plugins_with_their_digests() -> None:
 
 def test_a_table_of_one_row_has_no_empty_columns_on_screen() -> None:
     console = Console(width=200, file=io.StringIO(), record=True)
-    console.print(to_screen(summarise([record("full", 0, 70)])))
+    console.print(to_screen(summarise([record("full", 0, 70)]), 200))
     text = console.export_text()
     assert "mINP" in text
     assert "Δ" not in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 150])
+def test_no_number_is_cut_on_a_narrow_console(width: int) -> None:
+    runs = [record(row, s, v + s) for row, v in (("full", 70.0), ("graph.propagate.k=25", 68.0)) for s in range(3)]
+    rows = summarise(runs)
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(to_screen(rows, width))
+    text = console.export_text()
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line.startswith("│")]
+    shown = {cell for line in lines for cell in line[1:] if cell}
+    assert shown <= {cell for line in cells(rows) for cell in line}  # each is whole
+    assert {"71.0 ± 2.5", "+2.0 ± 0.0"} <= shown
+    assert ("Columns left out" in text) == (width < 120)
+
+
+def test_the_console_names_the_columns_that_do_not_fit() -> None:
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(to_screen(ROWS, 80))
+    text = console.export_text()
+    assert "Columns left out at 80 characters: Rank-10, Rank-5, mINP" in text
+    assert "2 (1 of 3 failed)" not in text

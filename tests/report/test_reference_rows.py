@@ -11,10 +11,11 @@ from rich.console import Console
 
 from gckd.config import apply, preset
 from gckd.report.captions import caption
-from gckd.report.component_table import cells, header, marks, to_csv, to_latex, to_markdown, to_screen
+from gckd.report.component_table import cells, header, marks, to_csv, to_latex, to_markdown
 from gckd.report.gains import gain_sentences
 from gckd.report.html.sections import results
 from gckd.report.reference_rows import reads_target_labels
+from gckd.report.screen_table import to_screen
 from gckd.report.summary import RowSummary, summarise
 from tests.report.records import failed, record
 
@@ -90,7 +91,7 @@ def test_every_format_has_the_share_and_the_label() -> None:
     assert header(rows)[-1] == "gap closed"
     assert [line[-1] for line in cells(rows)] == ["52 %", "", "6 %", ""]
     console = Console(width=200, record=True, file=io.StringIO())
-    console.print(to_screen(rows))
+    console.print(to_screen(rows, console.width))
     (section,) = results(rows, [], [], [])
     assert section.table is not None
     html = " ".join(cell for line in section.table.body for cell in line)

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from gckd.config import preset
 from gckd.report import warnings as module
 from gckd.report.curves import reads_labels
-from gckd.report.warnings import failure_warnings, label_use_notes
+from gckd.report.row_configs import row_configs
+from gckd.report.warnings import failure_warnings, grouped, label_use_notes
 from gckd.validators.choose import GATE
 
 SOUND = {
@@ -47,7 +49,7 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_each_rule_by_itself(name: str) -> None:
     values, sign, remedy = WRONG[name]
-    (line,) = failure_warnings(points() + points("-cmkd", 3, **{name: values}))
+    (line,) = map(str, failure_warnings(points() + points("-cmkd", 3, **{name: values})))
     assert line.startswith("WARNING, row -cmkd, seed 3: ")
     assert sign in line
     assert remedy in line.partition("Remedy: ")[2]
@@ -56,7 +58,8 @@ def test_each_rule_by_itself(name: str) -> None:
 
 def test_seeds_of_a_row_share_a_line() -> None:
     low = {"accepted_share": [0.0, 0.001]}
-    (line,) = failure_warnings(points(seed=2, **low) + points(seed=0) + points(seed=1, accepted_share=[0.0, 0.004]))
+    runs = points(seed=2, **low) + points(seed=0) + points(seed=1, accepted_share=[0.0, 0.004])
+    (line,) = map(str, failure_warnings(runs))
     assert "row full, seeds 1, 2 (values of the first): 0.40 % of the target pairs" in line
 
 
@@ -73,7 +76,7 @@ def test_curves_of_pretraining_are_ignored() -> None:
 def test_collapse_has_the_threshold_of_the_search() -> None:
     """Applied to the excess over 1, the smallest rank: half of 1.4 is impossible, half of its excess is not."""
     assert module.COLLAPSE == GATE
-    assert "embeddings collapse" in failure_warnings(points(target_rank_me=[1.4, 1.1]))[0]
+    assert "embeddings collapse" in str(failure_warnings(points(target_rank_me=[1.4, 1.1]))[0])
 
 
 def test_curves_that_read_labels() -> None:
@@ -84,3 +87,42 @@ def test_curves_that_read_labels() -> None:
     assert label_use_notes(points()) == []
     (line,) = label_use_notes(points(audit_target_precision=[0.1, 0.2]))
     assert line.startswith("Uses target labels: ")
+
+
+ALL_WRONG = {name: values for name, (values, _, _) in WRONG.items()} | {"target_contrastive": [1.0, 1.0]}
+
+
+@pytest.mark.parametrize(
+    ("edits", "absent"),
+    [
+        ('{"graph.propagate": {"kind": "none"}}', ["graph.propagate."]),
+        ('{"distill.matching": {"kind": "none"}}', ["distill.matching.delta"]),
+        ('{"distill.teacher": {"kind": "none"}, "distill.targets": {"kind": "mutual"}}', ["teacher.m", "sharpen"]),
+        ('{"centre": true}', ["centre=true"]),
+        ('{"graph.propagate.residual": 0.0}', ["residual"]),
+    ],
+)
+def test_a_remedy_names_no_field_that_the_row_lacks(edits: str, absent: list[str]) -> None:
+    runs = points("full", 0, **ALL_WRONG) + points("changed", 0, **ALL_WRONG)
+    records = [{"row": "full", "edits": '{"centre": false}'}, {"row": "changed", "edits": edits}]
+    warnings = failure_warnings(runs, row_configs(records, preset("tiny")))
+    text = {row: " ".join(str(w) for w in warnings if w.row == row) for row in ("full", "changed")}
+    for field in absent:
+        assert field in text["full"]
+        assert field not in text["changed"]
+    assert "WARNING, row changed" in text["changed"]
+
+
+def test_a_weight_is_advised_only_where_its_term_is_trained() -> None:
+    runs = points(target_rank_me=[21.0, 1.5])
+    (without,) = failure_warnings(runs, row_configs([{"row": "full", "edits": "{}"}], preset("tiny")))
+    assert "weights.target_contrastive" not in str(without)
+
+
+def test_a_group_has_a_line_for_each_sign_with_all_its_rows() -> None:
+    records = [{"row": "full", "edits": "{}"}, {"row": "-cmkd", "edits": '{"distill.teacher": {"kind": "none"}}'}]
+    runs = [*points(target_val_rank_1=[50.0, 1.0]), *points("-cmkd", target_val_rank_1=[50.0, 2.0])]
+    lines = grouped(failure_warnings([*runs, *points("-gmp", accepted_share=[0.0, 0.0])]))
+    assert [line.partition(" in ")[2].partition(";")[0] for line in lines] == ["-gmp", "full, -cmkd"]
+    (line,) = grouped(failure_warnings(runs, row_configs(records, preset("tiny"))))
+    assert line.endswith("remedy: lower adapt.lr")  # the only one that both rows have

@@ -20,7 +20,7 @@ PROVOKED: dict[str, dict[str, Any]] = {
 
 
 def messages(checkpoint: dict[str, Any]) -> str:
-    return "\n".join(failure_warnings([{"row": "full", "seed": 3, **point} for point in checkpoint["curve"]]))
+    return "\n".join(map(str, failure_warnings([{"row": "full", "seed": 3, **point} for point in checkpoint["curve"]])))
 
 
 @pytest.mark.parametrize("sign", PROVOKED)
