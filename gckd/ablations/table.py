@@ -44,6 +44,7 @@ from gckd.runs.progress_display import display
 from gckd.runs.provenance import Provenance, git_revision, plugin_digests
 from gckd.runs.records import Records
 from gckd.runs.run_outcome import OutcomeT, RunRecords
+from gckd.runs.table_status import table_status
 from gckd.runs.tuning_records import TuningRecords
 from gckd.storage.launches import LAUNCHES_FILE
 from gckd.storage.mirror import Mirror
@@ -180,7 +181,7 @@ class AblationTable:
             records,
             Provenance(git_revision(), datasets.source_name, datasets.target_name, datasets.published),
             options.cache,
-            display(),
+            display(status=table_status),
             options.workers or default_workers,
             options.threads or default_threads,
             functions,

@@ -17,6 +17,7 @@ from gckd.runs.plan import FULL, Run, preparations
 from gckd.runs.provenance import Provenance
 from gckd.runs.records import failed_record
 from gckd.runs.run_outcome import OutcomeT, RunRecords
+from gckd.runs.run_state import PREPARATION
 from gckd.storage import atomic
 from gckd.storage.path import StoragePath
 from gckd.storage.run_tables import QUERIES_FILE
@@ -152,7 +153,9 @@ class _PendingTasks(Generic[OutcomeT]):
         if isinstance(result, Failure):
             self._board.end.remote(key, message=result.line)
         else:
-            self._board.end.remote(key, rank_1=result.result.rank_1 if result.result else None)
+            outcome = result.result
+            ranks = {"rank_1": outcome.rank_1, "source_rank_1": outcome.source_rank_1} if outcome else {}
+            self._board.end.remote(key, **ranks)
 
 
 def resources(runs: Sequence[Run], threads: int, available: Mapping[str, float]) -> dict[str, int]:
@@ -166,4 +169,4 @@ def resources(runs: Sequence[Run], threads: int, available: Mapping[str, float])
 
 def _preparation(run: Run) -> str:
     """Name of the preparation in the display; `run` is the first run that needs it."""
-    return "pre-training" if run.row == FULL else f"pre-training {run.row}"
+    return PREPARATION if run.row == FULL else f"{PREPARATION} {run.row}"

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from gckd.runs.progress_display import clock_text
-from gckd.runs.run_state import ENDED
+from gckd.runs.run_state import ENDED, clock_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

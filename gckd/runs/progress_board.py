@@ -26,12 +26,14 @@ class Board:
         self._states = {key: RunState(*key) for key in runs}
         self._stage_start: dict[tuple[str, int], float] = {}
         self._first_step: dict[tuple[str, int], int] = {}
+        self._start: dict[tuple[str, int], float] = {}
 
     def report(self, key: tuple[str, int], progress: Progress) -> None:
         """Record the progress of a run. A run that is not on the board yet takes the next line."""
         state = self._states.setdefault(key, RunState(*key))
         if state.stage in ENDED:  # the end of a run may arrive before its last report
             return
+        self._start.setdefault(key, self._clock())
         if state.stage != progress.stage:
             self._stage_start[key], self._first_step[key] = self._clock(), progress.step
         state.stage, state.step, state.steps = progress.stage, progress.step, progress.steps
@@ -41,11 +43,26 @@ class Board:
         elapsed = self._clock() - self._stage_start[key]
         state.left = elapsed / steps_done * (state.steps - state.step) if steps_done > 0 else None
 
-    def end(self, key: tuple[str, int], *, rank_1: float | None = None, message: str = "") -> None:
+    def end(
+        self,
+        key: tuple[str, int],
+        *,
+        rank_1: float | None = None,
+        source_rank_1: float | None = None,
+        message: str = "",
+    ) -> None:
         """Mark a run as done, or as failed if there is a message."""
         state = self._states.setdefault(key, RunState(*key))
+        state.seconds, state.source_rank_1 = self._seconds(key), source_rank_1
         state.stage, state.message, state.left = (FAILED if message else DONE), message, None
         state.rank_1 = state.rank_1 if rank_1 is None else rank_1
 
     def snapshot(self) -> list[RunState]:
+        """State of every run, with its seconds until now."""
+        for key, state in self._states.items():
+            if state.stage not in ENDED:
+                state.seconds = self._seconds(key)
         return list(self._states.values())
+
+    def _seconds(self, key: tuple[str, int]) -> float:
+        return self._clock() - self._start[key] if key in self._start else 0.0

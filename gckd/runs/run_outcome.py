@@ -19,6 +19,10 @@ class RunOutcome(Protocol):
     def rank_1(self) -> float | None:
         """Rank-1 that displays show, percent; None: not measured."""
 
+    @property
+    def source_rank_1(self) -> float | None:
+        """Rank-1 on source val at the end, percent; None: not measured."""
+
 
 OutcomeT = TypeVar("OutcomeT", bound=RunOutcome)
 OutcomeT_contra = TypeVar("OutcomeT_contra", bound=RunOutcome, contravariant=True)

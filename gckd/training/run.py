@@ -82,3 +82,9 @@ class RunResult(Evaluation):
     def rank_1(self) -> float:
         """Rank-1 on target test, percent."""
         return self.metrics["rank_1"]
+
+    @property
+    def source_rank_1(self) -> float | None:
+        """Rank-1 on source val after the adaptation, percent; None without a source val split."""
+        of_curve = [c for c in self.curves if (c["stage"], c["name"]) == ("adapt", "source_val_rank_1")]
+        return float(of_curve[-1]["value"]) if of_curve else None

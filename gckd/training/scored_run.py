@@ -32,6 +32,10 @@ class ScoredRun:
     def rank_1(self) -> None:
         """Not measured: Rank-1 on the target needs labels."""
 
+    @property
+    def source_rank_1(self) -> None:
+        """Not shown: a score chooses among tuning runs."""
+
 
 @on_config_device
 def train_and_score(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gckd.runs.progress_display import clock_text
+from gckd.runs.run_state import clock_text
 from gckd.training.timing import StepSeconds
 from gckd.tune.plan import REDUCTION
 

@@ -13,12 +13,13 @@ from gckd.runs.progress_board import Board
 from gckd.runs.progress_display import (
     LiveDisplay,
     PlainDisplay,
-    clock_text,
     display,
+    most_important,
     plain_line,
     progress_table,
 )
-from gckd.runs.run_state import RunState
+from gckd.runs.run_state import RunState, clock_text
+from gckd.runs.table_status import best_row, seconds_left, table_status
 from gckd.runs.throttle import Throttle
 
 KEY = ("full", 0)
@@ -94,7 +95,7 @@ def test_throttle_forwards_important_reports_and_few_others() -> None:
     assert [(p.stage, p.step) for p in sent[2:]] == [("adapt", 99), ("adapt", 100), ("evaluate", 0)]
 
 
-def test_plain_lines_appear_at_a_new_stage_and_every_half_minute() -> None:
+def test_plain_lines_appear_at_a_new_stage_and_at_quarters_of_a_long_one() -> None:
     clock, out = Clock(), io.StringIO()
     plain = PlainDisplay(out, clock)
 
@@ -105,10 +106,13 @@ def test_plain_lines_appear_at_a_new_stage_and_every_half_minute() -> None:
 
     assert show("waiting", 0) == []
     assert show("adapt", 1) == ["full seed 0: adapt 1/100"]
-    clock.now += 29
-    assert show("adapt", 2) == []
+    clock.now += 59
+    assert show("adapt", 30) == []  # a quarter, but less than a minute after the last line
     clock.now += 1
-    assert show("adapt", 3) == ["full seed 0: adapt 3/100"]
+    assert show("adapt", 31) == ["full seed 0: adapt 31/100"]
+    clock.now += 1000
+    assert show("adapt", 49) == []
+    assert show("adapt", 50) == ["full seed 0: adapt 50/100"]
     assert show("done", 100) == ["full seed 0: done"]
     clock.now += 100
     assert show("done", 100) == []
@@ -132,7 +136,7 @@ def test_clock_text(seconds: float | None, text: str) -> None:
 def test_the_live_table_has_a_line_for_each_run() -> None:
     states = [RunState("full", 0, "adapt", 3, 9, {"loss": 2.0}, 50.0, 61.0), RunState("-gmp", 1, "done", rank_1=48.0)]
     console = Console(file=io.StringIO(), width=120)
-    console.print(progress_table(states, 125.0))
+    console.print(progress_table(states, "1 of 2 finished, 2:05 elapsed", 120))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "1 of 2 finished, 2:05 elapsed" in text
     for cell in ("full", "adapt", "3/9", "loss=2", "50.0", "1:01", "-gmp", "done", "48.0"):
@@ -160,3 +164,74 @@ def test_dataset_progress_is_one_line_outside_a_terminal() -> None:
     for done in range(1, 5):
         show("a/B", done, 4)
     assert out.getvalue() == "a/B: 4/4 images\n"
+
+
+def test_no_number_of_the_live_table_is_cut_at_80_columns() -> None:
+    losses = {f"source_{name}": 1.234 for name in ("contrastive", "intra", "matching", "mlm")}
+    states = [RunState("graph.propagate.k=25,residual=0.4", 10, "pretrain", 12345, 54321, losses, 50.0, 7384.0)]
+    console = Console(file=io.StringIO(), width=80)
+    console.print(progress_table(states, "0 of 1 finished", 80))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    for cell in ("12345/54321", "50.0", "2:03:04", "pretrain"):
+        assert cell in text
+    assert "…" not in text and "mlm" not in text
+
+
+def test_running_runs_are_shown_before_the_others() -> None:
+    stages = ["done", "waiting", "adapt", "failed", "waiting", "pretrain"]
+    states = [RunState("full", seed, stage) for seed, stage in enumerate(stages)]
+    assert [s.stage for s in most_important(states, 4)] == ["done", "adapt", "failed", "pretrain"]
+    assert most_important(states, 9) == states
+
+
+def table_states() -> list[RunState]:
+    """Two source models, one of them trained in 100 s; full takes 40 s a run, the source model 2 s, -gmp is unknown."""
+    return [
+        RunState("pre-training", 0, "done", seconds=100.0),
+        RunState("pre-training", 1, "pretrain", 5, 10, left=30.0, seconds=60.0),
+        RunState("full", 0, "done", seconds=40.0, source_rank_1=80.0),
+        RunState("full", 1),
+        RunState("source-model", 0, "done", seconds=2.0, source_rank_1=85.0),
+        RunState("source-model", 1),
+        RunState("-gmp", 0, "adapt", 3, 4, left=10.0, seconds=50.0),
+        RunState("-gmp", 1),
+    ]
+
+
+def test_the_time_left_is_that_of_all_runs_over_those_at_a_time() -> None:
+    """Left: source model max(30, 95 - 60), full 40, the source model's run 2, -gmp 10 and 60; two run at a time."""
+    assert seconds_left(table_states()) == pytest.approx((35 + 40 + 2 + 10 + 60) / 2)
+    unknown = [RunState("pre-training", 0, "pretrain", 5, 10, left=30.0, seconds=60.0), RunState("full", 0)]
+    assert seconds_left(unknown) is None
+    assert seconds_left([RunState("full", 0, "done", seconds=3.0)]) == 0
+
+
+def test_the_best_row_is_chosen_on_source_val_over_common_seeds() -> None:
+    states = table_states()
+    assert best_row(states) == "source-model 85.0 (seed 0)"
+    assert best_row([state for state in states if state.row == "full"]) == ""
+    states[3] = RunState("full", 1, "done", rank_1=99.0, source_rank_1=99.0)  # a seed that the other row lacks
+    assert best_row(states) == "source-model 85.0 (seed 0)"
+
+
+def test_a_pipe_gets_the_status_of_the_table_when_a_run_ends() -> None:
+    out, states = io.StringIO(), table_states()
+    plain = PlainDisplay(out, Clock(), table_status)
+    plain.show(states)
+    line = "2 of 6 runs finished, about 1:14 left, best by source val Rank-1: source-model 85.0 (seed 0)"
+    assert out.getvalue().splitlines()[-1] == line
+    plain.show(states)
+    assert out.getvalue().count("runs finished") == 1
+
+
+def test_the_board_measures_the_seconds_of_a_run() -> None:
+    clock = Clock()
+    board = Board([KEY], clock)
+    clock.now += 1000
+    assert state(board).seconds == 0
+    board.report(KEY, at("data", 0))
+    clock.now += 7
+    assert state(board).seconds == 7
+    board.end(KEY, rank_1=60.0, source_rank_1=81.0)
+    clock.now += 7
+    assert (state(board).seconds, state(board).source_rank_1) == (7, 81.0)
