@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gckd.ablations.dry_run import dry_run_lines
 from gckd.ablations.subtables import ONLY_TABLE, subtable_configs
 from gckd.ablations.table import AblationTable
 from gckd.ablations.tuned_rows import check_tunable
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def run_ablation(config: Config, user_edits: Mapping[str, Any], options: AblationOptions) -> bool:
-    """Does every run and reports; False if any of them failed.
+    """Does every run and reports, or prints the plan with `--dry-run`; False if any run failed.
 
     Args:
         config: the user's, which a spec may edit.
@@ -49,6 +50,10 @@ def run_ablation(config: Config, user_edits: Mapping[str, Any], options: Ablatio
     out = options.out or (f"runs/{options.name}-{digest(*configs.values())[:8]}" if several else None)
     mirror = Mirror.for_output(StoragePath.at(out)) if out else None
     tables = {name: AblationTable.checked(full, mirror, name, options) for name, full in configs.items()}
+    if options.dry_run:
+        for line in (line for table in tables.values() for line in dry_run_lines(table)):
+            click.echo(line)
+        return True
     try:
         summaries = {name: table.make() for name, table in tables.items()}
     except KeyboardInterrupt:

@@ -24,7 +24,7 @@ class AblationOptions:
     """See `gckd ablate --help`.
 
     name: of the default output of a spec with several subtables. seeds: number of seeds of each row. workers, threads:
-    None: chosen by the number of cores.
+    None: chosen by the number of cores. spec_changes: edits that the user adds to a spec.
     """
 
     spec: Spec
@@ -39,11 +39,13 @@ class AblationOptions:
     seeds: int
     out: str | None
     resume: bool
+    dry_run: bool
     mixed: bool
     workers: int | None
     threads: int | None
     cache: CachePath
     functions: RunFunctions
+    spec_changes: tuple[str, ...] = ()
 
     def rows(self, config: Config) -> Rows:
         """Every row except the full one, around the full config.
@@ -65,4 +67,4 @@ class AblationOptions:
         """Question of the table, which is saved for its report."""
         factorial = self.factorial or self.spec.factorial
         dropped = combinations(factorial, config) if factorial else {}
-        return Question(self.spec.question, dropped, self.spec.checks)
+        return Question(self.spec.question, dropped, self.spec.checks, self.spec_changes)

@@ -11,8 +11,8 @@ from typing import Any
 from jsonschema import Draft202012Validator, ValidationError
 
 from gckd.ablations.rows import Rows, add_rows, drop_rows, factorial_rows, grid_rows, merge_rows, named_rows
-from gckd.config import Config, ConfigError, apply
-from gckd.config.edit import effective_edits
+from gckd.config import Config, ConfigError
+from gckd.config.edit import configure
 from gckd.config.yaml_text import MAX_CHARACTERS, YamlError, load_yaml
 from gckd.errors import InputError, unknown_choice
 from gckd.printable import brief, shortened
@@ -80,18 +80,18 @@ class Spec:
     each: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def full_config(self, config: Config, user_edits: Mapping[str, Any]) -> Config:
-        """The full config: the user's `config` with the edits in `set`.
+        """The full config: the user's `config` with the edits in `set`. An edit by the user wins over one of the spec.
 
         Args:
             user_edits: edits that are already made in `config`.
 
         Raises:
-            ConfigError: an edit is refused, or is one of the user's too.
+            ConfigError: an edit is refused.
         """
-        twice = [path for path in self.set if path in user_edits]
-        if twice:
-            raise ConfigError([f"--set {path}: conflicts with --spec, which sets it; remove one" for path in twice])
-        return apply(config, effective_edits(config, self.set))
+        replaced = [path for path in self.set if any(f"{path}.".startswith(f"{given}.") for given in user_edits)]
+        with_spec = configure(config, {path: value for path, value in self.set.items() if path not in replaced})
+        # Again: the spec may have replaced the component whose field the user edits.
+        return configure(with_spec, user_edits)
 
     def all_rows(self, config: Config) -> Rows:
         """Every row except the full one and the reference rows.
@@ -163,6 +163,26 @@ def _problems(data: Any) -> Iterator[str]:
     yield from map(_message, sorted(validator.iter_errors(data), key=lambda error: list(map(str, error.path))))
 
 
+_FORMS = {
+    "drop": "[gmp, 'gmp,cmkd']",
+    "add": "[gmp, cmkd]",
+    "factorial": "gmp,cmkd",
+    "sweep": "{graph.propagate.k: [2, 5]}",
+    "grid": "{graph.propagate.k: [2, 5], distill.matching.delta: [0.7, 0.9]}",
+    "rows": "{my-row: {graph.propagate.k: 5}}",
+    "set": "{adapt.lr: 0.001}",
+    "each": "{one: {graph.propagate.k: 5}, two: {graph.propagate.k: 20}}",
+    "shift": "[0.2, 0.8]",
+    "pairs": "all",
+}
+
+
+def _form(error: ValidationError) -> str:
+    """`, such as drop: [gmp]` for a key of `_FORMS`."""
+    key = str(error.path[0]) if error.path else ""
+    return f", such as {key}: {_FORMS[key]}" if key in _FORMS else ""
+
+
 _TYPE_NAMES = {"array": "list", "object": "mapping", "string": "text", "integer": "whole number"}  # of JSON schema
 
 
@@ -173,9 +193,13 @@ def _message(error: ValidationError) -> str:
     if error.validator == "type":
         types = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
         names = " or a ".join(_TYPE_NAMES.get(name, name) for name in types)
-        return f"{path}: {brief(error.instance)} is not a {names}"
+        return f"{path}: {brief(error.instance)} is not a {names}{_form(error)}"
     if error.validator in ("maxItems", "maxProperties"):
         return f"{path}: {len(error.instance):,} entries are outside their limit: <= {error.validator_value}"
     if error.validator == "minimum":
         return f"{path}: {brief(error.instance)} is outside its limit: >= {error.validator_value}"
+    if error.validator in ("minItems", "minProperties"):
+        return f"{path}: has {len(error.instance)} entries; at least {error.validator_value} needed{_form(error)}"
+    if error.validator == "const":
+        return f"{path}: unknown value {brief(error.instance)}; choose from {error.validator_value}"
     return f"{path}: {shortened(error.message)}"

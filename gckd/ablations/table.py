@@ -176,14 +176,14 @@ class AblationTable:
     ) -> None:
         """Do the runs that `records` lacks, with their checkpoints in `out`."""
         options, datasets = self.options, self.datasets
-        default_workers, default_threads = default_concurrency(cores())
+        workers, threads = default_concurrency(cores())
         execution = Execution(
             records,
             Provenance(git_revision(), datasets.source_name, datasets.target_name, datasets.published),
             options.cache,
             display(status=table_status),
-            options.workers or default_workers,
-            options.threads or default_threads,
+            options.workers or workers,
+            options.threads or threads,
             functions,
             out,
             self.mirror.upload,

@@ -35,10 +35,14 @@ _TUNED_HELP = (
     "seed that the table does not use; the default score of gckd tune, which reads no target labels, selects one. "
     f"Costs {len(FACTORS)} more runs per row, and one more source model."
 )
-_SPEC_HELP = f"Spec with rows, seeds and edits: a YAML file, or one of {', '.join(spec_names())}."
+_SPEC_HELP = (
+    f"Spec with rows, seeds and edits: a YAML file, or one of {', '.join(spec_names())}. --set wins over the edits of "
+    "the spec; the table then says that the spec is changed."
+)
 _DATASET_HELP = "Dataset of a spec with `pairs: all`, FOLDER or FORMAT:FOLDER.  [repeatable]"
 _SEEDS_HELP = f"Seeds per row.  [default: those of the spec, or {_SEEDS}]"
 _OUT_HELP = "Output folder, or s3://BUCKET/NAME.  [default: runs/<name and digest>]"
+_DRY_RUN_HELP = "Print the rows, the number of runs and an estimate of time and memory, and start nothing."
 _MIXED_HELP = "Accept runs of other code, plugins, data or training budget, and mark their rows with †."
 
 
@@ -55,6 +59,7 @@ _MIXED_HELP = "Accept runs of other code, plugins, data or training budget, and 
 @click.option("--seeds", type=AT_LEAST_ONE, help=_SEEDS_HELP)
 @click.option("--out", metavar="FOLDER|URI", help=_OUT_HELP)
 @click.option("--resume", is_flag=True, help="Resume the table in --out; finished runs are not repeated.")
+@click.option("--dry-run", is_flag=True, help=_DRY_RUN_HELP)
 @click.option("--mixed", is_flag=True, help=_MIXED_HELP)
 @click.option("--workers", type=AT_LEAST_ONE, help="Concurrent runs.  [default: by the number of cores]")
 @click.option("--threads", type=AT_LEAST_ONE, help="CPU threads per run.  [default: by the number of cores]")
@@ -79,16 +84,18 @@ def ablate(
     Examples:
       gckd ablate --drop gmp --drop gmp,cmkd --seeds 5
       gckd ablate --spec table4 --ceiling
+      gckd ablate --spec table4 --set adapt.steps=20 --seeds 1 --dry-run
       gckd ablate --drop gmp --tuned-rows
       gckd ablate --sweep graph.propagate.k=2,5,20
     """
     spec = load_spec(spec_name) if spec_name else Spec()
+    assignments = click.get_current_context().params["assignments"]
     options = AblationOptions(
         spec=spec,
+        spec_changes=tuple(assignments) if spec_name else (),
         name=Path(spec_name or "").stem,
         seeds=seeds or spec.seeds or _SEEDS,
         functions=functions or RunFunctions(),
         **given,
     )
-    user_edits = parse_edits(click.get_current_context().params["assignments"])
-    return 0 if run_ablation(config, user_edits, options) else 1
+    return 0 if run_ablation(config, parse_edits(assignments), options) else 1

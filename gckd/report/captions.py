@@ -31,7 +31,8 @@ def captions(subtables: Sequence[Subtable], rows: Sequence[RowSummary]) -> list[
         rows: of all subtables.
     """
     lines_of = {s.name: caption(s.records, [r for r in rows if r.subtable == s.name], s.config) for s in subtables}
-    lines = dict.fromkeys(q.question for s in subtables for q in s.questions if q.question)
+    questions = [question for subtable in subtables for question in subtable.questions]
+    lines = dict.fromkeys(line for q in questions for line in (q.question, q.mark) if line)
     for name, subtable_lines in lines_of.items():
         for line in subtable_lines:
             shared = all(line in listed for listed in lines_of.values())

@@ -109,7 +109,8 @@ def _warnings(subtables: Sequence[Subtable]) -> list[str]:
 
 
 def _screen_warnings(subtables: Sequence[Subtable]) -> Iterator[str]:
-    """Failed runs, mismatches, and the signs of failure in groups, for the console."""
+    """Changes of the spec, failed runs, mismatches, and the signs of failure in groups, for the console."""
+    yield from dict.fromkeys(q.mark for subtable in subtables for q in subtable.questions if q.mark)
     for subtable in subtables:
         failed = [record for record in subtable.records if record["status"] != "done"]
         if failed:

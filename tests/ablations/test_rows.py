@@ -11,7 +11,7 @@ import pytest
 from gckd.ablations.components import COMPONENTS, drop_edits
 from gckd.ablations.rows import BASELINE, add_rows, factorial_rows, grid_rows, merge_rows, sweep_rows
 from gckd.ablations.spec import SPECS, load_spec
-from gckd.config import apply, digest, preset
+from gckd.config import apply, digest, preset, value_at
 from gckd.config.graph import Gnn, NoPropagation
 from gckd.errors import InputError
 from gckd.report.checks import CHECKS
@@ -178,13 +178,17 @@ REFUSED = {
     "question: Why?": ["no rows; give at least one of drop, add, factorial, sweep, grid, rows, rows_of"],
     "drop: [gmp]\npairs: all\nshift: [0, 1]": ["pairs and shift exclude each other; keep one of them"],
     "- gmp": [f"not a mapping of keys to values; the keys are {KEYS}"],
-    "drop: gmp": ["drop: 'gmp' is not a list"],
+    "drop: gmp": ["drop: 'gmp' is not a list, such as drop: [gmp, 'gmp,cmkd']"],
+    "drop: []": ["drop: has 0 entries; at least 1 needed, such as drop: [gmp, 'gmp,cmkd']"],
+    "drop: [gmp]\npairs: some": ["pairs: unknown value 'some'; choose from all"],
     "drop: [gmp]\nseeds: 0\nrow: {}": [
         f"unknown key 'row'; choose from {KEYS} (did you mean 'rows'?)",
         "seeds: 0 is outside its limit: >= 1",
     ],
-    "sweep: {graph.propagate.k: 3}": ["sweep.graph.propagate.k: 3 is not a list"],
-    "rows: {wide: 3}": ["rows.wide: 3 is not a mapping"],
+    "sweep: {graph.propagate.k: 3}": [
+        "sweep.graph.propagate.k: 3 is not a list, such as sweep: {graph.propagate.k: [2, 5]}"
+    ],
+    "rows: {wide: 3}": ["rows.wide: 3 is not a mapping, such as rows: {my-row: {graph.propagate.k: 5}}"],
     f"drop: [gmp]\nshift: {[0.5] * 101}": ["shift: 101 entries are outside their limit: <= 100"],
 }
 
@@ -216,10 +220,28 @@ def test_row_names_that_are_no_label_are_refused(rows: str, message: str, tmp_pa
 
 def test_edits_of_a_spec_are_checked(tmp_path: Path) -> None:
     spec = load_spec(str(spec_of(tmp_path, "set: {adapt.lr: 0.001}\nrows: {a: {adapt.steps: -1}}")))
-    with pytest.raises(InputError, match=r"--set adapt.lr: conflicts with --spec, which sets it"):
-        spec.full_config(FULL, {"adapt.lr": 0.1})
     with pytest.raises(InputError, match=r"rows.a: adapt.steps: -1 is outside its limit"):
         spec.all_rows(FULL)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {"adapt.lr": 0.001, "graph.propagate.k": 7}),
+        ({"adapt.lr": 0.1}, {"adapt.lr": 0.1, "graph.propagate.k": 7}),
+        ({"graph.propagate": "none"}, {"adapt.lr": 0.001, "graph.propagate": NoPropagation()}),
+        ({"graph.propagate.layers": 1}, {"graph.propagate.k": 7, "graph.propagate.layers": 1}),
+    ],
+)
+def test_an_edit_by_the_user_wins_over_one_of_the_spec(
+    given: dict[str, Any], expected: dict[str, Any], tmp_path: Path
+) -> None:
+    text = "set: {adapt.lr: 0.001, graph.propagate: {kind: gnn, k: 7}}\ndrop: [cmkd]"
+    if "graph.propagate" in given:  # an edit inside the component that the user replaces
+        text = "set: {adapt.lr: 0.001, graph.propagate.k: 7}\ndrop: [cmkd]"
+    base = apply(FULL, {"graph.propagate": "gnn"})
+    config = load_spec(str(spec_of(tmp_path, text))).full_config(apply(base, given) if given else base, given)
+    assert {path: value_at(config, path) for path in expected} == expected
 
 
 def test_a_missing_spec_is_refused_with_the_names_of_the_others() -> None:

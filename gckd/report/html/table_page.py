@@ -41,7 +41,8 @@ def write_table_page(
         warnings: section below the table.
         small_tables: sections below the warnings.
     """
-    questions = list(dict.fromkeys(q.question for s in subtables for q in s.questions if q.question))
+    given = [question for subtable in subtables for question in subtable.questions]
+    questions = list(dict.fromkeys(line for q in given for line in (q.question, q.mark) if line))
     notes = [line for line in caption if line not in questions]
     sections = [
         *results(rows, notes, warnings, small_tables),

@@ -1,0 +1,103 @@
+"""Plan and estimate of an ablation, which `--dry-run` prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from gckd.cluster.connect import default_concurrency
+from gckd.device import cores
+from gckd.runs.plan import preparations
+from gckd.runs.records import Records
+from gckd.runs.run_state import clock_text
+from gckd.runs.tuning_records import TuningRecords
+from gckd.training.pretrain import is_pretrained
+from gckd.training.timing import step_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gckd.ablations.table import AblationTable
+    from gckd.runs.plan import Run
+    from gckd.training.timing import StepSeconds
+
+_GIB = 2**30
+
+
+def dry_run_lines(table: AblationTable) -> Iterator[str]:
+    """The plan of a table, one fact per line, then an estimate from a few steps that are timed on this machine."""
+    runs, tuning = table.plan(), [run for runs in table.candidates().values() for run in runs]
+    unfinished = _unfinished(table, runs, tuning)
+    first = preparations(unfinished)
+    untrained = [run for run in first.values() if not is_pretrained(run.config, table.datasets, table.options.cache)]
+    workers, threads = concurrency(table)
+    if table.name:
+        yield f"subtable {table.name}:"
+    yield f"source: {table.datasets.source_name} (labelled), target: {table.datasets.target_name} (unlabelled)"
+    yield from _row_lines(runs)
+    yield f"seeds: {', '.join(map(str, dict.fromkeys(run.seed for run in runs)))}"
+    total = len(runs) + len(tuning)
+    tuned = f", {len(tuning)} of them to choose learning rates" if tuning else ""
+    yield f"runs: {total}{tuned}; {total - len(unfinished)} finished in the output, {len(unfinished)} to run"
+    yield f"source models: {len(first)} needed, {len(first) - len(untrained)} in the cache"
+    yield f"at a time: {workers} runs with {threads} CPU threads each on this machine"
+    yield f"output: {table.out}"
+    if unfinished:
+        seconds = step_seconds(table.config, table.datasets, table.options.cache, threads)
+        yield estimate(unfinished, untrained, seconds, workers)
+        yield _memory()
+
+
+def concurrency(table: AblationTable) -> tuple[int, int]:
+    """Runs at a time, and CPU threads of each."""
+    workers, threads = default_concurrency(cores())
+    return table.options.workers or workers, table.options.threads or threads
+
+
+def _unfinished(table: AblationTable, runs: Sequence[Run], tuning: Sequence[Run]) -> list[Run]:
+    records, tuning_records = Records(table.folder), TuningRecords(table.folder)
+    return [
+        *(run for run in tuning if not tuning_records.finished(run)),
+        *(run for run in runs if not records.finished(run)),
+    ]
+
+
+def _row_lines(runs: Sequence[Run]) -> Iterator[str]:
+    """The rows, each with its edits of the full config."""
+    rows = {run.row: json.loads(run.edits_text) for run in runs}
+    yield f"rows: {len(rows)}"
+    for row, edits in rows.items():
+        values = (
+            f"{path}={value['kind'] if isinstance(value, dict) and 'kind' in value else json.dumps(value)}"
+            for path, value in edits.items()
+        )
+        yield f"  {row}: {', '.join(values) or 'the full config'}"
+
+
+def estimate(runs: Sequence[Run], untrained: Sequence[Run], seconds: StepSeconds, workers: int) -> str:
+    """Time estimate in words, without evaluations and start-up.
+
+    Args:
+        runs: unfinished ones. A row without adaptation takes no time.
+        untrained: a run for each source model that the cache lacks.
+        seconds: per step of the full config, measured here; other rows may be faster or slower.
+        workers: runs at a time.
+    """
+    source = sum(run.config.pretrain.steps * run.config.pretrain.accumulate * seconds.pretrain for run in untrained)
+    adaptation = sum(run.config.adapt.steps * run.config.adapt.accumulate * seconds.adapt for run in runs)
+    return (
+        f"estimate: about {clock_text((source + adaptation) / workers)} without evaluations: source models "
+        f"{clock_text(source / workers)}, rows {clock_text(adaptation / workers)} (measured here with the full row: "
+        f"{1000 * seconds.pretrain:.0f} ms per pre-training step, {1000 * seconds.adapt:.0f} ms per adaptation step)"
+    )
+
+
+def _memory() -> str:
+    """Peak memory of this process, which has just done the timed steps."""
+    if sys.platform == "win32":
+        return "memory: not measured on this system"
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return f"memory: about {peak / _GIB:.1f} GiB per run (peak of this process, which timed the steps)"

@@ -1,0 +1,49 @@
+"""`gckd ablate --dry-run`: plan and estimate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gckd.ablations.dry_run import estimate
+from gckd.cli.ablate import ablate
+from gckd.cli.guard import run_command
+from gckd.config import apply, preset
+from gckd.runs.plan import plan
+from gckd.training.timing import StepSeconds
+from tests.cli.test_commands import MINIATURE
+from tests.toy import make_toy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_the_estimate_is_the_time_of_all_steps_over_the_runs_at_a_time(tmp_path: Path) -> None:
+    """Two source models of 100 steps of 0.5 s; full for two seeds of 30 steps of 2 s; the source model takes none."""
+    config = apply(preset("tiny"), {"pretrain.steps": 100, "adapt.steps": 30})
+    runs = plan(config, {"source-model": {"adapt.steps": 0}}, 2, tmp_path)
+    text = estimate(runs, runs[:2], StepSeconds(0.5, 2.0, False), workers=2)
+    assert text.startswith("estimate: about 1:50 without evaluations: source models 0:50, rows 1:00 (measured here")
+
+
+def test_a_dry_run_prints_the_plan_and_starts_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_toy(tmp_path / "a")
+    make_toy(tmp_path / "b", shade=200)
+    monkeypatch.chdir(tmp_path)
+    sets = [word for path, value in MINIATURE.items() for word in ("--set", f"{path}={value}")]
+    fixed = ["--source", "a", "--target", "b", "--cache", "cache", "--out", "out", "--workers", "2", "--threads", "1"]
+    with pytest.raises(SystemExit) as caught:
+        run_command(ablate, [*fixed, *sets, "--drop", "gmp", "--seeds", "2", "--dry-run"])
+    assert caught.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "rows: 3" in lines and "  full: the full config" in lines
+    assert "  -gmp: graph.propagate=none" in lines and "  source-model: adapt.steps=0" in lines
+    assert "seeds: 0, 1" in lines
+    assert "runs: 6; 0 finished in the output, 6 to run" in lines
+    assert "source models: 2 needed, 0 in the cache" in lines
+    assert "at a time: 2 runs with 1 CPU threads each on this machine" in lines
+    assert [line.partition(":")[0] for line in lines[-2:]] == ["estimate", "memory"]
+    assert not (tmp_path / "out").exists() and not (tmp_path / "runs").exists()
