@@ -61,7 +61,8 @@ def run_ablation(config: Config, user_edits: Mapping[str, Any], options: Ablatio
         click.echo(f"interrupted; to continue, repeat the command with --out {output} --resume", err=True)
         raise
     if mirror and several:
-        write_gains(mirror.folder, summaries, options.spec.question, wide_console())
+        pairs = {name: (table.datasets.source_name, table.datasets.target_name) for name, table in tables.items()}
+        write_gains(mirror.folder, summaries, pairs, options.spec.question, wide_console())
         mirror.upload()
         click.echo(f"written to {mirror.out}", err=True)
     return not any(_has_failure(row) for summary in summaries.values() for row in summary)

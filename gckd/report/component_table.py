@@ -1,10 +1,9 @@
-"""Component table as text: its cells, and the table in Markdown, CSV and LaTeX."""
+"""Component table as text: its cells, and the table in Markdown and CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
-import re
 from typing import TYPE_CHECKING
 
 from tabulate import tabulate
@@ -19,28 +18,8 @@ if TYPE_CHECKING:
 
 _FIRST_METRIC = 2  # column; row and runs are before it
 TUNED, GAP_CLOSED, PUBLISHED = "tuned adapt.lr", "gap closed", "published Rank-1"
-_PLUS_MINUS, _SMALL = re.compile(r" \$\\pm\$ .*"), r" {\\scriptsize\g<0>}"
 _TUNING = ("tuned_lr", "tuned_lr_candidates", "tuned_lr_score", "tuned_lr_seed")  # columns of the CSV
 _OPTIONAL = ("subtable", "gap_closed", "published_rank_1", *_TUNING)  # columns of the CSV
-_LATEX_MARKS = {"best": r"\textbf", "second": r"\underline"}
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "$": r"\$",
-    "<": "$<$",
-    ">": "$>$",
-    "±": r"$\pm$",
-    "Δ": r"$\Delta$",
-    "→": r"$\rightarrow$",
-    "†": r"$\dagger$",
-    "%": r"\%",
-    "_": r"\_",
-    "&": r"\&",
-    "#": r"\#",
-}
 
 
 def header(rows: Sequence[RowSummary]) -> list[str]:
@@ -80,28 +59,6 @@ def to_markdown(rows: Sequence[RowSummary], caption: Sequence[str]) -> str:
     align = ["left", *["right"] * (len(names) - 1)]
     table = tabulate(body, names, tablefmt="pipe", disable_numparse=True, colalign=align)
     return f"{table}\n\n" + "\n".join(f"{line}  " for line in caption).rstrip() + "\n"
-
-
-def to_latex(rows: Sequence[RowSummary], caption: Sequence[str]) -> str:
-    """A table for the package booktabs. The best mean of a metric in a subtable is bold, the second is underlined.
-
-    Marked rows, and rows that train with target labels, are left out of that comparison.
-    """
-    names = header(rows)
-    lines: list[str] = []
-    body = [[_PLUS_MINUS.sub(_SMALL, _latex(cell)) for cell in line] for line in cells(rows)]
-    for (place, column), mark in marks(rows).items():
-        body[place][column] = f"{_LATEX_MARKS[mark]}{{{body[place][column]}}}"
-    for place, line in enumerate(body):
-        if heading := heading_above(rows, place):
-            lines += [r"\midrule"] if lines else []
-            lines.append(rf"\multicolumn{{{len(names)}}}{{l}}{{\emph{{{_latex(heading)}}}}} \\")
-        lines.append(" & ".join(line) + r" \\")
-    head = " & ".join(map(_latex, names)) + r" \\"
-    table = [rf"\begin{{tabular}}{{l{'r' * (len(names) - 1)}}}", r"\toprule", head, r"\midrule", *lines, r"\bottomrule"]
-    text = " ".join(map(_latex, caption))
-    ends = [r"\end{tabular}", rf"\caption{{{text}}}", r"\end{table}"]
-    return "\n".join([r"\begin{table}", r"\centering", *table, *ends]) + "\n"
 
 
 def to_csv(rows: Sequence[RowSummary]) -> str:
@@ -195,7 +152,3 @@ def _optional(rows: Sequence[RowSummary]) -> list[str]:
         PUBLISHED: any(row.published is not None for row in rows),
     }
     return [name for name, is_present in present.items() if is_present]
-
-
-def _latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from gckd.report.figure_files import save_figure
 from gckd.report.statistics import estimate
-from gckd.storage import atomic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,8 +32,8 @@ def reads_labels(name: str) -> bool:
     return name.startswith((AUDIT_PREFIX, *_VAL_PREFIXES))
 
 
-def draw_curves(points: Sequence[CurvePoint], path: Path) -> bool:
-    """Writes a PNG of all curves; without points, writes no file and returns False."""
+def draw_curves(points: Sequence[CurvePoint], folder: Path) -> bool:
+    """Writes curves.png, .svg and .pdf into the folder; without a curve, writes no file and returns False."""
     if not points:
         return False
     import matplotlib
@@ -51,8 +51,7 @@ def draw_curves(points: Sequence[CurvePoint], path: Path) -> bool:
     for axis in axes.flat[len(all_panels) :]:
         axis.set_visible(False)
     axes.flat[0].legend(fontsize=7)
-    with atomic.writing(path) as file:
-        figure.savefig(file, format="png", dpi=120)
+    save_figure(figure, folder / "curves")
     pyplot.close(figure)
     return True
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from tabulate import tabulate
 
+from gckd.report.figure_files import save_figure
+from gckd.report.grid import Grid, Pair
 from gckd.report.reference_rows import SOURCE_MODEL, SUPERVISED
 from gckd.report.summary import DIFFERENCES, FULL, METRICS, RowSummary
 from gckd.storage import atomic
@@ -30,8 +32,14 @@ CAPTION = (
 _NUMBER = re.compile(r"-(\d+(?:\.\d+)?)$")
 
 
-def write_gains(folder: Path, subtables: RowsOfSubtables, question: str, console: Console) -> None:
-    """Prints the gains of all subtables; writes gains.md and figures/gains.{png,svg,json} into `folder`."""
+def write_gains(
+    folder: Path, subtables: RowsOfSubtables, pairs: Mapping[str, Pair], question: str, console: Console
+) -> None:
+    """Prints the gains of all subtables; writes gains.md, grid.tex and figures/gains.{png,svg,pdf,json} into `folder`.
+
+    Args:
+        pairs: name of a subtable -> its source and target. Without two different pairs there is no grid.
+    """
     lines = [line for name, rows in subtables.items() for line in _lines(name, rows)]
     sentences = gain_sentences(subtables)
     table = Table(*_HEADER)
@@ -41,8 +49,12 @@ def write_gains(folder: Path, subtables: RowsOfSubtables, question: str, console
     for text in (CAPTION, *sentences):
         console.print(text, style="dim", highlight=False, markup=False)
     markdown = tabulate(lines, _HEADER, tablefmt="pipe", disable_numparse=True)
-    contents = "\n\n".join((question, markdown, CAPTION, *sentences))
-    atomic.write(folder / "gains.md", contents.strip() + "\n")
+    contents = [question, markdown, CAPTION, *sentences]
+    grid = Grid.of({pair: subtables[name] for name, pair in pairs.items()}) if len({*pairs.values()}) > 1 else None
+    if grid:
+        contents.append(grid.to_markdown())
+        atomic.write(folder / "grid.tex", grid.to_latex())
+    atomic.write(folder / "gains.md", "\n\n".join(contents).strip() + "\n")
     draw_gains(subtables, folder / "figures", sentences)
 
 
@@ -100,9 +112,7 @@ def draw_gains(subtables: RowsOfSubtables, folder: Path, sentences: Sequence[str
         else:
             axis.set_xticks(places, list(subtables), rotation=30, ha="right")
     axes[0].legend(fontsize=8)
-    for suffix in ("png", "svg"):
-        with atomic.writing(folder / f"gains.{suffix}") as file:
-            figure.savefig(file, format=suffix, dpi=120)
+    save_figure(figure, folder / "gains")
     pyplot.close(figure)
     note = {
         "title": "Gain of the full method over each row",

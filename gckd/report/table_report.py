@@ -10,14 +10,18 @@ from gckd.errors import InputError
 from gckd.report.captions import captions
 from gckd.report.checks import CHECKS, CheckInput
 from gckd.report.comparability import MIXED_HINT
-from gckd.report.component_table import to_csv, to_latex, to_markdown
+from gckd.report.component_table import to_csv, to_markdown
 from gckd.report.curves import draw_curves, end_points_table
 from gckd.report.finding import finding
+from gckd.report.grid import Grid
 from gckd.report.html.table_page import write_table_page
 from gckd.report.interval_tables import interval_tables
+from gckd.report.latex import escape, label_of
+from gckd.report.latex_table import Title, compact_latex, full_latex
 from gckd.report.reference_rows import reads_target_labels
 from gckd.report.row_configs import row_configs
 from gckd.report.screen_table import to_screen
+from gckd.report.setup_paragraph import setup_paragraph
 from gckd.report.shapley import shapley_table
 from gckd.report.subtable import Subtable, join_subtables, mismatch_lines, read_output_curves, read_subtable
 from gckd.report.warnings import failure_warnings, grouped, label_use_notes
@@ -44,8 +48,8 @@ def make_report(
 ) -> list[RowSummary]:
     """Writes the report of the runs of `folders`; prints the table, its finding, warnings and the path of the report.
 
-    The files are table.md, table.csv, table.tex, report.html and curves.png. Folders with the same full config and
-    datasets are joined; other folders are subtables of their own.
+    The files are report.html, table.md, table.csv, those of `_write_latex`, and curves.png, .svg and .pdf. Folders
+    with the same full config and datasets are joined; other folders are subtables of their own.
 
     Args:
         folders: output folders.
@@ -69,9 +73,9 @@ def make_report(
         text = "\n".join([to_markdown(rows, lines), *(table.to_markdown() for table in small_tables)])
         atomic.write(out / "table.md", text)
         atomic.write(out / "table.csv", to_csv(rows))
-        atomic.write(out / "table.tex", to_latex(rows, lines))
+        _write_latex(subtables, rows, lines, out)
         if len(subtables) == 1:
-            draw_curves(subtables[0].curves, out / "curves.png")
+            draw_curves(subtables[0].curves, out)
             _write_checks(subtables[0], out)
         write_table_page(out, subtables, rows, caption, warnings, small_tables)
     console.print(to_screen(rows, console.width))
@@ -82,6 +86,25 @@ def make_report(
     if out:
         console.print(f"report: {out / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
     return rows
+
+
+def _write_latex(subtables: Sequence[Subtable], rows: Sequence[RowSummary], lines: Sequence[str], out: Path) -> None:
+    """Writes table.tex, table_full.tex and setup.tex; grid.tex for several pairs of datasets."""
+    datasets = "; ".join(dict.fromkeys(subtable.datasets for subtable in subtables))
+    names = dict.fromkeys(name.rpartition("/")[2] for subtable in subtables for name in _pair(subtable))
+    title = Title(f"Component ablation on {datasets}, in percent.", label_of(f"ablation {' '.join(names)}"))
+    atomic.write(out / "table.tex", compact_latex(rows, title, lines))
+    atomic.write(out / "table_full.tex", full_latex(rows, title, lines))
+    paragraphs = [escape(setup_paragraph(subtable)) for subtable in subtables]
+    atomic.write(out / "setup.tex", "\n\n".join(paragraphs) + "\n")
+    pairs = {_pair(s): [row for row in rows if row.subtable == s.name] for s in subtables}
+    grid = Grid.of(pairs) if len(pairs) == len(subtables) else None
+    if grid:
+        atomic.write(out / "grid.tex", grid.to_latex())
+
+
+def _pair(subtable: Subtable) -> tuple[str, str]:
+    return str(subtable.records[0]["source"]), str(subtable.records[0]["target"])
 
 
 def show_curves(folder: Path, console: Console) -> None:

@@ -12,8 +12,19 @@ from gckd.errors import InputError
 MAX_BYTES = 200  # file systems allow 255; suffixes such as `.partial` need some of them
 # Names that commands write into an output folder.
 OUTPUT_NAMES = (
-    *("asked.json", "best.yaml", "config.yaml", "curves.parquet", "curves.png", "examples.parquet", "figures"),
-    *("gains.json", "gains.md", "gains.png", "gains.svg", "launches.json", "owner", "queries.parquet", "question.json"),
+    *("asked.json", "best.yaml", "config.yaml", "curves.parquet", "examples.parquet", "figures"),
+    *("curves.pdf", "curves.png", "curves.svg", "grid.tex", "setup.tex", "table_full.tex", "question.json"),
+    *(
+        "gains.json",
+        "gains.md",
+        "gains.pdf",
+        "gains.png",
+        "gains.svg",
+        "launches.json",
+        "owner",
+        "queries.parquet",
+        "question.json",
+    ),
     *("report.html", "runs.parquet", "study.journal", "table.csv", "table.md", "table.tex", "train", "trials"),
     *("trials.parquet", "tune", "tuned_rates.json", "tuning", "tuning.parquet"),
 )

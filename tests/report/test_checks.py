@@ -243,7 +243,7 @@ def test_the_report_draws_the_checks_of_the_question_and_a_second_one_is_identic
     Question("", {}, ["sensitivity"]).save(tmp_path)
     write_report(tmp_path, Console(file=io.StringIO()))
     files = {file.name: file.read_bytes() for file in (tmp_path / "figures").iterdir()}
-    assert set(files) == {"sensitivity.png", "sensitivity.svg", "sensitivity.json"}
+    assert set(files) == {f"sensitivity.{suffix}" for suffix in ("png", "svg", "pdf", "json")}
     page = (tmp_path / "report.html").read_text().replace("<wbr>", "")
     assert all(sentence in page for sentence in json.loads(files["sensitivity.json"])["sentences"])
     write_report(tmp_path, Console(file=io.StringIO()))

@@ -1,4 +1,4 @@
-"""The component table in its four formats, and its caption."""
+"""The component table in its formats, and its caption."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Console
 
 from gckd.config import apply, preset
 from gckd.report.captions import caption
-from gckd.report.component_table import cells, header, to_csv, to_latex, to_markdown
+from gckd.report.component_table import cells, header, to_csv, to_markdown
 from gckd.report.screen_table import to_screen
 from gckd.report.summary import summarise
 from tests.report.records import failed, record
@@ -72,7 +72,7 @@ def test_a_row_without_a_finished_run_is_in_every_format() -> None:
     rows = summarise([*RUNS, failed("-cmkd", 0), failed("-cmkd", 1)])
     shown = Console(width=200, record=True, file=io.StringIO())
     shown.print(to_screen(rows, 200))
-    for text in (shown.export_text(), to_markdown(rows, []), to_latex(rows, [])):
+    for text in (shown.export_text(), to_markdown(rows, [])):
         (line,) = (line for line in text.splitlines() if "-cmkd" in line)
         assert "0 (2 of 2 failed)" in line
     *_, line = csv.DictReader(io.StringIO(to_csv(rows)))
@@ -82,8 +82,6 @@ def test_a_row_without_a_finished_run_is_in_every_format() -> None:
 def test_a_marked_row_has_its_mark_in_every_format() -> None:
     rows = [dataclasses.replace(row, marked=row.row != "full") for row in ROWS]
     assert [line[0] for line in cells(rows)] == ["full", "-gmp †"]
-    assert r"-gmp $\dagger$ &" in to_latex(rows, [])
-    assert "textbf" not in to_latex(rows, [])  # a marked row takes no part in the comparison
     assert [line["marked"] for line in csv.DictReader(io.StringIO(to_csv(rows)))] == ["0", "1"]
 
 
@@ -101,27 +99,6 @@ def test_markdown_is_a_table_and_its_caption() -> None:
     assert set(lines[1]) <= set("|:-")
     assert [c.strip() for c in lines[3].strip("|").split("|")] == cells(ROWS)[1]
     assert [line.strip() for line in lines[-2:]] == ["One.", "Two."]
-
-
-def test_latex_is_escaped_and_has_booktabs_rules() -> None:
-    text = to_latex(ROWS, ["95 % of a_b → ±"])
-    assert r"\caption{95 \% of a\_b $\rightarrow$ $\pm$}" in text
-    assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 1
-    assert r"\hline" not in text
-    assert r"$\Delta$ Rank-1 (full - row)" in text
-    assert text.isascii()
-
-
-def test_latex_marks_the_best_and_second_best() -> None:
-    rows = summarise([record("full", 0, 70), record("-gmp", 0, 72), record("-cmkd", 0, 60), failed("-mlm", 0)])
-    body = to_latex(rows, []).partition(r"\midrule")[2].partition(r"\bottomrule")[0]
-    full, gmp, cmkd, mlm = (line.split("&")[2].strip() for line in body.strip().splitlines())
-    assert (full, gmp) == (
-        r"\underline{70.0 {\scriptsize $\pm$ n/a}}",
-        r"\textbf{72.0 {\scriptsize $\pm$ n/a}}",
-    )
-    assert (cmkd, mlm) == (r"60.0 {\scriptsize $\pm$ n/a}", "")
-    assert "textbf" not in to_latex(rows[:1], [])
 
 
 def test_the_screen_shows_the_same_cells() -> None:

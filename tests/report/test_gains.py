@@ -36,7 +36,7 @@ def test_sentences_name_the_subtables_whose_interval_excludes_zero() -> None:
 
 def test_gains_are_printed_and_written(tmp_path: Path) -> None:
     out = io.StringIO()
-    write_gains(tmp_path, SUBTABLES, "Where?", Console(file=out, width=160))
+    write_gains(tmp_path, SUBTABLES, {}, "Where?", Console(file=out, width=160))
     text = (tmp_path / "gains.md").read_text()
     assert text.startswith("Where?")
     cells = [

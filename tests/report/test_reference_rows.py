@@ -11,7 +11,7 @@ from rich.console import Console
 
 from gckd.config import apply, preset
 from gckd.report.captions import caption
-from gckd.report.component_table import cells, header, marks, to_csv, to_latex, to_markdown
+from gckd.report.component_table import cells, header, marks, to_csv, to_markdown
 from gckd.report.gains import gain_sentences
 from gckd.report.html.sections import results
 from gckd.report.reference_rows import reads_target_labels
@@ -97,7 +97,6 @@ def test_every_format_has_the_share_and_the_label() -> None:
     html = " ".join(cell for line in section.table.body for cell in line)
     for text in (console.export_text(), to_markdown(rows, []), html):
         assert "supervised (target labels)" in text and "52 %" in text
-    assert r"supervised (target labels) &" in to_latex(rows, []) and r"52 \%" in to_latex(rows, [])
     lines = list(csv.DictReader(io.StringIO(to_csv(rows))))
     assert [line["gap_closed"] for line in lines] == ["52", "", "6", ""]
     assert [line["target_labels"] for line in lines] == ["0", "0", "0", "1"]

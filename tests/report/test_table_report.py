@@ -21,7 +21,8 @@ from tests.report.records import record
 if TYPE_CHECKING:
     from pathlib import Path
 
-FILES = {"table.md", "table.csv", "table.tex", "curves.png", "report.html"}
+FILES = {"table.md", "table.csv", "table.tex", "table_full.tex", "setup.tex", "report.html"}
+FILES |= {f"curves.{suffix}" for suffix in ("png", "svg", "pdf")}
 
 
 def fill(folder: Path) -> None:
@@ -61,12 +62,14 @@ def test_the_question_is_the_first_line_of_the_caption(tmp_path: Path) -> None:
 
 def test_curves_are_drawn_unless_there_are_none(tmp_path: Path) -> None:
     fill(tmp_path)
-    assert draw_curves(Records(tmp_path).curves, tmp_path / "x.png")
-    with Image.open(tmp_path / "x.png") as picture:
+    assert draw_curves(Records(tmp_path).curves, tmp_path)
+    with Image.open(tmp_path / "curves.png") as picture:
         assert picture.width > picture.height > 100
         assert len(set(picture.convert("RGB").get_flattened_data())) > 20
-    assert not draw_curves([], tmp_path / "none.png")
-    assert not (tmp_path / "none.png").exists()
+    assert (tmp_path / "curves.pdf").read_bytes().startswith(b"%PDF") and (tmp_path / "curves.svg").exists()
+    (tmp_path / "none").mkdir()
+    assert not draw_curves([], tmp_path / "none")
+    assert not list((tmp_path / "none").iterdir())
 
 
 def test_the_mean_curve_averages_over_seeds() -> None:

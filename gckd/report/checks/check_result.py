@@ -7,6 +7,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gckd.report.figure_files import save_figure
 from gckd.storage import atomic
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LABELS_LINE = "uses target labels, for understanding only"
-_DPI = 150
 _TITLE_CHARACTERS = 13  # per inch
 
 
@@ -31,9 +31,7 @@ class CheckResult:
     figure: Figure
 
     def write(self, folder: Path) -> None:
-        """Writes `figures/<name>.png`, `.svg` and `.json` into the output folder."""
-        import matplotlib
-
+        """Writes `figures/<name>.png`, `.svg`, `.pdf` and `.json` into the output folder."""
         figures = folder / "figures"
         figures.mkdir(parents=True, exist_ok=True)
         if self.uses_target_labels:
@@ -41,11 +39,7 @@ class CheckResult:
         characters = int(_TITLE_CHARACTERS * self.figure.get_figwidth())
         heading = "\n".join(line for text in (self.title, self.key) for line in textwrap.wrap(text, characters))
         self.figure.suptitle(heading, fontsize=10, x=0.01, ha="left")
-        with matplotlib.rc_context({"svg.hashsalt": self.name}):  # or each write would give another file
-            with atomic.writing(figures / f"{self.name}.png") as file:
-                self.figure.savefig(file, format="png", dpi=_DPI)
-            with atomic.writing(figures / f"{self.name}.svg") as file:
-                self.figure.savefig(file, format="svg", metadata={"Date": None})
+        save_figure(self.figure, figures / self.name)
         note = {
             "title": self.title,
             "key": self.key,
