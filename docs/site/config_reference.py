@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
 from gckd.config import Config, preset
@@ -21,35 +20,41 @@ The column "default" is that of a bare config, which has the paper's values; `ti
 holds one of several components: `--set graph.propagate=gnn` chooses a kind with the defaults of its fields, and
 `--set graph.propagate.k=20` then sets one of them. The value of a preset is given only if the preset has that kind. A
 plugin may add a kind to a slot ([Your own components](components.md)).
+
+<style>.md-typeset :is(td, th) > code { white-space: nowrap }</style>
 """
 
 
 def config_reference() -> str:
     """Markdown of the page."""
     sections = [_INTRODUCTION, "## Fields of the whole run\n\n" + _table(Config, "")]
-    sections += [_section(path, node) for path, node in _nodes(Config, "")]
+    sections += [_section(path, node, kinds) for (path, node), kinds in _nodes(Config).items()]
     return "\n".join(sections)
 
 
-def _nodes(node: type[Any], prefix: str) -> Iterator[tuple[str, type[Any]]]:
-    """Path and class of every field that holds a config node, with those within every kind of a slot."""
+def _nodes(node: type[Any], prefix: str = "", kind: str = "") -> dict[tuple[str, type[Any]], list[str]]:
+    """(path, class) of every config node within a class -> kinds of the component that has it, which may be none."""
+    nodes: dict[tuple[str, type[Any]], list[str]] = {}
     for field in dataclasses.fields(node):
-        hint = hints(node)[field.name]
+        hint, path = hints(node)[field.name], f"{prefix}{field.name}"
         if not variants(hint):
             continue
-        path = f"{prefix}{field.name}"
-        yield path, hint
-        nested = {inner: cls for choice in variants(hint) for inner, cls in _nodes(choice, f"{path}.")}
-        yield from nested.items()
+        nodes.setdefault((path, hint), []).extend([kind] * bool(kind))
+        for choice in variants(hint):
+            for key, kinds in _nodes(choice, f"{path}.", getattr(choice, "kind", "")).items():
+                nodes.setdefault(key, []).extend(kinds)
+    return nodes
 
 
-def _section(path: str, hint: type[Any]) -> str:
+def _section(path: str, hint: type[Any], kinds: list[str]) -> str:
+    """Section of a config node; of a slot, with all of its kinds."""
+    title = f"`{path}`" + (f" of {', '.join(kinds)}" if kinds else "")
     summary = (hint.__doc__ or "").strip().partition("\n")[0]
     if not issubclass(hint, Component):
-        return f"## `{path}`\n\n{summary}\n\n{_table(hint, f'{path}.')}"
+        return f"## {title}\n\n{summary}\n\n{_table(hint, f'{path}.')}"
     present = ", ".join(f"`{_kind_in(name, path)}` in `{name}`" for name in _PRESETS if _kind_in(name, path))
-    kinds = "\n".join(_kind(path, kind) for kind in variants(hint))
-    return f"## `{path}`\n\nSlot. {summary} {f'Kind: {present}.' if present else ''}\n\n{kinds}"
+    sections = "\n".join(_kind(path, kind) for kind in variants(hint))
+    return f"## {title}\n\nSlot. {summary} {f'Kind: {present}.' if present else ''}\n\n{sections}"
 
 
 def _kind(path: str, kind: type[Component]) -> str:

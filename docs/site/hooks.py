@@ -54,9 +54,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Rewrite the links of a page."""
+    """Rewrite the links of a page, and keep results on one line."""
     document = ROOT_DOCUMENTS.get(page.file.src_uri, f"docs/{page.file.src_uri}")
-    return rewrite_links(markdown, document)
+    return rewrite_links(markdown, document).replace(" ± ", "\u00a0±\u00a0")  # no line break within a result
 
 
 def rewrite_links(markdown: str, document: str) -> str:

@@ -1,20 +1,21 @@
-"""Page with the results in LOG.md that count: whole entries, chosen by their headings."""
+"""Page with the results in LOG.md that answer the main questions."""
 
 from __future__ import annotations
 
 import re
 
-# Part of a heading of LOG.md -> title on the page.
-ENTRIES = {
-    "averaging the student with the source model": "The default table",
-    "people-emoji with five seeds": "Drawings of another kind",
-    "base on a GPU": "The paper's setting",
-    "value of the search": "The search",
-}
+# (title on the page, part of a heading of LOG.md, bold words at the start of a part of that entry, or "" for all of it)
+RESULTS = [
+    ("The default table", "averaging the student with the source model", "The default table."),
+    ("Drawings of another kind", "averaging the student with the source model", "People-emoji."),
+    ("The paper's setting", "base on a GPU", ""),
+    ("The search", "value of the search", ""),
+]
 _INTRODUCTION = """# Results
 
-Entries of the [log](LOG_PAGE), newest first, that answer the main questions. The log has all others, with the failures.
+Parts of the [log](../LOG.md) that answer the main questions. The log has all other figures, with the failures.
 """
+_ENTRY = re.compile(r"^## (.+?)\n(.*?)(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 
 
 def results_page(log: str) -> str:
@@ -24,14 +25,14 @@ def results_page(log: str) -> str:
         log: text of LOG.md.
 
     Raises:
-        LookupError: an entry is missing.
+        LookupError: LOG.md has no such entry, or the entry no such part.
     """
-    entries = re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", log, re.DOTALL | re.MULTILINE)
-    sections = [_INTRODUCTION.replace("LOG_PAGE", "../LOG.md")]
-    for part, title in ENTRIES.items():
-        matches = [(heading, text) for heading, text in entries if part in heading]
-        if not matches:
-            raise LookupError(f"LOG.md: no heading has {part!r}")
-        heading, text = matches[0]
+    sections = [_INTRODUCTION]
+    for title, part, lead in RESULTS:
+        heading, text = next(((heading, text) for heading, text in _ENTRY.findall(log) if part in heading), ("", ""))
+        if lead:
+            text = next(iter(re.findall(rf"^\*\*{re.escape(lead)}\*\*.*?(?=^\*\*|\Z)", text, re.DOTALL | re.M)), "")
+        if not text:
+            raise LookupError(f"LOG.md: no entry with {part!r} in its heading has a part {lead!r}")
         sections.append(f"## {title}\n\n*{heading}*\n\n{text.strip()}\n")
     return "\n".join(sections)
