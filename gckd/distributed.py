@@ -9,6 +9,8 @@ same holds for gradients. Without a process group every function returns its inp
 from __future__ import annotations
 
 import contextlib
+import datetime
+import functools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,6 +21,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from gckd.errors import InputError
+
+_LONGEST_WAIT = datetime.timedelta(days=30)  # of a worker in `barrier`
 
 
 def world_size() -> int:
@@ -101,20 +105,36 @@ def _all_gather(local: Tensor, sizes: Sequence[int]) -> list[Tensor]:
 
 
 @torch.no_grad()
-def map_batches(function: Callable[[Tensor], Tensor], batches: Sequence[Tensor]) -> Tensor:
+def map_batches(
+    function: Callable[[Tensor], Tensor],
+    batches: Sequence[Tensor],
+    keep: Callable[[Tensor], Tensor] = lambda result: result,
+) -> Tensor:
     """Apply a function to batches, each of which is computed by one of the workers. Returns all rows [N, ...] in order.
 
     Batches are not split, so the result does not depend on the number of workers. All workers must call it with the
     same batches; all get the whole result, without a gradient.
+
+    Args:
+        keep: applied to the result of each batch once all workers have it, such as a copy to the CPU.
     """
-    if world_size() == 1:
-        return torch.cat([function(batch) for batch in batches])
-    results: list[Tensor] = []
+    rows = sum(map(len, batches))
+    whole: Tensor | None = None  # allocated once: a list of results and their concatenation would take twice the memory
+    first_row = 0
+    for result in map(keep, _results(function, batches)):
+        whole = result.new_empty(rows, *result.shape[1:]) if whole is None else whole
+        whole[first_row : first_row + len(result)] = result
+        first_row += len(result)
+    assert whole is not None, "no batches"
+    return whole
+
+
+def _results(function: Callable[[Tensor], Tensor], batches: Sequence[Tensor]) -> Iterator[Tensor]:
+    """Result of each batch, in order."""
     for first in range(0, len(batches), world_size()):
         group = batches[first : first + world_size()]
         local = function(group[min(rank(), len(group) - 1)])  # workers without a batch repeat the last one
-        results += _all_gather(local, [len(batch) for batch in group])
-    return torch.cat(results)
+        yield from [local] if world_size() == 1 else _all_gather(local, [len(batch) for batch in group])
 
 
 def weighted_local_mean(mean: Tensor, items: int) -> Tensor:
@@ -167,6 +187,17 @@ def broadcast_bool(value: bool) -> bool:
 
 
 def barrier() -> None:
-    """Wait until all workers have reached this call."""
+    """Wait until all workers have reached this call.
+
+    It may take long: the first worker may wait for another run that trains the same source model. NCCL would give up
+    after 10 minutes, so the workers wait in a group of their own, in gloo.
+    """
     if world_size() > 1:
-        dist.barrier()
+        dist.barrier(_waiting_group(dist.group.WORLD))
+
+
+@functools.lru_cache(maxsize=1)
+def _waiting_group(workers: dist.ProcessGroup) -> dist.ProcessGroup:
+    """Group of all workers for `barrier`. All workers must call it when they first wait."""
+    group: dist.ProcessGroup = dist.new_group(backend="gloo", timeout=_LONGEST_WAIT)
+    return group

@@ -19,6 +19,7 @@ from gckd.storage.checkpoint import load_checkpoint, save_atomically
 def exclusive(file: Path) -> Iterator[None]:
     """Lock `file` against other runs on this machine; the first worker of a run holds the lock for all its workers."""
     file.parent.mkdir(parents=True, exist_ok=True)
+    barrier()  # the workers connect before the first one may wait for the lock
     with contextlib.nullcontext() if rank() else FileLock(f"{file}.lock"):
         barrier()  # the other workers wait until the first one has the lock
         yield

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
+from filelock import FileLock
 from torch import Tensor
 
 from gckd import distributed
@@ -16,8 +20,9 @@ from gckd.config.losses import Adversarial, CaptionsAndViews, Triplet
 from gckd.config.stages import MomentumDistillation
 from gckd.errors import InputError
 from gckd.progress import Progress
+from gckd.storage.shared_file import exclusive
 from tests.training.micro import row, trained
-from tests.training.several import WORKERS, run_workers, worker
+from tests.training.several import WORKERS, run_workers, start, worker
 
 CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "smoothing": ({}, ()),
@@ -121,6 +126,29 @@ def test_a_batch_with_fewer_rows_than_workers_is_refused(tmp_path: Path) -> None
     for rank in range(WORKERS):
         message = (tmp_path / f"{rank}.txt").read_text()
         assert message == "adapt.batch: 1 is outside its limit: at least the 2 workers"
+
+
+def _wait_for_the_lock(rank: int, store: Path, file: Path) -> None:
+    dist.init_process_group(
+        "gloo", init_method=f"file://{store}", rank=rank, world_size=WORKERS, timeout=timedelta(seconds=1)
+    )
+    file.with_name(f"started-{rank}").touch()
+    with exclusive(file):
+        file.with_name(f"entered-{rank}").touch()
+    dist.destroy_process_group()
+
+
+def test_workers_wait_for_a_file_lock_longer_than_a_collective_may_take(tmp_path: Path) -> None:
+    """Another run may hold the lock through a whole pre-training; NCCL's limit is 10 minutes, here it is a second."""
+    with FileLock(tmp_path / "file.lock"):
+        workers = start(_wait_for_the_lock, tmp_path / "store", tmp_path / "file")
+        while len([*tmp_path.glob("started-*")]) < WORKERS:
+            assert not workers.join(timeout=0.1), "a worker ended early"
+        time.sleep(3)
+        assert not [*tmp_path.glob("entered-*")]
+    while not workers.join():
+        pass
+    assert len([*tmp_path.glob("entered-*")]) == WORKERS
 
 
 @pytest.mark.parametrize(
