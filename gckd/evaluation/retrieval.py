@@ -80,10 +80,19 @@ def rank_gallery(scores: Tensor, query_ids: Tensor, gallery_ids: Tensor, block: 
 
 
 def encode_in_batches(
-    encode: Callable[[Tensor], Tensor], inputs: Tensor, batch: int, prepare: Callable[[Tensor], Tensor] = lambda x: x
+    encode: Callable[[Tensor], Tensor],
+    inputs: Tensor,
+    batch: int,
+    prepare: Callable[[Tensor], Tensor] = lambda x: x,
+    keep: Callable[[Tensor], Tensor] = lambda x: x,
 ) -> Tensor:
-    """Encode `inputs` [N, ...] in batches, distributed over the workers of the run. Returns all N outputs."""
-    return map_batches(lambda part: encode(prepare(part)), inputs.split(batch))
+    """Encode `inputs` [N, ...] in batches, distributed over the workers of the run. Returns all N outputs.
+
+    Args:
+        prepare: applied to each batch of inputs.
+        keep: applied to each batch of outputs, such as a copy to the CPU.
+    """
+    return map_batches(lambda part: encode(prepare(part)), inputs.split(batch), keep)
 
 
 def _clean_images(images: Tensor) -> Tensor:
@@ -143,9 +152,16 @@ class Retriever:
 
         With `below="contrastive"` the other images keep their cosine order. `below="constant"` gives them one score, as
         public ALBEF-based code does, so that the tail of its mAP depends on the order of ties.
+
+        The image states of the gallery stay in the memory of the CPU: float32 [N, patches + 1, width], which is 35 GB
+        for the 19,848 images of ICFG-PEDES in preset `base`.
         """
         states = encode_in_batches(
-            lambda x: self.model.encode_image(x).states, data.images, self.config.batch, prepare=_clean_images
+            lambda x: self.model.encode_image(x).states,
+            data.images,
+            self.config.batch,
+            prepare=_clean_images,
+            keep=Tensor.cpu,
         )
         top = cosine.topk(k, dim=1).indices
         # Cosines are in [-1, 1] and probabilities in [0, 1], so subtracting 3 ranks all other images below the top k.
@@ -155,7 +171,7 @@ class Retriever:
             """Matching probabilities [1, k] of the query whose row number is `query` [1]."""
             tokens, columns = data.tokens[query], top[query].squeeze(0)
             text = self.model.encode_text(tokens).states.expand(k, -1, -1)
-            logits = self.model.match(states[columns], text, tokens.expand(k, -1))
+            logits = self.model.match(states[columns.cpu()].to(text.device), text, tokens.expand(k, -1))
             return F.softmax(logits, 1)[None, :, 1]
 
         return scores.scatter(1, top, map_batches(matching, torch.arange(len(top)).split(1)))

@@ -4,57 +4,21 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-from gckd.config import Config, apply, check, preset
-from gckd.config.data import PretrainedTokenizer
-from gckd.config.stages import MomentumDistillation
-from gckd.data.dataset_pair import open_datasets
-from gckd.data.tokenizer import build_tokenizer
+from gckd.config import Config, preset
 from gckd.data.types import Vocabulary
 from gckd.models.build import build_model
 from gckd.training.run import train_run
-from tests.published import published
+from tests.training.toy_presets import toy_base
 
 
 @pytest.fixture(scope="module")
 def base(config: Config, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Config:
-    """`base` with a backbone of a few thousand weights, its checkpoint at 16 x 16 images and its vocabulary on disk."""
-    folder = tmp_path_factory.mktemp("base")
-    open_datasets(config, cache)
-    (vocabulary, *_) = sorted((cache / "tokenizers").glob("*/vocab.txt"))
-    (folder / "vocab.txt").write_bytes(vocabulary.read_bytes())
-    small: dict[str, Any] = {
-        "data.source": config.data.source,
-        "data.target": config.data.target,
-        "data.height": 16,
-        "data.width": 8,
-        "data.max_words": 12,
-        "data.max_tokens": 16,
-        "tokenizer": PretrainedTokenizer(str(folder)),
-        "backbone.vision.patch": 8,
-        "backbone.vision.width": 16,
-        "backbone.vision.depth": 1,
-        "backbone.vision.heads": 2,
-        "backbone.text.width": 16,
-        "backbone.text.depth": 1,
-        "backbone.text.fusion_depth": 1,
-        "backbone.text.heads": 2,
-        "backbone.embed_dim": 8,
-        "graph.memory.capacity": 7,
-        "graph.propagate.k": 3,
-        "pretrain.objective": MomentumDistillation(queue=9),
-    }
-    for stage in ("pretrain", "adapt"):
-        small |= {f"{stage}.steps": 3, f"{stage}.batch": 4, f"{stage}.evaluations": 1}
-    toy = apply(preset("base"), small)
-    words = build_tokenizer(toy.tokenizer, [], cache, max_words=12, max_tokens=16).vocabulary
-    square = apply(toy, {"data.width": 16})
-    torch.save({"model": published(build_model(square, words))}, folder / "ALBEF.pth")
-    return check(apply(toy, {"backbone.weights": str(folder / "ALBEF.pth")}))
+    """`base` at toy size."""
+    return toy_base(config, cache, tmp_path_factory.mktemp("base"))
 
 
 def test_base_trains_from_published_weights(base: Config, cache: Path, tmp_path: Path) -> None:
