@@ -1,4 +1,10 @@
-"""Device of a run, set as torch's default device, on which factories and loaders create tensors."""
+"""Device of a run, set as torch's default device, on which factories and loaders create tensors.
+
+On the CPU, a run repeats exactly: with the same config, the same number of threads and the same versions, results are
+identical, and so are those of a resumed run. On a GPU they are equal up to rounding only. CUDA sums the gradients of
+repeated rows in the order in which its threads finish, and training magnifies the difference. The CPU and a GPU draw
+different random numbers, so a run that resumes on the other device draws other batches and views from there on.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +26,7 @@ R = TypeVar("R")
 def on_device(name: str) -> contextlib.AbstractContextManager[object]:
     """Context in which new tensors are created on the device `name` (`config.device`: auto, cpu or cuda).
 
-    On the CPU, it also makes gradients deterministic.
+    On the CPU, it also makes gradients deterministic; CUDA has no deterministic kernel for all operations of a step.
 
     Raises:
         InputError: `cuda`, and torch sees no GPU.

@@ -1,4 +1,4 @@
-"""Random number streams as functions of (seed, stream, step), so that a resumed run equals an uninterrupted one."""
+"""Random number streams as functions of (seed, stream, step), so that a resumed run draws what it would have drawn."""
 
 from __future__ import annotations
 

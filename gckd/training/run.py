@@ -43,7 +43,8 @@ def train_run(
 
     Args:
         cache: stores, vocabularies and pre-trained models, shared by all runs.
-        out: folder of this run's checkpoint. An interrupted run resumes from it with identical results.
+        out: folder of this run's checkpoint. An interrupted run resumes from it with identical results on the CPU, and
+            with results that are equal up to rounding on a GPU (see `gckd.device`).
         datasets: of the config; opened now if None.
 
     Raises:
