@@ -5,36 +5,33 @@ from __future__ import annotations
 import click
 from rich.table import Table
 
-from gckd.cli.options import cache_option, config_options, threads_for_torch
+from gckd.cli.options import LateConfig, cache_option, echo_plugin_notes, late_config_options, threads_for_torch
 from gckd.cli.parameter_types import WholeNumber
-from gckd.config import Config
 from gckd.errors import InputError
 from gckd.report.console import wide_console
 from gckd.storage.cache import CachePath
-from gckd.storage.path import StoragePath
 
 
 @click.command()
-@config_options
+@click.argument("checkpoint", required=False)
+@late_config_options
 @click.option("--seed", type=WholeNumber(), help="Seed of the source model; short for --set seed=N.")
-@click.option(
-    "--checkpoint",
-    metavar="FILE|URI",
-    help="Checkpoint whose memory banks are read.  [default: the banks before adaptation]",
-)
 @cache_option
-def audit(config: Config, seed: int | None, checkpoint: str | None, cache: CachePath) -> None:
+def audit(checkpoint: str | None, config: LateConfig, seed: int | None, cache: CachePath) -> None:
     """Print the precision of the pseudo labels, measured with target train labels.
 
     The table has a row for each kind of graph and each retrieval direction: how often the most probable key shows the
     query's person, how much probability is on that person, and whether sharp labels are right more often than flat
     ones. All graphs use the same teacher. The table reads target labels: do not choose settings by it.
 
+    CHECKPOINT is a checkpoint.pt, the output folder of one run, or a URI. Its teacher and memory banks are read, and
+    its config.yaml from beside it. Without CHECKPOINT, the banks are those before adaptation, of the config that the
+    options describe.
+
     \b
     Examples:
       gckd audit
-      gckd audit --config runs/demo/config.yaml \\
-        --checkpoint runs/demo/full/seed-0/checkpoint.pt
+      gckd audit runs/demo
     """
     import torch
 
@@ -45,17 +42,20 @@ def audit(config: Config, seed: int | None, checkpoint: str | None, cache: Cache
     from gckd.runs.preflight import usable_cache
     from gckd.runs.progress_display import display
     from gckd.training.label_audit import GROUPS, audit_pseudo_labels
+    from gckd.training.load import checkpoint_config, checkpoint_file
 
-    path = StoragePath.at(checkpoint) if checkpoint else None
-    if path and not path.exists():
-        raise InputError(f"--checkpoint {checkpoint}: there is no such file")
+    path = checkpoint_file(checkpoint) if checkpoint else None
+    if path:
+        _refuse_second_config(click.get_current_context())
+        echo_plugin_notes(path)
+    resolved = config((lambda: checkpoint_config(path)) if path else None)
     torch.set_num_threads(threads_for_torch())
-    config = config if seed in (None, config.seed) else apply(config, {"seed": seed})
+    resolved = resolved if seed in (None, resolved.seed) else apply(resolved, {"seed": seed})
     cache = usable_cache(cache)
-    config = with_default_datasets(config, cache.local_path, dataset_progress())
+    resolved = with_default_datasets(resolved, cache.local_path, dataset_progress())
     with display() as progress:
-        report = report_to_display(progress, "audit", config.seed)
-        rows = audit_pseudo_labels(config, cache=cache, report=report, checkpoint=path)
+        report = report_to_display(progress, "audit", resolved.seed)
+        rows = audit_pseudo_labels(resolved, cache=cache, report=report, checkpoint=path)
     quarters = [f"group {i + 1}" for i in range(GROUPS)]
     table = Table(*("graph", "direction", "precision", "mass", "entropy", *quarters))
     for row in rows:
@@ -67,3 +67,10 @@ def audit(config: Config, seed: int | None, checkpoint: str | None, cache: Cache
         f"{GROUPS} equal groups, sharpest targets first."
     )
     wide_console().print(table)
+
+
+def _refuse_second_config(context: click.Context) -> None:
+    """Refuse options that describe another config than that of the checkpoint."""
+    for name, option in (("config_file", "--config"), ("preset_name", "--preset")):
+        if context.params[name]:
+            raise InputError(f"{option}: conflicts with CHECKPOINT, whose own config is read from beside it")

@@ -12,7 +12,7 @@ class CommandGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Arguments of the command. Without any, the help is shown."""
-        if not args:
+        if not args and not ctx.resilient_parsing:  # a shell completes a command
             click.echo(ctx.get_help())
             ctx.exit()
         return super().parse_args(ctx, args)
@@ -25,7 +25,8 @@ class CommandGroup(click.Group):
         Raises:
             InputError: unknown command.
         """
-        if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
+        unknown = args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx)
+        if unknown and not ctx.resilient_parsing:
             raise InputError(unknown_choice("command", args[0], self.list_commands(ctx)))
         return super().resolve_command(ctx, args)
 

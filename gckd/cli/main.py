@@ -28,6 +28,21 @@ COMMANDS = {
 }
 
 
+_EPILOGUE = """
+\b
+Exit status:
+  0    the command is done
+  1    it is done, and found problems or failed runs, which it names
+  2    bad input, or a problem of the system such as a full disk; one
+       line begins with `error:` and says what to do
+  130  interrupted; finished work is kept
+
+\b
+Completion of commands and options in bash (zsh and fish likewise):
+  eval "$(_GCKD_COMPLETE=bash_source gckd)"
+"""
+
+
 class _LazyGroup(CommandGroup):
     """Imports the module of a command only when that command runs."""
 
@@ -50,8 +65,8 @@ class _LazyGroup(CommandGroup):
         return {name: line for name, (_, line) in COMMANDS.items()}
 
 
-@click.group(cls=_LazyGroup)
-@click.version_option(gckd.__version__)
+@click.group(cls=_LazyGroup, epilog=_EPILOGUE)
+@click.version_option(gckd.__version__, prog_name="gckd")
 def cli() -> None:
     """Adapt a text-to-image person retriever to a dataset without labels (GCKD, arXiv 2501.15052).
 
@@ -60,9 +75,11 @@ def cli() -> None:
       gckd train --out runs/demo          train and evaluate one run
       gckd ablate --drop gmp              table with and without the graph
       gckd tune --trials 8                search hyperparameters
+      gckd find runs/demo "a red coat"    search images by a sentence
       gckd config                         list all config fields
 
-    `gckd COMMAND --help` describes a command and its options.
+    `gckd COMMAND --help` describes a command and its options. CHECKPOINT is a checkpoint.pt or the output folder of one
+    run, in every command.
     """
 
 

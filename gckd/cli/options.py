@@ -69,7 +69,9 @@ set_option = click.option(
 )
 
 
-def _load_plugins(_context: click.Context, _option: click.Parameter, files: tuple[str, ...]) -> None:
+def _load_plugins(context: click.Context, _option: click.Parameter, files: tuple[str, ...]) -> None:
+    if context.resilient_parsing:  # a shell completes the command: no code of the user may run
+        return
     load_entry_points()
     for file in files:
         load_plugin(file)

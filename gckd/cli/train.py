@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
 from rich.table import Table
 
 from gckd.cli.options import (
@@ -16,7 +18,9 @@ from gckd.cli.options import (
     threads_for_torch,
 )
 from gckd.cli.parameter_types import OneOf, WholeNumber
+from gckd.cli.run_summary import run_summary
 from gckd.config import Config, apply, parse_edits
+from gckd.printable import echo
 from gckd.report.console import wide_console
 from gckd.report.summary import METRICS
 from gckd.report.table_report import write_report
@@ -58,6 +62,7 @@ def train(config: Config, seed: int | None, out: str | None, resume: bool, cache
     from gckd.runs.local import train_as_worker, train_single
     from gckd.runs.preflight import usable_cache
     from gckd.runs.progress_display import display
+    from gckd.training.load import CHECKPOINT
     from gckd.training.run import train_run
 
     torch.set_num_threads(threads_for_torch())
@@ -73,9 +78,17 @@ def train(config: Config, seed: int | None, out: str | None, resume: bool, cache
         except KeyboardInterrupt:
             click.echo("interrupted; to resume, repeat the command with --resume", err=True)
             raise
-    write_report(recorded.mirror.folder, wide_console())
+    rows = write_report(recorded.mirror.folder, Console(quiet=True))
     recorded.mirror.upload()
-    click.echo(f"written to {recorded.mirror.out}", err=True)
+    summary = next(row for row in rows if row.row == recorded.planned.row)
+    curves = [point for point in recorded.records.curves if point["row"] == recorded.planned.row]
+    notes = json.loads(recorded.record["notes"])
+    for line in run_summary(recorded.record, recorded.planned.config, summary, curves, notes):
+        echo(line)
+    folder = recorded.mirror.out
+    echo(f"checkpoint: {recorded.planned.checkpoint_folder(folder) / CHECKPOINT}")
+    echo(f"report: {folder / 'report.html'}")
+    echo(f"written to {folder}", err=True)
 
 
 @click.command()
@@ -94,23 +107,22 @@ def train(config: Config, seed: int | None, out: str | None, resume: bool, cache
 def evaluate(checkpoints: tuple[str, ...], split: str, assignments: tuple[str, ...], cache: CachePath) -> None:
     """Print the retrieval metrics of checkpoints.
 
-    CHECKPOINT is a file or URI; its config.yaml is read from the same folder. With torchrun, several GPUs share the
-    images and captions.
+    CHECKPOINT is a checkpoint.pt, the output folder of one run, or a URI; the run's config.yaml is read from beside it.
+    With torchrun, several GPUs share the images and captions.
 
     \b
     Examples:
-      gckd evaluate runs/demo/full/seed-0/checkpoint.pt
-      gckd evaluate --split val --set evaluate.k_test=16 \\
-        runs/demo/full/seed-0/checkpoint.pt
+      gckd evaluate runs/demo
+      gckd evaluate runs/demo --split val --set evaluate.k_test=16
       torchrun --nproc-per-node 4 -m gckd evaluate CHECKPOINT
     """
     from gckd.data.dataset_pair import shared_datasets
     from gckd.distributed import process_group, rank
-    from gckd.training.load import checkpoint_config
+    from gckd.training.load import checkpoint_config, checkpoint_file
     from gckd.training.target_evaluation import evaluate_checkpoint
 
     edits = parse_edits(assignments)
-    paths = [StoragePath.at(checkpoint) for checkpoint in checkpoints]
+    paths = [checkpoint_file(checkpoint) for checkpoint in checkpoints]
     configs = [checkpoint_config(path, edits) for path in paths]
     for path in paths:
         echo_plugin_notes(path)

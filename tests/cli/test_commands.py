@@ -13,8 +13,10 @@ import click
 import pandas as pd
 import pytest
 import yaml
+from click.shell_completion import ShellComplete
 from PIL import Image
 
+import gckd
 from gckd.cli.config import describe
 from gckd.cli.guard import run_command
 from gckd.cli.main import COMMANDS, cli
@@ -201,9 +203,15 @@ def test_train_resume_report_and_evaluate_agree(
 ) -> None:
     train = [*training_of_toys(tmp_path, monkeypatch), "--out", "out", "--seed", "1"]
     assert status_of(cli, *train) == 0
+    printed = capsys.readouterr().out
+    assert "±" not in printed and "Every row" not in printed  # words of a table
     (run,) = pd.read_parquet("out/runs.parquet").itertuples()
     assert (run.row, run.seed, run.status, run.queries, run.gallery) == ("full", 1, "done", 8, 4)
     assert 0 <= run.rank_1 <= run.rank_5 <= run.rank_10 <= 100
+    names, values = (line.split() for line in printed.splitlines()[:2])
+    assert names == ["Rank-1", "Rank-5", "Rank-10", "mAP", "mINP"]
+    expected = [run.rank_1, run.rank_5, run.rank_10, run.map, run.minp]
+    assert [float(value) for value in values] == pytest.approx(expected, abs=0.051)
     queries = pd.read_parquet("out/full/seed-1/queries.parquet")
     assert (len(queries), 100 * (queries["rank"] == 1).mean()) == (8, pytest.approx(run.rank_1))
     assert 100 * queries["ap"].mean() == pytest.approx(run.map, abs=1e-4)
@@ -273,6 +281,52 @@ def test_training_needs_no_ray_optuna_or_faiss() -> None:
     code = f"import sys; import {modules}; print(*sys.modules)"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"ray", "optuna", "faiss"} & {name.partition(".")[0] for name in output.split()}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("gckd fi", ["find"]),
+        ("gckd ", list(COMMANDS)),
+        ("gckd data ma", ["make"]),
+        ("gckd find --gall", ["--gallery"]),
+        ("gckd fly a", ["ablate", "audit"]),
+        ("gckd train --plugin no.py --resu", ["--resume"]),
+    ],
+)
+def test_a_shell_completes_commands_and_options(words: str, expected: list[str]) -> None:
+    *arguments, incomplete = words.split(" ")[1:]
+    completions = ShellComplete(cli, {}, "gckd", "_GCKD_COMPLETE").get_completions(arguments, incomplete)
+    assert [completion.value for completion in completions] == expected
+
+
+def test_help_says_what_each_exit_status_means(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(cli, "--help") == 0
+    lines = capsys.readouterr().out.partition("Exit status:")[2].splitlines()[1:6]
+    assert [line.split()[0] for line in lines] == ["0", "1", "2", "line", "130"]
+    assert status_of(cli, "--version") == 0
+    assert capsys.readouterr().out == f"gckd, version {gckd.__version__}\n"
+
+
+@pytest.mark.parametrize("option", ["--config", "--preset"])
+def test_a_checkpoint_has_its_own_config(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "checkpoint.pt").touch()
+    value = {"--config": str(tmp_path / "c.yaml"), "--preset": "tiny"}[option]
+    assert status_of(cli, "audit", str(tmp_path), option, value) == 2
+    expected = f"error: {option}: conflicts with CHECKPOINT, whose own config is read from beside it\n"
+    assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize("command", ["audit", "embed", "evaluate", "find"])
+def test_every_command_takes_the_folder_of_a_run_as_checkpoint(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "full/seed-3").mkdir(parents=True)
+    (tmp_path / "full/seed-3/checkpoint.pt").touch()
+    others = {"embed": ["--out", str(tmp_path / "a.npy")], "find": ["a red coat"]}.get(command, [])
+    assert status_of(cli, command, str(tmp_path), *others) == 2
+    config = tmp_path / "full/seed-3/config.yaml"
+    assert f"error: {config}: not found; the config of checkpoint.pt is expected there" in capsys.readouterr().err
 
 
 def test_help_lists_all_commands_without_importing_torch() -> None:
