@@ -73,6 +73,13 @@ def test_recall_by_hand() -> None:
     assert recall(SearchResult(cosines, approximate), SearchResult(cosines, exact)) == 0.75
 
 
+def test_recall_is_a_share_of_the_exact_results() -> None:
+    """One of two exact results is among four approximate ones."""
+    approximate, exact = np.array([[0, 1, 2, 3]]), np.array([[2, 9]])
+    cosines = np.zeros((1, 4), dtype=np.float32)
+    assert recall(SearchResult(cosines, approximate), SearchResult(cosines[:, :2], exact)) == 0.5
+
+
 def test_default_settings() -> None:
     assert ivf_pq(1_000_000, 256) == IvfPq(lists=1024, probes=64, codes=128, candidates=8)
     assert ivf_pq(10_000, 256) == IvfPq(lists=128, probes=16, codes=128, candidates=8)

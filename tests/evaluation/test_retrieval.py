@@ -95,7 +95,7 @@ def test_ties_keep_the_order_of_the_gallery() -> None:
 
 
 def test_a_query_without_a_relevant_image_is_refused() -> None:
-    with pytest.raises(ValueError, match="no relevant image"):
+    with pytest.raises(ValueError, match="^a query has no relevant image in the gallery$"):
         rank_gallery(torch.zeros(1, 2), torch.tensor([5]), torch.tensor([0, 1]))
 
 
@@ -202,8 +202,14 @@ def test_similarities_that_are_not_finite_are_refused(value: float) -> None:
     """NaN would be ranked first, or last: a Rank-1 of a diverged model."""
     scores = torch.rand(3, 4)
     scores[1, 2] = value
-    with pytest.raises(InputError, match="1 of 12 similarities are NaN or infinite"):
+    text = "evaluation: 1 of 12 similarities are NaN or infinite; the model diverged, or its weights are damaged"
+    with pytest.raises(InputError, match=f"^{text}$"):
         rank_gallery(scores, torch.tensor([0, 1, 0]), torch.tensor([0, 1, 1, 0]))
+
+
+def test_every_row_of_scores_needs_an_identity() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        rank_gallery(torch.rand(3, 2), torch.tensor([0, 1]), torch.tensor([0, 1]), block=1)
 
 
 def test_metrics_of_val_are_without_reranking(scene: tuple[Any, EvaluationSet, Tensor, Tensor]) -> None:

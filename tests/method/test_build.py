@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from gckd.config.distill import CrossDomainMatching, NoMatching, NoTargets
 from gckd.config.graph import Diffusion, NoPropagation
@@ -40,6 +42,8 @@ def test_parts_are_built_from_their_nodes() -> None:
     assert isinstance(parts.align, AdversarialLoss)
     assert parts.align.discriminators["image"][0].weight.shape == (6, WIDTH)
     assert parts.average.share == 0.25
+    assert not parts.average.start.training
+    assert not any(parameter.requires_grad for parameter in parts.average.parameters())
 
 
 def test_initial_weights_of_parts_depend_on_the_seed_alone() -> None:
@@ -52,7 +56,7 @@ def test_initial_weights_of_parts_depend_on_the_seed_alone() -> None:
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
     torch.manual_seed(derived_seed(3, "parts"))
-    expected = torch.nn.Linear(*reversed(weights[0].shape)).weight
+    expected = nn.Linear(*reversed(weights[0].shape)).weight
     torch.testing.assert_close(weights[0], expected)
 
 
@@ -87,6 +91,12 @@ def test_modules_with_weights_or_buffers_are_saved_by_name() -> None:
         "propagate",
         "average",
     }
+
+
+def test_a_similarity_with_weights_is_saved_with_the_loss_that_holds_it() -> None:
+    """Under its own name too, its weights would be in the optimiser twice."""
+    parts = dataclasses.replace(TwoDomains().parts(), similarity=nn.Linear(1, 1))
+    assert "similarity" not in parts.stateful()
 
 
 @pytest.mark.parametrize(

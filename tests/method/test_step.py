@@ -18,9 +18,9 @@ from gckd.method.parts import Parts
 from gckd.method.pseudo_labels import StudentQueries
 from gckd.method.source_losses import EncodedBatch, source_fusion_terms, source_matching
 from gckd.method.step import CrossDomain, SourceOnly
-from gckd.method.warm_start import WarmStart
+from gckd.method.warm_start import WarmStart, warm_start_order
 from gckd.seeding import generator
-from tests.method.domains import SourceExamples, TinyBackbone, TwoDomains, clean
+from tests.method.domains import CAPTIONS, SourceExamples, TinyBackbone, TwoDomains, clean
 
 STEP = 2  # of 4 in an epoch, and a multiple of `fusion_every`
 
@@ -106,6 +106,7 @@ def test_terms_of_the_source(step: int) -> None:
     source_only = SourceOnly(parts)
     source_only.warm_start(WarmStart())
     assert [len(bank) for bank in parts.banks.all()] == [7, 7, 0, 0]
+    assert parts.banks.source_text.rows.tolist() == warm_start_order("source-text", 3, CAPTIONS)[:7].tolist()
     terms = source_only.terms(step)
     if step % 2:
         assert set(terms) == {"source_contrastive", "metric"}
@@ -130,6 +131,8 @@ def test_terms_of_both_domains(edits: dict[str, Any]) -> None:
     assert type(step) is CrossDomain
     step.warm_start(WarmStart())
     assert [len(bank) for bank in parts.banks.all()] == [7, 7, 7, 7]
+    for name, bank in (("source-text", parts.banks.source_text), ("target-text", parts.banks.target_text)):
+        assert bank.rows.tolist() == warm_start_order(name, 3, CAPTIONS)[:7].tolist()
     with torch.no_grad():
         terms = step.terms(STEP)
 
