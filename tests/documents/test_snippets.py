@@ -22,7 +22,7 @@ from tests.documents.blocks import DOCUMENTS, ROOT, blocks, blocks_of
 def test_every_snippet_is_tested() -> None:
     """The languages and documents of the tests below, of test_readme.py and of test_components.py."""
     python = {block.document for block in blocks("python")}
-    assert python == {"README.md", "docs/components.md", "docs/equations.md"}
+    assert python == {"README.md", "docs/components.md", "docs/equations.md", "docs/tutorial.md"}
     others = {(block.document, block.language) for document in DOCUMENTS for block in blocks_of(document)}
     data = {("docs/data.md", language) for language in ("csv", "json", "jsonl")}
     tested = {("docs/specs.md", "yaml"), ("docs/components.md", "toml"), *data}
