@@ -27,6 +27,7 @@ OTHERS = {
     "group=$(aws": "needs an account",
     "lint-imports": "a step of .ci/run",
     "mkdocs": "a step of .ci/run",
+    "mutmut": "takes hours",
     "mypy": "a step of .ci/run",
     "optuna-dashboard": "is not a dependency",
     "pip": "needs a network; .ci/run runs the line of the README",
