@@ -17,10 +17,16 @@ if TYPE_CHECKING:
 
     from gckd.config import Config
 
+_ESSENTIAL = ("±", "Δ", "p:", "Seeds:", "Target labels", "Uses target labels", "Changed spec", "†", "MISMATCH", "Tuned")
 PROPAGATED = "each test item separately propagated on the graph over the banks of its run"
 
 # Edits below these paths change the source model.
 _SOURCE_PATHS = ("backbone", "tokenizer", "data", "augment", "pretrain", "centre", "weights.source")
+
+
+def is_essential(line: str) -> bool:
+    """Whether a line must stay beside the numbers: counts, symbols, seeds, target labels and marks."""
+    return "Target test split:" in line or any(line.startswith(text) or f": {text}" in line for text in _ESSENTIAL)
 
 
 def captions(subtables: Sequence[Subtable], rows: Sequence[RowSummary]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from gckd.report.curve_names import curve_name
 from gckd.report.figure_files import save_figure
 from gckd.report.statistics import estimate
 
@@ -24,7 +25,7 @@ _VAL_PREFIXES = ("target_val", "teacher_target_val")  # of curves that read labe
 _ACROSS = 3  # panels side by side
 _FEW_STEPS = 12  # up to so many are drawn as dots
 _PANEL_INCHES = (4.0, 2.8)
-_PANEL_PLACE = (0.13, 0.15, 0.84, 0.69)  # left, bottom, width, height; automatic layout takes twice the time
+_PANEL_PLACE = (0.15, 0.16, 0.82, 0.73)  # left, bottom, width, height; automatic layout takes twice the time
 
 
 def reads_labels(name: str) -> bool:
@@ -34,7 +35,8 @@ def reads_labels(name: str) -> bool:
 
 def draw_curves(points: Sequence[CurvePoint], folder: Path) -> bool:
     """Writes curves.png, .svg and .pdf into the folder; without a curve, writes no file and returns False."""
-    if not points:
+    all_panels = panels(points)
+    if not all_panels:
         return False
     import matplotlib
 
@@ -42,7 +44,6 @@ def draw_curves(points: Sequence[CurvePoint], folder: Path) -> bool:
     from matplotlib import pyplot
 
     colours = row_colours(points)
-    all_panels = panels(points)
     down = -(-len(all_panels) // _ACROSS)
     size = (_PANEL_INCHES[0] * _ACROSS, _PANEL_INCHES[1] * down)
     figure, axes = pyplot.subplots(down, _ACROSS, figsize=size, squeeze=False, layout="constrained")
@@ -70,7 +71,20 @@ def panel_svg(points: Sequence[CurvePoint], panel: Panel, colours: Mapping[str, 
 
 
 def panels(points: Sequence[CurvePoint]) -> list[Panel]:
-    """Stage and name of every curve."""
+    """Stage and name of every curve that some row has at two steps or more."""
+    return [panel for panel in _all_panels(points) if panel not in single_panels(points)]
+
+
+def single_panels(points: Sequence[CurvePoint]) -> list[Panel]:
+    """Stage and name of every quantity that each row has at one step only, so that there is nothing to plot."""
+    steps: dict[tuple[Panel, str], set[int]] = {}
+    for p in points:
+        steps.setdefault(((p["stage"], p["name"]), str(p["row"])), set()).add(int(p["step"]))
+    plotted = {panel for (panel, _), of_row in steps.items() if len(of_row) > 1}
+    return [panel for panel in _all_panels(points) if panel not in plotted]
+
+
+def _all_panels(points: Sequence[CurvePoint]) -> list[Panel]:
     return list(dict.fromkeys((p["stage"], p["name"]) for p in points))
 
 
@@ -83,23 +97,32 @@ def row_colours(points: Sequence[CurvePoint]) -> dict[str, str]:
 def _draw_panel(axis: Axes, points: Sequence[CurvePoint], panel: Panel, colours: Mapping[str, str]) -> None:
     panel_points = [p for p in points if (p["stage"], p["name"]) == panel]
     present = {p["row"] for p in panel_points}
+    drawn = []
     for row in (row for row in colours if row in present):
-        steps, means, widths = mean_curve([p for p in panel_points if p["row"] == row])
+        curve = mean_curve([p for p in panel_points if p["row"] == row])
+        if curve in drawn:  # rows that share a source model have its curve
+            continue
+        drawn.append(curve)
+        steps, means, widths = curve
         dots = "." if len(steps) <= _FEW_STEPS else ""
         axis.plot(steps, means, label=row, color=colours[row], linewidth=1.2, marker=dots)
         low = [m - w for m, w in zip(means, widths, strict=True)]
         high = [m + w for m, w in zip(means, widths, strict=True)]
         axis.fill_between(steps, low, high, alpha=0.15, color=colours[row], linewidth=0)
-    labels = "\n(uses target labels)" if reads_labels(panel[1]) else ""
-    axis.set_title(f"{panel[0]}: {panel[1]}{labels}", fontsize=9)
-    axis.set_xlabel("step", fontsize=8)
+    title, unit = curve_name(*panel)
+    axis.set_title(title, fontsize=9, loc="left")
+    axis.set_xlabel("optimiser step", fontsize=8)
+    axis.set_ylabel(unit, fontsize=8)
     axis.tick_params(labelsize=7)
+    axis.margins(y=0.12)
+    if reads_labels(panel[1]):
+        axis.text(0.99, 0.02, "uses target labels", transform=axis.transAxes, fontsize=7, color="#a00000", ha="right")
 
 
 def end_points_table(points: Sequence[CurvePoint]) -> Table:
     """First and last point of every curve, as mean ± half width of the 95 % interval over seeds."""
     table = Table("stage", "curve", "row", "first step", "value", "last step", "value")
-    for stage, name in panels(points):
+    for stage, name in _all_panels(points):
         for row in row_colours(points):
             row_points = [p for p in points if (p["stage"], p["name"], p["row"]) == (stage, name, row)]
             if row_points:

@@ -25,7 +25,10 @@ _OVER_SEEDS = (
 _OVER_QUERIES = (
     "Over queries. 95 % bootstrap interval over the persons in the queries; each person is drawn with all of its "
     f"captions (percentiles of {QUERY_RESAMPLES:,} resamples, which all rows share). The trained models are fixed: "
-    "this interval covers the choice of queries, not the choice of seeds."
+    "this interval covers the choice of queries, not the choice of seeds. Why it differs from the interval over seeds: "
+    "there, training is repeated and the queries stay the same; here, the models stay and other persons are queried. "
+    "The former is wide where results depend on the seed, the latter where the test split is small. Neither covers the "
+    "other source of chance; a claim about a method needs the interval over seeds."
 )
 
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gckd.report.captions import is_essential
 from gckd.report.component_table import cells, header, heading_above
 from gckd.report.finding import BETTER, LEVEL, WORSE, verdict
 from gckd.report.latex import escape, table_float
@@ -23,8 +24,6 @@ _BOLD_NOTE = (
     f"Bold: better than every other row of its table by the paired test (Holm-corrected p < {LEVEL:g}; only Rank-1 and "
     "mAP are tested)."
 )
-# Beginnings of the caption lines that must stay beside the numbers, in the compact variant too.
-_ESSENTIAL = ("±", "Δ", "p:", "Seeds", "Target labels", "Uses target labels", "Changed spec", "† ", "MISMATCH", "Tuned")
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,7 @@ def compact_latex(rows: Sequence[RowSummary], title: Title, notes: Sequence[str]
     body = cells(rows)
     named = [place for place, name in enumerate(_short_header(rows)) if name in _COMPACT][: len(_COMPACT)]
     columns = [place for place in named if any(line[place] for line in body)]
-    essential = [note for note in notes if note.startswith(_ESSENTIAL) or ": † " in note]
-    return _latex(rows, title, essential, columns)
+    return _latex(rows, title, [note for note in notes if is_essential(note)], columns)
 
 
 def full_latex(rows: Sequence[RowSummary], title: Title, notes: Sequence[str]) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from gckd.report.curves import end_points_table, row_colours
+import pytest
+
+from gckd.report.curve_names import curve_name
+from gckd.report.curves import end_points_table, panel_svg, panels, row_colours, single_panels
 
 
 def test_each_row_has_one_colour_and_full_has_the_first() -> None:
@@ -26,3 +29,43 @@ def test_end_points_by_hand() -> None:
         ["10"],
         ["1.00 ± 0.00"],
     ]
+
+
+def point(row: str, step: int, name: str = "target_val_rank_1", value: float = 50.0) -> dict[str, object]:
+    return {"stage": "adapt", "row": row, "seed": 0, "step": step, "name": name, "value": value}
+
+
+def test_a_quantity_that_every_row_has_once_is_no_curve() -> None:
+    points = [point("full", 0), point("full", 9), point("source-model", 0), point("full", 9, "accepted_share")]
+    assert panels(points) == [("adapt", "target_val_rank_1")]
+    assert single_panels(points) == [("adapt", "accepted_share")]
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "unit"),
+    [
+        ("target_val_rank_1", "Adaptation: Rank-1 on target val", "%"),
+        ("teacher_target_val_map", "Adaptation: mAP on target val, teacher", "%"),
+        ("source_mlm", "Adaptation: loss, source MLM", "loss"),
+        ("hubness_text", "Adaptation: hubness of the graph (text)", "skewness"),
+        ("confidence_50", "Adaptation: confidence, median", "cosine"),
+        ("my_own_value", "Adaptation: my own value", "value"),
+    ],
+)
+def test_curves_have_readable_names_and_units(name: str, title: str, unit: str) -> None:
+    assert curve_name("adapt", name) == (title, unit)
+
+
+def test_a_plot_has_its_whole_title_its_unit_and_the_use_of_labels() -> None:
+    points = [point("full", step) for step in (0, 9)]
+    svg = panel_svg(points, ("adapt", "target_val_rank_1"), row_colours(points)).decode()
+    for text in ("Adaptation: Rank-1 on target val", "optimiser step", ">%<", "uses target labels"):
+        assert text in svg
+
+
+def test_rows_with_the_same_values_share_a_line() -> None:
+    def lines(values: dict[str, float]) -> int:
+        points = [point(row, step, value=value) for row, value in values.items() for step in (0, 9)]
+        return panel_svg(points, ("adapt", "target_val_rank_1"), row_colours(points)).decode().count("FillBetween")
+
+    assert lines({"full": 50.0, "-gmp": 51.0}) == lines({"full": 50.0, "-gmp": 51.0, "-cmkd": 50.0}) == 2

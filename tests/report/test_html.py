@@ -162,6 +162,7 @@ def test_all_sections_are_there_in_order(text: str) -> None:
         "Warnings",
         "Over seeds",
         "Shapley values",
+        "Conditions of the runs",
         "Failed runs",
         "About edges",
         "About gain",
@@ -170,6 +171,7 @@ def test_all_sections_are_there_in_order(text: str) -> None:
         "All other curves",
         "Changes of each row",
         "Config of the full row",
+        "Experimental setup",
         "Runs",
         "Time",
         "Command",
@@ -191,8 +193,8 @@ def test_a_figure_that_used_labels_has_a_warning(text: str) -> None:
     part = parts(text)
     assert LABELS_WARNING in part["About gain"] and LABELS_WARNING not in part["About edges"]
     assert "gain one." in part["About gain"]
-    assert "target_val_rank_1" in part["Rank-1 and mAP during training"].partition("<div")[0]
-    assert "audit_target_precision" in part["All other curves"].partition("<div")[0]
+    assert "Rank-1 on target val" in part["Rank-1 and mAP during training"].partition("<div")[0]
+    assert "audit target precision" in part["All other curves"].partition("<div")[0]
 
 
 def test_changes_of_each_row(text: str) -> None:
@@ -236,7 +238,7 @@ def test_sections_without_files_are_left_out(tmp_path: Path) -> None:
     write_report(tmp_path, Console(file=io.StringIO()))
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     titles = re.findall("<h2>(.*?)</h2>", text)
-    assert titles[:4] == ["Results", "Warnings", "Over seeds", "Failed runs"]
+    assert titles[:5] == ["Results", "Warnings", "Over seeds", "Conditions of the runs", "Failed runs"]
     assert not {"Examples", "Command", "About edges"} & set(titles)
     assert "1a2b1a2b1a2b" in parts(text)["Code and versions"]
 

@@ -91,12 +91,14 @@ class Section:
 class Page:
     """A whole report.
 
-    lead: box below the title; red with `alert`. question: above that box. warning: below every table.
+    headline: first heading, with the title as a small line above it; empty: the title is the heading. lead: box below
+    the heading; red with `alert`. question: above that box. warning: below every table.
     """
 
     title: str
     lead: str
     sections: Sequence[Section]
+    headline: str = ""
     question: str = ""
     alert: bool = False
     warning: str = ""

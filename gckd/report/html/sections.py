@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from gckd.config import encode, to_yaml, value_at
 from gckd.config.serialization import differing
+from gckd.report.captions import is_essential
 from gckd.report.comparability import plugins_of, short_revision
 from gckd.report.component_table import cells, header, heading_above, marks
 from gckd.report.html.page import NONE, Section, Table, duration
+from gckd.report.setup_paragraph import setup_paragraph
 from gckd.report.summary import METRICS
 from gckd.storage.launches import LAUNCHES_FILE, read_launches
 
@@ -27,14 +29,16 @@ if TYPE_CHECKING:
 def results(
     rows: Sequence[RowSummary], caption: Sequence[str], warnings: Sequence[str], small_tables: Sequence[SmallTable]
 ) -> list[Section]:
-    """The component table, the warnings, and the small tables."""
+    """The component table, the warnings, the small tables, and the rest of the caption."""
     groups = {place: heading for place in range(len(rows)) if (heading := heading_above(rows, place))}
     table = Table(header(rows), cells(rows), marks=marks(rows), groups=groups)
-    notes = ["Of each metric, the best mean is bold and the second best is underlined.", *caption]
+    notes = ["Of each metric, the best mean is bold and the second best is underlined."]
+    conditions = [line for line in caption if not is_essential(line)]
     return [
-        Section("Results", table=table, notes=notes),
+        Section("Results", table=table, notes=[*notes, *(line for line in caption if is_essential(line))]),
         *([Section("Warnings", notes=warnings)] if warnings else []),
         *map(_small_table, small_tables),
+        *([Section("Conditions of the runs", notes=conditions)] if conditions else []),
     ]
 
 
@@ -81,6 +85,11 @@ def failures(subtable: Subtable) -> list[Section]:
     line = "The full traceback of each is in error.txt in the folder of its row and seed."
     table = Table(["row", "seed", "error", "after"], body, text_columns=3)
     return [Section("Failed runs", [line], table=table)] if body else []
+
+
+def setup(subtable: Subtable) -> Section:
+    """Paragraph for a paper, which setup.tex has in LaTeX."""
+    return Section("Experimental setup", [setup_paragraph(subtable)])
 
 
 def runs(subtable: Subtable) -> Section:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from gckd.report.finding import headline
 from gckd.report.html.examples import examples
 from gckd.report.html.page import Page
 from gckd.report.html.pictures import curves, figures
-from gckd.report.html.sections import changes, failures, provenance, results, runs, time
+from gckd.report.html.sections import changes, failures, provenance, results, runs, setup, time
 from gckd.storage import atomic
 
 if TYPE_CHECKING:
@@ -49,9 +50,10 @@ def write_table_page(
         *(section for s in subtables for section in _with_name(failures(s), s.name)),
         *(section for s in subtables for section in _with_name(_sections(s), s.name)),
     ]
-    title = f"Component table, {'; '.join(dict.fromkeys(subtable.datasets for subtable in subtables))}"
+    datasets = "; ".join(dict.fromkeys(subtable.datasets for subtable in subtables))
+    title = f"Component table, {datasets}"
     failed, lead = _lead(subtables, rows)
-    page = Page(title, lead, sections, question=" ".join(questions), alert=failed)
+    page = Page(title, lead, sections, headline(rows), " ".join(questions), alert=failed)
     atomic.write(out / "report.html", page.text())
 
 
@@ -59,7 +61,14 @@ def _sections(subtable: Subtable) -> Iterator[Section]:
     for from_folder in (figures, examples):
         for folder in subtable.folders:
             yield from _with_name(from_folder(folder), folder.name if len(subtable.folders) > 1 else "")
-    yield from (*curves(subtable.curves), *changes(subtable), runs(subtable), time(subtable), *provenance(subtable))
+    yield from (
+        *curves(subtable.curves),
+        *changes(subtable),
+        setup(subtable),
+        runs(subtable),
+        time(subtable),
+        *provenance(subtable),
+    )
 
 
 def _with_name(sections: Iterable[Section], name: str) -> Iterator[Section]:
