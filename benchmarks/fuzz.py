@@ -92,6 +92,7 @@ READERS = [
             FuzzedReader(f"remote store {name}", images.store_seeds(name), images.remote_store(name)),
         )
     ),
+    FuzzedReader("index of a folder", images.indexes, images.index),
     FuzzedReader("street.json", _fixed(b'{"ids": 24, "seed": 1, "counts": {}}'), records.street),
     *(
         reader

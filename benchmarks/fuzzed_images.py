@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.fuzzed_texts import check_line
@@ -19,6 +21,7 @@ from gckd.data.remote_store import RemoteStore, upload_store
 from gckd.data.store import Store
 from gckd.data.store_builder import build_store
 from gckd.storage.path import StoragePath
+from gckd.training.folder_index import folder_index
 
 
 def images() -> list[bytes]:
@@ -41,6 +44,26 @@ def image(content: bytes, folder: Path) -> None:
 
 def _encoded(picture: Image.Image, kind: str) -> bytes:
     return bytes_of(lambda file: picture.save(file, kind))
+
+
+def _embed(files: Sequence[Path]) -> list[NDArray[np.float32] | str]:
+    return [np.ones(2, np.float32) for _ in files]
+
+
+def indexes(folder: Path) -> list[bytes]:
+    """Index of a folder of two images."""
+    (folder / "photos").mkdir()
+    for name in ("a.png", "b.png"):
+        write_file(folder / "photos" / name, b"")
+        os.utime(folder / "photos" / name, ns=(0, 0))  # equal inputs in every process
+    folder_index(folder / "index.parquet", folder / "photos", _embed)
+    return [(folder / "index.parquet").read_bytes()]
+
+
+def index(content: bytes, folder: Path) -> None:
+    """Index of a folder of images."""
+    file = write_file(folder / "index.parquet", content)
+    assert folder_index(file, folder / "photos", _embed).paths == ["a.png", "b.png"]
 
 
 @functools.cache

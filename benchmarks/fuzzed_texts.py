@@ -46,6 +46,7 @@ SPECS = [
     b'{"question": "Which k?", "seeds": 2, "grid": {"graph.propagate.k": [2, 5], "seed": [1, 2]}, "drop": ["gmp"]}',
     b'{"rows": {"a": {"graph.propagate.k": 3}, "b (2)": {"distill.alpha": 0.1}}, "each": {"a": {}, "b": {"seed": 3}}}',
     b'{"sweep": {"graph.propagate.k": [2, 5]}, "factorial": "gmp,cmkd", "checks": ["transfer"], "ceiling": true}',
+    b"sweep: {3: [1, 2]}\nset: {null: 1}\nrows: {a: {0.5: 2}}\n",
 ]
 SPACES = [
     b'{"graph.propagate": {"choice": ["gnn", "none"]}, "graph.propagate.k": {"int": [2, 50], "log": true, "when": '

@@ -15,6 +15,7 @@ MAX_NODES = 5_000  # keys, values, lists and mappings, with every alias counted 
 MAX_DEPTH = 32
 MAX_NUMBER = 100  # characters
 _FLOAT, _TIMESTAMP, _MERGE = (f"tag:yaml.org,2002:{name}" for name in ("float", "timestamp", "merge"))
+_TEXT = "tag:yaml.org,2002:str"
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge")}
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")  # escapes of YAML can spell them; no file name and no UTF-8 file can
 
@@ -104,7 +105,13 @@ class _BoundedLoader(yaml.SafeLoader):
 
 
 class _Loader(_BoundedLoader):
-    """Loader of configs, specs, search spaces and values of the command line."""
+    """Loader of configs, specs, search spaces and values of the command line. Keys are texts, as in JSON."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if isinstance(key, yaml.ScalarNode) and key.tag in _TAGS:
+                key.tag = _TEXT
+        return super().construct_mapping(node, deep)
 
 
 class _AliasLoader(_BoundedLoader):

@@ -31,7 +31,7 @@ def fitting_config(weights: Weights) -> Config:
     state = {our_name(key): value for key, value in weights.items()}
     try:
         return _fitting_config(state)
-    except (KeyError, ValueError, ZeroDivisionError) as error:
+    except (LookupError, ValueError, ZeroDivisionError) as error:
         raise InputError(
             f"backbone.weights: the sizes of ALBEF cannot be told from the checkpoint ({error}); name them by --config"
         ) from error

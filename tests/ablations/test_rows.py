@@ -100,6 +100,15 @@ def test_the_sweeps_of_a_table_share_its_limit() -> None:
         merge_rows(*sweeps)
 
 
+@pytest.mark.parametrize(
+    "text", ["sweep: {3: [1]}", "grid: {~: [1]}", "rows: {a: {no: 1}}", "set: {3: 1}\ndrop: [gmp]"]
+)
+def test_a_path_of_a_spec_that_is_no_text_is_refused(text: str, tmp_path: Path) -> None:
+    spec = load_spec(str(spec_of(tmp_path, text)))
+    with pytest.raises(InputError, match="unknown field '(3|~|no)'"):
+        spec.all_rows(spec.full_config(FULL, {}))
+
+
 def test_a_spec_that_includes_itself_is_refused(tmp_path: Path) -> None:
     file = spec_of(tmp_path, "drop: [gmp]")
     file.write_text(f"rows_of: {file}")

@@ -35,7 +35,7 @@ BOMB = "data: [&a0 [lol], " + ", ".join(f"&a{n + 1} {LEVEL.format(n)}" for n in 
         ("a: &x [*x]", "an alias, *x"),
         ("seed: 1\nseed: 2", "line 2: the key 'seed' is given twice; remove one"),
         ("{seed: 1, 'seed': 2}", "line 1: the key 'seed' is given twice; remove one"),
-        ("{0x1: 1, 1: 2}", "line 1: the key '1' is given twice; remove one"),
+        ("{1: 1, '1': 2}", "line 1: the key '1' is given twice; remove one"),
         ("{[a]: 1}", "a list or mapping as a key"),
         ("!!python/object/apply:os.system [id]", "only plain values are read"),
         ("!!binary aGk=", "only plain values are read"),
@@ -68,6 +68,12 @@ def test_aliases_of_a_cluster_file_count_in_full() -> None:
 @pytest.mark.parametrize("text", ["2001-99-99", "2001-01-01", "2001-12-14t21:59:43.10-05:00", "=", "<<"])
 def test_dates_and_special_keys_are_texts(text: str) -> None:
     assert load_yaml(text) == text
+
+
+def test_keys_are_texts() -> None:
+    assert load_yaml("{3: a, 0.5: b, null: {no: 1}, ~: 2}") == {"3": "a", "0.5": "b", "null": {"no": 1}, "~": 2}
+    with pytest.raises(YamlError, match="the key '3' is given twice"):
+        load_yaml("{3: a, '3': b}")
 
 
 def test_a_long_value_is_cut_in_the_message() -> None:

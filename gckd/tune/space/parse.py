@@ -24,7 +24,7 @@ def read_mapping(text: str) -> Mapping[str, Any]:
         data = load_yaml(text)
     except YamlError as error:
         raise ConfigError([f"cannot be read as YAML: {error}"]) from error
-    if not isinstance(data, dict) or not data or not all(isinstance(path, str) for path in data):
+    if not isinstance(data, dict) or not data:
         raise ConfigError(
             [f"{brief(data)} is not a mapping of config paths, such as {{graph.propagate.k: {{int: [2, 50]}}}}"]
         )
