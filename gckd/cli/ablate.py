@@ -80,6 +80,10 @@ def ablate(
     distributes the runs. Without --source and --target, the generated benchmark street is used; it is drawn once, into
     the cache. `gckd ablate` and `python ablations/run.py` are the same command.
 
+    The command ends with the table, the finding in one sentence, and the warnings. The output folder has report.html
+    with everything else, table.tex (compact) and table_full.tex for a paper, setup.tex with the experimental setup, and
+    the figures as PDF and SVG.
+
     \b
     Examples:
       gckd ablate --drop gmp --drop gmp,cmkd --seeds 5

@@ -42,7 +42,9 @@ def write_gains(
     """
     lines = [line for name, rows in subtables.items() for line in _lines(name, rows)]
     sentences = gain_sentences(subtables)
-    table = Table(*_HEADER)
+    table = Table()
+    for name in _HEADER:
+        table.add_column(name, overflow="fold", no_wrap=name not in ("subtable", "gain over row"))  # numbers stay whole
     for line in lines:
         table.add_row(*line)
     console.print(table)

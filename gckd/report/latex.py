@@ -28,6 +28,7 @@ _ESCAPES = {
 }
 
 
+_NARROW = r"\small\setlength{\tabcolsep}{3pt}"  # five columns then fit a column of a page with two
 _SHRINK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"  # never enlarges
 
 
@@ -50,7 +51,7 @@ def table_float(tabular: Sequence[str], caption: str, label: str, notes: Sequenc
         notes: plain texts.
         wide: scale the tabular down to the width of the line, which needs the package graphicx.
     """
-    body = [_SHRINK, *tabular, "}"] if wide else list(tabular)
+    body = [_SHRINK, *tabular, "}"] if wide else [_NARROW, *tabular]
     packages = "booktabs and graphicx" if wide else "booktabs"
     text = " ".join(map(escape, notes))
     below = [r"\par\smallskip", rf"\parbox{{\linewidth}}{{\footnotesize\raggedright {text}}}"] if notes else []

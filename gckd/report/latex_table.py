@@ -97,7 +97,7 @@ def _latex(
         lines.append(" & ".join(body[place][column] for column in columns) + r" \\")
     head = " & ".join("Method" if names[c] == "row" else _head(names[c]) for c in columns) + r" \\"
     tabular = [
-        rf"\begin{{tabular}}{{l{'r' * (len(columns) - 1)}}}",
+        rf"\begin{{tabular}}{{@{{}}l{'r' * (len(columns) - 1)}@{{}}}}",
         *(r"\toprule", head, r"\midrule", *lines, r"\bottomrule"),
         r"\end{tabular}",
     ]

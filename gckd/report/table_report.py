@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from gckd.errors import InputError
+from gckd.printable import printable, shortened
 from gckd.report.captions import captions
 from gckd.report.checks import CHECKS, CheckInput
 from gckd.report.comparability import MIXED_HINT
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from gckd.report.small_table import SmallTable
     from gckd.report.summary import Record, RowSummary
     from gckd.report.warnings import FailureWarning
+
+_ERROR = 160  # characters of a failed run's error on the console
 
 
 def write_report(folder: Path, console: Console, *, mixed: bool = False) -> list[RowSummary]:
@@ -80,9 +83,9 @@ def make_report(
         write_table_page(out, subtables, rows, caption, warnings, small_tables)
     console.print(to_screen(rows, console.width))
     for line in _findings(subtables, rows):
-        console.print(line, highlight=False, markup=False)
+        console.print(printable(line), highlight=False, markup=False)
     for line in _screen_warnings(subtables):
-        console.print(f"warning: {line}", style="yellow", highlight=False, markup=False)
+        console.print(printable(f"warning: {line}"), style="yellow", highlight=False, markup=False)
     if out:
         console.print(f"report: {out / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
     return rows
@@ -137,7 +140,7 @@ def _screen_warnings(subtables: Sequence[Subtable]) -> Iterator[str]:
     for subtable in subtables:
         failed = [record for record in subtable.records if record["status"] != "done"]
         if failed:
-            error = str(failed[0].get("error") or "an unknown error").partition("\n")[0]
+            error = shortened(str(failed[0].get("error") or "an unknown error"), _ERROR)
             count = f"{len(failed)} of {len(subtable.records)} runs failed"
             rows = ", ".join(dict.fromkeys(str(record["row"]) for record in failed))
             yield _with_name(subtable, f"{count} ({rows}), the first with {error}; see error.txt in its folder")
