@@ -18,6 +18,7 @@ COMMANDS = {
     "cluster": ("gckd.cli.cluster:cluster", "Check a cluster file before `ray up`."),
     "config": ("gckd.cli.config:config", "Print every field of the config with its unit and limit."),
     "data": ("gckd.cli.data:data", "Generate, check and store datasets."),
+    "demo": ("gckd.cli.demo:demo", "Open a local page that searches images by a sentence."),
     "embed": ("gckd.cli.embed:embed", "Export the embeddings of images, with their paths."),
     "evaluate": ("gckd.cli.train:evaluate", "Print the retrieval metrics of checkpoints."),
     "find": ("gckd.cli.find:find", "Find the images that match a sentence."),

@@ -1,0 +1,1 @@
+"""Local page that searches images by sentences: `gckd demo`."""
