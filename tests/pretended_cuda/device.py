@@ -74,7 +74,7 @@ def pretended_cuda() -> Iterator[None]:
         with contextlib.ExitStack() as stack:
             for owner, name, value in [*_cuda_patches(), *_autograd_patches()]:
                 stack.enter_context(mock.patch.object(owner, name, value))
-            stack.enter_context(PretendedDevice())
+            stack.enter_context(PretendedDevice())  # type: ignore[no-untyped-call]
             yield
     finally:
         torch._C._set_only_lift_cpu_tensors(False)
@@ -106,7 +106,7 @@ def _cuda_patches() -> list[tuple[Any, str, Any]]:
 def _autograd_patches() -> list[tuple[Any, str, Any]]:
     """Replacements that note whether the backward pass is running; checkpointed layers compute a forward pass in it."""
     frame = torch.utils.checkpoint._CheckpointFrame
-    initialise, run_backward = frame.__init__, torch.autograd._engine_run_backward
+    initialise, run_backward = frame.__init__, torch.autograd._engine_run_backward  # type: ignore[attr-defined]
 
     def initialise_frame(self: Any, recompute: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         initialise(self, _noting_backward(False, recompute), *args, **kwargs)

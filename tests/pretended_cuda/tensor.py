@@ -56,7 +56,7 @@ class PretendedTensor(OnCuda, torch.Tensor):
     is_cpu = property(lambda self: False)
     is_meta = property(lambda self: False)
 
-    def __repr__(self, **_: Any) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]  # torch declares no types
         return f"PretendedTensor({self.computed!r})"
 
     def tolist(self) -> Any:
@@ -77,10 +77,13 @@ class PretendedTensor(OnCuda, torch.Tensor):
             if hasattr(self, "_is_param"):  # by which torch recognises parameters of a tensor subclass
                 copied._is_param = True
             memo[id(self)] = copied
-        return memo[id(self)]
+        memorised: PretendedTensor = memo[id(self)]
+        return memorised
 
     @classmethod
-    def __torch_dispatch__(cls, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]  # torch calls it on the class
+        cls, operator: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         return execute(operator, args, kwargs or {})
 
 

@@ -1,0 +1,125 @@
+"""Counts of GPU work by part of a step, from the operators that reach the pretended CUDA device."""
+
+from __future__ import annotations
+
+import contextlib
+import unittest.mock as mock
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils.flop_counter import flop_registry
+
+from tests.pretended_cuda.call import COPIES, INDEXED, Call, leaves, on_cuda
+from tests.pretended_cuda.tensor import STATE, PretendedTensor
+
+_ATEN = torch.ops.aten
+_WITHOUT_KERNEL = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "set_", "resize_")
+_WAITING = ("nonzero", "masked_select", "_unique2", "unique_dim", "unique_consecutive", "equal", "bincount")
+_SWEEP = 16  # operators between two checks for freed memory
+
+
+@dataclass
+class Counts:
+    """Work of one part of a step."""
+
+    kernels: int = 0
+    casts: int = 0  # kernels that change the type of a tensor
+    syncs: int = 0  # times at which the CPU waits for a result of the GPU
+    uploads: int = 0  # copies from the CPU to the GPU
+    flops: int = 0
+    moved: int = 0  # bytes of the inputs and outputs of kernels
+    peak: int = 0  # largest number of bytes allocated while the part runs
+
+    def __add__(self, more: Counts) -> Counts:
+        sums = {name: value + getattr(more, name) for name, value in vars(self).items()}
+        return Counts(**sums | {"peak": max(self.peak, more.peak)})
+
+
+class KernelCounter:
+    """Observer of the pretended device. `rest`: part of the work that is in no other part."""
+
+    def __init__(self, rest: str) -> None:
+        self.counts: dict[str, Counts] = {}
+        self._parts = [rest]
+        self._storages: dict[int, tuple[StorageWeakRef, int]] = {}
+        self._allocated, self._operators = 0, 0
+
+    @contextlib.contextmanager
+    def observing(self) -> Iterator[None]:
+        """Context in which operators are counted. Tensors made before are not part of the memory."""
+        STATE.observers.append(self.observe)
+        try:
+            yield
+        finally:
+            STATE.observers.remove(self.observe)
+
+    @contextlib.contextmanager
+    def labelled(self, owner: Any, method: str, part: str) -> Iterator[None]:
+        """Context in which the work of a method belongs to a part."""
+        original = getattr(owner, method)
+
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            self._parts.append(part)
+            try:
+                return original(*args, **kwargs)
+            finally:
+                self._parts.pop()
+
+        with mock.patch.object(owner, method, wrapper):
+            yield
+
+    def observe(self, call: Call, result: Any) -> None:
+        """Count an operator."""
+        counts = self.counts.setdefault(self._parts[-1], Counts())
+        counts.syncs += _waits(call)
+        if not call.runs_on_cuda or not _has_kernel(call):
+            return
+        outputs = [value for value in leaves(result) if isinstance(value, PretendedTensor)]
+        counts.kernels += 1
+        counts.moved += sum(tensor.numel() * tensor.element_size() for tensor in [*call.cuda, *outputs])
+        if call.operator is _ATEN._to_copy.default:
+            counts.uploads += bool(call.cpu)
+            counts.casts += bool(call.cuda) and call.cuda[0].dtype != result.dtype
+        elif call.operator in COPIES:
+            counts.uploads += bool(call.cpu)
+        flops = flop_registry.get(call.operator._overloadpacket)
+        counts.flops += flops(*call.args, **call.kwargs, out_val=result) if flops else 0
+        self._allocate(outputs)
+        counts.peak = max(counts.peak, self._allocated)
+
+    def _allocate(self, outputs: list[PretendedTensor]) -> None:
+        for tensor in outputs:
+            storage = tensor.computed.untyped_storage()
+            reference = StorageWeakRef(storage)
+            if reference.cdata not in self._storages:
+                self._storages[reference.cdata] = reference, storage.nbytes()
+                self._allocated += storage.nbytes()
+        self._operators += 1
+        if self._operators % _SWEEP == 0:
+            self._storages = {key: entry for key, entry in self._storages.items() if not entry[0].expired()}
+            self._allocated = sum(size for _, size in self._storages.values())
+
+
+def _has_kernel(call: Call) -> bool:
+    """Whether an operator computes; a view or an allocation launches no kernel."""
+    if call.operator._schema.name.partition("::")[2] in _WITHOUT_KERNEL:
+        return False
+    returns = call.operator._schema.returns
+    return not any(value.alias_info is not None and not value.alias_info.is_write for value in returns)
+
+
+def _waits(call: Call) -> bool:
+    """Whether the CPU needs a result of the GPU: its values, or the number of selected elements."""
+    if not call.cuda:
+        return False
+    name = call.operator._schema.name.partition("::")[2]
+    if call.operator in COPIES:
+        return not call.runs_on_cuda
+    if call.operator in INDEXED:
+        indices = [index for index in call.args[1] if isinstance(index, Tensor) and on_cuda(index)]
+        return any(index.dtype in (torch.bool, torch.uint8) for index in indices)
+    return name == "_local_scalar_dense" or name in _WAITING

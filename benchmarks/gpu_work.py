@@ -1,0 +1,130 @@
+"""GPU work of an adaptation step by part: kernels, waits of the CPU, FLOPs, bytes and memory, counted without a GPU."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import sys
+import tempfile
+from pathlib import Path
+
+if __name__ == "__main__":  # as a script: this checkout before an installed copy
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import click
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from benchmarks.fullsize import adaptation
+from benchmarks.gpu_counts import Counts, KernelCounter
+from benchmarks.step import SOURCE, TARGET
+from gckd.config import PRESETS, Config, apply, parse_edits, preset
+from gckd.data.batches import Feed
+from gckd.data.dataset_pair import DatasetPair, open_datasets
+from gckd.data.street import make_street
+from gckd.device import on_device
+from gckd.method.parts import Parts
+from gckd.method.step import SourceOnly
+from gckd.progress import Progress
+from gckd.report.console import wide_console
+from gckd.training.optimizer import ScheduledOptimizer
+from tests.pretended_cuda.device import pretended_cuda
+
+WARM_UP = 2  # steps before the counted one: they allocate the state of the optimiser
+REST = "losses and batches"
+
+
+def parts_of_a_step(parts: Parts, step: SourceOnly) -> list[tuple[object, str, str]]:
+    """Methods whose work belongs to a part of the step: (owner, method, part)."""
+    return [
+        (type(parts.banks), "push", "teacher"),
+        (parts.teacher, "update", "teacher"),
+        (type(step), "encode", "student"),
+        (type(step), "fusion_terms", "source matching and MLM"),
+        (type(step), "propagate", "graph"),
+        (type(parts.matching), "__call__", "matching"),
+        (Feed, "views", "augmentation"),
+        (torch.Tensor, "backward", "backward"),
+        (nn.utils, "clip_grad_norm_", "optimiser"),
+        (ScheduledOptimizer, "zero_grad", "optimiser"),
+        (ScheduledOptimizer, "step", "optimiser"),
+    ]
+
+
+class CountedError(Exception):
+    """The counted step is done."""
+
+
+def count_step(config: Config, datasets: DatasetPair, folder: Path) -> dict[str, Counts]:
+    """Counts of one step, by part."""
+    counter = KernelCounter(REST)
+
+    def report(progress: Progress) -> None:
+        if progress.step > WARM_UP:
+            raise CountedError
+        if progress.step == WARM_UP:
+            counter.counts.clear()
+
+    with pretended_cuda(), on_device("cuda"), counter.observing(), contextlib.ExitStack() as stack:
+        stage, parts, step = adaptation(config, datasets)
+        for owner, method, part in parts_of_a_step(parts, step):
+            stack.enter_context(counter.labelled(owner, method, part))
+        with contextlib.suppress(CountedError):
+            dataclasses.replace(stage, report=report).run(folder / "checkpoint.pt")
+    return counter.counts
+
+
+def as_table(counts: dict[str, Counts], caption: str) -> Table:
+    """Table of the counts, with a row for their sum."""
+    columns = ("part", "kernels", "casts", "syncs", "uploads", "GFLOP", "moved (MiB)", "peak (MiB)")
+    table = Table(*columns, caption=caption)
+    total = functools.reduce(Counts.__add__, counts.values())
+    for part, value in [*sorted(counts.items(), key=lambda item: -item[1].kernels), ("step", total)]:
+        sizes = f"{value.flops / 1e9:,.2f}", f"{value.moved / 2**20:,.0f}", f"{value.peak / 2**20:,.0f}"
+        numbers = (value.kernels, value.casts, value.syncs, value.uploads)
+        table.add_row(part, *(f"{number:,}" for number in numbers), *sizes)
+    return table
+
+
+@click.command()
+@click.option(
+    "--preset",
+    "name",
+    default="base",
+    show_default=True,
+    type=click.Choice(list(PRESETS)),
+    help="Preset of the config.",
+)
+@click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Edit of the config: adapt.batch=64.")
+def main(name: str, assignments: tuple[str, ...]) -> None:
+    """Count the GPU work of an adaptation step by part, without a GPU.
+
+    The step runs on the pretended CUDA device of the tests. A kernel is an operator that computes, so that an operator
+    with several kernels counts once. Attention counts by its formula, which takes more kernels and memory than the
+    fused kernels of a GPU. A sync is a wait of the CPU for the GPU. Memory is that of tensors.
+
+    Full size takes minutes and 30 GB. Kernels, casts, syncs and uploads do not depend on the widths, the image size
+    and C, so that a narrow model has those of the full one:
+
+    \b
+    python benchmarks/gpu_work.py --set data.height=64 --set data.width=32 \\
+      --set backbone.vision.width=48 --set backbone.text.width=48 --set graph.memory.capacity=256
+    python benchmarks/gpu_work.py --set distill.matching.delta=-1 ...    # every pair is accepted
+    """
+    config = apply(preset(name), {"tokenizer": "trained"} if name == "base" else {})
+    config = apply(config, parse_edits(assignments)) if assignments else config
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        Console(stderr=True).print("drawing a street and counting a step ...")
+        make_street(folder / "street", ids=48, domains=(SOURCE, TARGET))
+        paths = {"data.source": str(folder / "street" / SOURCE), "data.target": str(folder / "street" / TARGET)}
+        config = apply(config, paths)
+        counts = count_step(config, open_datasets(config, folder / "cache"), folder)
+    wide_console().print(as_table(counts, f"one adaptation step of {name}, batches of {config.adapt.batch}"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Counts of GPU work of operations whose kernels, waits, FLOPs and bytes are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+
+from benchmarks.gpu_counts import Counts, KernelCounter
+from tests.pretended_cuda.device import needs_pretended_cuda, pretended_cuda
+
+pytestmark = needs_pretended_cuda
+MIB = 2**20
+
+
+@pytest.fixture(autouse=True)
+def device() -> Iterator[None]:
+    with pretended_cuda():
+        yield
+
+
+def counted(work: Callable[[], object]) -> Counts:
+    counter = KernelCounter("all")
+    with counter.observing():
+        work()
+    return counter.counts.get("all", Counts())
+
+
+def on_gpu(*shape: int) -> torch.Tensor:
+    return torch.ones(shape, device="cuda")
+
+
+def test_a_product_has_one_kernel_and_two_flops_for_each_pair_of_numbers() -> None:
+    a, b = on_gpu(2, 3), on_gpu(3, 4)
+    counts = counted(lambda: a @ b)
+    assert (counts.kernels, counts.flops, counts.moved) == (1, 2 * 2 * 3 * 4, 4 * (6 + 12 + 8))
+
+
+def test_views_and_allocations_have_no_kernel() -> None:
+    a = on_gpu(2, 3)
+    assert counted(lambda: (a.T, a[0], a.view(6), a.detach(), torch.empty(5, device="cuda"))).kernels == 0
+
+
+def test_work_on_the_cpu_is_not_counted() -> None:
+    assert counted(lambda: torch.ones(3) + 1) == Counts()
+
+
+def test_casts_and_uploads_are_counted() -> None:
+    a = on_gpu(2)
+    assert counted(lambda: a.bfloat16()).casts == 1
+    assert counted(lambda: a.float()).casts == 0
+    assert counted(lambda: torch.ones(2).to("cuda")).uploads == 1
+    assert counted(lambda: a.copy_(torch.zeros(2))).uploads == 1
+
+
+WAITS: dict[str, Callable[[torch.Tensor], object]] = {
+    "number": lambda a: float(a[0]),
+    "condition": lambda a: bool((a > 0).all()),
+    "copy to the CPU": lambda a: a.cpu(),
+    "mask": lambda a: a[a > 0],
+    "nonzero": lambda a: a.nonzero(),
+}
+
+
+@pytest.mark.parametrize("name", WAITS)
+def test_a_wait_for_the_gpu_is_counted(name: str) -> None:
+    a = on_gpu(3)
+    assert counted(lambda: WAITS[name](a)).syncs == 1
+    assert counted(lambda: (a + 1, a[torch.tensor([0, 1])], torch.where(a > 0, a, 0))).syncs == 0
+
+
+def test_peak_memory_is_that_of_the_tensors_alive_at_one_time() -> None:
+    def work() -> None:
+        for _ in range(40):  # each result is freed in the next round
+            on_gpu(MIB // 4).add(1.0)
+
+    one = counted(lambda: on_gpu(MIB // 4)).peak
+    assert one == MIB
+    assert counted(work).peak <= 20 * MIB  # freed memory is noticed every 16 operators
+    results: list[torch.Tensor] = []
+    assert counted(lambda: results.extend(on_gpu(MIB // 4) for _ in range(40))).peak == 40 * MIB
+
+
+class Part:
+    def work(self) -> torch.Tensor:
+        return on_gpu(3) + 1
+
+
+def test_work_belongs_to_the_innermost_labelled_method() -> None:
+    counter = KernelCounter("rest")
+    with counter.observing(), counter.labelled(Part, "work", "part"):
+        Part().work()
+        on_gpu(3)
+    Part().work()
+    assert {name: counts.kernels for name, counts in counter.counts.items()} == {"part": 2, "rest": 1}
