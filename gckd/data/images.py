@@ -19,6 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from gckd.data.types import ItemProgress
 from gckd.errors import InputError, reason_of
+from gckd.storage.text_file import read_bytes
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -26,6 +27,7 @@ Result = TypeVar("Result")
 # No other decoder of Pillow may run: some of them (EPS for example) start external programs.
 DECODERS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF")
 MAX_PIXELS = 25_000_000  # of an image: 100 MB as RGBA, in each of the threads that decode
+MAX_BYTES = 2**28  # of an image file; that many pixels of 64 bits, without compression, take less
 DECODING = 2  # version of the pixels that a file is decoded to; part of the names of what is cached about them
 _JPEG_QUALITY = 80
 # Pillow warns above 89 million pixels, before the lower limit here refuses the image.
@@ -81,8 +83,11 @@ def inspect(path: Path) -> ImageInspection:
 def inspect_picture(path: Path) -> tuple[ImageInspection, Image.Image | None]:
     """The result of `inspect`, and the RGB picture; None where there is a problem."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             return ImageInspection("", "", "not a file"), None
+        if status.st_size > MAX_BYTES:
+            return ImageInspection("", "", f"{status.st_size:,} bytes; the limit is {MAX_BYTES:,} bytes"), None
         encoded = path.read_bytes()
     except FileNotFoundError:
         return ImageInspection("", "", "missing"), None
@@ -94,6 +99,15 @@ def inspect_picture(path: Path) -> tuple[ImageInspection, Image.Image | None]:
         return ImageInspection("", "", str(error)), None
     pixel_hash = hashlib.sha256(repr(picture.size).encode() + picture.tobytes()).hexdigest()
     return ImageInspection(hashlib.sha256(encoded).hexdigest(), pixel_hash, ""), picture
+
+
+def decode_file(file: Path, height: int, width: int) -> NDArray[np.uint8]:
+    """Result of `decode` for an image file.
+
+    Raises:
+        InputError: the file cannot be read, is larger than `MAX_BYTES`, or `decode` refuses it.
+    """
+    return decode(read_bytes(file, MAX_BYTES), height, width)
 
 
 def decode(encoded: bytes, height: int, width: int) -> NDArray[np.uint8]:

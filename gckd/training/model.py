@@ -16,7 +16,7 @@ from torch import Tensor
 from gckd.config import digest
 from gckd.config.schema import Config
 from gckd.data.dataset_pair import DatasetPair
-from gckd.data.images import decode, in_parallel, resized
+from gckd.data.images import decode_file, in_parallel, resized
 from gckd.data.split_paths import split_paths
 from gckd.data.types import ItemProgress
 from gckd.device import on_device
@@ -196,8 +196,8 @@ class Model:
 
     def _pixels_or_reason(self, file: Path) -> NDArray[np.uint8] | str:
         try:
-            return decode(file.read_bytes(), self.config.data.height, self.config.data.width)
-        except (OSError, ValueError) as error:
+            return decode_file(file, self.config.data.height, self.config.data.width)
+        except InputError as error:
             return reason_of(error)
 
     def _pixels(self, image: ImageInput) -> NDArray[np.uint8]:
@@ -205,8 +205,8 @@ class Model:
         if isinstance(image, Image.Image):
             return resized(image, data.height, data.width)
         try:
-            return decode(expanded(image).read_bytes(), data.height, data.width)
-        except (OSError, ValueError) as error:
+            return decode_file(expanded(image), data.height, data.width)
+        except InputError as error:
             raise InputError(f"{image}: cannot be read as an image ({reason_of(error)})") from error
 
 

@@ -18,9 +18,11 @@ import pytest
 
 from gckd.cli.ablate import ablate
 from gckd.cli.main import cli
+from gckd.config import to_yaml
 from gckd.storage import atomic
 from tests.cli.test_commands import status_of
 from tests.toy import make_toy
+from tests.training.micro import micro
 
 Refusal = Callable[..., str]
 
@@ -97,6 +99,26 @@ def test_a_picture_of_many_pixels_is_refused_by_its_header(refusal: Refusal, tmp
     file.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 0) + b"IDAT" + bytes(4))
     line = refusal(cli, "data", "store", tmp_path / "toy", tmp_path / "store")
     assert f"{file}: " in line and "13300 x 13300 pixels; the limit is 25,000,000 pixels" in line
+
+
+def test_an_image_file_above_the_limit_is_not_read(refusal: Refusal, tmp_path: Path) -> None:
+    file = make_toy(tmp_path / "toy") / "imgs/0001_c0.png"
+    with file.open("r+b") as stream:
+        stream.truncate(2**28 + 1)  # without blocks on the disk
+    line = refusal(cli, "data", "store", tmp_path / "toy", tmp_path / "store")
+    assert f"{file}: 268,435,457 bytes; the limit is 268,435,456 bytes" in line
+
+
+def test_a_diverged_run_is_named_by_its_term_and_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = micro(make_toy(tmp_path / "a"), make_toy(tmp_path / "b", shade=120))
+    (tmp_path / "config.yaml").write_text(to_yaml(config))
+    edits = ["--set", "distill.targets.sharpen=1e-9", "--out", "out", "--cache", "cache"]
+    assert status_of(cli, "train", "--config", "config.yaml", *edits) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: adapt step 1: the loss is not finite (target_contrastive nan)")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
