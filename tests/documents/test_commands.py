@@ -39,6 +39,7 @@ OTHERS = {
 }
 # Part of a command of gckd -> why a code block with it is not run. Its options are checked.
 NOT_RUN = {
+    "docs/find.md": "needs a trained run; tests/cli/test_find.py and tests/cli/test_demo.py",
     "docs/tutorial.md": "test_tutorial.py runs it",
     "sbatch": "needs SLURM",
     "ray submit": "needs a cluster",
