@@ -85,7 +85,7 @@ def submitted(words: list[str]) -> tuple[click.Command, list[str]] | None:
 
 def subcommand(group: click.Command, words: list[str]) -> tuple[click.Command, list[str]]:
     """The innermost command that the words name, and its arguments."""
-    while isinstance(group, click.Group) and words:
+    while isinstance(group, click.Group) and words and not words[0].startswith("-"):
         inner = group.get_command(click.Context(group), words[0])
         assert inner is not None, f"unknown command {words[0]!r}"
         group, words = inner, words[1:]
