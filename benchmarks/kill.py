@@ -77,7 +77,17 @@ def commands(street: Path, space: Path) -> list[Command]:
     shared = ["--source", str(street / SOURCE), "--target", str(street / TARGET)]
     shared += [word for edit in SHORT for word in ("--set", edit)]
     ablate = [str(ROOT / "ablations" / "run.py"), "--drop", "gmp", "--seeds", "1", "--workers", "1", "--resume"]
-    search = [str(ROOT / "tune" / "search.py"), "--trials", "3", "--concurrent", "1", "--epochs", "2"]
+    search = [
+        str(ROOT / "tune" / "search.py"),
+        "--trials",
+        "3",
+        "--concurrent",
+        "1",
+        "--epochs",
+        "2",
+        "--confirm-seeds",
+        "0",
+    ]
     search += ["--space", str(space), "--scheduler", "none", "--no-audit"]
     tables = ("runs.parquet", "curves.parquet", "*/seed-*/queries.parquet")
     return [

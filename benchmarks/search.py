@@ -50,7 +50,16 @@ def main(trials: int, workers: int, ids: int) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         make_street(folder / "street", ids=ids, domains=(SOURCE, TARGET))
-        command = [sys.executable, str(ROOT / "tune" / "search.py"), "--trials", str(trials), "--concurrent", "1"]
+        command = [
+            sys.executable,
+            str(ROOT / "tune" / "search.py"),
+            "--trials",
+            str(trials),
+            "--concurrent",
+            "1",
+            "--confirm-seeds",
+            "0",
+        ]
         command += ["--workers-per-trial", str(workers), "--epochs", "1", "--scheduler", "none", "--no-audit"]
         command += ["--source", str(folder / "street" / SOURCE), "--target", str(folder / "street" / TARGET)]
         (folder / "space.yaml").write_text("distill.teacher.m: {one_minus: [0.001, 0.1], log: true}")

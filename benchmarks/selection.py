@@ -55,7 +55,16 @@ def main(seeds: int, trials: int, out: Path, cache: Path, options: tuple[str, ..
         for name, selection in SEARCHES.items():
             folder = out.resolve() / f"{name.replace(' ', '-')}-{seed}"
             at = ["--set", f"seed={seed}"] if seed else []  # an edit that changes nothing is refused
-            shared = ["--trials", str(trials), "--cache", str(cache.resolve()), "--out", str(folder)]
+            shared = [
+                "--confirm-seeds",
+                "0",
+                "--trials",
+                str(trials),
+                "--cache",
+                str(cache.resolve()),
+                "--out",
+                str(folder),
+            ]
             command = [sys.executable, str(ROOT / "tune" / "search.py"), *selection, *at, *shared, *options]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)})
             val[name][seed], test[name][seed] = chosen(folder)

@@ -75,5 +75,5 @@ def test_specs_and_spaces_are_in_the_wheel(site: Path, folder: Path) -> None:
 def test_tune(site: Path, folder: Path) -> None:
     (folder / "space.yaml").write_text("graph.propagate.k: {int: [1, 4]}\n")
     shared = ["--config", "config.yaml", "--cache", "cache", "--space", "space.yaml"]
-    gckd(site, folder, "tune", "--trials", "2", *shared, "--out", "search")
+    gckd(site, folder, "tune", "--trials", "2", "--confirm-seeds", "0", *shared, "--out", "search")
     assert (folder / "search" / "best.yaml").exists()

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from gckd.cli.options import LateHelpOption
-from gckd.cli.parameter_types import AT_LEAST_ONE, Number
+from gckd.cli.parameter_types import AT_LEAST_ONE, Number, WholeNumber
 from gckd.cluster.trial import ORACLE
 from gckd.tune.plan import OBJECTIVES, SCHEDULERS, SCORE
 from gckd.tune.samplers import SAMPLERS
@@ -86,7 +86,16 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--audit/--no-audit",
         default=True,
         show_default=True,
-        help="After the search, compare the scores with target labels.",
+        help="After the search, compare the scores with target labels. --no-audit reads none, so it also turns the "
+        "confirmation off.",
+    ),
+    click.option(
+        "--confirm-seeds",
+        type=WholeNumber(0),
+        default=3,
+        show_default=True,
+        help="Further seeds with which the chosen config, the base config and the source model are trained after the "
+        "search and compared on target test; 0: off.",
     ),
     click.option("--mlflow", metavar="URI", help="MLflow tracking server to which trials are also logged."),
     click.option("--dry-run", is_flag=True, help="Check the input, print the plan and a time estimate, train nothing."),

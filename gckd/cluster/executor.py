@@ -60,6 +60,13 @@ def execute(runs: Sequence[Run], execution: Execution[OutcomeT]) -> None:
         InputError: see `gckd.cluster.connect.cluster`.
         KeyboardInterrupt: Ctrl-C or SIGTERM. Finished runs are recorded, and no process is left.
     """
+    if not all(map(execution.records.finished, runs)):
+        with cluster(execution.workers, execution.threads) as (ray, interruption):
+            execute_on(ray, interruption, runs, execution)
+
+
+def execute_on(ray: Any, interruption: Interruption, runs: Sequence[Run], execution: Execution[OutcomeT]) -> None:
+    """Do the same on a connected Ray."""
     todo = [run for run in runs if not execution.records.finished(run)]
     if not todo:
         return
@@ -68,7 +75,7 @@ def execute(runs: Sequence[Run], execution: Execution[OutcomeT]) -> None:
         atomic.write(run.folder / CONFIG_FILE, config_text(run.config))
         for name in ("error.txt", QUERIES_FILE):  # of an earlier attempt
             (run.folder / name).unlink(missing_ok=True)
-    with cluster(execution.workers, execution.threads) as (ray, interruption), execution.display:
+    with execution.display:
         _PendingTasks(ray, todo, execution).finish_all(interruption)
 
 

@@ -80,6 +80,22 @@ def effective_edits(config: Config, edits: Mapping[str, Any]) -> dict[str, Any]:
     return {path: value for path, value in merged.items() if not _is_certainly_present(config, path, value)}
 
 
+def edits_between(old: Node, new: Node, head: str = "") -> dict[str, Any]:
+    """Edits that turn `old` into `new`, a node of the same type. A component of another kind is replaced as a whole.
+
+    Args:
+        head: path of the nodes with a dot at its end; empty for a whole config.
+    """
+    edits: dict[str, Any] = {}
+    for field in dataclasses.fields(old):  # type: ignore[arg-type]
+        before, after = getattr(old, field.name), getattr(new, field.name)
+        if dataclasses.is_dataclass(before) and type(before) is type(after):
+            edits |= edits_between(before, after, f"{head}{field.name}.")
+        elif before != after:
+            edits[head + field.name] = after
+    return edits
+
+
 def is_present(config: Any, path: str, value: Any) -> bool:
     """Whether a config has this value at a path.
 

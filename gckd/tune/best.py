@@ -12,9 +12,10 @@ from gckd.cluster.trial import BEST, ORACLE
 from gckd.config import Config, config_text
 from gckd.config.edit import configure
 from gckd.storage import atomic
+from gckd.tune.plan import SCORE
 from gckd.tune.study import EDITS, EPOCH, FOLDER, SEEDS
 from gckd.tune.trial_table import Scores, config_of, objectives, scores_at
-from gckd.validators import merits
+from gckd.validators.choose import DEFAULT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
+CONFIRMED = "confirmed"  # user_attr of a study: true once a confirmation has begun
 WITHOUT_LABELS = "selected without target labels"
 WITH_LABELS = "selected with target labels"
 
@@ -63,18 +65,9 @@ def front(study: Study) -> list[Candidate]:
 
 
 def ranked(study: Study) -> list[Candidate]:
-    """The front, best first: by `gckd.validators.choose.merits`, or with `oracle` by the true Rank-1.
-
-    If the first of several objectives is not "score", that objective alone decides.
-    """
-    pool = front(study)
-    if selector(study) == ORACLE or objectives(study)[0] != "score":
-        sign = 1 if study.directions[0] == StudyDirection.MAXIMIZE else -1
-        merit = [sign * candidate.trial.values[0] for candidate in pool]
-    else:
-        merit = merits([c.scores for c in pool], study.user_attrs["start"], selector(study)) if pool else []
-    order = sorted(range(len(pool)), key=lambda place: -merit[place])
-    return [pool[place] for place in order]
+    """The front, best first by the first objective: the order of Optuna and its dashboard; earlier ones of equals."""
+    sign = 1 if study.directions[0] == StudyDirection.MAXIMIZE else -1
+    return sorted(front(study), key=lambda candidate: -sign * candidate.trial.values[0])
 
 
 def best(study: Study) -> Candidate | None:
@@ -85,6 +78,16 @@ def best(study: Study) -> Candidate | None:
 def selector(study: Study) -> str:
     """Name of the score that selects, or `oracle`."""
     return str(study.user_attrs.get("select", "default"))
+
+
+def criterion(study: Study) -> str:
+    """The first objective in words, by which the best trial is chosen."""
+    select = selector(study)
+    if objectives(study)[0] != SCORE:
+        return objectives(study)[0]
+    if select == DEFAULT:
+        return "'default', the mean gain log(score / that of the source model) in source_val_map, bnm and cycle"
+    return "'oracle', the true Rank-1 on target val" if select == ORACLE else repr(select)
 
 
 def labels_used(study: Study) -> str:
@@ -102,7 +105,9 @@ def caption(study: Study) -> str:
         scores = f"by the score {selector(study)!r}, from labelled source data and unlabelled target data"
         selection = f"{scores}. Target val labels: {use}"
     test = study.user_attrs.get("best_test")
-    test_use = f"read for the metrics of trial {test['number']}" if test else "not read"
+    confirmed = "the confirmation" if study.user_attrs.get(CONFIRMED) else ""
+    uses = " and ".join(filter(None, (f"the metrics of trial {test['number']}" if test else "", confirmed)))
+    test_use = f"read for {uses}" if uses else "not read"
     return f"{labels_used(study).capitalize()}: {selection}. Target test labels: {test_use}."
 
 

@@ -30,8 +30,19 @@ def plan_lines(plan: Plan, config: Config, space: Space, sampler: str, select: s
     yield f"sampler: {sampler}, scheduler: {plan.scheduler}, selection score: {select}"
     seeds, steps, epochs = len(plan.seeds), config.adapt.steps, config.adapt.evaluations
     yield f"per trial: {_count(seeds, 'seed')} of {_count(steps, 'step')} in {_count(epochs, 'epoch')}"
+    yield _confirmation(plan)
     workers = f"{_count(plan.workers, 'worker')} with {plan.threads} CPU and {plan.gpus:g} GPU each"
     yield f"resources per trial: {workers}; {_count(plan.concurrent, 'trial')} at a time"
+
+
+def _confirmation(plan: Plan) -> str:
+    seeds = plan.confirmation_seeds
+    if not seeds:
+        return "confirmation: off"
+    return (
+        f"confirmation: {3 * seeds} runs after the search, on one worker each: the chosen config, the base config and "
+        f"the source model with {_count(seeds, 'further seed')} (--confirm-seeds {seeds}; 0: off)"
+    )
 
 
 def estimate(plan: Plan, config: Config, seconds: StepSeconds, finished: int) -> str:
@@ -49,11 +60,13 @@ def estimate(plan: Plan, config: Config, seconds: StepSeconds, finished: int) ->
     shortest = before + trial * seeds * -(-left // plan.concurrent) / REDUCTION
     stops = plan.scheduler == "asha"
     total = f"{clock_text(shortest)} to {clock_text(longest)}" if stops else f"about {clock_text(longest)}"
+    confirmation = (source + 2 * trial) * -(-plan.confirmation_seeds // plan.concurrent)
+    confirmation_text = f", confirmation {clock_text(confirmation)}" if confirmation else ""
     source_text = "in the cache" if seconds.pretrained else f"{clock_text(source)} per seed"
     return (
         f"estimate: {total} for the search without evaluations; source model {source_text}, a trial "
-        f"{clock_text(trial * seeds)} (measured here: {1000 * seconds.pretrain:.0f} ms per pre-training step, "
-        f"{1000 * seconds.adapt:.0f} ms per adaptation step)"
+        f"{clock_text(trial * seeds)}{confirmation_text} (measured here: {1000 * seconds.pretrain:.0f} ms per "
+        f"pre-training step, {1000 * seconds.adapt:.0f} ms per adaptation step)"
     )
 
 

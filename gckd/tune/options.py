@@ -39,6 +39,7 @@ class SearchOptions:
     out: str | None  # folder or URI
     resume: bool
     audit: bool
+    confirm_seeds: int  # of the confirmation; 0: none
     mlflow: str | None  # tracking URI
     dry_run: bool
 
@@ -65,6 +66,11 @@ class SearchOptions:
         if self.workers > 1 and self.seeds > 1:
             raise InputError("--seeds-per-trial: several seeds need --workers-per-trial 1")
 
+    @property
+    def confirmation_seeds(self) -> int:
+        """Number of seeds of the confirmation, which reads target labels like the audit; 0: none."""
+        return self.confirm_seeds if self.audit else 0
+
     def plan(self, resources: Mapping[str, float], device: str, first_seed: int) -> Plan:
         """The plan on a cluster; by default as many trials at a time as it has room for.
 
@@ -88,4 +94,5 @@ class SearchOptions:
             objectives=self.objectives,
             seeds=range(first_seed, first_seed + self.seeds),
             mlflow=self.mlflow,
+            confirmation_seeds=self.confirmation_seeds,
         )

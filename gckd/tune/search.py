@@ -7,12 +7,13 @@ import statistics
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from optuna.exceptions import StorageInternalError
 
 from gckd.cluster.connect import cluster, reachable_resources
+from gckd.cluster.executor import Execution, execute_on
 from gckd.cluster.trial import Search
 from gckd.config import Config, digest, encode
 from gckd.config.config_file import CONFIG_FILE
@@ -23,14 +24,17 @@ from gckd.report.console import wide_console
 from gckd.runs.output import output_folder
 from gckd.runs.preflight import usable_folder
 from gckd.runs.progress_display import display
-from gckd.runs.provenance import git_revision
+from gckd.runs.provenance import Provenance, git_revision
+from gckd.runs.records import Records
 from gckd.storage import atomic
 from gckd.storage.cache import CachePath
 from gckd.storage.label import Label
 from gckd.storage.mirror import Mirror
 from gckd.storage.path import StoragePath
 from gckd.training.timing import step_seconds
+from gckd.tune.best import CONFIRMED, best, best_config
 from gckd.tune.cluster_check import check_cluster
+from gckd.tune.confirmation import Confirmation, confirmation_seeds
 from gckd.tune.dry_run import estimate, plan_lines
 from gckd.tune.engine import Engine
 from gckd.tune.final_evaluation import audit, evaluate_on_test
@@ -43,9 +47,13 @@ from gckd.tune.storage import FILE as JOURNAL
 from gckd.tune.storage import open_storage
 from gckd.tune.study import counts, open_study
 from gckd.tune.trial_attributes import check_trials
+from gckd.tune.verdict import Verdict, make_verdict
 
 if TYPE_CHECKING:
     from optuna import Study
+
+    from gckd.interruption import Interruption
+    from gckd.runs.progress_display import Display
 
 _DIRECTIONS = {"max": "maximize", "min": "minimize"}
 _OWNER = "owner"  # file in the output folder
@@ -139,26 +147,65 @@ class HyperparameterSearch:
         return self.options.plan(resources, self.config.device, self.config.seed)
 
     def _search(self, study: Study) -> None:
-        """Source models, trials, audit and the test metrics of the chosen trial."""
+        """Source models, trials, audit, the test metrics of the chosen trial, and the confirmation."""
         options, nested = self.options, self.options.workers > 1
         local_plan = self._plan({"CPU": cores()})
         cpus = local_plan.concurrent * local_plan.workers
+        with cluster(cpus, options.threads, nested=nested) as (ray, interruption):
+            with display() as progress:
+                self._run_trials(study, ray, interruption, progress)
+            self._confirm(study, ray, interruption)
+
+    def _run_trials(self, study: Study, ray: Any, interruption: Interruption, progress: Display) -> None:
+        """Source models, trials, audit and the test metrics of the chosen trial."""
+        options = self.options
         shared = Search(self.config, self.cache, options.select, options.threads, start={})
-        with cluster(cpus, options.threads, nested=nested) as (ray, interruption), display() as progress:
-            plan = self._plan(reachable_resources(ray))
-            check_cluster(ray, self.config, self.out, self.cache, plan.workers, plan.threads, plan.gpus)
-            upload = self.mirror.upload_if_due
-            engine = Engine(ray, interruption, plan, shared, self.out, self.folder, progress, upload)
-            models = engine.source_models()
-            study.set_user_attr("start", _means([model.scores for model in models]))
-            end_reason = engine.trials(study, self.space, self._owner())
-            click.echo(f"search ended: {end_reason}", err=True)
-            runs = sum(counts(trial) for trial in study.get_trials(deepcopy=False))
-            shared_seconds = sum(model.pretrain_seconds + model.warm_seconds for model in models)
-            study.set_user_attr("saved_seconds", shared_seconds * max(0, runs - 1))
-            if options.audit:
-                audit(study, engine)
-                evaluate_on_test(study, engine)
+        plan = self._plan(reachable_resources(ray))
+        check_cluster(ray, self.config, self.out, self.cache, plan.workers, plan.threads, plan.gpus)
+        upload = self.mirror.upload_if_due
+        engine = Engine(ray, interruption, plan, shared, self.out, self.folder, progress, upload)
+        models = engine.source_models()
+        study.set_user_attr("start", _means([model.scores for model in models]))
+        end_reason = engine.trials(study, self.space, self._owner())
+        click.echo(f"search ended: {end_reason}", err=True)
+        runs = sum(counts(trial) for trial in study.get_trials(deepcopy=False))
+        shared_seconds = sum(model.pretrain_seconds + model.warm_seconds for model in models)
+        study.set_user_attr("saved_seconds", shared_seconds * max(0, runs - 1))
+        if options.audit:
+            audit(study, engine)
+            evaluate_on_test(study, engine)
+
+    def _confirmation(self, study: Study) -> Confirmation | None:
+        """Confirmation of the trial that is the best now; None if there is none, or no seeds for it."""
+        chosen, options = best(study), self.options
+        if chosen is None or not options.confirmation_seeds:
+            return None
+        seeds = confirmation_seeds(self.config, options.seeds, options.confirmation_seeds)
+        return Confirmation(self.config, best_config(study, chosen), seeds, self.folder)
+
+    def _confirm(self, study: Study, ray: Any, interruption: Interruption) -> None:
+        """Runs of the confirmation that are missing; a repeated command resumes them."""
+        confirmation, options, datasets = self._confirmation(study), self.options, self.datasets
+        if confirmation is None:
+            return
+        study.set_user_attr(CONFIRMED, True)  # target test is read from here on
+        runs, records = confirmation.runs(), confirmation.prepare(self.mirror)
+        missing = sum(not records.finished(run) for run in runs)
+        click.echo(f"confirmation: {missing} of {len(runs)} runs to do (off: --confirm-seeds 0)", err=True)
+        execution = Execution(
+            records,
+            Provenance(git_revision(), datasets.source_name, datasets.target_name, datasets.published),
+            self.cache,
+            display(),
+            threads=options.threads,
+            out=confirmation.out(self.mirror),
+            after_run=self.mirror.upload_if_due,
+        )
+        execute_on(ray, interruption, runs, execution)
+
+    def _verdict(self, study: Study) -> Verdict | None:
+        confirmation = self._confirmation(study)
+        return make_verdict(confirmation.runs(), Records(confirmation.record_folder)) if confirmation else None
 
     def _owner(self) -> str:
         """Id of the output folder. A RUNNING trial of the study is resumed only by a search in its owner's folder."""
@@ -172,7 +219,8 @@ class HyperparameterSearch:
 
     def _report(self, study: Study) -> bool:
         """Writes and prints the report; whether a trial could be chosen."""
-        chosen = write_search_report(study, self.folder, wide_console(), storage=self.options.storage)
+        verdict = self._verdict(study)
+        chosen = write_search_report(study, self.folder, wide_console(), storage=self.options.storage, verdict=verdict)
         self.mirror.upload()
         return chosen is not None
 

@@ -2,7 +2,7 @@
 
 from gckd.validators import scores  # noqa: F401 (it registers the built-in scores)
 from gckd.validators.audit import AuditRow, audit
-from gckd.validators.choose import choose, collapsed, epoch_score, merits, selectors
+from gckd.validators.choose import choose, collapsed, epoch_score, selectors
 from gckd.validators.registry import SCORES, Score, UnlabelledEmbeddings, label_free_scores, register_score
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "collapsed",
     "epoch_score",
     "label_free_scores",
-    "merits",
     "register_score",
     "selectors",
 ]

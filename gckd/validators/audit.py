@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scipy.special import ndtri
 from scipy.stats import kendalltau, spearmanr
 
-from gckd.validators.choose import DEFAULT, choose, merits, selectors
+from gckd.validators.choose import DEFAULT, choose, epoch_score, selectors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,7 +48,7 @@ def audit(
     """One row for each score of `selectors()` that all trials have, then "random": the expectation of a random choice.
 
     regret = best true Rank-1 - true Rank-1 of the trial picked. The correlation is that of the true Rank-1 with
-    `gckd.validators.choose.merits`, by which trials are picked; collapsed trials are below all others.
+    `gckd.validators.choose.epoch_score`, by which trials are picked; collapsed trials are below all others.
 
     Args:
         candidates: scores of each trial at its selected epoch.
@@ -66,7 +66,8 @@ def audit(
         if select != DEFAULT and not all(select in scores for scores in candidates):
             continue  # a score of a plugin that the search did not load
         picked = choose(candidates, start, select)
-        agreement = correlation(merits(candidates, start, select), true_rank_1)
+        values = [epoch_score(scores, start, select) for scores in candidates]
+        agreement = correlation(values, true_rank_1)
         rows.append(AuditRow(select, agreement, picked, best - true_rank_1[picked]))
     expected = best - math.fsum(true_rank_1) / len(true_rank_1)
     return [*rows, AuditRow("random", None, None, expected)]

@@ -1,4 +1,4 @@
-"""Selection by scores: the value of one epoch for a sampler, and the choice among several candidates.
+"""Selection by scores: the value of an epoch, by which a sampler searches and the best candidate is chosen.
 
 Candidates and epochs map names of `gckd.validators.SCORES` to finite values; other names are ignored. `start` holds the
 scores of the source model, before adaptation.
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
-
-from scipy.stats import rankdata
 
 from gckd.errors import InputError, unknown_choice
 from gckd.validators.registry import SCORES
@@ -37,12 +35,12 @@ def collapsed(scores: Mapping[str, float], start: Mapping[str, float]) -> bool:
 
 
 def epoch_score(scores: Mapping[str, float], start: Mapping[str, float], select: str) -> float:
-    """Value of one epoch of one seed for a sampler; higher is better. The caller averages over seeds.
+    """Value of one epoch of one seed; higher is better. The caller averages over seeds.
 
     A single score is its own value. "default" is the mean over source_val_map, bnm and cycle of
-    log((s + e) / (s0 + e)), where s0 is the score of the source model and e is 1e-4 of the score's maximum. It does not
-    use ranks as `choose` does: ranks among the trials so far change with every trial, so that earlier values would
-    become outdated and two searches on one study would disagree. Unlike ranks, logarithms weight a score by its change.
+    log((s + e) / (s0 + e)), where s0 is the score of the source model and e is 1e-4 of the score's maximum; 0 is the
+    source model. Ranks among the trials would change with every trial, so that earlier values would become outdated and
+    two searches on one study would disagree.
 
     A collapsed epoch has the value -10 + log(rank_me / rank_me of the source model), below every other epoch.
 
@@ -58,30 +56,8 @@ def epoch_score(scores: Mapping[str, float], start: Mapping[str, float], select:
     return math.fsum(gains) / len(_DEFAULT_SCORES)
 
 
-def merits(candidates: Sequence[Mapping[str, float]], start: Mapping[str, float], select: str) -> list[float]:
-    """Value of each candidate in `choose`; higher is better. Values of different calls are not comparable.
-
-    A single score is its own value. "default" is the mean rank (1 is the worst) by source_val_map, bnm and cycle among
-    the candidates that have not collapsed; ties share their mean rank. A collapsed candidate is below all others, and
-    among collapsed ones the larger rank_me is better.
-
-    Raises:
-        InputError: `select` is not one of `selectors()`.
-    """
-    _check(select)
-    values = [_collapsed_value(scores, start) for scores in candidates]
-    sound = [i for i, scores in enumerate(candidates) if not collapsed(scores, start)]
-    names = tuple(_DEFAULT_SCORES) if select == DEFAULT else (select,)
-    columns = [[candidates[i][name] for i in sound] for name in names]
-    if select == DEFAULT:
-        columns = [rankdata(column).tolist() for column in columns]
-    for i, row in zip(sound, zip(*columns, strict=True), strict=True):
-        values[i] = math.fsum(row) / len(columns)
-    return values
-
-
 def choose(candidates: Sequence[Mapping[str, float]], start: Mapping[str, float], select: str) -> int:
-    """Index of the candidate with the highest merit (see `merits`), the first of equal ones.
+    """Index of the candidate with the highest `epoch_score`, the first of equal ones.
 
     If all have collapsed, it is the one with the largest rank_me.
 
@@ -89,7 +65,7 @@ def choose(candidates: Sequence[Mapping[str, float]], start: Mapping[str, float]
         InputError: `select` is not one of `selectors()`.
         ValueError: no candidates.
     """
-    values = merits(candidates, start, select)
+    values = [epoch_score(scores, start, select) for scores in candidates]
     return values.index(max(values))
 
 

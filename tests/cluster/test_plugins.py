@@ -115,7 +115,18 @@ def check_evaluation(folder: Path) -> None:
 def test_a_search_runs_a_range_type_and_a_score(folder: Path, workers: int, count: int) -> None:
     (folder / "space.yaml").write_text("graph.propagate.k: {odd: [1, 3]}\n")
     options = plugin_options("range_type", "reader", "alignment", "score")
-    command = ["tune", *options, "--config", "config.yaml", "--space", "space.yaml", "--set", "align=mean-distance"]
+    command = [
+        "tune",
+        "--confirm-seeds",
+        "0",
+        *options,
+        "--config",
+        "config.yaml",
+        "--space",
+        "space.yaml",
+        "--set",
+        "align=mean-distance",
+    ]
     command += ["--trials", str(count), "--workers-per-trial", str(workers), "--epochs", "1", "--out", "out"]
     command += ["--select", "nearest_cosine"]
     done = gckd(folder, *command)

@@ -42,6 +42,8 @@ class SearchFolder:
 
     def start(self, *arguments: str, out: str = "out") -> subprocess.Popen[str]:
         inputs = ["--config", "config.yaml", "--space", "space.yaml", "--cache", "cache", "--out", out]
+        if "--confirm-seeds" not in arguments:
+            arguments = (*arguments, "--confirm-seeds", "0")
         environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | self.ray
         environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         command = [sys.executable, str(ROOT / "tune" / "search.py"), *inputs, "--epochs", str(EPOCHS), *arguments]

@@ -115,7 +115,10 @@ def test_the_page_has_the_right_numbers(report: tuple[Cells, str, str]) -> None:
     assert page.row("5")[1] == "OSError: <b>disk</b> & more"
     assert page.row("6")[1] == "refused, not run: C is too small"
     assert page.row("base config")[1] == "preset tiny, except:" and ["", "adapt.steps: 240 -> 90"] in page.rows
-    assert "Chosen: trial 1, epoch 1." in printed and "selected without target labels" in printed
+    assert (
+        "Chosen: trial 1, epoch 1. It is the best finished trial by 'bnm'." in printed
+        and "selected without target labels" in printed
+    )
 
 
 def test_the_page_fits_a_phone_a_desktop_and_paper(

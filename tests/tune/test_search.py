@@ -43,6 +43,23 @@ def test_a_search_writes_its_report_and_can_be_extended(search_folder: SearchFol
 
 
 @pytest.mark.slow
+def test_a_search_confirms_its_choice_with_further_seeds(search_folder: SearchFolder) -> None:
+    text = search_folder.run("--trials", "2", "--scheduler", "none", "--confirm-seeds", "2")
+    assert "confirmation: " in text and "Chosen config against the source model: " in text
+    runs = pd.read_parquet(search_folder.out / "confirmation" / "runs.parquet")
+    seeds = [search_folder.config.seed + 1, search_folder.config.seed + 2]
+    assert runs.status.eq("done").all()
+    assert {row: sorted(of_row.seed) for row, of_row in runs.groupby("row")}.items() >= {
+        "full": seeds,
+        "source-model": seeds,
+    }.items()
+    page = (search_folder.out / "report.html").read_text()
+    assert page.index("<h2>Verdict</h2>") < page.index("<h2>Chosen trial</h2>")
+    again = search_folder.run("--trials", "2", "--scheduler", "none", "--confirm-seeds", "2")
+    assert f"confirmation: 0 of {len(runs)} runs to do" in again
+
+
+@pytest.mark.slow
 def test_a_search_resumes_after_kill_9_without_loss(search_folder: SearchFolder) -> None:
     search_folder.configure(apply(search_folder.config, {"adapt.steps": 300}))
     driver = search_folder.start("--trials", "2", "--scheduler", "none")

@@ -1,4 +1,4 @@
-"""Selection by scores: the collapse gate, the mean rank, and the value of an epoch."""
+"""Selection by scores: the collapse gate, the value of an epoch, and the choice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from gckd.errors import InputError
 from gckd.validators import choose, collapsed, epoch_score, selectors
-from gckd.validators.choose import merits
 
 SINGLE = tuple(name for name in selectors() if name != "default")
 
@@ -67,7 +66,6 @@ def test_among_collapsed_epochs_the_larger_rank_is_better() -> None:
     fallen = [scores(99.0, 1.0, 100.0, rank_me=r) for r in (2.0, 5.0, 4.0, 5.0)]
     for select in selectors():
         assert choose(fallen, START, select) == 1
-        assert merits(fallen, START, select) == [epoch_score(epoch, START, select) for epoch in fallen]
         assert epoch_score(fallen[1], START, select) == pytest.approx(-10 + math.log(0.25))
 
 
@@ -108,28 +106,13 @@ def test_the_value_of_a_single_score_is_the_score(select: str) -> None:
 # The choice
 
 
-def test_the_default_averages_ranks() -> None:
-    """Ranks (mAP, BNM, cycle): a (3, 1, 2) = 2, b (2, 3, 3) = 8/3, c (1, 2, 1) = 4/3. No sizes, ranks alone:
-    a leads in mAP by far.
-    """
-    result = [scores(90.0, 0.1, 50.0), scores(20.0, 0.9, 51.0), scores(19.0, 0.2, 10.0)]
-    assert merits(result, START, "default") == pytest.approx([2, 8 / 3, 4 / 3])
-    assert choose(result, START, "default") == 1
-
-
-def test_ties_share_their_mean_rank() -> None:
-    """mAP 30, 30, 20 -> 2.5, 2.5, 1; BNM 0.1, 0.3, 0.3 -> 1, 2.5, 2.5; cycle all equal -> 2."""
-    result = [scores(30.0, 0.1), scores(30.0, 0.3), scores(20.0, 0.3)]
-    assert merits(result, START, "default") == pytest.approx([5.5 / 3, 7 / 3, 5.5 / 3])
-
-
-def test_collapsed_candidates_take_no_rank() -> None:
-    """Two candidates are equal; a third, between them in mAP, separates them unless it has collapsed."""
-    result = [scores(30.0, 0.5), scores(50.0, 0.3), scores(40.0, 1.0, 100.0, rank_me=3.0)]
-    assert merits(result, START, "default") == pytest.approx([1.5, 1.5, -10 + math.log(0.15)])
-    assert choose(result, START, "default") == 0
-    result[2]["rank_me"] = 20.0
-    assert merits(result, START, "default") == pytest.approx([4.5 / 3, 5.5 / 3, 8 / 3])
+@pytest.mark.parametrize("select", selectors())
+@given(result=st.lists(some, min_size=1, max_size=6), start=some)
+def test_the_candidate_with_the_highest_value_is_chosen(
+    select: str, result: list[dict[str, float]], start: dict[str, float]
+) -> None:
+    values = [epoch_score(epoch, start, select) for epoch in result]
+    assert values[choose(result, start, select)] == max(values)
 
 
 @pytest.mark.parametrize("select", selectors())
@@ -144,15 +127,6 @@ def test_a_single_score_chooses_its_maximum_among_the_not_collapsed(
 ) -> None:
     start = {**START, "rank_me": 2.0}  # of which no candidate is under half
     assert result[choose(result, start, select)][select] == max(epoch[select] for epoch in result)
-
-
-@given(result=st.lists(some, min_size=1, max_size=6), start=some, select=st.sampled_from(selectors()), data=st.data())
-def test_the_order_of_the_candidates_changes_no_merit(
-    result: list[dict[str, float]], start: dict[str, float], select: str, data: st.DataObject
-) -> None:
-    order = data.draw(st.permutations(range(len(result))))
-    plain = merits(result, start, select)
-    assert merits([result[i] for i in order], start, select) == [plain[i] for i in order]
 
 
 # What is refused

@@ -9,9 +9,10 @@ from rich.table import Table
 
 from gckd.report.html.page import Page
 from gckd.storage import atomic
-from gckd.tune.best import WITH_LABELS, best, caption, checkpoints, labels_used, write_best
+from gckd.tune.best import WITH_LABELS, best, caption, checkpoints, criterion, labels_used, write_best
 from gckd.tune.report.sections import sections
 from gckd.tune.report.tables import best_trials_table
+from gckd.tune.report.verdict_section import verdict_sections
 from gckd.tune.trial_table import write_trials
 
 if TYPE_CHECKING:
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
 
     from gckd.report.html.page import Section
     from gckd.tune.best import Candidate
+    from gckd.tune.verdict import Verdict
 
 _PRINTED_TRIALS = 5
 
 
 def write_search_report(
-    study: Study, folder: Path, console: Console, *, storage: str | None = None
+    study: Study, folder: Path, console: Console, *, storage: str | None = None, verdict: Verdict | None = None
 ) -> Candidate | None:
     """Writes trials.parquet, best.yaml, a PNG for each figure and report.html, and prints the best trials.
 
@@ -36,6 +38,7 @@ def write_search_report(
 
     Args:
         folder: the files of an earlier report are replaced.
+        verdict: of the confirmation; None: there was none.
         storage: value of --storage, for the command that opens the study; a password in it is left out.
 
     Returns:
@@ -48,8 +51,13 @@ def write_search_report(
     write_trials(study, folder / "trials.parquet")
     write_best(study, folder)
     chosen = best(study)
-    atomic.write(folder / "report.html", _page(study, sections(study, chosen, folder, storage)))
+    atomic.write(
+        folder / "report.html",
+        _page(study, [*verdict_sections(verdict, chosen), *sections(study, chosen, folder, storage)]),
+    )
     _print(study, chosen, console)
+    for line in verdict.sentences() if verdict else ():
+        console.print(line, style="bold", highlight=False, markup=False, soft_wrap=True)
     return chosen
 
 
@@ -88,7 +96,8 @@ def _print(study: Study, chosen: Candidate | None, console: Console) -> None:
     for place, line in enumerate(best_trials.body):
         table.add_row(*line, style="bold" if place == best_trials.highlighted_row else None)
     console.print(table)
-    console.print(f"Chosen: trial {chosen.trial.number}, epoch {chosen.epoch}.", highlight=False)
+    choice = f"Chosen: trial {chosen.trial.number}, epoch {chosen.epoch}. It is the best finished trial by"
+    console.print(f"{choice} {criterion(study)}.", highlight=False, markup=False, soft_wrap=True)
     for path in checkpoints(chosen):
         console.print(f"Checkpoint: {path}", highlight=False, markup=False, soft_wrap=True)
     console.print(caption(study), style="dim", highlight=False, markup=False)

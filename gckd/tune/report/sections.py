@@ -12,7 +12,7 @@ from PIL import Image
 from gckd.cluster.trial import ORACLE
 from gckd.report.html.page import Picture, Section, data_uri
 from gckd.storage import atomic
-from gckd.tune.best import caption, checkpoints, selector
+from gckd.tune.best import caption, checkpoints, criterion, selector
 from gckd.tune.report import parameter_figures, tables, trial_figures
 from gckd.tune.report.cost import cost_table, failure_table
 from gckd.tune.report.importance import FANOVA_TRIALS, MIN_TRIALS, importance
@@ -60,25 +60,25 @@ def sections(study: Study, chosen: Candidate | None, folder: Path, storage: str 
 def _choice(study: Study, chosen: Candidate | None) -> list[Section]:
     if chosen is None:
         return [Section("Chosen trial", ["None: no trial has finished. There is no best.yaml."])]
-    lines = [f"Trial {chosen.trial.number}, checkpoint of epoch {chosen.epoch}. best.yaml trains this model again."]
+    lines = [
+        f"Trial {chosen.trial.number}, epoch {chosen.epoch}: the best finished trial by {criterion(study)}. best.yaml "
+        "trains this model again."
+    ]
     if paths := checkpoints(chosen):
         lines.append(f"Checkpoint: {', '.join(paths)}")
     test = study.user_attrs.get("best_test")
     if test and test["number"] == chosen.trial.number:
         lines.append(f"On the target's test split: Rank-1 {test['rank_1']:.1f} %, mAP {test['map']:.1f} %.")
-    order = ["Finished trials, best first."]
+    order = f"Finished trials, best first by {criterion(study)}, as in Optuna and its dashboard."
     if len(study.directions) > 1:
-        order = ["The Pareto front: no other finished trial is better in one objective and at least equal in the rest."]
-    elif selector(study) == "default":
-        order.append(
-            "They are ordered by mean rank; the sampler maximises a mean gain, which may order them otherwise."
+        order = (
+            "The Pareto front, best first by the first objective: no other finished trial is better in one objective "
+            "and at least equal in the rest."
         )
     return [
         Section("Chosen trial", lines, tables.edits_table(study, chosen)),
         Section("Scores of the chosen trial", ["Higher is better."], tables.scores_table(study, chosen)),
-        Section(
-            "Best trials", [" ".join(order), caption(study)], tables.best_trials_table(study, _BEST_TRIALS, scores=True)
-        ),
+        Section("Best trials", [order, caption(study)], tables.best_trials_table(study, _BEST_TRIALS, scores=True)),
     ]
 
 

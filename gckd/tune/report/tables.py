@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gckd.tune.best import Candidate
 
 _SELECTORS = {
-    "default": "default: mean rank by source_val_map, bnm and cycle, among trials whose rank_me shows no collapse",
+    "default": "default: mean gain over the source model, log(score / its score), in source_val_map, bnm and cycle",
     ORACLE: "oracle: true Rank-1 on the target's val split",
 }
 
