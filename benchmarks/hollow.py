@@ -26,11 +26,11 @@ import psutil
 from gckd.cluster.connect import cluster
 from gckd.cluster.trial import Search, score_names
 from gckd.config import Config, apply, encode, preset
-from gckd.runs.progress_display import PlainDisplay
 from gckd.storage.path import StoragePath
 from gckd.tune.engine import Engine
 from gckd.tune.plan import Plan
 from gckd.tune.samplers import make_sampler
+from gckd.tune.search_display import SearchDisplay
 from gckd.tune.space.space import load_space
 from gckd.tune.storage import open_storage
 from gckd.tune.study import open_study
@@ -113,7 +113,7 @@ def run(folder: Path, plan: Plan, seconds: float) -> Used:
         ends.append((time.perf_counter(), time.process_time(), psutil.Process().memory_info().rss / 2**20))
 
     with cluster(1, plan.threads) as (ray, interruption):
-        display = PlainDisplay(io.StringIO())
+        display = SearchDisplay(io.StringIO())
         engine = HollowEngine(ray, interruption, plan, search, StoragePath.at(folder), folder, display, note)
         engine.seconds = seconds
         engine.trials(study, space, owner="hollow")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -22,8 +23,18 @@ from gckd.tune.options import SearchOptions
 from gckd.tune.search import HyperparameterSearch
 from gckd.tune.space.space import load_space
 
+_ARGUMENTS = "gckd.cli.tune.arguments"  # key of click's context
 
-@click.command()
+
+class _Command(click.Command):
+    """Command that keeps its arguments as the user gave them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_ARGUMENTS] = tuple(args)
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_Command)
 @config_options
 @search_options
 @cache_option
@@ -48,7 +59,7 @@ def search(config: Config, cache: CachePath, **values: Any) -> int:
         --target rstpreid:RSTPReid --out /shared/search
       gckd tune --dry-run --space my_space.yaml
     """
-    options = SearchOptions(**values)
+    options = SearchOptions(**values, command=_command())
     options.check()
     if config.adapt.source != "samples":
         raise InputError(f"adapt.source: {config.adapt.source!r} has no source val split, which scores the trials")
@@ -75,6 +86,13 @@ def search(config: Config, cache: CachePath, **values: Any) -> int:
         job.dry_run()
         return 0
     return 0 if job.run() else 1
+
+
+def _command() -> tuple[str, ...]:
+    """Program and arguments of the running command, for a shell."""
+    context = click.get_current_context()
+    program = context.command_path.split() if context.parent else ["python", sys.argv[0]]
+    return (*program, *context.meta[_ARGUMENTS])
 
 
 def _largest_bank(datasets: DatasetPair) -> int:

@@ -13,6 +13,7 @@ from gckd.config import Config, config_text
 from gckd.config.edit import configure
 from gckd.storage import atomic
 from gckd.tune.plan import SCORE
+from gckd.tune.progress import below_source_model
 from gckd.tune.study import EDITS, EPOCH, FOLDER, SEEDS
 from gckd.tune.trial_table import Scores, config_of, objectives, scores_at
 from gckd.validators.choose import DEFAULT
@@ -88,6 +89,22 @@ def criterion(study: Study) -> str:
     if select == DEFAULT:
         return "'default', the mean gain log(score / that of the source model) in source_val_map, bnm and cycle"
     return "'oracle', the true Rank-1 on target val" if select == ORACLE else repr(select)
+
+
+def source_value(study: Study) -> float | None:
+    """The first objective of the source model; None if it is unknown, as `oracle` needs target labels."""
+    select, start = selector(study), study.user_attrs.get("start", {})
+    if objectives(study)[0] != SCORE:
+        return None
+    return 0.0 if select == DEFAULT else start.get(select)
+
+
+def warning(study: Study) -> str:
+    """Warning that no finished trial reaches the source model; empty if one does, or if it is unknown."""
+    chosen, source = best(study), source_value(study)
+    if chosen is None or source is None or chosen.trial.values[0] >= source:
+        return ""
+    return below_source_model(len(candidates(study)), chosen.trial.values[0], source)
 
 
 def labels_used(study: Study) -> str:

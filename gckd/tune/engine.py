@@ -13,7 +13,10 @@ from gckd.cluster import trial as search_trial
 from gckd.cluster.shared_board import shared_board
 from gckd.errors import InputError
 from gckd.storage.mirror import RAY_TUNE_FOLDER
+from gckd.tune.best import candidates, source_value
 from gckd.tune.plan import OBJECTIVES, Plan
+from gckd.tune.progress import SearchProgress
+from gckd.tune.study import counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,9 +26,9 @@ if TYPE_CHECKING:
     from ray.tune import Callback
 
     from gckd.interruption import Interruption
-    from gckd.runs.progress_display import Display
     from gckd.storage.path import StoragePath
     from gckd.training.search_trial import SourceModelScores
+    from gckd.tune.search_display import SearchDisplay
     from gckd.tune.space.space import Space
 
 _SECONDS_BETWEEN_UPDATES = 0.5
@@ -48,7 +51,7 @@ class Engine:
         search: search_trial.Search,
         out: StoragePath,
         folder: Path,
-        display: Display,
+        display: SearchDisplay,
         after_trial: Callable[[], None],
     ) -> None:
         """
@@ -110,19 +113,27 @@ class Engine:
             max_concurrent_trials=plan.concurrent,
             reuse_actors=plan.workers == 1,
         )
-        run_config = self._run_config(tune, failure_reasons, study.study_name)
+        run_config = self._run_config(tune, failure_reasons, study)
         tune.Tuner(self._trainable(tune), tune_config=tune_config, run_config=run_config).fit()
         return searcher.end_reason
 
-    def _run_config(self, tune: Any, failure_reasons: Callback, name: str) -> Any:
+    def _progress(self, study: Study) -> SearchProgress:
+        """Progress before the first trial of this command."""
+        trials = study.get_trials(deepcopy=False)
+        ended = sum(counts(trial) and trial.state.is_finished() for trial in trials)
+        finished = {candidate.trial.number: candidate.trial.values[0] for candidate in candidates(study)}
+        epochs = self.search.base.adapt.evaluations
+        return SearchProgress(self._plan.trials - ended, epochs, source_value(study), finished)
+
+    def _run_config(self, tune: Any, failure_reasons: Callback, study: Study) -> Any:
         from ray.air.integrations.mlflow import MLflowLoggerCallback
 
         from gckd.tune.progress_callback import ProgressCallback
 
-        progress = ProgressCallback(self._ray, self._board, self._display, self._interruption, self._after_trial)
+        progress = ProgressCallback(self._progress(study), self._display, self._interruption, self._after_trial)
         callbacks = [failure_reasons, progress]
         if self._plan.mlflow:
-            callbacks.append(MLflowLoggerCallback(tracking_uri=self._plan.mlflow, experiment_name=name))
+            callbacks.append(MLflowLoggerCallback(tracking_uri=self._plan.mlflow, experiment_name=study.study_name))
         return tune.RunConfig(
             # A new name each time: the state of a search is in the study and in the checkpoints of its trials.
             name=time.strftime("%Y%m%d-%H%M%S-") + uuid.uuid4().hex[:4],

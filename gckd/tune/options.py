@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from gckd.tune.plan import OBJECTIVES, SCHEDULERS, SCORE, Plan
 from gckd.tune.samplers import SAMPLERS
 from gckd.validators import selectors
 
+_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
 _NO_PBT = (
     "; population-based training copies weights between trials, so that a trial's result is not that of its config"
 )
@@ -42,6 +45,7 @@ class SearchOptions:
     confirm_seeds: int  # of the confirmation; 0: none
     mlflow: str | None  # tracking URI
     dry_run: bool
+    command: tuple[str, ...]  # program and arguments as the user gave them
 
     def check(self) -> None:
         """Raises InputError: an unknown name, a missing package, or options that conflict."""
@@ -70,6 +74,15 @@ class SearchOptions:
     def confirmation_seeds(self) -> int:
         """Number of seeds of the confirmation, which reads target labels like the audit; 0: none."""
         return self.confirm_seeds if self.audit else 0
+
+    def extended_command(self) -> str:
+        """The user's command for twice as many trials, for a shell. A password in a URL is left out."""
+        words, skip = list[str](), False
+        for word in self.command:
+            if not skip and word != "--trials" and not word.startswith("--trials="):
+                words.append(_PASSWORD.sub(r"\1***@", word))
+            skip = word == "--trials"
+        return shlex.join([*words, "--trials", str(2 * self.trials)])
 
     def plan(self, resources: Mapping[str, float], device: str, first_seed: int) -> Plan:
         """The plan on a cluster; by default as many trials at a time as it has room for.

@@ -1,4 +1,4 @@
-"""Progress display of a running search: the running trials and the latest that ended."""
+"""Callback of Ray Tune that follows the trials of a search for its display."""
 
 from __future__ import annotations
 
@@ -7,25 +7,31 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
-from gckd.runs.run_state import ENDED
+from gckd.tune.progress import FAILED, FINISHED, STOPPED
+from gckd.tune.trial_results import LAST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gckd.interruption import Interruption
-    from gckd.runs.progress_display import Display
+    from gckd.tune.progress import SearchProgress
+    from gckd.tune.search_display import SearchDisplay
 
 _SECONDS_BETWEEN_UPDATES = 0.5
-_ENDED_SHOWN = 8  # latest trials that have ended
 
 
 class ProgressCallback(Callback):
-    """Tune callback that updates the display, marks ended trials on the board, and stops Tune at Ctrl-C."""
+    """Records results and ends of trials in a `SearchProgress`, updates the display, and stops Tune at Ctrl-C."""
 
     def __init__(
-        self, ray: Any, board: Any, display: Display, interruption: Interruption, after_trial: Callable[[], None]
+        self,
+        progress: SearchProgress,
+        display: SearchDisplay,
+        interruption: Interruption,
+        after_trial: Callable[[], None],
     ) -> None:
-        self._ray, self._board, self._display, self._interruption = ray, board, display, interruption
+        """after_trial: called after each trial."""
+        self._progress, self._display, self._interruption = progress, display, interruption
         self._after_trial = after_trial
         self._next_update = 0.0
 
@@ -38,21 +44,25 @@ class ProgressCallback(Callback):
         now = time.monotonic()
         if now >= self._next_update:
             self._next_update = now + _SECONDS_BETWEEN_UPDATES
-            self._show()
+            self._display.show_search(self._progress)
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._progress.start(trial.config["number"], trial.config["edits"])
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        if result.get("epoch") is not None and result.get("score") is not None:
+            self._progress.report(trial.config["number"], trial.config["edits"], result["epoch"], result["score"])
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._end(trial, "")
+        result = trial.last_result or {}
+        self._end(trial, FAILED if result.get("reason") else FINISHED if result.get(LAST) else STOPPED)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._end(trial, "failed; see the report for the reason")
+        self._end(trial, FAILED)
 
-    def _end(self, trial: Any, message: str) -> None:
-        for seed in trial.config["seeds"]:
-            self._board.end.remote((f"trial {trial.config['number']}", seed), message=message)
+    def _end(self, trial: Any, state: str) -> None:
+        self._progress.start(trial.config["number"], trial.config["edits"])
+        self._progress.end(trial.config["number"], state)
         self._after_trial()
-
-    def _show(self) -> None:
-        states = self._ray.get(self._board.snapshot.remote())
-        ended = [state for state in states if state.stage in ENDED]
-        hidden = {id(state) for state in ended[:-_ENDED_SHOWN]}
-        self._display.show([state for state in states if id(state) not in hidden])

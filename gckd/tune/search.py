@@ -42,6 +42,7 @@ from gckd.tune.options import SearchOptions
 from gckd.tune.plan import OBJECTIVES, Plan
 from gckd.tune.report.search_report import write_search_report
 from gckd.tune.samplers import make_sampler
+from gckd.tune.search_display import SearchDisplay
 from gckd.tune.space.space import Space
 from gckd.tune.storage import FILE as JOURNAL
 from gckd.tune.storage import open_storage
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
     from optuna import Study
 
     from gckd.interruption import Interruption
-    from gckd.runs.progress_display import Display
 
 _DIRECTIONS = {"max": "maximize", "min": "minimize"}
 _OWNER = "owner"  # file in the output folder
@@ -152,11 +152,11 @@ class HyperparameterSearch:
         local_plan = self._plan({"CPU": cores()})
         cpus = local_plan.concurrent * local_plan.workers
         with cluster(cpus, options.threads, nested=nested) as (ray, interruption):
-            with display() as progress:
+            with SearchDisplay() as progress:
                 self._run_trials(study, ray, interruption, progress)
             self._confirm(study, ray, interruption)
 
-    def _run_trials(self, study: Study, ray: Any, interruption: Interruption, progress: Display) -> None:
+    def _run_trials(self, study: Study, ray: Any, interruption: Interruption, progress: SearchDisplay) -> None:
         """Source models, trials, audit and the test metrics of the chosen trial."""
         options = self.options
         shared = Search(self.config, self.cache, options.select, options.threads, start={})
@@ -220,7 +220,14 @@ class HyperparameterSearch:
     def _report(self, study: Study) -> bool:
         """Writes and prints the report; whether a trial could be chosen."""
         verdict = self._verdict(study)
-        chosen = write_search_report(study, self.folder, wide_console(), storage=self.options.storage, verdict=verdict)
+        chosen = write_search_report(
+            study,
+            self.folder,
+            wide_console(),
+            storage=self.options.storage,
+            verdict=verdict,
+            extend=self.options.extended_command(),
+        )
         self.mirror.upload()
         return chosen is not None
 

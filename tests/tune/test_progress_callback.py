@@ -1,17 +1,21 @@
-"""Progress display of a running search on a terminal."""
+"""Progress of a running search, and its display."""
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import sys
+from types import SimpleNamespace
 
 import pytest
 from ray import cloudpickle
+from rich.console import Console
 
 from gckd.interruption import Interruption
-from gckd.runs.progress_display import LiveDisplay, display
+from gckd.tune.progress import FAILED, FINISHED, STOPPED, SearchProgress
 from gckd.tune.progress_callback import ProgressCallback
+from gckd.tune.search_display import SearchDisplay, search_table
 
 
 def test_the_callback_can_be_pickled_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,7 +23,68 @@ def test_the_callback_can_be_pickled_on_a_terminal(monkeypatch: pytest.MonkeyPat
     driver_end, terminal_end = pty.openpty()
     with os.fdopen(terminal_end, "w") as terminal:
         monkeypatch.setattr(sys, "stderr", terminal)
-        with display() as shown:
-            assert isinstance(shown, LiveDisplay)
-            cloudpickle.dumps(ProgressCallback(None, None, shown, Interruption(), lambda: None))
+        with SearchDisplay() as shown:
+            cloudpickle.dumps(ProgressCallback(SearchProgress(4, 2, 0.0), shown, Interruption(), lambda: None))
     os.close(driver_end)
+
+
+class Clock:
+    """Time that a test sets."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def trial(number: int, **last_result: object) -> SimpleNamespace:
+    """Trial of Tune, as far as the callback reads it."""
+    config = {"number": number, "edits": {"graph.propagate.k": 10 + number, "distill.teacher.m": 0.99}}
+    return SimpleNamespace(config=config, last_result=last_result)
+
+
+def test_a_pipe_gets_a_line_for_each_trial_that_ends() -> None:
+    clock, stream = Clock(), io.StringIO()
+    progress = SearchProgress(4, 2, 0.0, {0: 0.05}, clock)
+    callback = ProgressCallback(progress, SearchDisplay(stream), Interruption(), lambda: None)
+
+    def step() -> list[str]:
+        callback._next_update = 0.0
+        callback.on_step_begin(0, [])
+        return stream.getvalue().splitlines()
+
+    first, second, third = trial(1, done_all=True), trial(2, done_all=False), trial(3, reason="it diverged")
+    for tune_trial in (first, second, third):
+        callback.on_trial_start(0, [], tune_trial)
+    assert step() == []
+    callback.on_trial_result(0, [], first, {"epoch": 1, "score": 0.2})
+    callback.on_trial_result(0, [], first, {"epoch": 2, "score": 0.1})
+    callback.on_trial_result(0, [], second, {"epoch": 1, "score": 0.9})
+    clock.now = 10.0
+    callback.on_trial_complete(0, [], first)
+    rest = "1 of 4 trials ended, 0:10 elapsed, about 0:30 left; best so far: trial 1, +0.2 (source model 0)"
+    assert step() == [f"trial 1 finished: score +0.2, k=11 m=0.99; {rest}"]
+    callback.on_trial_complete(0, [], second)  # stopped early: it is not the best, although its value is higher
+    callback.on_trial_complete(0, [], third)
+    *_, stopped, failed = step()
+    assert stopped.startswith("trial 2 stopped early: score +0.9") and "best so far: trial 1" in stopped
+    assert failed.startswith("trial 3 failed: no score")
+    states = [progress.trials[number].state for number in (1, 2, 3)]
+    assert states == [FINISHED, STOPPED, FAILED]
+    assert len(step()) == 3  # nothing is written twice
+    rows = Console(width=100, file=io.StringIO())
+    rows.print(search_table(progress))
+    assert "finished, best" in rows.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("finished", "source", "warned"),
+    [([-0.1, -0.2, -0.3], 0.0, True), ([-0.1, 0.1, -0.3], 0.0, False), ([-0.1], 0.0, False), ([-0.1] * 3, None, False)],
+)
+def test_the_warning_is_given_once_if_all_trials_are_below_the_source_model(
+    finished: list[float], source: float | None, warned: bool
+) -> None:
+    progress = SearchProgress(9, 2, source, dict(enumerate(finished)))
+    text = progress.new_warning()
+    assert ("all 3 finished trials are below the source model (-0.1 at best" in text) == warned
+    assert bool(text) == warned and progress.new_warning() == ""

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from gckd.report.html.page import Page
 from gckd.storage import atomic
-from gckd.tune.best import WITH_LABELS, best, caption, checkpoints, criterion, labels_used, write_best
+from gckd.tune.best import WITH_LABELS, best, caption, checkpoints, criterion, labels_used, warning, write_best
 from gckd.tune.report.sections import sections
 from gckd.tune.report.tables import best_trials_table
 from gckd.tune.report.verdict_section import verdict_sections
@@ -30,7 +30,13 @@ _PRINTED_TRIALS = 5
 
 
 def write_search_report(
-    study: Study, folder: Path, console: Console, *, storage: str | None = None, verdict: Verdict | None = None
+    study: Study,
+    folder: Path,
+    console: Console,
+    *,
+    storage: str | None = None,
+    verdict: Verdict | None = None,
+    extend: str = "",
 ) -> Candidate | None:
     """Writes trials.parquet, best.yaml, a PNG for each figure and report.html, and prints the best trials.
 
@@ -39,6 +45,7 @@ def write_search_report(
     Args:
         folder: the files of an earlier report are replaced.
         verdict: of the confirmation; None: there was none.
+        extend: command that extends the study.
         storage: value of --storage, for the command that opens the study; a password in it is left out.
 
     Returns:
@@ -53,11 +60,13 @@ def write_search_report(
     chosen = best(study)
     atomic.write(
         folder / "report.html",
-        _page(study, [*verdict_sections(verdict, chosen), *sections(study, chosen, folder, storage)]),
+        _page(study, [*verdict_sections(verdict, chosen), *sections(study, chosen, folder, storage, extend)]),
     )
     _print(study, chosen, console)
     for line in verdict.sentences() if verdict else ():
         console.print(line, style="bold", highlight=False, markup=False, soft_wrap=True)
+    if extend:
+        console.print(f"To continue: {extend}", style="dim", highlight=False, markup=False, soft_wrap=True)
     return chosen
 
 
@@ -97,6 +106,8 @@ def _print(study: Study, chosen: Candidate | None, console: Console) -> None:
         table.add_row(*line, style="bold" if place == best_trials.highlighted_row else None)
     console.print(table)
     choice = f"Chosen: trial {chosen.trial.number}, epoch {chosen.epoch}. It is the best finished trial by"
+    if below := warning(study):
+        console.print(below, style="yellow", highlight=False, markup=False, soft_wrap=True)
     console.print(f"{choice} {criterion(study)}.", highlight=False, markup=False, soft_wrap=True)
     for path in checkpoints(chosen):
         console.print(f"Checkpoint: {path}", highlight=False, markup=False, soft_wrap=True)

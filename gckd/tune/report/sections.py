@@ -12,7 +12,7 @@ from PIL import Image
 from gckd.cluster.trial import ORACLE
 from gckd.report.html.page import Picture, Section, data_uri
 from gckd.storage import atomic
-from gckd.tune.best import caption, checkpoints, criterion, selector
+from gckd.tune.best import caption, checkpoints, criterion, selector, warning
 from gckd.tune.report import parameter_figures, tables, trial_figures
 from gckd.tune.report.cost import cost_table, failure_table
 from gckd.tune.report.importance import FANOVA_TRIALS, MIN_TRIALS, importance
@@ -37,11 +37,13 @@ _VALUE = (
 )
 
 
-def sections(study: Study, chosen: Candidate | None, folder: Path, storage: str | None) -> list[Section]:
+def sections(
+    study: Study, chosen: Candidate | None, folder: Path, storage: str | None, extend: str = ""
+) -> list[Section]:
     """All sections; writes a PNG into `folder` for each figure.
 
     Args:
-        storage: see `gckd.tune.report.search_report.write_search_report`.
+        storage, extend: see `gckd.tune.report.search_report.write_search_report`.
     """
     shares = [importance(study, objective) for objective in range(len(study.directions))]
     return [
@@ -53,7 +55,7 @@ def sections(study: Study, chosen: Candidate | None, folder: Path, storage: str 
         _audit(study, folder),
         _cost(study, folder),
         _failures(study),
-        _commands(study, chosen, folder, storage),
+        _commands(study, chosen, folder, storage, extend),
     ]
 
 
@@ -76,7 +78,7 @@ def _choice(study: Study, chosen: Candidate | None) -> list[Section]:
             "and at least equal in the rest."
         )
     return [
-        Section("Chosen trial", lines, tables.edits_table(study, chosen)),
+        Section("Chosen trial", lines, warning=warning(study), table=tables.edits_table(study, chosen)),
         Section("Scores of the chosen trial", ["Higher is better."], tables.scores_table(study, chosen)),
         Section("Best trials", [order, caption(study)], tables.best_trials_table(study, _BEST_TRIALS, scores=True)),
     ]
@@ -174,20 +176,17 @@ def _failures(study: Study) -> Section:
     return Section("Failures", [] if table else ["None."], table)
 
 
-def _commands(study: Study, chosen: Candidate | None, folder: Path, storage: str | None) -> Section:
-    lines = [
-        "The first command opens the study in a browser (pip install optuna-dashboard). The second extends the study; "
-        "repeat the options of this search, with a larger number of trials."
-    ]
+def _commands(study: Study, chosen: Candidate | None, folder: Path, storage: str | None, extend: str) -> Section:
+    lines = ["The first command opens the study in a browser (pip install optuna-dashboard)."]
     uri = str(folder / FILE) if storage is None else storage.removeprefix("journal:")
     if "://" in uri:
         uri = sqlalchemy.make_url(uri).render_as_string(hide_password=True)
-    commands = [
-        f"optuna-dashboard {shlex.quote(uri)}",
-        f"gckd tune ... --study {shlex.quote(study.study_name)} --trials N",
-    ]
+    commands = [f"optuna-dashboard {shlex.quote(uri)}"]
+    if extend:
+        lines.append("The second extends the study to twice as many trials.")
+        commands.append(extend)
     if chosen:
-        lines.append("The third trains the chosen model again, to the chosen epoch.")
+        lines.append("The last one trains the chosen model again, to the chosen epoch.")
         commands.append(f"gckd train --config {shlex.quote(str(folder / 'best.yaml'))}")
     return Section("Next commands", [" ".join(lines)], commands=commands)
 
