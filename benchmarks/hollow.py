@@ -124,7 +124,7 @@ def run(folder: Path, plan: Plan, seconds: float) -> Used:
 
 def plan_of(trials: int, concurrent: int) -> Plan:
     common: Mapping[str, Any] = {"workers": 1, "threads": 1, "gpus": 0.0, "objectives": ["score"], "seeds": [0]}
-    return Plan(trials=trials, concurrent=concurrent, scheduler="asha", mlflow=None, **common)
+    return Plan(trials=trials, concurrent=concurrent, scheduler="asha", confirmation_seeds=0, **common)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ class AblationOptions:
     """See `gckd ablate --help`.
 
     name: of the default output of a spec with several subtables. seeds: number of seeds of each row. workers, threads:
-    None: chosen by the number of cores. spec_changes: edits that the user adds to a spec.
+    None: chosen by the number of cores. spec_changes: edits that the user adds to a spec. track: see
+    `gckd.runs.tracker`.
     """
 
     spec: Spec
@@ -46,6 +47,7 @@ class AblationOptions:
     cache: CachePath
     functions: RunFunctions
     spec_changes: tuple[str, ...] = ()
+    track: tuple[str, ...] = ()
 
     def rows(self, config: Config) -> Rows:
         """Every row except the full one, around the full config.

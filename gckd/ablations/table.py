@@ -45,6 +45,7 @@ from gckd.runs.provenance import Provenance, git_revision, plugin_digests
 from gckd.runs.records import Records
 from gckd.runs.run_outcome import OutcomeT, RunRecords
 from gckd.runs.table_status import table_status
+from gckd.runs.tracker import open_trackers
 from gckd.runs.tuning_records import TuningRecords
 from gckd.storage.launches import LAUNCHES_FILE
 from gckd.storage.mirror import Mirror
@@ -187,6 +188,7 @@ class AblationTable:
             functions,
             out,
             self.mirror.upload,
+            open_trackers(options.track, self.folder, self.out.name),
         )
         with log_launch(execution):
             execute(runs, execution)

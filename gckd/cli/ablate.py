@@ -12,7 +12,7 @@ from gckd.ablations.components import ADDED, COMPONENTS
 from gckd.ablations.options import AblationOptions
 from gckd.ablations.spec import Spec, load_spec, spec_names
 from gckd.ablations.tuned_rows import FACTORS
-from gckd.cli.options import cache_option, config_options
+from gckd.cli.options import cache_option, config_options, track_option
 from gckd.cli.parameter_types import AT_LEAST_ONE
 from gckd.cluster.tasks import RunFunctions
 from gckd.config import Config, parse_edits
@@ -63,6 +63,7 @@ _MIXED_HELP = "Accept runs of other code, plugins, data or training budget, and 
 @click.option("--mixed", is_flag=True, help=_MIXED_HELP)
 @click.option("--workers", type=AT_LEAST_ONE, help="Concurrent runs.  [default: by the number of cores]")
 @click.option("--threads", type=AT_LEAST_ONE, help="CPU threads per run.  [default: by the number of cores]")
+@track_option
 @cache_option
 @click.pass_obj
 def ablate(

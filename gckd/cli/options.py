@@ -60,6 +60,23 @@ cache_option = click.option(
     "[env var: GCKD_CACHE]",
 )
 
+
+def _checked_trackers(_context: click.Context, _option: click.Parameter, specs: tuple[str, ...]) -> tuple[str, ...]:
+    from gckd.runs.tracker import check_trackers
+
+    check_trackers(specs)
+    return specs
+
+
+track_option = click.option(
+    "--track",
+    multiple=True,
+    metavar="KIND[:WHERE]",
+    callback=_checked_trackers,
+    help="Also log to tensorboard[:FOLDER], mlflow[:URI] or wandb[:PROJECT]. Files go to the output by default.  "
+    "[repeatable]",
+)
+
 set_option = click.option(
     "--set",
     "assignments",

@@ -16,6 +16,7 @@ from gckd.cli.options import (
     plugin_option,
     set_option,
     threads_for_torch,
+    track_option,
 )
 from gckd.cli.parameter_types import OneOf, WholeNumber
 from gckd.cli.run_summary import run_summary
@@ -38,8 +39,11 @@ if TYPE_CHECKING:
 @click.option("--seed", type=WholeNumber(), help="Seed of weights, batches and augmentation; short for --set seed=N.")
 @click.option("--out", metavar="FOLDER|URI", help=_OUT_HELP)
 @click.option("--resume", is_flag=True, help="Resume the run in --out.")
+@track_option
 @cache_option
-def train(config: Config, seed: int | None, out: str | None, resume: bool, cache: CachePath) -> None:
+def train(
+    config: Config, seed: int | None, out: str | None, resume: bool, track: tuple[str, ...], cache: CachePath
+) -> None:
     """Train and evaluate one run.
 
     The run pre-trains on the source, or loads the source model from the cache, adapts it to the target, and reads the
@@ -74,7 +78,9 @@ def train(config: Config, seed: int | None, out: str | None, resume: bool, cache
             train_as_worker(config, train_run, cache=cache, out=output)
             return
         try:
-            recorded = train_single(config, train_run, cache=cache, out=output, resume=resume, display=display())
+            recorded = train_single(
+                config, train_run, cache=cache, out=output, resume=resume, display=display(), track=track
+            )
         except KeyboardInterrupt:
             click.echo("interrupted; to resume, repeat the command with --resume", err=True)
             raise

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from gckd.cli.options import LateHelpOption
+from gckd.cli.options import LateHelpOption, track_option
 from gckd.cli.parameter_types import AT_LEAST_ONE, Number, WholeNumber
 from gckd.cluster.trial import ORACLE
 from gckd.tune.plan import OBJECTIVES, SCHEDULERS, SCORE
@@ -97,7 +97,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Further seeds with which the chosen config, the base config and the source model are trained after the "
         "search and compared on target test; 0: off.",
     ),
-    click.option("--mlflow", metavar="URI", help="MLflow tracking server to which trials are also logged."),
+    track_option,
+    click.option("--mlflow", metavar="URI", help="Short for --track mlflow:URI."),
     click.option("--dry-run", is_flag=True, help="Check the input, print the plan and a time estimate, train nothing."),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic
@@ -16,8 +17,9 @@ from gckd.errors import reason_of
 from gckd.runs.plan import FULL, Run, preparations
 from gckd.runs.provenance import Provenance
 from gckd.runs.records import failed_record
-from gckd.runs.run_outcome import OutcomeT, RunRecords
+from gckd.runs.run_outcome import OutcomeT, RunOutcome, RunRecords
 from gckd.runs.run_state import PREPARATION
+from gckd.runs.tracker import Trackers, parameters_of
 from gckd.storage import atomic
 from gckd.storage.path import StoragePath
 from gckd.storage.run_tables import QUERIES_FILE
@@ -51,6 +53,7 @@ class Execution(Generic[OutcomeT]):
     functions: RunFunctions = field(default_factory=RunFunctions)
     out: StoragePath | None = None
     after_run: Callable[[], None] = lambda: None
+    trackers: Trackers = field(default_factory=Trackers)
 
 
 def execute(runs: Sequence[Run], execution: Execution[OutcomeT]) -> None:
@@ -145,6 +148,7 @@ class _PendingTasks(Generic[OutcomeT]):
         else:
             assert result.result is not None
             execution.records.finish(run, result.result, execution.provenance)
+            track_run(execution.trackers, run, result.result)
         execution.after_run()
         self._end((run.row, run.seed), result)
 
@@ -163,6 +167,16 @@ class _PendingTasks(Generic[OutcomeT]):
             outcome = result.result
             ranks = {"rank_1": outcome.rank_1, "source_rank_1": outcome.source_rank_1} if outcome else {}
             self._board.end.remote(key, **ranks)
+
+
+def track_run(trackers: Trackers, run: Run, result: RunOutcome) -> None:
+    """Log a finished run of a table. A run that ends with scores alone, such as a tuning run, is not logged."""
+    from gckd.training.run import RunResult
+
+    if not isinstance(result, RunResult):
+        return
+    parameters = parameters_of({"seed": run.seed, **json.loads(run.edits_text)})
+    trackers.add_finished(run.name, parameters, result.curves, result.metrics)
 
 
 def resources(runs: Sequence[Run], threads: int, available: Mapping[str, float]) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from gckd.runs.progress_board import Board
 from gckd.runs.provenance import Provenance, git_revision
 from gckd.runs.records import Record, Records
 from gckd.runs.throttle import Throttle
+from gckd.runs.tracker import Trackers, open_trackers, parameters_of
 from gckd.storage import atomic
 from gckd.storage.cache import CachePath
 from gckd.storage.mirror import Mirror
@@ -56,13 +57,21 @@ class RecordedRun:
         return (row["row"], row["seed"]) == (self.planned.row, self.planned.seed)
 
 
-def report_to_display(display: Display, row: str, seed: int) -> Callable[[Progress], None]:
-    """Callback that shows the progress of the run (`row`, `seed`) on `display`."""
+def report_to_display(
+    display: Display, row: str, seed: int, trackers: Trackers | None = None, name: str = ""
+) -> Callable[[Progress], None]:
+    """Callback that shows the progress of the run (`row`, `seed`) on `display`.
+
+    Args:
+        trackers: get the loss terms of the current step, as the curves of run `name`.
+    """
     board = Board([(row, seed)])
 
     def show(progress: Progress) -> None:
         board.report((row, seed), progress)
         display.show(board.snapshot())
+        if trackers and progress.losses:
+            trackers.log(name, f"{progress.stage}-step", progress.step, progress.losses)
 
     return Throttle(show)
 
@@ -75,12 +84,14 @@ def train_single(
     out: StoragePath | None,
     resume: bool,
     display: Display,
+    track: Sequence[str] = (),
 ) -> RecordedRun:
     """Run `config` once and record it; nothing runs if it is recorded already.
 
     Args:
         run: `gckd.training.run.train_run`, or a function with its signature.
         out: output; None: a folder below runs/, named after the datasets and the config.
+        track: trackers, checked by `gckd.runs.tracker.check_trackers`.
 
     Returns:
         The recorded run. Files that are written into its output later have to be uploaded with `Mirror.upload`.
@@ -106,10 +117,15 @@ def train_single(
             atomic.write(planned.folder / CONFIG_FILE, config_text(config))
             with display:
                 mirror.upload()
-                report = report_to_display(display, planned.row, planned.seed)
+                name = f"{mirror.folder.name} seed {planned.seed}"
+                trackers = open_trackers(track, mirror.folder, mirror.folder.name)
+                trackers.start(name, parameters_of({"seed": planned.seed}))
+                report = report_to_display(display, planned.row, planned.seed, trackers, name)
                 checkpoints = planned.checkpoint_folder(mirror.out)
                 result = run(config, cache=cache, out=checkpoints, report=report, datasets=datasets)
             records.finish(planned, result, provenance)
+            trackers.add_curves(name, result.curves)
+            trackers.end(name, result.metrics)
     return RecordedRun(planned, records, mirror, datasets)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _SECONDS_BETWEEN_LINES = 60.0  # of one run within a stage
 _WIDE = 120  # characters of a console that has room for losses
-_OTHER_LINES = 6  # of the live table: title, frame and head
+OTHER_LINES = 6  # of the live table: title, frame and head
 
 Status = Callable[[Sequence[RunState]], str]  # line about all runs
 
@@ -69,7 +69,7 @@ class LiveDisplay:
 
     def show(self, states: Sequence[RunState]) -> None:
         size, elapsed = self._live.console.size, time.monotonic() - self._start
-        shown = most_important(states, size.height - _OTHER_LINES)
+        shown = most_important(states, size.height - OTHER_LINES)
         finished = f"{sum(s.stage in ENDED for s in states)} of {len(states)} finished"
         title = f"{self._status(states) or finished}, {clock_text(elapsed)} elapsed"
         self._live.update(progress_table(shown, title, size.width), refresh=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gckd.cluster import trial as search_trial
 from gckd.cluster.shared_board import shared_board
 from gckd.errors import InputError
+from gckd.runs.tracker import Trackers
 from gckd.storage.mirror import RAY_TUNE_FOLDER
 from gckd.tune.best import candidates, source_value
 from gckd.tune.plan import OBJECTIVES, Plan
@@ -53,6 +54,7 @@ class Engine:
         folder: Path,
         display: SearchDisplay,
         after_trial: Callable[[], None],
+        trackers: Trackers | None = None,
     ) -> None:
         """
         Args:
@@ -60,9 +62,10 @@ class Engine:
             out: output of the search, which every node reaches.
             folder: local folder of the driver; `out` itself if that is on a disk.
             after_trial: called after each trial.
+            trackers: get the scores of every trial.
         """
         self._ray, self._interruption, self._display = ray, interruption, display
-        self._after_trial = after_trial
+        self._after_trial, self._trackers = after_trial, trackers or Trackers()
         self._plan, self._out, self._folder = plan, out, folder
         self._board = shared_board(ray)
         self.search = dataclasses.replace(search, board=self._board)
@@ -126,14 +129,11 @@ class Engine:
         return SearchProgress(self._plan.trials - ended, epochs, source_value(study), finished)
 
     def _run_config(self, tune: Any, failure_reasons: Callback, study: Study) -> Any:
-        from ray.air.integrations.mlflow import MLflowLoggerCallback
-
         from gckd.tune.progress_callback import ProgressCallback
 
-        progress = ProgressCallback(self._progress(study), self._display, self._interruption, self._after_trial)
-        callbacks = [failure_reasons, progress]
-        if self._plan.mlflow:
-            callbacks.append(MLflowLoggerCallback(tracking_uri=self._plan.mlflow, experiment_name=study.study_name))
+        progress = ProgressCallback(
+            self._progress(study), self._display, self._interruption, self._after_trial, self._trackers
+        )
         return tune.RunConfig(
             # A new name each time: the state of a search is in the study and in the checkpoints of its trials.
             name=time.strftime("%Y%m%d-%H%M%S-") + uuid.uuid4().hex[:4],
@@ -142,7 +142,7 @@ class Engine:
             storage_path=str(self._folder / RAY_TUNE_FOLDER),
             failure_config=tune.FailureConfig(max_failures=_ATTEMPTS - 1),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # trials write their own checkpoints
-            callbacks=callbacks,
+            callbacks=[failure_reasons, progress],
             verbose=0,
         )
 

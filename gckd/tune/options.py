@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shlex
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from gckd.cluster.trial import ORACLE
 from gckd.errors import InputError, unknown_choice
+from gckd.runs.tracker import check_trackers
 from gckd.tune.plan import OBJECTIVES, SCHEDULERS, SCORE, Plan
 from gckd.tune.samplers import SAMPLERS
 from gckd.validators import selectors
@@ -43,7 +43,8 @@ class SearchOptions:
     resume: bool
     audit: bool
     confirm_seeds: int  # of the confirmation; 0: none
-    mlflow: str | None  # tracking URI
+    track: tuple[str, ...]  # see gckd.runs.tracker
+    mlflow: str | None  # tracking URI: the option of version 0.1.0
     dry_run: bool
     command: tuple[str, ...]  # program and arguments as the user gave them
 
@@ -65,10 +66,14 @@ class SearchOptions:
             )
         if len(set(self.objectives)) < len(self.objectives):
             raise InputError(f"--objective: {', '.join(self.objectives)}: name each objective once")
-        if self.mlflow and importlib.util.find_spec("mlflow") is None:
-            raise InputError(f"--mlflow: {self.mlflow} needs mlflow, which is not installed; pip install mlflow")
+        check_trackers(self.trackers)
         if self.workers > 1 and self.seeds > 1:
             raise InputError("--seeds-per-trial: several seeds need --workers-per-trial 1")
+
+    @property
+    def trackers(self) -> tuple[str, ...]:
+        """Trackers, with that of --mlflow."""
+        return (*self.track, f"mlflow:{self.mlflow}") if self.mlflow else self.track
 
     @property
     def confirmation_seeds(self) -> int:
@@ -106,6 +111,5 @@ class SearchOptions:
             scheduler=self.scheduler,
             objectives=self.objectives,
             seeds=range(first_seed, first_seed + self.seeds),
-            mlflow=self.mlflow,
             confirmation_seeds=self.confirmation_seeds,
         )

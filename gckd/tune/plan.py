@@ -23,5 +23,4 @@ class Plan:
     scheduler: str  # of SCHEDULERS
     objectives: Sequence[str]  # of OBJECTIVES; the first selects the epoch
     seeds: Sequence[int]  # of each trial
-    mlflow: str | None  # tracking URI
     confirmation_seeds: int  # 0: no confirmation

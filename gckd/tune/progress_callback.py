@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
+from gckd.runs.tracker import parameters_of
 from gckd.tune.progress import FAILED, FINISHED, STOPPED
-from gckd.tune.trial_results import LAST
+from gckd.tune.search_display import edits_text
+from gckd.tune.trial_results import LAST, SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gckd.interruption import Interruption
+    from gckd.runs.tracker import Trackers
     from gckd.tune.progress import SearchProgress
     from gckd.tune.search_display import SearchDisplay
 
@@ -29,8 +32,10 @@ class ProgressCallback(Callback):
         display: SearchDisplay,
         interruption: Interruption,
         after_trial: Callable[[], None],
+        trackers: Trackers,
     ) -> None:
         """after_trial: called after each trial."""
+        self._trackers, self._tracked = trackers, set[str]()
         self._progress, self._display, self._interruption = progress, display, interruption
         self._after_trial = after_trial
         self._next_update = 0.0
@@ -48,12 +53,15 @@ class ProgressCallback(Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._progress.start(trial.config["number"], trial.config["edits"])
+        self._track(trial.config)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         if result.get("epoch") is not None and result.get("score") is not None:
             self._progress.report(trial.config["number"], trial.config["edits"], result["epoch"], result["score"])
+
+            self._trackers.log(self._track(trial.config), "search", result["epoch"], _scores(result))
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         result = trial.last_result or {}
@@ -65,4 +73,21 @@ class ProgressCallback(Callback):
     def _end(self, trial: Any, state: str) -> None:
         self._progress.start(trial.config["number"], trial.config["edits"])
         self._progress.end(trial.config["number"], state)
+        name, best = self._track(trial.config), self._progress.trials[trial.config["number"]].value
+        self._trackers.end(name, {} if best is None else {"best score": best})
+        self._tracked.discard(name)
         self._after_trial()
+
+    def _track(self, config: dict[str, Any]) -> str:
+        """Name of a trial in the trackers, opened there if it is new: a trial may end before Tune reports its start."""
+        name = f"trial {config['number']} {edits_text(config['edits'])}"
+        if name not in self._tracked:
+            self._tracked.add(name)
+            self._trackers.start(name, parameters_of(config["edits"]))
+        return name
+
+
+def _scores(result: dict[str, Any]) -> dict[str, float]:
+    """Score and label-free scores of a result; Tune passes it nested or flat."""
+    scores = {name.removeprefix(f"{SCORES}/"): v for name, v in result.items() if name.startswith(f"{SCORES}/")}
+    return {"score": result["score"], **scores, **(result.get(SCORES) or {})}

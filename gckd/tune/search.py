@@ -26,6 +26,7 @@ from gckd.runs.preflight import usable_folder
 from gckd.runs.progress_display import display
 from gckd.runs.provenance import Provenance, git_revision
 from gckd.runs.records import Records
+from gckd.runs.tracker import Trackers, open_trackers
 from gckd.storage import atomic
 from gckd.storage.cache import CachePath
 from gckd.storage.label import Label
@@ -163,7 +164,7 @@ class HyperparameterSearch:
         plan = self._plan(reachable_resources(ray))
         check_cluster(ray, self.config, self.out, self.cache, plan.workers, plan.threads, plan.gpus)
         upload = self.mirror.upload_if_due
-        engine = Engine(ray, interruption, plan, shared, self.out, self.folder, progress, upload)
+        engine = Engine(ray, interruption, plan, shared, self.out, self.folder, progress, upload, self._trackers())
         models = engine.source_models()
         study.set_user_attr("start", _means([model.scores for model in models]))
         end_reason = engine.trials(study, self.space, self._owner())
@@ -200,8 +201,12 @@ class HyperparameterSearch:
             threads=options.threads,
             out=confirmation.out(self.mirror),
             after_run=self.mirror.upload_if_due,
+            trackers=self._trackers(),
         )
         execute_on(ray, interruption, runs, execution)
+
+    def _trackers(self) -> Trackers:
+        return open_trackers(self.options.trackers, self.folder, self.name)
 
     def _verdict(self, study: Study) -> Verdict | None:
         confirmation = self._confirmation(study)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from gckd.runs.progress_display import PlainDisplay, clock_text, progress_table
+from gckd.runs.progress_display import OTHER_LINES, PlainDisplay, most_important, progress_table
+from gckd.runs.run_state import clock_text
 from gckd.tune.progress import FAILED, FINISHED, RUNNING, STOPPED
 from gckd.tune.report.plotted_study import short_names
 from gckd.tune.space.choice import kind_or_value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from gckd.runs.run_state import RunState
@@ -50,7 +51,9 @@ class SearchDisplay:
     def show(self, states: Sequence[RunState]) -> None:
         """Show source models that are trained and models that are audited."""
         if self._live:
-            self._live.update(progress_table(states, time.monotonic() - self._start), refresh=True)
+            size, elapsed = self._live.console.size, clock_text(time.monotonic() - self._start)
+            shown = most_important(states, size.height - OTHER_LINES)
+            self._live.update(progress_table(shown, f"{elapsed} elapsed", size.width), refresh=True)
         else:
             self._plain.show(states)
 
@@ -80,10 +83,17 @@ def search_table(progress: SearchProgress) -> Table:
     best = progress.best
     for trial in progress.trials.values():
         is_best = best is not None and trial.number == best[0]
+        epoch = f"{trial.epoch}/{progress.epochs}"
         if trial.number not in hidden or is_best:
             style = "bold green" if is_best else _STYLES.get(trial.state, "")
             state = f"{trial.state}, best" if is_best else trial.state
-            cells = (str(trial.number), edits_text(trial), f"{trial.epoch}/{progress.epochs}", _value(trial), state)
+            cells = (
+                str(trial.number),
+                edits_text(trial.edits),
+                epoch,
+                _value(trial),
+                state,
+            )
             table.add_row(*cells, style=style)
     return table
 
@@ -103,14 +113,14 @@ def summary(progress: SearchProgress) -> str:
 def trial_line(trial: TrialProgress, progress: SearchProgress) -> str:
     """`trial 2 finished: score +0.123, k=15 m=0.99; 3 of 16 trials ended, ...`."""
     score = f"score {_value(trial)}" if trial.value is not None else "no score; the report has the reason"
-    return f"trial {trial.number} {trial.state}: {score}, {edits_text(trial)}; {summary(progress)}"
+    return f"trial {trial.number} {trial.state}: {score}, {edits_text(trial.edits)}; {summary(progress)}"
 
 
-def edits_text(trial: TrialProgress) -> str:
+def edits_text(edits: Mapping[str, Any]) -> str:
     """`k=15 m=0.99`."""
-    values = (kind_or_value(value) for value in trial.edits.values())
+    values = (kind_or_value(value) for value in edits.values())
     texts = (f"{value:.4g}" if isinstance(value, float) else str(value) for value in values)
-    return " ".join(f"{name}={text}" for name, text in zip(short_names(list(trial.edits)), texts, strict=True))
+    return " ".join(f"{name}={text}" for name, text in zip(short_names(list(edits)), texts, strict=True))
 
 
 def _value(trial: TrialProgress) -> str:

@@ -7,12 +7,14 @@ import os
 import pty
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from ray import cloudpickle
 from rich.console import Console
 
 from gckd.interruption import Interruption
+from gckd.runs.tracker import Trackers
 from gckd.tune.progress import FAILED, FINISHED, STOPPED, SearchProgress
 from gckd.tune.progress_callback import ProgressCallback
 from gckd.tune.search_display import SearchDisplay, search_table
@@ -24,7 +26,9 @@ def test_the_callback_can_be_pickled_on_a_terminal(monkeypatch: pytest.MonkeyPat
     with os.fdopen(terminal_end, "w") as terminal:
         monkeypatch.setattr(sys, "stderr", terminal)
         with SearchDisplay() as shown:
-            cloudpickle.dumps(ProgressCallback(SearchProgress(4, 2, 0.0), shown, Interruption(), lambda: None))
+            cloudpickle.dumps(
+                ProgressCallback(SearchProgress(4, 2, 0.0), shown, Interruption(), lambda: None, Trackers())
+            )
     os.close(driver_end)
 
 
@@ -44,9 +48,11 @@ def trial(number: int, **last_result: object) -> SimpleNamespace:
 
 
 def test_a_pipe_gets_a_line_for_each_trial_that_ends() -> None:
-    clock, stream = Clock(), io.StringIO()
+    clock, stream, calls = Clock(), io.StringIO(), list[tuple[object, ...]]()
+    note: Any = SimpleNamespace(**{name: lambda *a: calls.append(a) for name in ("start", "log", "end")})
+    trackers = Trackers({"mlflow": note})
     progress = SearchProgress(4, 2, 0.0, {0: 0.05}, clock)
-    callback = ProgressCallback(progress, SearchDisplay(stream), Interruption(), lambda: None)
+    callback = ProgressCallback(progress, SearchDisplay(stream), Interruption(), lambda: None, trackers)
 
     def step() -> list[str]:
         callback._next_update = 0.0
@@ -72,6 +78,12 @@ def test_a_pipe_gets_a_line_for_each_trial_that_ends() -> None:
     states = [progress.trials[number].state for number in (1, 2, 3)]
     assert states == [FINISHED, STOPPED, FAILED]
     assert len(step()) == 3  # nothing is written twice
+    assert [call for call in calls if call[0] == "trial 1 k=11 m=0.99"] == [
+        ("trial 1 k=11 m=0.99", {"graph.propagate.k": "11", "distill.teacher.m": "0.99"}),
+        ("trial 1 k=11 m=0.99", "search", 1, {"score": 0.2}),
+        ("trial 1 k=11 m=0.99", "search", 2, {"score": 0.1}),
+        ("trial 1 k=11 m=0.99", {"best score": 0.2}),
+    ]
     rows = Console(width=100, file=io.StringIO())
     rows.print(search_table(progress))
     assert "finished, best" in rows.file.getvalue()  # type: ignore[attr-defined]

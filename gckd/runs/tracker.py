@@ -1,0 +1,220 @@
+"""Trackers: TensorBoard, MLflow and Weights & Biases, to which runs are logged beside their records.
+
+Each is an optional package, imported when it is first used. The records stay complete without them, so an error of a
+tracker ends its logging and not the run.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import click
+
+from gckd.errors import InputError, reason_of, unknown_choice
+
+Values = Mapping[str, float]
+
+
+class Tracker(Protocol):
+    """Service that shows curves and parameters of runs. A run is known by its name."""
+
+    def start(self, run: str, parameters: Mapping[str, str]) -> None:
+        """Open a run."""
+
+    def log(self, run: str, stage: str, step: int, values: Values) -> None:
+        """Add a point to the curves of an open run."""
+
+    def end(self, run: str, metrics: Values) -> None:
+        """Close a run with its final metrics."""
+
+
+class TensorBoard:
+    """Event files, a folder for each run."""
+
+    package, install = "tensorboardX", "tensorboardX tensorboard"
+
+    def __init__(self, where: str, folder: Path, group: str) -> None:
+        """where: folder; empty: `tensorboard` in the output `folder`."""
+        self._folder = Path(where) if where else folder / "tensorboard"
+        self._writers: dict[str, Any] = {}
+
+    def start(self, run: str, parameters: Mapping[str, str]) -> None:
+        writer = importlib.import_module(self.package).SummaryWriter(logdir=str(self._folder / _file_name(run)))
+        writer.add_text("parameters", "\n".join(f"    {name}: {value}" for name, value in parameters.items()))
+        self._writers[run] = writer
+
+    def log(self, run: str, stage: str, step: int, values: Values) -> None:
+        for name, value in values.items():
+            self._writers[run].add_scalar(f"{stage}/{name}", value, step)
+        self._writers[run].flush()
+
+    def end(self, run: str, metrics: Values) -> None:
+        for name, value in metrics.items():
+            self._writers[run].add_scalar(f"test/{name}", value, 0)
+        self._writers.pop(run).close()
+
+
+class MLflow:
+    """Runs of an MLflow experiment."""
+
+    package, install = "mlflow", "mlflow"
+
+    def __init__(self, where: str, folder: Path, group: str) -> None:
+        """where: tracking URI; empty: a database in the output `folder`. group: name of the experiment."""
+        self._client: Any = importlib.import_module(self.package).MlflowClient(
+            tracking_uri=where or f"sqlite:///{folder / 'mlflow.db'}"
+        )
+        found = self._client.get_experiment_by_name(group)
+        self._experiment = found.experiment_id if found else self._client.create_experiment(group)
+        self._ids: dict[str, str] = {}
+
+    def start(self, run: str, parameters: Mapping[str, str]) -> None:
+        self._ids[run] = self._client.create_run(self._experiment, run_name=run).info.run_id
+        for name, value in parameters.items():
+            self._client.log_param(self._ids[run], name, value)
+
+    def log(self, run: str, stage: str, step: int, values: Values) -> None:
+        for name, value in values.items():
+            self._client.log_metric(self._ids[run], f"{stage}/{name}", value, step=step)
+
+    def end(self, run: str, metrics: Values) -> None:
+        self.log(run, "test", 0, metrics)
+        self._client.set_terminated(self._ids.pop(run))
+
+
+class WeightsAndBiases:
+    """Runs of a project of Weights & Biases. WANDB_MODE=offline writes files that `wandb sync` uploads later."""
+
+    package, install = "wandb", "wandb"
+
+    def __init__(self, where: str, folder: Path, group: str) -> None:
+        """where: project; empty: `gckd`. folder: output, for wandb's files. group: of the runs in the project."""
+        self._project, self._folder, self._group = where or "gckd", folder, group
+        self._runs: dict[str, Any] = {}
+
+    def start(self, run: str, parameters: Mapping[str, str]) -> None:
+        opened = importlib.import_module(self.package).init(
+            project=self._project,
+            group=self._group,
+            name=run,
+            config=dict(parameters),
+            dir=str(self._folder),
+            reinit="create_new",  # several runs of one process are open at a time
+        )
+        self._runs[run] = opened
+
+    def log(self, run: str, stage: str, step: int, values: Values) -> None:
+        # Steps of wandb only grow, and every stage begins at 0: so the step is a value like the others.
+        self._runs[run].define_metric(f"{stage}/*", step_metric=f"{stage}/step")
+        self._runs[run].log({f"{stage}/step": step, **{f"{stage}/{name}": value for name, value in values.items()}})
+
+    def end(self, run: str, metrics: Values) -> None:
+        opened = self._runs.pop(run)
+        opened.summary.update({f"test/{name}": value for name, value in metrics.items()})
+        opened.finish()
+
+
+KINDS: dict[str, type[TensorBoard] | type[MLflow] | type[WeightsAndBiases]] = {
+    "tensorboard": TensorBoard,
+    "mlflow": MLflow,
+    "wandb": WeightsAndBiases,
+}
+
+
+class Trackers:
+    """All trackers of a command. An error in one prints a warning and ends its logging."""
+
+    def __init__(self, trackers: Mapping[str, Tracker] | None = None) -> None:
+        """trackers: by kind."""
+        self._active = dict(trackers or {})
+
+    def start(self, run: str, parameters: Mapping[str, str]) -> None:
+        """Open a run. parameters: config path -> value."""
+        self._each(lambda tracker: tracker.start(run, parameters))
+
+    def log(self, run: str, stage: str, step: int, values: Values) -> None:
+        """Add a point to the curves of an open run."""
+        self._each(lambda tracker: tracker.log(run, stage, step, values))
+
+    def end(self, run: str, metrics: Values) -> None:
+        """Close a run with its final metrics."""
+        self._each(lambda tracker: tracker.end(run, metrics))
+
+    def add_finished(
+        self, run: str, parameters: Mapping[str, str], curves: Sequence[Mapping[str, Any]], metrics: Values
+    ) -> None:
+        """Log a run that has ended. curves: rows of stage, step, name and value."""
+        if self._active:
+            self.start(run, parameters)
+            self.add_curves(run, curves)
+            self.end(run, metrics)
+
+    def add_curves(self, run: str, curves: Sequence[Mapping[str, Any]]) -> None:
+        """Log all points of an open run's curves."""
+        points: dict[tuple[str, int], dict[str, float]] = {}
+        for row in curves:
+            points.setdefault((row["stage"], row["step"]), {})[row["name"]] = row["value"]
+        for (stage, step), values in points.items():
+            self.log(run, stage, step, values)
+
+    def _each(self, call: Callable[[Tracker], None]) -> None:
+        for kind, tracker in list(self._active.items()):
+            try:
+                call(tracker)
+            except Exception as error:  # of a foreign package, of any type
+                click.echo(f"warning: --track {kind}: {reason_of(error)}; nothing more is logged there", err=True)
+                del self._active[kind]
+
+
+def check_trackers(specs: Sequence[str]) -> None:
+    """Refuse trackers that cannot be used, before anything runs.
+
+    Args:
+        specs: `KIND` or `KIND:WHERE` each.
+
+    Raises:
+        InputError: an unknown kind, a kind given twice, or a package that is not installed.
+    """
+    kinds = [spec.partition(":")[0] for spec in specs]
+    for kind in kinds:
+        if kind not in KINDS:
+            raise InputError(f"--track: {unknown_choice('tracker', kind, KINDS)}")
+        if kinds.count(kind) > 1:
+            raise InputError(f"--track: {kind} is given twice; give each tracker once")
+        if importlib.util.find_spec(KINDS[kind].package) is None:
+            raise InputError(f"--track: {kind} is not installed; pip install {KINDS[kind].install}")
+
+
+def open_trackers(specs: Sequence[str], folder: Path, group: str) -> Trackers:
+    """Trackers of a command.
+
+    Args:
+        specs: checked by `check_trackers`.
+        folder: local output; trackers with files write them there by default.
+        group: name of the search, table or run.
+
+    Raises:
+        InputError: a tracker cannot be opened.
+    """
+    trackers: dict[str, Tracker] = {}
+    for spec in specs:
+        kind, _, where = spec.partition(":")
+        try:
+            trackers[kind] = KINDS[kind](where, folder, group)
+        except Exception as error:
+            raise InputError(f"--track: {kind} cannot be opened ({reason_of(error)})") from error
+    return Trackers(trackers)
+
+
+def parameters_of(edits: Mapping[str, Any]) -> dict[str, str]:
+    """Edits as texts."""
+    return {path: value if isinstance(value, str) else json.dumps(value) for path, value in edits.items()}
+
+
+def _file_name(run: str) -> str:
+    return run.replace("/", "_")[:120]
