@@ -168,7 +168,8 @@ class Engine:
         while unfinished:
             _, unfinished = self._ray.wait(unfinished, timeout=_SECONDS_BETWEEN_UPDATES)
             self._interruption.check()
-            self._display.show(self._ray.get(self._board.snapshot.remote()))
+            states = self._ray.get(self._board.snapshot.remote())
+            self._display.show([state for state in states if state.row == search_trial.SOURCE_MODEL])
         try:
             results: list[Any] = self._ray.get(refs)
         except self._ray.exceptions.RayTaskError as error:
