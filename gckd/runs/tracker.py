@@ -69,8 +69,8 @@ class MLflow:
         self._client: Any = importlib.import_module(self.package).MlflowClient(
             tracking_uri=where or f"sqlite:///{folder / 'mlflow.db'}"
         )
-        found = self._client.get_experiment_by_name(group)
-        self._experiment = found.experiment_id if found else self._client.create_experiment(group)
+        present = self._client.get_experiment_by_name(group)
+        self._experiment = present.experiment_id if present else self._client.create_experiment(group)
         self._ids: dict[str, str] = {}
 
     def start(self, run: str, parameters: Mapping[str, str]) -> None:

@@ -81,8 +81,8 @@ def verdict_of(confirmation: Confirmation, full: list[float], base: list[float],
     for run in confirmation.runs():
         row = values[run.row]
         place = run.seed - confirmation.seeds[0]
-        one = record(run.row, run.seed, row[place]) if place < len(row) else failed(run.row, run.seed)
-        records.append(one | {"config_digest": run.digest, "edits": run.edits_text})
+        result = record(run.row, run.seed, row[place]) if place < len(row) else failed(run.row, run.seed)
+        records.append(result | {"config_digest": run.digest, "edits": run.edits_text})
     folder = confirmation.record_folder
     folder.mkdir(exist_ok=True)
     write_table(folder / RUNS_FILE, pa.Table.from_pylist(records, schema=RUNS))
