@@ -22,7 +22,7 @@ case "$1 $2" in
     *) echo "scontrol $*" >>"$CALLS" ;;
 esac""",
     "srun": 'echo "srun ${*//$\'\\n\'/ } token=${#RAY_AUTH_TOKEN}" >>"$CALLS"',
-    "ray": 'echo "ray $*" >>"$CALLS"',
+    "ray": '[[ ! -e "$CALLS.no-ray" ]]',
     "sleep": "",
 }
 WORK = """trap 'echo saved; exit 130' TERM; echo started; while :; do /bin/sleep 0.05; done"""
@@ -78,6 +78,14 @@ def test_a_signal_saves_the_work_and_requeues_a_running_job(job: Job, calls: Pat
     assert text.startswith("saved\n")
     assert running.returncode == 130
     assert calls.read_text().count("scontrol requeue 7") == requeues
+
+
+def test_a_head_that_does_not_start_ends_the_job(job: Job, calls: Path) -> None:
+    Path(f"{calls}.no-ray").touch()
+    running = job("echo", "started")
+    assert running.communicate(timeout=60)[0] == ""
+    assert running.returncode == 1
+    assert "requeue" not in calls.read_text()
 
 
 def test_a_command_is_needed(job: Job) -> None:
