@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -47,4 +48,5 @@ def _images(folder: Path) -> Iterator[ImageFile]:
                 status = path.stat()
             except OSError:  # a broken link, or removed meanwhile
                 continue
-            yield ImageFile(relative, status.st_size, status.st_mtime_ns)
+            if stat.S_ISREG(status.st_mode):  # to open a pipe would wait for its other end
+                yield ImageFile(relative, status.st_size, status.st_mtime_ns)

@@ -39,6 +39,8 @@ def photos(tmp_path: Path) -> Path:
     (folder / "broken.jpg").write_bytes(b"broken")
     (folder / "notes.txt").write_text("no image")
     (folder / ".hidden.png").write_bytes(b"")
+    os.mkfifo(folder / "pipe.png")
+    (folder / "link.png").symlink_to("nowhere.png")
     return folder
 
 
