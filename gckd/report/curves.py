@@ -42,19 +42,29 @@ def draw_curves(points: Sequence[CurvePoint], folder: Path) -> bool:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.lines import Line2D
 
     colours = row_colours(points)
     down = -(-len(all_panels) // _ACROSS)
     size = (_PANEL_INCHES[0] * _ACROSS, _PANEL_INCHES[1] * down)
-    figure, axes = pyplot.subplots(down, _ACROSS, figsize=size, squeeze=False, layout="constrained")
+    figure, axes = pyplot.subplots(down, _ACROSS, figsize=size, squeeze=False)
+    figure.subplots_adjust(**_margins(*size))
     for axis, panel in zip(axes.flat, all_panels, strict=False):
         _draw_panel(axis, points, panel, colours)
     for axis in axes.flat[len(all_panels) :]:
-        axis.set_visible(False)
-    axes.flat[0].legend(fontsize=7)
+        axis.set_axis_off()
+    # Of all rows: a panel may lack some.
+    lines = [Line2D([], [], color=colour, label=row) for row, colour in colours.items()]
+    axes.flat[min(len(all_panels), axes.size - 1)].legend(handles=lines, fontsize=7, loc="upper left")
     save_figure(figure, folder / "curves")
     pyplot.close(figure)
     return True
+
+
+def _margins(width: float, height: float) -> dict[str, float]:
+    """Margins and gaps of a figure of this size in inches; automatic layout takes longer than the drawing."""
+    outer = {"left": 0.6 / width, "right": 1 - 0.1 / width, "bottom": 0.45 / height, "top": 1 - 0.3 / height}
+    return outer | {"wspace": 0.2, "hspace": 0.4}
 
 
 def panel_svg(points: Sequence[CurvePoint], panel: Panel, colours: Mapping[str, str]) -> bytes:
@@ -95,6 +105,8 @@ def row_colours(points: Sequence[CurvePoint]) -> dict[str, str]:
 
 
 def _draw_panel(axis: Axes, points: Sequence[CurvePoint], panel: Panel, colours: Mapping[str, str]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     panel_points = [p for p in points if (p["stage"], p["name"]) == panel]
     present = {p["row"] for p in panel_points}
     drawn = []
@@ -114,6 +126,7 @@ def _draw_panel(axis: Axes, points: Sequence[CurvePoint], panel: Panel, colours:
     axis.set_xlabel("optimiser step", fontsize=8)
     axis.set_ylabel(unit, fontsize=8)
     axis.tick_params(labelsize=7)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.margins(y=0.12)
     if reads_labels(panel[1]):
         axis.text(0.99, 0.02, "uses target labels", transform=axis.transAxes, fontsize=7, color="#a00000", ha="right")

@@ -70,8 +70,10 @@ def _clause(row: RowSummary) -> str:
     size = f"{abs(difference.mean):.1f} {METRICS[METRIC]} points"
     result = verdict(row)
     if result == UNTESTED:
-        side = "above" if difference.mean >= 0 else "below"
         reason = "one seed, so no test" if difference.n == 1 else f"the same in {_seeds(difference.n)}, so no test"
+        if difference.mean == 0:
+            return f"has the {METRICS[METRIC]} of {name} ({reason})"
+        side = "above" if difference.mean > 0 else "below"
         return f"is {size} {side} {name} ({reason})"
     numbers = f"{_interval(difference, result)}, p {_p(row.p[METRIC])} ({_seeds(difference.n)})"
     if result == BETTER:

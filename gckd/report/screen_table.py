@@ -21,7 +21,7 @@ _DIFFERENCE = " (full - row)"
 _MIN_NAME = 12  # characters of a row's name in a line; longer names are folded
 # Left out one after the other until the rest fits. The p after a difference goes with it.
 _LEAST_NEEDED = ("Rank-10", "Rank-5", "mINP", "runs", "Δ mAP", PUBLISHED, "mAP", GAP_CLOSED, TUNED)
-_KEY = "±: 95 % interval over seeds.  Δ: full - row, paired by seed.  p: Holm-corrected."
+_KEY, _KEY_OF_P = "±: 95 % interval over seeds.  Δ: full - row, paired by seed.", "  p: Holm-corrected."
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ def to_screen(rows: Sequence[RowSummary], width: int) -> Group:
             table.add_column(column.head, justify="left" if is_name else "right", overflow="fold", no_wrap=not is_name)
     for place, row in enumerate(rows):
         tables[row.subtable].add_row(*(Text(column.texts[place]) for column in shown))
-    lines = [_KEY] if any(row.to_full for row in rows) else []
+    key = _KEY + _KEY_OF_P * any(column.name == "p" for column in shown)
+    lines = [key] if any(row.to_full for row in rows) else []
     if left_out:
         lines.append(f"Columns left out at {width} characters: {', '.join(left_out)}. A wider console shows them.")
     return Group(*tables.values(), *(Text(line, style="dim") for line in lines))

@@ -121,6 +121,8 @@ class PlainDisplay:
 
     def show(self, states: Sequence[RunState]) -> None:
         now, ended = self._clock(), False
+        if not self._written:
+            self._last_status = self._status(states)
         for s in states:
             stage, quarter, when = self._written.get((s.row, s.seed), (WAITING, 0, now))
             passed = s.stage not in (*ENDED, WAITING) and _quarter(s) > quarter

@@ -64,7 +64,7 @@ def _expected(state: RunState, states: Sequence[RunState], durations: Mapping[st
 def best_row(runs: Iterable[RunState]) -> str:
     """`full 85.8 (seeds 0, 1)`: the best mean on source val over the seeds that all rows have finished.
 
-    It reads no target label. Empty with fewer than two rows, or without a common seed.
+    It reads no target label. Empty with fewer than two rows, without a common seed, or if all rows are equal.
     """
     values: dict[str, dict[int, float]] = {}
     for run in runs:
@@ -75,4 +75,6 @@ def best_row(runs: Iterable[RunState]) -> str:
         return ""
     means = {row: statistics.fmean(by_seed[seed] for seed in shared) for row, by_seed in values.items()}
     row = max(means, key=lambda name: means[name])
+    if min(means.values()) == means[row]:
+        return ""
     return f"{row} {means[row]:.1f} (seed{'s' * (len(shared) > 1)} {', '.join(map(str, shared))})"

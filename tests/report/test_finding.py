@@ -50,6 +50,12 @@ def test_one_seed_has_no_test() -> None:
     assert finding(rows) == "full is 1.0 Rank-1 points below the source model (one seed, so no test)."
 
 
+def test_equal_results_are_no_difference() -> None:
+    assert finding(rows_of(source_model=FULL)).startswith(
+        "full has the Rank-1 of the source model (the same in 3 seeds"
+    )
+
+
 def test_the_verdict_is_that_of_the_corrected_test() -> None:
     """p is 0.02 to 0.05 alone and above 0.05 after the correction; then the sentence says so."""
     close = [63.0, 64.5, 61.9]

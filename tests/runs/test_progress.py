@@ -217,6 +217,10 @@ def test_the_best_row_is_chosen_on_source_val_over_common_seeds() -> None:
 def test_a_pipe_gets_the_status_of_the_table_when_a_run_ends() -> None:
     out, states = io.StringIO(), table_states()
     plain = PlainDisplay(out, Clock(), table_status)
+    plain.show([RunState(state.row, state.seed) for state in states])
+    first = [RunState(s.row, s.seed, "done") if s.row == "pre-training" else RunState(s.row, s.seed) for s in states]
+    plain.show(first)
+    assert "runs finished" not in out.getvalue()  # a source model is no run of the table
     plain.show(states)
     line = "2 of 6 runs finished, about 1:14 left, best by source val Rank-1: source-model 85.0 (seed 0)"
     assert out.getvalue().splitlines()[-1] == line
