@@ -21,7 +21,10 @@ holds one of several components: `--set graph.propagate=gnn` chooses a kind with
 `--set graph.propagate.k=20` then sets one of them. The value of a preset is given only if the preset has that kind. A
 plugin may add a kind to a slot ([Your own components](components.md)).
 
-<style>.md-typeset :is(td, th) > code { white-space: nowrap }</style>
+<style>
+.md-typeset :is(td, th) > code { white-space: nowrap }
+.md-typeset td:nth-child(2) { min-width: 11rem !important }
+</style>
 """
 
 
@@ -66,8 +69,8 @@ def _kind(path: str, kind: type[Component]) -> str:
 
 def _table(node: type[Any], prefix: str) -> str:
     lines = [
-        "| field | default | " + " | ".join(f"`{name}`" for name in _PRESETS) + " | meaning | limit |",
-        "|---|---|" + "---|" * len(_PRESETS) + "---|---|",
+        "| field | meaning | default | " + " | ".join(f"`{name}`" for name in _PRESETS) + " | limit |",
+        "|---|---|---|" + "---|" * len(_PRESETS) + "---|",
     ]
     for field in dataclasses.fields(node):
         hint, limits, path = hints(node)[field.name], limits_of(field), f"{prefix}{field.name}"
@@ -80,7 +83,7 @@ def _table(node: type[Any], prefix: str) -> str:
             limit, default = limits.text(), _shown(_default(field))
             values = [_value_in(name, path, node) for name in _PRESETS]
         meaning = f"{limits.doc} [{limits.unit}]" if limits.unit else limits.doc
-        lines.append("| " + " | ".join(map(_cell, (f"`{path}`", default, *values, meaning, limit))) + " |")
+        lines.append("| " + " | ".join(map(_cell, (f"`{path}`", meaning, default, *values, limit))) + " |")
     return "\n".join(lines) + "\n"
 
 

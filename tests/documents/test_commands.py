@@ -45,6 +45,7 @@ NOT_RUN = {
     "ray submit": "needs a cluster",
     "torchrun": "needs several processes; tests/training/test_parity.py",
     "s3://": "needs a network; tests/training/test_object_store.py",
+    "benchmarks/": "takes long; tests/test_benchmarks.py runs it at a tiny size",
     "--preset base": "needs a GPU and published weights",
     "ablations/run.py": "starts Ray; test_tutorial.py runs it",
     "tune/search.py": "starts Ray, or times training; test_tutorial.py and tests/tune/test_search.py run it",
