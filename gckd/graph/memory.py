@@ -39,8 +39,9 @@ class MemoryBank(nn.Module):
         self.register_buffer("embeddings", torch.zeros(capacity, width))
         self.register_buffer("rows", torch.full((capacity,), -1, dtype=torch.long))
         self.register_buffer("identities", torch.full((capacity,), -1, dtype=torch.long))
-        self.register_buffer("pointer", torch.zeros((), dtype=torch.long))
-        self.register_buffer("count", torch.zeros((), dtype=torch.long))
+        # On the CPU, so that reading the count does not wait for the GPU.
+        self.register_buffer("pointer", torch.zeros((), dtype=torch.long, device="cpu"))
+        self.register_buffer("count", torch.zeros((), dtype=torch.long, device="cpu"))
 
     def __len__(self) -> int:
         return int(self.count)

@@ -280,5 +280,6 @@ class _Means:
 
 
 def terms_as_floats(terms: Mapping[str, Tensor]) -> dict[str, float]:
-    """Values of named scalars."""
-    return {name: float(term.detach()) for name, term in terms.items()}
+    """Values of named scalars, read from the GPU at once."""
+    values: list[float] = torch.stack([term.detach() for term in terms.values()]).tolist() if terms else []
+    return dict(zip(terms, values, strict=True))

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from benchmarks.gpu_counts import Counts, KernelCounter
+from gckd.graph.memory import MemoryBank
+from gckd.training.trainer import terms_as_floats
 from tests.pretended_cuda.device import needs_pretended_cuda, pretended_cuda
 
 pytestmark = needs_pretended_cuda
@@ -94,3 +96,21 @@ def test_work_belongs_to_the_innermost_labelled_method() -> None:
         on_gpu(3)
     Part().work()
     assert {name: counts.kernels for name, counts in counter.counts.items()} == {"part": 2, "rest": 1}
+
+
+def test_loss_terms_are_read_by_one_wait() -> None:
+    terms = {"first": on_gpu() / 3, "second": on_gpu() * 2}
+    assert counted(lambda: terms_as_floats(terms)).syncs == 1
+    assert terms_as_floats(terms) == {name: float(term) for name, term in terms.items()}
+    assert terms_as_floats({}) == {}
+
+
+def test_the_size_of_a_bank_is_read_without_a_wait() -> None:
+    with torch.device("cuda"):
+        bank = MemoryBank(capacity=5, width=2)
+        bank.push(torch.eye(2), rows=torch.tensor([3, 8]))
+    assert counted(bank.filled).syncs == 0
+    assert bank.filled().shape == (2, 2)
+    restored = MemoryBank(capacity=5, width=2)
+    restored.load_state_dict({name: value.cpu() for name, value in bank.state_dict().items()})
+    assert len(restored) == 2 and int(restored.pointer) == 2
