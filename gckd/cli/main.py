@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 
 import click
+from click.shell_completion import CompletionItem
 
 import gckd
 from gckd.cli.command_group import CommandGroup
@@ -61,6 +62,11 @@ class _LazyGroup(CommandGroup):
                 raise
             raise InputError(f"gckd {cmd_name}: {error.name} is missing; pip install 'gckd[cpu]'") from error
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(name, help=COMMANDS[name][1]) for name in names), *options]
 
     def first_sentences(self) -> dict[str, str]:
         return {name: line for name, (_, line) in COMMANDS.items()}

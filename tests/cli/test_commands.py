@@ -300,6 +300,16 @@ def test_a_shell_completes_commands_and_options(words: str, expected: list[str])
     assert [completion.value for completion in completions] == expected
 
 
+def test_a_shell_completes_a_command_without_importing_torch() -> None:
+    environment = os.environ | {"_GCKD_COMPLETE": "bash_complete", "COMP_WORDS": "gckd e", "COMP_CWORD": "1"}
+    code = (
+        "import sys\nfrom gckd.cli.main import cli\n"
+        "try:\n    cli.main([], prog_name='gckd')\nfinally:\n    print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == ["plain,embed", "plain,evaluate", "False"]
+
+
 def test_help_says_what_each_exit_status_means(capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(cli, "--help") == 0
     lines = capsys.readouterr().out.partition("Exit status:")[2].splitlines()[1:6]
