@@ -41,6 +41,7 @@ from gckd.tune.engine import Engine
 from gckd.tune.final_evaluation import audit, evaluate_on_test
 from gckd.tune.options import SearchOptions
 from gckd.tune.plan import OBJECTIVES, Plan
+from gckd.tune.report.cost import CONFIRMATION_SECONDS, RESOURCES
 from gckd.tune.report.search_report import write_search_report
 from gckd.tune.samplers import make_sampler
 from gckd.tune.search_display import SearchDisplay
@@ -163,6 +164,7 @@ class HyperparameterSearch:
         shared = Search(self.config, self.cache, options.select, options.threads, start={})
         plan = self._plan(reachable_resources(ray))
         check_cluster(ray, self.config, self.out, self.cache, plan.workers, plan.threads, plan.gpus)
+        study.set_user_attr(RESOURCES, {"workers": plan.workers, "threads": plan.threads, "gpus": plan.gpus})
         upload = self.mirror.upload_if_due
         engine = Engine(ray, interruption, plan, shared, self.out, self.folder, progress, upload, self._trackers())
         models = engine.source_models()
@@ -204,6 +206,7 @@ class HyperparameterSearch:
             trackers=self._trackers(),
         )
         execute_on(ray, interruption, runs, execution)
+        study.set_user_attr(CONFIRMATION_SECONDS, sum(record["seconds"] for record in records.runs))
 
     def _trackers(self) -> Trackers:
         return open_trackers(self.options.trackers, self.folder, self.name)

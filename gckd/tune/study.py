@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.exceptions import DuplicatedStudyError
+from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
@@ -100,6 +101,7 @@ def claim(
         for key, value in attrs.items():
             if key not in stored:
                 study.set_user_attr(key, value)
+        _name_objectives(study, attrs)
         for point in points:
             study.enqueue_trial(dict(point), skip_if_exists=True)
         study.set_user_attr(_READY, True)
@@ -111,6 +113,15 @@ def claim(
             f"--study: {study.study_name!r} belongs to another search; choose another --study, or undo these changes:"
         )
         raise ConfigError([head, *(f"  {line}" for line in lines)])
+
+
+def _name_objectives(study: Study, attrs: Mapping[str, Any]) -> None:
+    """Names the objectives for optuna-dashboard; the score by the name of --select."""
+    names = [f"score: {attrs.get('select')}" if name == "score" else name for name in attrs.get("objectives", ())]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        if len(names) == len(study.directions):
+            study.set_metric_names(names)
 
 
 def counts(trial: FrozenTrial) -> bool:

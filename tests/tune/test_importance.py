@@ -43,6 +43,21 @@ def test_pruned_trials_count() -> None:
         assert math.fsum(by_path.values()) == pytest.approx(1)
 
 
+def test_the_interval_of_a_share_is_that_of_resampled_trials() -> None:
+    """Noise alone decides the order of two hyperparameters without effect; a strong one is above both."""
+    study, draws = make_study(), np.random.default_rng(3)
+    for _ in range(24):
+        delta, m = float(draws.uniform(0.3, 0.95)), float(10 ** draws.uniform(-4, -1))
+        add(study, "COMPLETE", [delta + 0.01 * float(draws.normal())], {DELTA: delta, M: m})
+    shares = importance(study)
+    assert set(shares.intervals) == {DELTA, M}
+    assert shares.intervals[M].high < shares.intervals[DELTA].low
+    for path, share in shares.fanova.items():
+        low, high = shares.intervals[path]
+        assert 0 <= low <= high <= 1 and low - 0.05 <= share <= high + 0.05
+    assert importance(study).intervals == shares.intervals
+
+
 def test_importance_equals_that_of_complete_trials_on_linear_scales() -> None:
     by_hand = optuna.create_study(direction="maximize")
     ranges = {DELTA: FloatDistribution(0.3, 0.95), M: FloatDistribution(math.log(1e-4), math.log(1e-1))}

@@ -71,7 +71,12 @@ def searched() -> Study:
     """Four finished trials, of which bnm picks the second best; one stopped, one failed and one refused."""
     true = {f"audit/{number}": {"rank_1": truth} for number, truth in enumerate((50.0, 48.5, 40.0, 30.0))}
     study = make_study(
-        select="bnm", saved_seconds=7200.0, best_test={"number": 1, "rank_1": 47.25, "map": 31.0}, **true
+        resources={"workers": 2, "threads": 1, "gpus": 0.5},
+        confirmation_seconds=180.0,
+        select="bnm",
+        saved_seconds=7200.0,
+        best_test={"number": 1, "rank_1": 47.25, "map": 31.0},
+        **true,
     )
     for number, bnm in enumerate((0.5, 0.7, 0.4, 0.3)):
         epoch_scores = [scores(bnm=bnm, cycle=40.0 + number), scores(bnm=0.1)]
@@ -110,6 +115,8 @@ def test_the_page_has_the_right_numbers(report: tuple[Cells, str, str]) -> None:
     assert page.row("trials")[1] == "7: 4 finished, 1 stopped early, 1 failed, 1 refused, not run"
     assert page.row("adaptation time of a finished trial")[1] == "median 20.0 s (20.0 s to 20.0 s)"
     assert page.row("adaptation time of all trials")[1] == "90.0 s"
+    assert page.row("compute of all trials")[1] == f"{90 * 2 * 0.5 / 3600:.3g} GPU hours"
+    assert page.row("time of the confirmation, all runs")[1] == "3.0 min"
     assert page.row("largest peak memory of a trial")[1] == "4 GiB"
     assert page.row("time saved by shared source models")[1] == "2.0 h"
     assert page.row("5")[1] == "OSError: <b>disk</b> & more"

@@ -243,6 +243,12 @@ def test_attrs_are_set_and_points_queued_once(uri: str | None, tmp_path: Path) -
     assert [trial.system_attrs["fixed_params"] for trial in study.trials] == [{"seed": 3}, {"seed": 4}]
 
 
+def test_the_dashboard_gets_the_names_of_the_objectives() -> None:
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    claim(study, {"select": "bnm", "objectives": ["score", "seconds"]}, wait_s=0.0)
+    assert study.metric_names == ["score: bnm", "seconds"]
+
+
 def test_another_revision_may_resume(tmp_path: Path) -> None:
     opened(tmp_path)
     assert opened(tmp_path, attrs={**ATTRS, "revision": "b2"}).user_attrs["revision"] == "a1"

@@ -26,6 +26,9 @@ _STATES = {
     "RUNNING": "running",
     "WAITING": "waiting",
 }
+# user_attrs of a study
+RESOURCES = "resources"  # workers of a trial; threads and GPUs of a worker
+CONFIRMATION_SECONDS = "confirmation_seconds"
 _DUPLICATE, _REFUSED = "duplicate, not run", "refused, not run"
 
 
@@ -35,6 +38,7 @@ def cost_table(study: Study) -> Table:
     counts = Counter(map(_state, trials))
     states = ", ".join(f"{counts[name]} {name}" for name in (*_STATES.values(), _DUPLICATE, _REFUSED) if counts[name])
     memory = _attributes(trials, MEMORY)
+    confirmed = study.user_attrs.get(CONFIRMATION_SECONDS)
     saved = study.user_attrs.get("saved_seconds")
     lines = [
         ["trials", f"{len(trials)}: {states}" if trials else "0"],
@@ -43,9 +47,24 @@ def cost_table(study: Study) -> Table:
         ["adaptation time of all trials", duration(math.fsum(_attributes(trials, SECONDS)))],
         ["time from the first start to the last end, with pauses", _wall_time(trials)],
         ["largest peak memory of a trial", f"{number(max(memory))} GiB" if memory else NONE],
+        ["compute of all trials", _compute(study, math.fsum(_attributes(trials, SECONDS)))],
+        ["time of the confirmation, all runs", NONE if confirmed is None else duration(confirmed)],
         ["time saved by shared source models", NONE if saved is None else duration(saved)],
     ]
     return Table([], lines, text_columns=2)
+
+
+def _compute(study: Study, seconds: float) -> str:
+    """`1.5 GPU hours` of the last command's resources per trial, or CPU core hours; a dash if these are unknown.
+
+    Args:
+        seconds: of adaptation, of all trials.
+    """
+    resources = study.user_attrs.get(RESOURCES)
+    if resources is None:
+        return NONE
+    each, unit = (resources["gpus"], "GPU") if resources["gpus"] else (resources["threads"], "CPU core")
+    return f"{seconds * resources['workers'] * each / 3600:.3g} {unit} hours"
 
 
 def _state(trial: FrozenTrial) -> str:

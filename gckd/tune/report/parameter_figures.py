@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
+    from gckd.report.bootstrap import Interval
     from gckd.tune.best import Candidate
     from gckd.tune.report.importance import Importance
 
@@ -123,11 +124,13 @@ def _varied(copy: Study) -> list[str]:
 
 
 def importances(study: Study, shares_by_objective: Sequence[Importance]) -> Figure | None:
-    """Importance by both methods, a panel for each objective."""
+    """Importance by fANOVA with its intervals, and by PED-ANOVA; a panel for each objective."""
     drawn = {place: shares for place, shares in enumerate(shares_by_objective) if shares.fanova or shares.ped_anova}
     if not drawn:
         return None
-    paths = sorted({path for shares in drawn.values() for path in (*shares.fanova, *shares.ped_anova)}, reverse=True)
+    first = next(iter(drawn.values()))
+    ordered = dict.fromkeys([*first.fanova, *(path for s in drawn.values() for path in (*s.fanova, *s.ped_anova))])
+    paths = list(reversed(ordered))  # the most important on top
     figure = Figure(figsize=(WIDTH, 4))
     axes = figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0]
     for axis, (place, shares) in zip(axes, drawn.items(), strict=True):
@@ -138,8 +141,15 @@ def importances(study: Study, shares_by_objective: Sequence[Importance]) -> Figu
             rows = [row + shift for row, path in enumerate(paths) if path in values]
             widths = [values[path] for path in paths if path in values]
             bars = axis.barh(rows, widths, height=0.36, color=colour, label=label)
-            axis.bar_label(bars, [f"{width:.2f}" for width in widths], fontsize=7, padding=2)
+            intervals = shares.intervals if values is shares.fanova else {}
+            texts = [_share_text(values[path], intervals.get(path)) for path in paths if path in values]
+            axis.bar_label(bars, texts, fontsize=7, padding=2)
         axis.set_yticks(range(len(paths)), paths)
-        axis.set(xlim=(0, 1.1), xlabel=f"importance for {objective_label(study, place)}")
+        axis.set(xlim=(0, 1.4), xlabel=f"importance for {objective_label(study, place)}")
         axis.spines[["top", "right"]].set_visible(False)
     return finished(axes[0], height=0.9 + 0.42 * len(paths), legend=True)
+
+
+def _share_text(share: float, interval: Interval | None) -> str:
+    """`0.62 (0.40 to 0.81)`."""
+    return f"{share:.2f}" + (f" ({interval.low:.2f} to {interval.high:.2f})" if interval else "")

@@ -15,7 +15,7 @@ from gckd.storage import atomic
 from gckd.tune.best import caption, checkpoints, criterion, selector, warning
 from gckd.tune.report import parameter_figures, tables, trial_figures
 from gckd.tune.report.cost import cost_table, failure_table
-from gckd.tune.report.importance import FANOVA_TRIALS, MIN_TRIALS, importance
+from gckd.tune.report.importance import FANOVA_TRIALS, MIN_TRIALS, RESAMPLES, importance
 from gckd.tune.report.score_audit import audit_figure, audit_rows, audit_table
 from gckd.tune.storage import FILE
 
@@ -139,9 +139,11 @@ def _importance(study: Study, shares: list[Importance], folder: Path) -> Section
         line = f"Unknown: it needs {MIN_TRIALS} trials with different values. This study has {count}."
         return Section("Importance", [line])
     lines = [
-        f"Shares of importance, which sum to 1, over {count}, which count with their last value. fANOVA: share of the "
-        f"variance, for hyperparameters that every trial has, from at most {FANOVA_TRIALS} trials. PED-ANOVA: "
-        "difference of the best tenth from all trials. With few trials these are rough estimates."
+        "Read fANOVA first: share of the variance, for hyperparameters that every trial has, from at most "
+        f"{FANOVA_TRIALS} trials, with 90 % bootstrap intervals over {RESAMPLES} resamples. Hyperparameters whose "
+        "intervals overlap have no certain order. PED-ANOVA: difference of the best tenth from all trials, also "
+        f"for hyperparameters that only some trials have. Shares sum to 1, over {count}, which count with their last "
+        "value."
     ]
     return Section("Importance", lines, pictures=pictures)
 
