@@ -178,7 +178,7 @@ def read_ends(
         plural: of such values, for messages: "whole numbers".
 
     Raises:
-        ConfigError: it is not [low, high] with low < high, or `log` is not true or false, or needs low > 0.
+        ConfigError: it is not [low, high] with low <= high, or `log` is not true or false, or needs low > 0.
     """
     log = options.get("log", False)
     problems = []
@@ -187,8 +187,8 @@ def read_ends(
     if not isinstance(given, list) or len(given) != 2 or not all(fits(end) for end in given):
         raise ConfigError([*problems, f"{path}: {brief(given)} is outside its limit: [low, high], two {plural}"])
     low, high = given
-    if low >= high:
-        problems.append(f"{path}: {brief(given)} is outside its limit: low < high")
+    if low > high:  # equal ends: few entries of a dataset leave one capacity, and a saved space is read again
+        problems.append(f"{path}: {brief(given)} is outside its limit: low <= high")
     if log is True and low <= 0:
         problems.append(f"{path}: {brief(given)} is outside its limit: low > 0 with log")
     if problems:
