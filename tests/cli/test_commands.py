@@ -59,7 +59,7 @@ def status_of(command: click.Command, *arguments: str) -> int:
 
 @pytest.mark.parametrize(
     ("outcome", "status"),
-    [(None, 0), (0, 0), (1, 1), (InputError("a\nb"), 2), (click.UsageError("no"), 2), (KeyboardInterrupt(), 130)],
+    [(None, 0), (0, 0), (1, 1), (InputError("a", "b"), 2), (click.UsageError("no"), 2), (KeyboardInterrupt(), 130)],
 )
 def test_exit_statuses(outcome: int | BaseException | None, status: int, capsys: pytest.CaptureFixture[str]) -> None:
     @click.command()
