@@ -255,7 +255,7 @@ def without_params() -> Study:
         (all_failed, None, {"timeline"}),
         (all_pruned, None, {"importance", "parallel", "slices", "timeline"}),
         (conditional, 11, {"history", "importance", "parallel", "slices", "timeline"}),
-        (several, 0, {"history", "importance", "parallel", "pareto", "slices", "timeline"}),
+        (several, 8, {"history", "importance", "parallel", "pareto", "slices", "timeline"}),
         (equal, 0, {"history", "timeline"}),
         (collapsed, 0, {"history", "timeline"}),
         (without_params, 0, set()),
