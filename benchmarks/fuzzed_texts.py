@@ -41,7 +41,7 @@ EDITS = (
 )
 ROWS = ("gmp", "gmp+cmkd", "gmp,ema", "graph.propagate.k=2,5,20", "distill.alpha=0.1,0.2")
 QUESTIONS = ('{"question": "a?", "dropped": {"-gmp": ["gmp"]}, "checks": ["transfer"]}', '{"checks": []}')
-STORAGES = ("journal:FOLDER/a", "sqlite:///FOLDER/a.db", "study.db", "redis://host/0")
+STORAGES = ("journal:FOLDER/a", "sqlite:///FOLDER/a.db", "study.db", "redis://host/0", "redis://a:{b}@host/0")
 SPECS = [
     b'{"question": "Which k?", "seeds": 2, "grid": {"graph.propagate.k": [2, 5], "seed": [1, 2]}, "drop": ["gmp"]}',
     b'{"rows": {"a": {"graph.propagate.k": 3}, "b (2)": {"distill.alpha": 0.1}}, "each": {"a": {}, "b": {"seed": 3}}}',

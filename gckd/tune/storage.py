@@ -159,9 +159,11 @@ def _remove_torn_line(file: Path, lock: JournalFileOpenLock) -> None:
 def _database(url: URL) -> BaseStorage:
     safe_url = url.render_as_string(hide_password=True)
     storage_class = _SqliteStorage if url.get_backend_name() == _SQLITE else RDBStorage
+    # Optuna formats the URL as a template; a password may contain braces.
+    template = url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
     for attempt in range(_TRIES):
         try:
-            return storage_class(url.render_as_string(hide_password=False), _engine_options(url))
+            return storage_class(template, _engine_options(url))
         except ImportError as error:
             reason = f"its driver is not installed ({error.__cause__ or error})"
             raise InputError(f"--storage: {safe_url}: {reason}") from error

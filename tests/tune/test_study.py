@@ -110,6 +110,12 @@ def test_invalid_storages_are_refused_in_one_line(uri: str, message: str, tmp_pa
     assert refusal(uri.format(tmp_path), tmp_path) == message.format(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["a{b", "{}", "{SCHEMA_VERSION}", "a}b{{"])
+def test_braces_in_a_url_are_kept(name: str, tmp_path: Path) -> None:
+    open_storage(f"sqlite:///{tmp_path}/{name}.db", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [f"{name}.db"]
+
+
 def test_a_missing_driver_is_refused_in_one_line_without_the_password(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
