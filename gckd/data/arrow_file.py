@@ -42,7 +42,10 @@ def read_arrow(path: Path) -> pa.Table:
 def _batches(mapped: pa.MemoryMappedFile, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """Batches of rows at the position of the file."""
     messages = pa.ipc.MessageReader.open_stream(mapped)
-    if not pa.ipc.read_schema(messages.read_next_message()).equals(schema):
+    first = next(iter(messages), None)
+    if first is None or first.type != "schema":  # Arrow would read any message as a schema, and end the process
+        raise ValueError("no schema")
+    if not pa.ipc.read_schema(first).equals(schema):
         raise ValueError(f"other columns than {', '.join(schema.names)}")
     for message in messages:
         if message.type != "record batch":

@@ -48,6 +48,24 @@ def test_a_small_parquet_file_that_unpacks_to_much_is_refused(
         read_table(file, schema, "delete it")
 
 
+@pytest.mark.parametrize("value", [0, 1, 3, 255])
+def test_an_arrow_file_with_one_changed_byte_never_ends_the_process(value: int, tmp_path: Path) -> None:
+    """A process that ends fails the whole test run. Every byte of the messages before the values is changed."""
+    file = tmp_path / "captions.arrow"
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, COLUMNS[file.name]) as writer:
+        writer.write_batch(pa.record_batch([pa.array(["VALUES", "VALUES"])], schema=COLUMNS[file.name]))
+    valid, damaged = file.read_bytes(), tmp_path / "changed" / file.name
+    damaged.parent.mkdir()
+    problems = set()
+    for place in range(valid.index(b"VALUES")):
+        damaged.write_bytes(valid[:place] + bytes([value]) + valid[place + 1 :])
+        try:
+            read_arrow(damaged)
+        except (OSError, ValueError) as error:
+            problems.add(str(error))
+    assert len(problems) > 3
+
+
 @pytest.mark.parametrize("compression", [None, "zstd", "lz4"])
 def test_a_compressed_arrow_file_is_refused(compression: str | None, tmp_path: Path) -> None:
     file = tmp_path / "captions.arrow"
