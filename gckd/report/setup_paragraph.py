@@ -34,6 +34,7 @@ def setup_paragraph(subtable: Subtable) -> str:
         f"The source model is trained for {_stage(config.pretrain)}.",
         f"The adaptation takes {_stage(config.adapt, ' of each domain')}.",
         *_seeds(done),
+        *_evaluated(config),
         *_statistics(subtable, done),
         *_software(subtable),
     ]
@@ -81,7 +82,14 @@ def _seeds(done: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         noun = "seeds" if len(seeds) > 1 else "seed"
         ending = "" if all(len(of_row) == len(seeds) for of_row in seeds_of.values()) else ", some rows with fewer"
         yield f"Rows are trained with {len(seeds)} {noun} ({', '.join(map(str, seeds))}){ending}."
+
+
+def _evaluated(config: Config) -> Iterator[str]:
+    """The evaluated checkpoint and weights, and what target labels were used for."""
     yield "The checkpoint of the last step is evaluated; nothing is selected."
+    if share := config.adapt.source_share:
+        yield f"The evaluated weights average the source model ({share:.3g}) and the student ({1 - share:.3g})."
+    yield "The hyperparameters of the presets were chosen with target labels of development datasets."
 
 
 def _statistics(subtable: Subtable, done: Sequence[Mapping[str, Any]]) -> Iterator[str]:

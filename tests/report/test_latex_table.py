@@ -154,6 +154,8 @@ def test_the_setup_states_only_what_the_records_have(tmp_path: Path) -> None:
         "1,400 steps of 64 pairs (optimiser muon, learning rate 0.003, weight decay 0.02)",
         "77 steps of 64 pairs of each domain",
         "3 seeds (0, 1, 2).",
+        "The evaluated weights average the source model (0.4) and the student (0.6).",
+        "chosen with target labels of development datasets",
         "two-sided paired t tests over seeds, Holm-corrected",
         "Software: torch 2.9.",
         f"Code: {'1a2b' * 3}.",
