@@ -77,19 +77,20 @@ def recorded(folder: Path, runs: Sequence[Run], columns: Sequence[Sequence[float
 @pytest.mark.parametrize(
     ("columns", "chosen", "failed"),
     [
-        # Ranks of (0.001, 0.0003, 0.003): map 2, 1, 3; bnm 1, 2, 3; cycle 3, 1, 2. Means 2, 4/3, 8/3.
+        # The mean log gain orders as the product of the three scores: 180, 100 and 420.
         ([(60, 0.1, 30, 4), (50, 0.2, 10, 4), (70, 0.3, 20, 4)], 0.003, ()),
         # The best by every score has collapsed: rank 1.9 is below half of the source model's 4.
         ([(60, 0.2, 20, 4), (50, 0.1, 10, 4), (70, 0.3, 30, 1.9)], 0.001, (),),
-        # Ranks 1, 2 and 3 of each candidate in another order: equal means, so the configured rate.
-        ([(60, 0.1, 30, 4), (50, 0.3, 20, 4), (70, 0.2, 10, 4)], 0.001, ()),
+        # Each is best by one score: products 180, 300 and 140.
+        ([(60, 0.1, 30, 4), (50, 0.3, 20, 4), (70, 0.2, 10, 4)], 0.0003, ()),
+        ([(60, 0.1, 30, 4), (60, 0.1, 30, 4), (60, 0.1, 30, 4)], 0.001, ()),
         ([(60, 0.2, 20, 4), (50, 0.1, 10, 4), None], 0.001, (0.003,)),
         ([None, (50, 0.1, 10, 4), (60, 0.2, 20, 4)], 0.003, (0.001,)),
         ([None, None, None], 0.001, (0.0003, 0.001, 0.003)),
     ],
-    ids=["mean rank", "collapse", "tie", "failure", "failure of the configured rate", "all failed"],
+    ids=["gain", "collapse", "best by one score each", "tie", "failure", "failure of the configured rate", "all failed"],
 )  # fmt: skip
-def test_the_best_mean_rank_is_chosen(
+def test_the_largest_mean_log_gain_is_chosen(
     tmp_path: Path, columns: list[Any], chosen: float, failed: tuple[float, ...]
 ) -> None:
     runs = candidate_runs(FULL, {}, tmp_path)["full"]
