@@ -88,7 +88,7 @@ def recorded(folder: Path, runs: Sequence[Run], columns: Sequence[Sequence[float
         ([None, (50, 0.1, 10, 4), (60, 0.2, 20, 4)], 0.003, (0.001,)),
         ([None, None, None], 0.001, (0.0003, 0.001, 0.003)),
     ],
-    ids=["gain", "collapse", "best by one score each", "tie", "failure", "failure of the configured rate", "all failed"],
+    ids=["gain", "collapse", "best by one score", "tie", "failure", "configured rate failed", "all failed"],
 )  # fmt: skip
 def test_the_largest_mean_log_gain_is_chosen(
     tmp_path: Path, columns: list[Any], chosen: float, failed: tuple[float, ...]
