@@ -12,6 +12,7 @@ from typing import Any
 from gckd.cluster.file_mounts import mount_problems
 from gckd.config.yaml_text import MAX_CHARACTERS, YamlError, load_yaml
 from gckd.errors import InputError, reason_of
+from gckd.printable import one_line
 from gckd.storage.path import expanded
 from gckd.storage.text_file import read_text
 
@@ -32,11 +33,17 @@ def cluster_problems(file: Path) -> list[str]:
         raise InputError(f"{file}: not YAML that is read here: {error}") from error
     if not isinstance(spec, dict):
         raise InputError(f"{file}: is not a mapping of fields")
-    problems = list(_placeholders("", spec))
+    return [one_line(problem) for problem in _problems(spec)]
+
+
+def _problems(spec: dict[str, Any]) -> Iterator[str]:
+    yield from _placeholders("", spec)
     if "apiVersion" in spec:
-        return [*problems, *_kuberay(spec)]
-    schema = _schema(spec)
-    return [*problems, schema] if schema else [*problems, *_launcher(spec)]
+        yield from _kuberay(spec)
+    elif schema := _schema(spec):
+        yield schema
+    else:
+        yield from _launcher(spec)
 
 
 def _placeholders(path: str, value: Any) -> Iterator[str]:

@@ -14,8 +14,9 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from gckd.errors import InputError, reason_of, unknown_choice
-from gckd.printable import brief
+from gckd.printable import brief, is_text
 from gckd.storage import atomic
+from gckd.storage.json_text import MAX_DEPTH, is_deeper
 from gckd.storage.path import expanded
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def open_storage(uri: str | None, folder: Path) -> BaseStorage:
     """
     if uri is None:
         return _journal(folder / FILE)
+    if not is_text(uri):
+        raise InputError(f"--storage: {uri!r} is not text in UTF-8")
     if uri.startswith(_JOURNAL):
         return _journal(expanded(uri.removeprefix(_JOURNAL)).absolute())
     if "://" not in uri:
@@ -150,6 +153,9 @@ def _remove_torn_line(file: Path, lock: JournalFileOpenLock) -> None:
                 if len(line) > _LINE_BYTES:
                     limit = f"the limit of a line is {_LINE_BYTES:,} bytes"
                     raise InputError(f"--storage: {file}: line {lines + 1:,} is longer; {limit}")
+                if is_deeper(line, MAX_DEPTH):
+                    limit = f"the limit is {MAX_DEPTH}"
+                    raise InputError(f"--storage: {file}: line {lines + 1:,} has more levels of lists; {limit}")
                 size, lines = size + len(line) * line.endswith(b"\n"), lines + 1
             stream.truncate(size)
     finally:

@@ -59,6 +59,23 @@ def open_study(
             fields; `revision` may differ).
     """
     try:
+        return _opened(storage, name, sampler, directions, attrs, points)
+    except InputError:
+        raise
+    except (ValueError, LookupError, TypeError, AssertionError, RecursionError) as error:  # damaged, or foreign
+        raise InputError(f"--storage: study {name!r} cannot be read ({reason_of(error)})") from error
+
+
+def _opened(
+    storage: BaseStorage,
+    name: str,
+    sampler: BaseSampler,
+    directions: Sequence[str],
+    attrs: Mapping[str, Any],
+    points: Iterable[Mapping[str, Sampled]],
+) -> Study:
+    """As `open_study`, with the errors of Optuna for a storage whose content is damaged."""
+    try:
         study = optuna.create_study(
             storage=storage,
             study_name=name,
@@ -67,10 +84,6 @@ def open_study(
             pruner=optuna.pruners.NopPruner(),
         )
         claim(study, attrs, points, wait_s=0.0)
-    except InputError:
-        raise
-    except (ValueError, LookupError, TypeError, AssertionError) as error:  # of a journal that is damaged or foreign
-        raise InputError(f"--storage: study {name!r} cannot be read ({reason_of(error)})") from error
     except DuplicatedStudyError:
         study = optuna.load_study(storage=storage, study_name=name, sampler=sampler, pruner=optuna.pruners.NopPruner())
         stored = [direction.name.lower() for direction in study.directions]

@@ -238,6 +238,15 @@ def test_a_mistake_is_one_line(name: str, change: Change, message: str, home: Pa
     assert problem.startswith(message)
 
 
+def test_a_long_value_of_several_lines_is_one_line_of_bounded_length(home: Path) -> None:
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["metadata"]["annotations"] = {"a": "//BUCKET/" + "x\n" * 5000}
+
+    (problem,) = cluster_problems(filled("kuberay", home, change))
+    assert problem.startswith("metadata.annotations.a: //")
+    assert "\n" not in problem and len(problem) == 2000
+
+
 def test_a_folder_that_is_too_large_is_refused(home: Path) -> None:
     (home / "weights.bin").write_bytes(b"\0" * (201 * 2**20))
     (problem,) = cluster_problems(filled("aws", home))

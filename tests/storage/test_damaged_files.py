@@ -106,11 +106,17 @@ def test_the_damaged_line_of_a_journal_is_named(tmp_path: Path) -> None:
     assert rest in message(open_storage, None, tmp_path)
 
 
-def test_a_line_of_a_journal_beyond_the_limit_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("third", "problem"),
+    [
+        (b'{"op_code":' + b"[" * 2**20, "is longer; the limit of a line is 1,048,576 bytes"),
+        (b'{"op_code":' + b"[" * 40 + b"]" * 40 + b"}\n", "has more levels of lists; the limit is 32"),
+    ],
+)
+def test_a_line_of_a_journal_beyond_a_limit_is_named(third: bytes, problem: str, tmp_path: Path) -> None:
     line = b'{"op_code": 0, "worker_id": "a", "study_name": "s", "directions": [1]}\n'
-    (tmp_path / "study.journal").write_bytes(line.replace(b": ", b":", 1) * 2 + b'{"op_code":' + b"[" * 2**20)
-    expected = "study.journal: line 3 is longer; the limit of a line is 1,048,576 bytes"
-    assert expected in message(open_storage, None, tmp_path)
+    (tmp_path / "study.journal").write_bytes(line.replace(b": ", b":", 1) * 2 + third)
+    assert f"study.journal: line 3 {problem}" in message(open_storage, None, tmp_path)
 
 
 def test_offsets_beyond_an_arrow_file_are_refused(tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ def test_the_default_storage_is_a_journal_in_the_folder(tmp_path: Path) -> None:
             "--storage: nosuch://host/name: unknown database 'nosuch'; choose from sqlite, postgresql, mysql",
         ),
         ("postgresql://host:x/name", "--storage: 'postgresql://host:x/name' is not a database URL"),
+        ("postgresql://host/\udcff", "--storage: 'postgresql://host/\\udcff' is not text in UTF-8"),
     ],
 )
 def test_invalid_storages_are_refused_in_one_line(uri: str, message: str, tmp_path: Path) -> None:

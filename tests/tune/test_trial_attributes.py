@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import optuna
@@ -27,6 +28,9 @@ VALID: dict[str, Any] = {
 }
 
 
+NESTED = json.loads("[" * 40 + "]" * 40)
+
+
 def trial_with(attrs: dict[str, Any], state: TrialState = TrialState.COMPLETE) -> FrozenTrial:
     study = optuna.create_study()
     study.add_trial(create_trial(state=state, value=1.0 if state == TrialState.COMPLETE else None, user_attrs=attrs))
@@ -34,17 +38,20 @@ def trial_with(attrs: dict[str, Any], state: TrialState = TrialState.COMPLETE) -
 
 
 def test_attributes_of_a_search_are_accepted() -> None:
-    check_trial(trial_with(VALID), "s")
-    check_trial(trial_with({}, TrialState.WAITING), "s")
-    check_trial(trial_with({"owner": "a"}, TrialState.RUNNING), "s")
-    check_trial(trial_with({"reason": "out of memory", "refused": True}, TrialState.FAIL), "s")
-    check_trial(trial_with({"edits": {}, "twin": 0}), "s")
+    check_trial(trial_with(VALID), "s", 1)
+    check_trial(trial_with({}, TrialState.WAITING), "s", 1)
+    check_trial(trial_with({"owner": "a"}, TrialState.RUNNING), "s", 1)
+    check_trial(trial_with({"reason": "out of memory", "refused": True}, TrialState.FAIL), "s", 1)
+    check_trial(trial_with({"edits": {}, "twin": 0}), "s", 1)
 
 
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"edits": [1]}, "'edits' is [1], not a mapping of config paths"),
+        ({"edits": [1]}, "'edits' is [1], not a mapping of config paths to values"),
+        ({"edits": {"graph.k": 2**60}}, f"'edits' is {{'graph.k': {2**60}}}, not a mapping of config paths to values"),
+        ({"epoch": 2**60}, f"'epoch' is {2**60}, not an integer"),
+        ({"note of a dashboard": NESTED}, "'note of a dashboard' has more than 32 levels of lists"),
         ({"seconds": "3"}, "'seconds' is '3', not a number"),
         ({"seeds": [True]}, "'seeds' is [True], not a list of integers"),
         ({"refused": 1}, "'refused' is 1, not true or false"),
@@ -57,6 +64,12 @@ def test_attributes_of_a_search_are_accepted() -> None:
 )
 def test_other_attributes_are_refused(change: dict[str, Any], problem: str) -> None:
     with pytest.raises(InputError) as caught:
-        check_trial(trial_with(VALID | change), "s")
+        check_trial(trial_with(VALID | change), "s", 1)
     remedy = "another program changed the study, so choose another one"
     assert str(caught.value) == f"--study: 's', trial 0: {problem}; {remedy}"
+
+
+@pytest.mark.parametrize("objectives", [2, 3])
+def test_another_number_of_values_than_objectives_is_refused(objectives: int) -> None:
+    with pytest.raises(InputError, match=f"trial 0: it has 1 values for {objectives} objectives; another program"):
+        check_trial(trial_with(VALID), "s", objectives)
