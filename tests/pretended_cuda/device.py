@@ -37,13 +37,13 @@ from tests.pretended_cuda.tensor import STATE, PretendedDevice, PretendedTensor
 
 WRITTEN_FOR = "2.13.0"
 
-_FITS = (
+FITS = (
     torch.__version__.partition("+")[0] == WRITTEN_FOR
     and (platform.system(), platform.machine()) == ("Linux", "x86_64")
     and not torch.cuda.is_available()
 )
 needs_pretended_cuda = pytest.mark.skipif(
-    not _FITS,
+    not FITS,
     reason=f"the pretended device needs torch {WRITTEN_FOR} (this is {torch.__version__}), Linux on x86-64, and no GPU",
 )
 
