@@ -185,7 +185,7 @@ def test_an_interrupted_training_resumes_with_identical_results(
 ) -> None:
     shown: list[Progress] = []
 
-    def interrupt_at_step_3(display: Any, row: str, seed: int) -> Any:
+    def interrupt_at_step_3(*_: Any) -> Any:
         def report(progress: Progress) -> None:
             shown.append(progress)
             if (progress.stage, progress.step) == ("adapt", 3):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,13 @@ from gckd.config.component import Component
 from gckd.config.json_schema import json_schema
 from tests.documents.blocks import DOCUMENTS, ROOT
 
-REFERENCE = config_reference()
 MENU: list[Any] = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+
+
+@functools.cache
+def reference() -> str:
+    """The page, made when the tests run: other tests register components after this module is imported."""
+    return config_reference()
 
 
 def schema_fields(node: dict[str, Any], prefix: str = "") -> set[str]:
@@ -36,7 +42,7 @@ def schema_fields(node: dict[str, Any], prefix: str = "") -> set[str]:
 
 def test_every_field_of_every_kind_is_in_the_reference() -> None:
     """The JSON schema walks the config by other code."""
-    rows = re.findall(r"^\| `([\w.]+)` \|", REFERENCE, re.MULTILINE)
+    rows = re.findall(r"^\| `([\w.]+)` \|", reference(), re.MULTILINE)
     assert set(rows) == schema_fields(json_schema())
     assert len(rows) > 150
 
@@ -44,7 +50,7 @@ def test_every_field_of_every_kind_is_in_the_reference() -> None:
 @pytest.mark.parametrize("slot", [slot for slot in Component.__subclasses__() if slot.__module__.startswith("gckd.")])
 def test_every_kind_has_a_section_with_its_fields(slot: type[Component]) -> None:
     for kind in slot.choices():
-        sections = re.findall(rf"^### `[\w.]+={kind.kind}`\n(.*?)(?=^##|\Z)", REFERENCE, re.DOTALL | re.MULTILINE)
+        sections = re.findall(rf"^### `[\w.]+={kind.kind}`\n(.*?)(?=^##|\Z)", reference(), re.DOTALL | re.MULTILINE)
         names = {field.name for field in dataclasses.fields(kind)}
         assert any(set(re.findall(r"^\| `[\w.]+\.(\w+)` \|", text, re.MULTILINE)) == names for text in sections)
 
@@ -59,7 +65,7 @@ def test_every_kind_has_a_section_with_its_fields(slot: type[Component]) -> None
     ],
 )
 def test_a_row_has_the_default_and_the_values_of_the_presets(path: str, default: Any, tiny: Any, base: Any) -> None:
-    (row,) = re.findall(rf"^\| `{re.escape(path)}` \| .*", REFERENCE, re.MULTILINE)
+    (row,) = re.findall(rf"^\| `{re.escape(path)}` \| .*", reference(), re.MULTILINE)
     assert f" | `{default}` | `{tiny}` | `{base}` | " in row
 
 
