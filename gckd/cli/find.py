@@ -18,6 +18,7 @@ from gckd.printable import echo
 if TYPE_CHECKING:
     from gckd.evaluation.faiss_index import SearchResult, Vectors
     from gckd.storage.cache import CachePath
+    from gckd.training.model import Gallery
 
 _COUNT = 5
 _INDEX_HELP = "FAISS index; ivf-pq is approximate, for large galleries, and its recall is printed."
@@ -92,20 +93,7 @@ def find(
     else:
         _print(answers, len(images), recall)
     if sheet is not None:
-        from gckd.cli.sheet import SheetImage, SheetRow, draw_sheet
-
-        rows = [
-            SheetRow(
-                answer["text"],
-                [
-                    SheetImage(gallery.files.encoded(match["row"]), match["rank"], match["score"], match["path"])
-                    for match in answer["matches"]
-                ],
-            )
-            for answer in answers
-        ]
-        draw_sheet(sheet, rows)
-        echo(f"sheet: {sheet}", err=True)
+        _draw(sheet, answers, gallery)
 
 
 class Match(TypedDict):
@@ -130,6 +118,21 @@ def _matches(paths: list[str], scores: list[float], rows: list[int]) -> list[Mat
     return [
         Match(rank=rank, score=round(score, 4), path=paths[row], row=row) for rank, (score, row) in enumerate(pairs, 1)
     ]
+
+
+def _draw(file: Path, answers: list[Answer], gallery: Gallery) -> None:
+    """Draw the images of the answers in a PNG file."""
+    from gckd.cli.sheet import SheetImage, SheetRow, draw_sheet
+
+    rows = []
+    for answer in answers:
+        images = [
+            SheetImage(gallery.files.encoded(match["row"]), match["rank"], match["score"], match["path"])
+            for match in answer["matches"]
+        ]
+        rows.append(SheetRow(answer["text"], images))
+    draw_sheet(file, rows)
+    echo(f"sheet: {file}", err=True)
 
 
 def _print(answers: list[Answer], images: int, recall: float | None) -> None:

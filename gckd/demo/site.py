@@ -79,9 +79,8 @@ class Site:
         self._models, self._title, self._train = models, title, train
         self._gallery = models[0].gallery
         self._lock = threading.Lock()  # one request at a time uses the models
-        self.secret = secrets.token_urlsafe(
-            16
-        )  # first part of every path, so that other users of the machine get nothing
+        # The first part of every path, so that other users of the machine get nothing.
+        self.secret = secrets.token_urlsafe(16)
 
     def respond(self, host: str, target: str) -> Response:
         """Answer to a GET request.
