@@ -18,9 +18,10 @@ from rich.table import Table
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.options import config_options
 from benchmarks.step import SOURCE, TARGET, seconds_a_step, stage_of
 from benchmarks.timing import interleaved, timed
-from gckd.config import PRESETS, Config, apply, parse_edits, preset
+from gckd.config import Config, apply, parse_edits, preset
 from gckd.data.dataset_pair import DatasetPair, open_datasets
 from gckd.data.street import make_street
 from gckd.device import on_device
@@ -83,15 +84,7 @@ def variants(config: Config) -> dict[str, Config]:
 
 
 @click.command()
-@click.option(
-    "--preset",
-    "name",
-    default="base",
-    show_default=True,
-    type=click.Choice(list(PRESETS)),
-    help="Preset of the config.",
-)
-@click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Edit of the config: adapt.batch=64.")
+@config_options("base")
 @click.option("--steps", default=10, show_default=True, type=AT_LEAST_ONE, help="Steps per round.")
 @click.option("--rounds", default=3, show_default=True, type=AT_LEAST_ONE, help="Rounds behind each median.")
 @click.option("--peak", default=989.0, show_default=True, help="Peak of the device in TFLOP/s: H100, bf16, dense.")

@@ -20,8 +20,9 @@ from torch import nn
 
 from benchmarks.fullsize import adaptation
 from benchmarks.gpu_counts import Counts, KernelCounter
+from benchmarks.options import config_options
 from benchmarks.step import SOURCE, TARGET
-from gckd.config import PRESETS, Config, apply, parse_edits, preset
+from gckd.config import Config, apply, parse_edits, preset
 from gckd.data.batches import Feed
 from gckd.data.dataset_pair import DatasetPair, open_datasets
 from gckd.data.street import make_street
@@ -90,15 +91,7 @@ def as_table(counts: dict[str, Counts], caption: str) -> Table:
 
 
 @click.command()
-@click.option(
-    "--preset",
-    "name",
-    default="base",
-    show_default=True,
-    type=click.Choice(list(PRESETS)),
-    help="Preset of the config.",
-)
-@click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Edit of the config: adapt.batch=64.")
+@config_options("base")
 def main(name: str, assignments: tuple[str, ...]) -> None:
     """Count the GPU work of an adaptation step by part, without a GPU.
 

@@ -18,9 +18,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.options import config_options
 from benchmarks.timing import interleaved
 from gckd.ablations.components import drop_edits
-from gckd.config import PRESETS, Config, apply, parse_edits, preset
+from gckd.config import Config, apply, parse_edits, preset
 from gckd.config.stages import Adapt, Pretrain
 from gckd.data.dataset_pair import DatasetPair, open_datasets
 from gckd.data.street import make_street
@@ -112,15 +113,7 @@ def measurements(config: Config, datasets: DatasetPair, periods: int, folder: Pa
 
 
 @click.command()
-@click.option(
-    "--preset",
-    "name",
-    default="tiny",
-    show_default=True,
-    type=click.Choice(list(PRESETS)),
-    help="Preset of the config.",
-)
-@click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Edit of the config: adapt.batch=32.")
+@config_options("tiny")
 @click.option("--ids", default=240, show_default=True, help="Train identities of the street; they limit the banks.")
 @click.option("--periods", default=2, show_default=True, type=AT_LEAST_ONE, help="Periods of fusion_every per round.")
 @click.option("--rounds", default=5, show_default=True, type=AT_LEAST_ONE, help="Rounds behind each median.")

@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from gckd.config import PRESETS, Config, apply, parse_edits, preset, to_yaml, value_at
+from benchmarks.options import config_options
+from gckd.config import Config, apply, parse_edits, preset, to_yaml, value_at
 from gckd.data.street import make_street
 from gckd.report.console import wide_console
 from gckd.storage.checkpoint import load_checkpoint
@@ -70,15 +71,7 @@ def without_key_biases(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 @click.command()
-@click.option(
-    "--preset",
-    "name",
-    default="tiny",
-    show_default=True,
-    type=click.Choice(list(PRESETS)),
-    help="Preset of the config.",
-)
-@click.option("--set", "assignments", multiple=True, metavar="PATH=VALUE", help="Edit of the config: adapt.batch=33.")
+@config_options("tiny")
 @click.option("--ids", default=120, show_default=True, help="Train identities of the street.")
 @click.option("--steps", default=20, show_default=True, type=click.IntRange(min=1, max=1000), help="Adaptation steps.")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(min=2), help="Workers of the second run.")

@@ -28,7 +28,7 @@ from gckd.storage.checkpoint import load_checkpoint
 from gckd.training.load import checkpoint_file
 from tests.browser import DESK, PHONE, SPILLED
 from tests.test_library import MICRO
-from tests.training.test_plain_folder import lines_of, write_folder
+from tests.training.test_plain_folder import write_pair
 
 TEXT = "a person in a red coat"
 GRAPHS = {"gnn": {"graph.propagate": "gnn"}, "none": {"graph.propagate": "none"}}
@@ -38,9 +38,7 @@ GRAPHS = {"gnn": {"graph.propagate": "gnn"}, "none": {"graph.propagate": "none"}
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with two datasets, a run with a graph of images and captions, a run without a graph, and the cache."""
     folder = tmp_path_factory.mktemp("demo")
-    for name, first in (("source", 0), ("target", 100)):
-        write_folder(folder / name, lines_of(first))
-    datasets = {f"data.{name}": f"folder:{folder / name}" for name in ("source", "target")}
+    datasets = write_pair(folder)
     for name, edits in GRAPHS.items():
         config = gckd.apply(gckd.preset("tiny"), edits)
         without_graph = {path: value for path, value in MICRO.items() if name == "gnn" or path != "graph.propagate.k"}

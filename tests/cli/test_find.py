@@ -16,7 +16,7 @@ import gckd
 from gckd.cli.main import cli
 from gckd.cli.sheet import SheetImage, SheetRow, draw_sheet
 from tests.test_library import MICRO
-from tests.training.test_plain_folder import lines_of, write_folder
+from tests.training.test_plain_folder import write_pair
 
 TEXT = "a person in a red coat"
 
@@ -25,9 +25,7 @@ TEXT = "a person in a red coat"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with two datasets, a run on them, a folder of photos, and the cache."""
     folder = tmp_path_factory.mktemp("find")
-    for name, first in (("source", 0), ("target", 100)):
-        write_folder(folder / name, lines_of(first))
-    datasets = {f"data.{name}": f"folder:{folder / name}" for name in ("source", "target")}
+    datasets = write_pair(folder)
     gckd.train(
         gckd.apply(gckd.preset("tiny"), datasets | MICRO), folder / "run", cache=folder / "cache", progress=False
     )

@@ -24,15 +24,19 @@ def lines_of(first: int, count: int = 24) -> list[Line]:
     return [{"image": f"{number}.png", "caption": caption(number, 0, 0)} for number in range(first, first + count)]
 
 
+def write_pair(folder: Path) -> dict[str, str]:
+    """Write the datasets `source` and `target` without identities; returns the edits of a config that uses them."""
+    for name, first in (("source", 0), ("target", 100)):
+        write_folder(folder / name, lines_of(first))
+    return {f"data.{name}": f"folder:{folder / name}" for name in ("source", "target")}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with the datasets, the run and the cache."""
     folder = tmp_path_factory.mktemp("plain")
-    source, target = lines_of(0), lines_of(100)
-    write_folder(folder / "source", source)
-    write_folder(folder / "target", target)
-    write_folder(folder / "named", [line | {"identity": f"person {line['image']}"} for line in target])
-    datasets = {"data.source": str(folder / "source"), "data.target": f"folder:{folder / 'target'}"}
+    datasets = write_pair(folder) | {"data.source": str(folder / "source")}
+    write_folder(folder / "named", [line | {"identity": f"person {line['image']}"} for line in lines_of(100)])
     config = gckd.apply(gckd.preset("tiny"), datasets | MICRO)
     gckd.train(config, folder / "run", cache=folder / "cache", progress=False)
     return folder
