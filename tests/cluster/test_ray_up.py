@@ -119,9 +119,12 @@ def test_access_needs_the_token(up: Up) -> None:
 
 
 def trials(up: Up) -> list[FrozenTrial]:
-    if not (up.shared / "out" / "owner").exists():  # written once the study is complete
+    """Trials of the search so far; none before it has created its study."""
+    if not (up.shared / "out" / "owner").exists():
         return []
     storage = open_storage(None, up.shared / "out")
+    if "out" not in optuna.get_all_study_names(storage):
+        return []
     return optuna.load_study(storage=storage, study_name="out").get_trials(deepcopy=False)
 
 
