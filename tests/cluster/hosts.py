@@ -44,9 +44,9 @@ mount -t proc proc /proc
 mount -t tmpfs tmpfs /dev/shm
 mount -t tmpfs tmpfs /run
 mkdir /run/sshd
-rm -rf "$HOME/.ray" /tmp/ray "$HOME/venv"
+rm -rf "$HOME/.ray" /tmp/ray
 touch "$HOME/.bashrc"
-ln -s "$VENV" "$HOME/venv"
+if [[ "$VENV" != "$HOME/venv" ]]; then rm -rf "$HOME/venv"; ln -s "$VENV" "$HOME/venv"; fi
 "$SSHD" -f /mnt/shared/sshd_config
 echo ready
 while :; do sleep 1000 & wait $!; done
