@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
 _STDERR = 2
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_requested = threading.Event()
+
+
+def request_interruption() -> None:
+    """Interrupt this process as a signal does, also in threads other than the main one, which receive no signals."""
+    _requested.set()
 
 
 def stop_on_sigterm() -> None:
@@ -32,7 +38,7 @@ class Interruption:
     """
 
     def __init__(self) -> None:
-        self.received = False
+        self._signalled = False
         self._former: dict[signal.Signals, Callable[[int, FrameType | None], Any] | int | None] = {}
 
     def __enter__(self) -> Interruption:
@@ -58,12 +64,17 @@ class Interruption:
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
 
+    @property
+    def received(self) -> bool:
+        """Whether a signal was received, or an interruption requested."""
+        return self._signalled or _requested.is_set()
+
     def check(self) -> None:
-        """Raise KeyboardInterrupt if a signal was received."""
+        """Raise KeyboardInterrupt if a signal was received, or an interruption requested."""
         if self.received:
             raise KeyboardInterrupt
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         self.check()
-        self.received = True
+        self._signalled = True
         os.write(_STDERR, b"stopping; press Ctrl-C again to stop at once\n")  # print is not reentrant

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from gckd.config import Config, config_text
 from gckd.config.config_file import CONFIG_FILE
 from gckd.config.edit import configure
+from gckd.interruption import request_interruption
 from gckd.plugins import check_plugins
 from gckd.runs.throttle import Throttle
 from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
 
 if TYPE_CHECKING:
-    from gckd.progress import ProgressCallback
+    from gckd.progress import Progress, ProgressCallback
     from gckd.training.search_trial import SourceModelScores, TrialEvaluation
 
 Scores = dict[str, float]
@@ -51,7 +52,27 @@ class Search:
 
         if self.board is None or rank():
             return lambda progress: None
-        return Throttle(lambda progress: self.board.report.remote((name, seed), progress))
+        return Throttle(_BoardReport(self.board, (name, seed)))
+
+
+def trial_line(number: int, seed: int) -> tuple[str, int]:
+    """Line of a trial's run on the board."""
+    return (f"trial {number}", seed)
+
+
+class _BoardReport:
+    """Sends progress to a board, and interrupts this process once an answer says that the search stops."""
+
+    def __init__(self, board: Any, line: tuple[str, int]) -> None:
+        self._board, self._line = board, line
+        self._answer: Any = None
+
+    def __call__(self, progress: Progress) -> None:
+        import ray
+
+        if self._answer is not None and ray.wait([self._answer], timeout=0)[0] and ray.get(self._answer):
+            request_interruption()
+        self._answer = self._board.report.remote(self._line, progress)
 
 
 def results(search: Search, trial: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -88,7 +109,7 @@ def results(search: Search, trial: Mapping[str, Any]) -> Iterator[dict[str, Any]
                 _seeded(config, seed),
                 cache=search.cache,
                 out=out,
-                report=search.progress_callback(f"trial {trial['number']}", seed),
+                report=search.progress_callback(*trial_line(trial["number"], seed)),
             )
             for seed, out in seeds.items()
         ]
@@ -120,6 +141,11 @@ def results_or_reason(search: Search, trial: Mapping[str, Any]) -> Iterator[dict
 
     try:
         yield from results(search, trial)
+    except KeyboardInterrupt:  # the checkpoints are saved
+        if search.board is not None:
+            for seed in trial["seeds"]:
+                search.board.end.remote(trial_line(trial["number"], seed), message="interrupted")
+        raise
     except (FloatingPointError, InputError) as error:
         yield {"reason": f"{type(error).__name__}: {' '.join(str(error).split())}", "done_all": False}
 

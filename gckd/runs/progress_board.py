@@ -27,12 +27,21 @@ class Board:
         self._stage_start: dict[tuple[str, int], float] = {}
         self._first_step: dict[tuple[str, int], int] = {}
         self._start: dict[tuple[str, int], float] = {}
+        self._stopping = False
 
-    def report(self, key: tuple[str, int], progress: Progress) -> None:
-        """Record the progress of a run. A run that is not on the board yet takes the next line."""
+    def stop(self) -> None:
+        """Ask all runs to stop: `report` returns True from now on."""
+        self._stopping = True
+
+    def report(self, key: tuple[str, int], progress: Progress) -> bool:
+        """Record the progress of a run. A run that is not on the board yet takes the next line.
+
+        Returns:
+            Whether the run has to save a checkpoint and stop.
+        """
         state = self._states.setdefault(key, RunState(*key))
         if state.stage in ENDED:  # the end of a run may arrive before its last report
-            return
+            return self._stopping
         self._start.setdefault(key, self._clock())
         if state.stage != progress.stage:
             self._stage_start[key], self._first_step[key] = self._clock(), progress.step
@@ -42,6 +51,7 @@ class Board:
         steps_done = state.step - self._first_step[key]
         elapsed = self._clock() - self._stage_start[key]
         state.left = elapsed / steps_done * (state.steps - state.step) if steps_done > 0 else None
+        return self._stopping
 
     def end(
         self,

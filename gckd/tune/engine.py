@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gckd.cluster import trial as search_trial
 from gckd.cluster.shared_board import shared_board
 from gckd.errors import InputError
+from gckd.runs.run_state import ENDED
 from gckd.runs.tracker import Trackers
 from gckd.storage.mirror import RAY_TUNE_FOLDER
 from gckd.tune.best import candidates, source_value
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from gckd.tune.space.space import Space
 
 _SECONDS_BETWEEN_UPDATES = 0.5
+_SAVE_SECONDS = 20.0  # for the checkpoints of interrupted trials; a spot notice leaves 30 s to two minutes
 _ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the display and the report replace Tune's own output
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # it would swallow Ctrl-C
@@ -132,7 +134,7 @@ class Engine:
         from gckd.tune.progress_callback import ProgressCallback
 
         progress = ProgressCallback(
-            self._progress(study), self._display, self._interruption, self._after_trial, self._trackers
+            self._progress(study), self._display, self._interruption, self._save, self._after_trial, self._trackers
         )
         return tune.RunConfig(
             # A new name each time: the state of a search is in the study and in the checkpoints of its trials.
@@ -156,6 +158,18 @@ class Engine:
         arguments = {"search": self.search, "workers": plan.workers, "gpu": plan.gpus > 0}
         nested = tune.with_parameters(multi_worker_trial, **arguments, storage=str(self._out / "train"))
         return tune.with_resources(nested, nested_resources(self._ray.cluster_resources()))
+
+    def _save(self, running: Sequence[dict[str, Any]]) -> None:
+        """Let running trials, given by their Tune configs, save checkpoints of their current steps; waits for them."""
+        self._board.stop.remote()
+        lines = {search_trial.trial_line(trial["number"], seed) for trial in running for seed in trial["seeds"]}
+        end = time.monotonic() + _SAVE_SECONDS
+        while time.monotonic() < end:
+            states = self._ray.get(self._board.snapshot.remote())
+            # A trial that has not reported yet has no step to save.
+            if not any((state.row, state.seed) in lines and state.stage not in ENDED for state in states):
+                break
+            time.sleep(_SECONDS_BETWEEN_UPDATES)
 
     def run_tasks(self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Calls `function` with each tuple of arguments as Ray tasks; the results in the same order.

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
+from ray.tune.experiment import Trial
 
 from gckd.runs.tracker import parameters_of
 from gckd.tune.progress import FAILED, FINISHED, STOPPED
@@ -31,13 +32,18 @@ class ProgressCallback(Callback):
         progress: SearchProgress,
         display: SearchDisplay,
         interruption: Interruption,
+        save: Callable[[list[dict[str, Any]]], None],
         after_trial: Callable[[], None],
         trackers: Trackers,
     ) -> None:
-        """after_trial: called after each trial."""
+        """
+        Args:
+            save: called at Ctrl-C with the configs of the running trials; returns once their checkpoints are saved.
+            after_trial: called after each trial.
+        """
         self._trackers, self._tracked = trackers, set[str]()
         self._progress, self._display, self._interruption = progress, display, interruption
-        self._after_trial = after_trial
+        self._save, self._after_trial = save, after_trial
         self._next_update = 0.0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -45,6 +51,8 @@ class ProgressCallback(Callback):
         return {}
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if self._interruption.received:
+            self._save([trial.config for trial in trials if trial.status == Trial.RUNNING])
         self._interruption.check()
         now = time.monotonic()
         if now >= self._next_update:

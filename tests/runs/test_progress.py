@@ -239,3 +239,12 @@ def test_the_board_measures_the_seconds_of_a_run() -> None:
     board.end(KEY, rank_1=60.0, source_rank_1=81.0)
     clock.now += 7
     assert (state(board).seconds, state(board).source_rank_1) == (7, 81.0)
+
+
+def test_reports_are_answered_with_a_request_to_stop() -> None:
+    board = Board([KEY])
+    assert board.report(KEY, Progress("adapt", 1, 4, {}, None)) is False
+    board.stop()
+    assert board.report(KEY, Progress("adapt", 2, 4, {}, None)) is True
+    board.end(KEY, message="interrupted")
+    assert board.report(KEY, Progress("adapt", 3, 4, {}, None)) is True

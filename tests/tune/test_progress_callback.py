@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pty
+import signal
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -20,15 +21,24 @@ from gckd.tune.progress_callback import ProgressCallback
 from gckd.tune.search_display import SearchDisplay, search_table
 
 
+def ignore(*_: object) -> None:
+    pass
+
+
+def make_callback(
+    progress: SearchProgress, display: SearchDisplay, trackers: Trackers | None = None, **given: Any
+) -> ProgressCallback:
+    arguments = {"interruption": Interruption(), "save": ignore, "after_trial": ignore, **given}
+    return ProgressCallback(progress, display, trackers=trackers or Trackers(), **arguments)
+
+
 def test_the_callback_can_be_pickled_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tune pickles its callbacks before the first trial, and a terminal cannot be pickled."""
     driver_end, terminal_end = pty.openpty()
     with os.fdopen(terminal_end, "w") as terminal:
         monkeypatch.setattr(sys, "stderr", terminal)
         with SearchDisplay() as shown:
-            cloudpickle.dumps(
-                ProgressCallback(SearchProgress(4, 2, 0.0), shown, Interruption(), lambda: None, Trackers())
-            )
+            cloudpickle.dumps(make_callback(SearchProgress(4, 2, 0.0), shown))
     os.close(driver_end)
 
 
@@ -52,7 +62,9 @@ def test_a_pipe_gets_a_line_for_each_trial_that_ends() -> None:
     note: Any = SimpleNamespace(**{name: lambda *a: calls.append(a) for name in ("start", "log", "end")})
     trackers = Trackers({"mlflow": note})
     progress = SearchProgress(4, 2, 0.0, {0: 0.05}, clock)
-    callback = ProgressCallback(progress, SearchDisplay(stream), Interruption(), lambda: None, trackers)
+    callback = ProgressCallback(
+        progress, SearchDisplay(stream), Interruption(), lambda running: None, lambda: None, trackers
+    )
 
     def step() -> list[str]:
         callback._next_update = 0.0
@@ -100,3 +112,20 @@ def test_the_warning_is_given_once_if_all_trials_are_below_the_source_model(
     text = progress.new_warning()
     assert ("all 3 finished trials are below the source model (-0.1 at best" in text) == warned
     assert bool(text) == warned and progress.new_warning() == ""
+
+
+def test_running_trials_save_before_an_interruption_ends_the_search() -> None:
+    saved = list[Any]()
+    trials = [
+        SimpleNamespace(status=status, config={"number": number})
+        for number, status in enumerate(("TERMINATED", "RUNNING", "PENDING", "RUNNING"))
+    ]
+    with Interruption() as interruption:
+        display = SearchDisplay(io.StringIO())
+        callback = make_callback(SearchProgress(4, 2, 0.0), display, interruption=interruption, save=saved.append)
+        callback.on_step_begin(0, trials)
+        signal.raise_signal(signal.SIGTERM)
+        assert saved == []
+        with pytest.raises(KeyboardInterrupt):
+            callback.on_step_begin(1, trials)
+    assert saved == [[{"number": 1}, {"number": 3}]]

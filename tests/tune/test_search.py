@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from gckd.cli.guard import run_command
 from gckd.cli.tune import search
 from gckd.config import apply, read_config
+from gckd.storage.checkpoint import load_checkpoint
 from tests.tune.search_process import EPOCHS, TIMEOUT_S, SearchFolder, processes_of
 
 pytestmark = pytest.mark.timeout(900)  # Ray takes up to a minute to start on a busy machine; some tests start it twice
@@ -78,7 +79,7 @@ def test_a_search_resumes_after_kill_9_without_loss(search_folder: SearchFolder)
 
 
 @pytest.mark.slow
-def test_ctrl_c_writes_the_report_and_leaves_no_process(search_folder: SearchFolder) -> None:
+def test_ctrl_c_saves_the_running_trials_writes_the_report_and_leaves_no_process(search_folder: SearchFolder) -> None:
     search_folder.configure(apply(search_folder.config, {"adapt.steps": 300}))
     driver = search_folder.start("--trials", "2", "--scheduler", "none")
     search_folder.wait_for_epochs(1)
@@ -88,6 +89,8 @@ def test_ctrl_c_writes_the_report_and_leaves_no_process(search_folder: SearchFol
     assert "repeat the command to resume" in text
     assert "Traceback" not in text
     assert (search_folder.out / "report.html").exists()
+    steps = [load_checkpoint(file)["step"] for file in search_folder.out.glob("trials/*/*/checkpoint.pt")]
+    assert any(step % (300 // EPOCHS) for step in steps)  # saved between two evaluations
     end = time.monotonic() + 30
     while processes_of(search_folder.folder) and time.monotonic() < end:
         time.sleep(0.5)
