@@ -127,6 +127,7 @@ def interrupt(process: subprocess.Popen[str], number: signal.Signals) -> str:
     return err
 
 
+@pytest.mark.slow
 def test_an_interrupted_table_leaves_no_process_and_can_be_resumed(ablation: AblationFolder) -> None:
     process = ablation.start("--drop", "gmp", "--seeds", "2", ablated_seconds=1000)
     ablation.wait_for(ablation.out / "runs.parquet")
@@ -172,6 +173,7 @@ def check_schedule(calls: list[list[str]]) -> None:
         assert all(i > ready for i, event in enumerate(events) if event == ("run", "start", seed))
 
 
+@pytest.mark.slow
 def test_a_spec_and_a_sweep_are_one_table(ablation: AblationFolder) -> None:
     status, _, err = ablation.run("--spec", "table4", "--sweep", "distill.teacher.m=0.5,0.9", "--seeds", "1")
     assert status == 0, err
@@ -196,6 +198,7 @@ def test_a_spec_and_a_sweep_are_one_table(ablation: AblationFolder) -> None:
     assert "1a2b (full)" in out
 
 
+@pytest.mark.slow
 def test_a_spec_with_subtables_makes_a_table_for_each_and_one_summary(ablation: AblationFolder) -> None:
     spec = ablation.folder / "twice.yaml"
     spec.write_text("question: Twice?\ndrop: [gmp]\neach: {as-is: {}, slower: {distill.teacher.m: 0.5}}\n")
@@ -212,6 +215,7 @@ def test_a_spec_with_subtables_makes_a_table_for_each_and_one_summary(ablation: 
     assert (status, len(ablation.calls())) == (0, before), err
 
 
+@pytest.mark.slow
 def test_the_ceiling_reads_target_labels_in_its_row_alone_and_every_format_says_so(ablation: AblationFolder) -> None:
     """gap closed: full (70 - 60) / (80 - 60), -gmp (68 - 60) / (80 - 60)."""
     status, out, err = ablation.run("--drop", "gmp", "--seeds", "2", "--ceiling")
@@ -231,6 +235,7 @@ def test_the_ceiling_reads_target_labels_in_its_row_alone_and_every_format_says_
     assert csv["gap_closed"].dropna().to_dict() == {"full": 50.0, "-gmp": 40.0}
 
 
+@pytest.mark.slow
 def test_tuned_rows_have_their_own_rate_and_follow_a_choice_that_changes_on_resume(
     ablation: AblationFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,6 +309,7 @@ def test_a_table_in_an_object_store_is_resumed_on_another_machine(
         assert len(pd.read_parquet(file)) == 6
 
 
+@pytest.mark.slow
 def test_failed_runs_do_not_stop_the_others(ablation: AblationFolder) -> None:
     first = fakes.FAIL_SEED - 1
     assert (first + 2, first + 3) == (fakes.PREPARE_FAIL_SEED, fakes.DEATH_SEED)
