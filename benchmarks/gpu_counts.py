@@ -14,7 +14,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils.flop_counter import flop_registry
 
 from tests.pretended_cuda.call import COPIES, INDEXED, Call, leaves, on_cuda
-from tests.pretended_cuda.tensor import STATE, PretendedTensor
+from tests.pretended_cuda.tensor import STATE, PretendedTensor, is_pinned
 
 _ATEN = torch.ops.aten
 _WITHOUT_KERNEL = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "set_", "resize_")
@@ -30,6 +30,7 @@ class Counts:
     casts: int = 0  # kernels that change the type of a tensor
     syncs: int = 0  # times at which the CPU waits for a result of the GPU
     uploads: int = 0  # copies from the CPU to the GPU
+    pinned: int = 0  # uploads for which the CPU does not wait, from pinned memory
     flops: int = 0
     moved: int = 0  # bytes of the inputs and outputs of kernels
     peak: int = 0  # largest number of bytes allocated while the part runs
@@ -83,6 +84,7 @@ class KernelCounter:
         counts.moved += sum(tensor.numel() * tensor.element_size() for tensor in [*call.cuda, *outputs])
         if call.operator is _ATEN._to_copy.default:
             counts.uploads += bool(call.cpu)
+            counts.pinned += bool(call.kwargs.get("non_blocking")) and any(map(is_pinned, call.cpu))
             counts.casts += bool(call.cuda) and call.cuda[0].dtype != result.dtype
         elif call.operator in COPIES:
             counts.uploads += bool(call.cpu)

@@ -80,12 +80,12 @@ def count_step(config: Config, datasets: DatasetPair, folder: Path) -> dict[str,
 
 def as_table(counts: dict[str, Counts], caption: str) -> Table:
     """Table of the counts, with a row for their sum."""
-    columns = ("part", "kernels", "casts", "syncs", "uploads", "GFLOP", "moved (MiB)", "peak (MiB)")
+    columns = ("part", "kernels", "casts", "syncs", "uploads", "pinned", "GFLOP", "moved (MiB)", "peak (MiB)")
     table = Table(*columns, caption=caption)
     total = functools.reduce(Counts.__add__, counts.values())
     for part, value in [*sorted(counts.items(), key=lambda item: -item[1].kernels), ("step", total)]:
         sizes = f"{value.flops / 1e9:,.2f}", f"{value.moved / 2**20:,.0f}", f"{value.peak / 2**20:,.0f}"
-        numbers = (value.kernels, value.casts, value.syncs, value.uploads)
+        numbers = (value.kernels, value.casts, value.syncs, value.uploads, value.pinned)
         table.add_row(part, *(f"{number:,}" for number in numbers), *sizes)
     return table
 
@@ -97,7 +97,8 @@ def main(name: str, assignments: tuple[str, ...]) -> None:
 
     The step runs on the pretended CUDA device of the tests. A kernel is an operator that computes, so that an operator
     with several kernels counts once. Attention counts by its formula, which takes more kernels and memory than the
-    fused kernels of a GPU. A sync is a wait of the CPU for the GPU. Memory is that of tensors.
+    fused kernels of a GPU. A sync is a wait of the CPU for the GPU. The CPU also waits for uploads that are not pinned.
+    Memory is that of tensors.
 
     Full size takes minutes and 30 GB. Kernels, casts, syncs and uploads do not depend on the widths, the image size
     and C, so that a narrow model has those of the full one:

@@ -71,7 +71,9 @@ def pretraining(config: Config, datasets: DatasetPair) -> Stage:
     model, copies = initial_models(config, datasets.tokenizer.vocabulary)
     objective = build_objective(config, feed, model, copies)
     modules = {"model": model, **objective.modules()}
-    return Stage("pretrain", "", 0, config.pretrain, modules, objective.terms, weights_of(config), lambda done: {})
+    weights = weights_of(config)
+    stage = Stage("pretrain", "", 0, config.pretrain, modules, objective.terms, weights, lambda done: {})
+    return dataclasses.replace(stage, prefetching=feed.prefetching)
 
 
 def adaptation(config: Config, datasets: DatasetPair) -> Stage:
@@ -93,6 +95,7 @@ def stage_of(parts: Parts, step: SourceOnly) -> Stage:
         schedule=config.adapt,
         modules=parts.stateful(),
         terms=step.terms,
+        prefetching=parts.feed.prefetching,
         weights=weights_of(config),
         monitor=lambda done: {},
         after_step=lambda: parts.teacher.update(parts.student),

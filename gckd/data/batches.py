@@ -5,6 +5,9 @@ Every batch and every view is a function of the seed and the step alone.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,6 +44,8 @@ class Source(Protocol):
 
     def batch(self, step: int, /) -> SourceBatch: ...
 
+    def prefetching(self) -> AbstractContextManager[None]: ...
+
     def images_at(self, rows: Tensor, /) -> Tensor: ...
 
     def tokens_at(self, rows: Tensor, /) -> Tensor: ...
@@ -57,6 +62,12 @@ class Feed:
     tokenizer: Tokenizer
     augment: AugmentationConfig
     seed: int
+
+    @contextlib.contextmanager
+    def prefetching(self) -> Iterator[None]:
+        """Context in which threads load the batches of the next step during the current one."""
+        with self.source.prefetching(), self.target.prefetching():
+            yield
 
     def views(self, images: Tensor, tokens: Tensor, stream: str, step: int) -> Views:
         """The student's views of a batch.

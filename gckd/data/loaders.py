@@ -1,18 +1,22 @@
 """Loaders of seeded training batches.
 
 `batch(step)` depends on the seed and the step alone, so a resumed run needs no loader state. Pixels are gathered from
-the decoded memory map, tokens from one array made at construction.
+the decoded memory map, tokens from one array made at construction. Inside `prefetching`, a thread does that for the
+next step during the current one.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 from functools import lru_cache
-from typing import Any
+from typing import Generic
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gckd.data.prefetch import Batch, Prefetcher, on_default_device
 from gckd.data.splits import LabelledSplit, UnlabelledSplit
 from gckd.data.tokenizer import Tokenizer
 from gckd.data.types import EvaluationSet, SourceBatch, TargetBatch
@@ -25,7 +29,7 @@ _SOURCE_IMAGES, _SOURCE_CAPTIONS, _TARGET_IMAGES, _TARGET_CAPTIONS, _SOURCE_GROU
 
 
 class _SplitArrays:
-    """Images [N, 3, H, W] uint8 and tokens [M, L] int64 of a split, gathered by row."""
+    """Images [N, 3, H, W] uint8 and tokens [M, L] int64 of a split, gathered by row as tensors on the CPU."""
 
     def __init__(self, split: LabelledSplit | UnlabelledSplit, tokenizer: Tokenizer, height: int, width: int) -> None:
         self.pixels = split.images.decoded(height, width)
@@ -34,28 +38,42 @@ class _SplitArrays:
         self.lengths = self.ids.shape[1] - (self.ids[:, ::-1] != tokenizer.pad).argmax(axis=1)
 
     def images(self, rows: Rows) -> torch.Tensor:
-        return _tensor(self.pixels[rows])
+        return torch.from_numpy(self.pixels[rows])
 
     def tokens(self, rows: Rows) -> torch.Tensor:
         longest = int(self.lengths[rows].max())
-        return _tensor(self.ids[rows, :longest])
+        return torch.from_numpy(self.ids[rows, :longest])
 
 
-class _Loader:
-    """Common part of both loaders: sizes, and access to single rows."""
+class _Loader(ABC, Generic[Batch]):
+    """Common part of both loaders: sizes, batches by step, and access to single rows."""
 
     def __init__(self, arrays: _SplitArrays, batch: int, seed: int) -> None:
         self._arrays, self._batch, self._seed = arrays, batch, seed
         self.image_count, self.caption_count = len(arrays.pixels), len(arrays.ids)
-        self.words = _tensor(np.unique(arrays.ids))  # token ids that occur in the captions, int64, ascending
+        # Token ids that occur in the captions, int64, ascending.
+        self.words = on_default_device(torch.from_numpy(np.unique(arrays.ids)))
+        self._prefetcher = Prefetcher(self._load)
+
+    def batch(self, step: int) -> Batch:
+        """Batch of an optimiser step, counted from 0."""
+        return self._prefetcher.batch(step)
+
+    def prefetching(self) -> AbstractContextManager[None]:
+        """Context in which a thread loads the batch of the next step during the current one."""
+        return self._prefetcher.running()
+
+    @abstractmethod
+    def _load(self, step: int) -> Batch:
+        """Batch of a step, on the CPU."""
 
     def images_at(self, rows: torch.Tensor) -> torch.Tensor:
         """Images [b, 3, H, W] uint8 at rows [b] of the split."""
-        return self._arrays.images(rows.cpu().numpy())
+        return on_default_device(self._arrays.images(rows.cpu().numpy()))
 
     def tokens_at(self, rows: torch.Tensor) -> torch.Tensor:
         """Tokens [b, L] int64 of the captions at rows [b] of the split; L is the length of the longest of them."""
-        return self._arrays.tokens(rows.cpu().numpy())
+        return on_default_device(self._arrays.tokens(rows.cpu().numpy()))
 
     def _require(self, count: int, unit: str) -> None:
         """Check that the split has enough items for one batch."""
@@ -63,7 +81,7 @@ class _Loader:
             raise InputError(f"batch: {self._batch} is above its limit: {count} {unit} in the train split")
 
 
-class SourceLoader(_Loader):
+class SourceLoader(_Loader[SourceBatch]):
     """Loader of labelled batches: an epoch is a permutation of the images, each with one of its captions at random.
 
     Args:
@@ -103,8 +121,7 @@ class SourceLoader(_Loader):
         self._per_identity = per_identity
         self._epoch = lru_cache(maxsize=2)(self._draw_epoch)
 
-    def batch(self, step: int) -> SourceBatch:
-        """Batch of an optimiser step, counted from 0."""
+    def _load(self, step: int) -> SourceBatch:
         epoch, position = divmod(step, self.steps_per_epoch)
         images, captions = self._epoch(epoch)
         part = slice(position * self._batch, (position + 1) * self._batch)
@@ -112,9 +129,9 @@ class SourceLoader(_Loader):
         return SourceBatch(
             images=self._arrays.images(images),
             tokens=self._arrays.tokens(captions),
-            identities=_tensor(self._image_identities[images]),
-            image_rows=_tensor(images),
-            caption_rows=_tensor(captions),
+            identities=torch.from_numpy(self._image_identities[images]),
+            image_rows=torch.from_numpy(images.copy()),
+            caption_rows=torch.from_numpy(captions.copy()),
         )
 
     def _draw_epoch(self, epoch: int) -> tuple[Rows, Rows]:
@@ -128,10 +145,10 @@ class SourceLoader(_Loader):
     def identities_at(self, rows: torch.Tensor, kind: str) -> torch.Tensor:
         """Identities [b] int64 of the items at rows [b]; `kind` is "image" or "caption"."""
         identities = {"image": self._image_identities, "caption": self._caption_identities}[kind]
-        return _tensor(identities[rows.cpu().numpy()])
+        return on_default_device(torch.from_numpy(identities[rows.cpu().numpy()]))
 
 
-class TargetLoader(_Loader):
+class TargetLoader(_Loader[TargetBatch]):
     """Loader of unlabelled batches: an epoch is a permutation of the images or, independently, of the captions.
 
     Args:
@@ -154,15 +171,14 @@ class TargetLoader(_Loader):
         self.steps_per_epoch = self.image_count // batch
         self._epoch = lru_cache(maxsize=4)(self._draw_epoch)
 
-    def batch(self, step: int) -> TargetBatch:
-        """Batch of an optimiser step, counted from 0. Row i of the images does not belong to row i of the tokens."""
+    def _load(self, step: int) -> TargetBatch:
         images = self._rows(step, _TARGET_IMAGES, self.image_count)
         captions = self._rows(step, _TARGET_CAPTIONS, self.caption_count)
         return TargetBatch(
             images=self._arrays.images(images),
             tokens=self._arrays.tokens(captions),
-            image_rows=_tensor(images),
-            caption_rows=_tensor(captions),
+            image_rows=torch.from_numpy(images.copy()),
+            caption_rows=torch.from_numpy(captions.copy()),
         )
 
     def _rows(self, step: int, purpose: int, count: int) -> Rows:
@@ -178,14 +194,9 @@ def evaluation_set(split: LabelledSplit, tokenizer: Tokenizer, height: int, widt
     return EvaluationSet(
         images=torch.from_numpy(split.images.decoded(height, width)),
         tokens=tokenizer.encode(split.captions).to(torch.get_default_device()),
-        image_identities=_tensor(split.image_identities),
-        caption_identities=_tensor(split.caption_identities),
+        image_identities=torch.tensor(split.image_identities),
+        caption_identities=torch.tensor(split.caption_identities),
     )
-
-
-def _tensor(array: NDArray[Any]) -> torch.Tensor:
-    """Copy of an array as a tensor on the default device."""
-    return torch.from_numpy(np.array(array)).to(torch.get_default_device())
 
 
 def _grouped(images: Rows, identities: Rows, size: int, random: np.random.Generator) -> Rows:

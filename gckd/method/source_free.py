@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -44,6 +45,10 @@ class SourceSummary:
     @property
     def steps_per_epoch(self) -> NoReturn:
         self._unavailable()
+
+    def prefetching(self) -> AbstractContextManager[None]:
+        """Context that loads nothing: there are no batches."""
+        return nullcontext()
 
     def _unavailable(self, *_: object) -> NoReturn:
         raise RuntimeError("source samples are not available during adaptation unless adapt.source = samples")

@@ -53,6 +53,7 @@ class Adaptation:
             schedule=self.config.adapt,
             modules=self.parts.stateful(),
             terms=self.step.terms,
+            prefetching=self.parts.feed.prefetching,
             weights={name: float(value) for name, value in dataclasses.asdict(self.config.weights).items()},
             after_step=lambda: self.parts.teacher.update(self.parts.student),
             rounds=self.config.adapt.rounds,

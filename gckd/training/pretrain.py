@@ -105,6 +105,7 @@ def _train(config: Config, datasets: DatasetPair, name: str, checkpoint: Storage
         schedule=config.pretrain,
         modules={"model": model, **objective.modules()},
         terms=objective.terms,
+        prefetching=feed.prefetching,
         weights={name: float(value) for name, value in dataclasses.asdict(config.weights).items()},
         monitor=monitor,
         checkpoint_minutes=config.checkpoint_minutes,

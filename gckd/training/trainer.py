@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -57,6 +58,7 @@ class Stage:
         digest: digest of everything that the result depends on; a checkpoint with another digest is refused.
         modules: modules that are trained and saved, by name.
         terms: batch number (from 0) -> named loss terms.
+        prefetching: context around all steps, in which threads load batches ahead.
         weights: weight of each loss term in the total (eq. 10).
         monitor: step -> named values for the curves, at each evaluation; training never reads them.
         after_step: called after every optimiser step, for example to update the teacher.
@@ -77,6 +79,7 @@ class Stage:
     terms: Callable[[int], dict[str, Tensor]]
     weights: Mapping[str, float]
     monitor: Callable[[int], Values]
+    prefetching: Callable[[], AbstractContextManager[None]] = nullcontext
     checkpoint_minutes: float = math.inf
     after_step: Callable[[], None] = lambda: None
     rounds: int = 1
@@ -106,6 +109,10 @@ class Stage:
 
         A resumed stage first yields the evaluations that the checkpoint holds.
         """
+        with self.prefetching():
+            yield from self._evaluations(checkpoint)
+
+    def _evaluations(self, checkpoint: Path | StoragePath) -> Iterator[tuple[int, Values]]:
         trained = nn.ModuleList(self.modules.values())
         schedule = self.schedule
         optimizer = ScheduledOptimizer(

@@ -10,7 +10,8 @@ operations that CUDA would refuse raise `PlacementError` (or TypeError for `nump
 * a generator of another device than the result;
 * a CUDA index into a CPU tensor;
 * conversion of a CUDA tensor to numpy;
-* CPU tensors in a process group of NCCL alone.
+* CPU tensors in a process group of NCCL alone;
+* pinned memory for a CUDA tensor.
 
 It checks placement only. It cannot tell whether a CUDA kernel exists for an operator, whether NCCL works, how fast
 anything is, or whether `torch.compile` does. It uses private names of torch, so it is written for one version of it;
@@ -33,7 +34,7 @@ import torch.utils.checkpoint
 
 from tests.pretended_cuda.device_guard import install_device_guard
 from tests.pretended_cuda.generator import PretendedGenerator
-from tests.pretended_cuda.tensor import STATE, PretendedDevice, PretendedTensor
+from tests.pretended_cuda.tensor import STATE, PretendedDevice, PretendedTensor, pinned_copy
 
 WRITTEN_FOR = "2.13.0"
 
@@ -98,6 +99,7 @@ def _cuda_patches() -> list[tuple[Any, str, Any]]:
         (torch.cuda, "get_rng_state", lambda *_: random.get_state()),
         (torch.cuda, "set_rng_state", lambda state, *_: random.set_state(state)),
         (torch, "Generator", PretendedGenerator),
+        (torch.Tensor, "pin_memory", pinned_copy),
         (foreach, "_foreach_supported_types", [torch.Tensor, torch.nn.Parameter, PretendedTensor]),
         (dist, "init_process_group", gloo_group),
     ]

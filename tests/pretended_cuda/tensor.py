@@ -87,6 +87,26 @@ class PretendedTensor(OnCuda, torch.Tensor):
         return execute(operator, args, kwargs or {})
 
 
+def pinned_copy(tensor: Tensor) -> Tensor:
+    """Stands in for `Tensor.pin_memory`: a copy that `is_pinned` recognises.
+
+    Raises:
+        RuntimeError: CUDA would refuse the tensor.
+    """
+    if on_cuda(tensor):
+        raise RuntimeError("pretended CUDA: only dense CPU tensors can be pinned")
+    if is_pinned(tensor):
+        return tensor
+    pinned = tensor.clone()
+    pinned.pretended_pinned = True  # type: ignore[attr-defined]
+    return pinned
+
+
+def is_pinned(tensor: Tensor) -> bool:
+    """Whether a CPU tensor is a result of `pinned_copy`."""
+    return hasattr(tensor, "pretended_pinned")
+
+
 class PretendedDevice(TorchDispatchMode):
     """Sees every operator, those without pretended tensors included: factories on `cuda`, and copies to it."""
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from benchmarks.gpu_counts import Counts, KernelCounter
+from gckd.data.prefetch import on_default_device
 from gckd.graph.memory import MemoryBank
 from gckd.training.trainer import terms_as_floats
 from tests.pretended_cuda.device import needs_pretended_cuda, pretended_cuda
@@ -54,6 +55,16 @@ def test_casts_and_uploads_are_counted() -> None:
     assert counted(lambda: a.float()).casts == 0
     assert counted(lambda: torch.ones(2).to("cuda")).uploads == 1
     assert counted(lambda: a.copy_(torch.zeros(2))).uploads == 1
+
+
+def test_uploads_from_pinned_memory_without_a_wait_are_counted() -> None:
+    numbers = torch.ones(2, device="cpu")
+    assert counted(lambda: numbers.pin_memory().to("cuda", non_blocking=True)) == Counts(1, 0, 0, 1, 1, 0, 8, 8)
+    assert counted(lambda: numbers.pin_memory().to("cuda")).pinned == 0
+    assert counted(lambda: numbers.to("cuda", non_blocking=True)).pinned == 0
+    assert counted(lambda: on_default_device(numbers)).uploads == 0
+    with torch.device("cuda"):
+        assert counted(lambda: on_default_device(numbers)).pinned == 1
 
 
 WAITS: dict[str, Callable[[torch.Tensor], object]] = {
