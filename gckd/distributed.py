@@ -13,12 +13,12 @@ import datetime
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from gckd.errors import InputError
 
@@ -160,21 +160,6 @@ def average_over_workers(values: dict[str, Tensor]) -> dict[str, Tensor]:
     stacked = torch.stack([value.detach().float() for value in values.values()])
     dist.all_reduce(stacked)
     return dict(zip(values, stacked / world_size(), strict=True))
-
-
-@torch.no_grad()
-def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Replace every gradient by its mean over workers. A parameter without a gradient on all workers keeps none."""
-    if world_size() == 1:
-        return
-    parameters = list(parameters)
-    has_gradient = torch.tensor([p.grad is not None for p in parameters], dtype=torch.int32)
-    dist.all_reduce(has_gradient)
-    used = [p for p, workers in zip(parameters, has_gradient.tolist(), strict=True) if workers]
-    flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in used])
-    dist.all_reduce(flat)
-    for p, part in zip(used, (flat / world_size()).split([p.numel() for p in used]), strict=True):
-        p.grad = part.view_as(p)
 
 
 def broadcast_bool(value: bool) -> bool:

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from gckd.config.component import OptimizerConfig
-from gckd.distributed import average_gradients, average_over_workers, rank
+from gckd.distributed import average_over_workers, rank
 from gckd.errors import DivergenceError, InputError, reason_of
 from gckd.interruption import Interruption
 from gckd.progress import Progress, ProgressCallback
 from gckd.seeding import derived_seed
 from gckd.storage.checkpoint import STAGE_FIELDS, load_checkpoint, save_atomically
 from gckd.storage.path import StoragePath
+from gckd.training.gradients import GradientAverage
 from gckd.training.optimizer import OPTIMIZERS, ScheduledOptimizer, learning_rate_factor
 from gckd.training.rounds import round_of
 
@@ -90,6 +91,7 @@ class Stage:
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     saved_step: int = field(default=0, init=False)
+    _average: GradientAverage = field(init=False, repr=False)
     _start: float = field(default=0.0, init=False, repr=False)
     _save_at: float = field(default=0.0, init=False, repr=False)  # training time of the next checkpoint, in seconds
 
@@ -118,7 +120,7 @@ class Stage:
         optimizer = ScheduledOptimizer(
             OPTIMIZERS.build(schedule.optimizer, trained, schedule.lr, schedule.weight_decay)
         )
-        means = _Means()
+        self._average, means = GradientAverage(trained.parameters()), _Means()
         first = self._resume(checkpoint, optimizer, means)
         trained.train()
         yield from self._values_by_step().items()
@@ -170,15 +172,16 @@ class Stage:
         """One optimiser step on the mean gradient of `accumulate` batches; returns the last batch's terms."""
         count, terms = self.schedule.accumulate, dict[str, Tensor]()
         optimizer.zero_grad()
-        for batch in range(step * count, (step + 1) * count):
+        last = (step + 1) * count - 1
+        for batch in range(step * count, last + 1):
             torch.manual_seed(derived_seed(self.seed, self.name + "/dropout", batch) + rank())
             terms = self.terms(batch)
-            (self._total(terms) / count).backward()
+            with self._average.of_backward_pass() if batch == last else nullcontext():
+                (self._total(terms) / count).backward()
             terms = average_over_workers(terms)
             if not bool(torch.isfinite(self._total(terms))):
                 raise self._divergence(step, terms)
             means.add(terms)
-        average_gradients(trained.parameters())
         nn.utils.clip_grad_norm_(trained.parameters(), self.schedule.clip, foreach=True)
         optimizer.step()
         self.after_step()

@@ -21,6 +21,7 @@ from gckd.config.stages import MomentumDistillation
 from gckd.errors import InputError
 from gckd.progress import Progress
 from gckd.storage.shared_file import exclusive
+from gckd.training.gradients import GradientAverage
 from tests.training.micro import row, trained
 from tests.training.several import WORKERS, run_workers, start, worker
 
@@ -88,8 +89,8 @@ def _gathered(rank: int, store: Path, whole: Tensor, folder: Path) -> None:
         weight = torch.nn.Parameter(torch.tensor(2.0))
         # sum_ij <x_i, x_j>^2: every row meets every row.
         z = distributed.gather(own * weight, len(whole))
-        ((z @ z.T) ** 2).mean().backward()
-        distributed.average_gradients([weight])
+        with GradientAverage([weight]).of_backward_pass():
+            ((z @ z.T) ** 2).mean().backward()
         items = own.detach()[: rank + 1, 0]  # one of the first worker's, two of the second's if it has as many
         mean = distributed.average_over_workers({"mean": distributed.weighted_local_mean(items.mean(), len(items))})[
             "mean"
