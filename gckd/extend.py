@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gckd.data.types import Record as Record
     from gckd.data.types import SplitCounts as SplitCounts
     from gckd.data.types import TargetBatch as TargetBatch
+    from gckd.distributed import local_rows as local_rows
     from gckd.errors import InputError as InputError
     from gckd.graph.similarity import BankPair as BankPair
     from gckd.graph.similarity import DirectSimilarity as DirectSimilarity
@@ -102,6 +103,7 @@ _MODULES = {
     "gckd.data.readers": ("DatasetReader", "register_reader"),
     "gckd.data.transforms": ("AUGMENTATIONS", "Augmentation", "clean_view"),
     "gckd.data.types": ("Record", "SplitCounts", "TargetBatch"),
+    "gckd.distributed": ("local_rows",),
     "gckd.errors": ("InputError",),
     "gckd.graph.similarity": ("BankPair", "DirectSimilarity", "RetrievalDirection", "Similarity"),
     "gckd.method.alignment": ("ALIGNMENTS", "AlignmentLoss", "StudentEmbeddings"),
