@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gckd.config.component import BackboneConfig as BackboneConfig
     from gckd.config.component import MatchingConfig as MatchingConfig
     from gckd.config.component import MetricLossConfig as MetricLossConfig
+    from gckd.config.component import NeighbourSearchConfig as NeighbourSearchConfig
     from gckd.config.component import ObjectiveConfig as ObjectiveConfig
     from gckd.config.component import OptimizerConfig as OptimizerConfig
     from gckd.config.component import PropagationConfig as PropagationConfig
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
     from gckd.data.types import Record as Record
     from gckd.data.types import SplitCounts as SplitCounts
     from gckd.data.types import TargetBatch as TargetBatch
-    from gckd.distributed import local_rows as local_rows
     from gckd.errors import InputError as InputError
+    from gckd.graph.knn import Neighbours as Neighbours
+    from gckd.graph.knn import NeighbourSearch as NeighbourSearch
+    from gckd.graph.neighbour_search import NEIGHBOUR_SEARCHES as NEIGHBOUR_SEARCHES
     from gckd.graph.similarity import BankPair as BankPair
     from gckd.graph.similarity import DirectSimilarity as DirectSimilarity
     from gckd.graph.similarity import RetrievalDirection as RetrievalDirection
@@ -90,6 +93,7 @@ _MODULES = {
         "BackboneConfig",
         "MatchingConfig",
         "MetricLossConfig",
+        "NeighbourSearchConfig",
         "ObjectiveConfig",
         "OptimizerConfig",
         "PropagationConfig",
@@ -103,8 +107,9 @@ _MODULES = {
     "gckd.data.readers": ("DatasetReader", "register_reader"),
     "gckd.data.transforms": ("AUGMENTATIONS", "Augmentation", "clean_view"),
     "gckd.data.types": ("Record", "SplitCounts", "TargetBatch"),
-    "gckd.distributed": ("local_rows",),
     "gckd.errors": ("InputError",),
+    "gckd.graph.knn": ("NeighbourSearch", "Neighbours"),
+    "gckd.graph.neighbour_search": ("NEIGHBOUR_SEARCHES",),
     "gckd.graph.similarity": ("BankPair", "DirectSimilarity", "RetrievalDirection", "Similarity"),
     "gckd.method.alignment": ("ALIGNMENTS", "AlignmentLoss", "StudentEmbeddings"),
     "gckd.method.banks": ("Banks", "PerBank"),

@@ -132,6 +132,16 @@ class BackboneConfig(Component):
 
 
 @dataclass(frozen=True)
+class NeighbourSearchConfig(Component):
+    """Search of the nearest neighbours in a graph (eq. 3)."""
+
+    @property
+    def approximate(self) -> bool:
+        """Whether the search may miss a neighbour, so that the curves show its recall."""
+        return True
+
+
+@dataclass(frozen=True)
 class PropagationConfig(Component):
     """Message passing (GMP)."""
 
@@ -143,6 +153,11 @@ class PropagationConfig(Component):
     def neighbours(self) -> int:
         """K: neighbours per node; 0: no graph."""
         return 0
+
+    @property
+    def neighbour_search(self) -> NeighbourSearchConfig | None:
+        """Search of the nearest neighbours; None: exact search."""
+        return None
 
     @property
     def learns(self) -> bool:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from gckd.config.banks import GraphNodes
-from gckd.config.component import PropagationConfig
+from gckd.config.component import NeighbourSearchConfig, PropagationConfig
 from gckd.config.fields import option, section
+from gckd.config.neighbour_search import TorchSearch
 
 NO_GRAPH = "graph.propagate: images and texts are both off; use graph.propagate=none"
 PLAIN_EDGES = "use reciprocal=false, threshold=-1 and self_edge=false"  # what a learned convolution needs
@@ -62,10 +63,15 @@ class KnnPropagation(PropagationConfig):
     self_edge: bool = option(
         False, "a node has an edge to itself, of cosine 1: without close neighbours it mostly keeps its own signal"
     )
+    search: NeighbourSearchConfig = section(TorchSearch, "search of the K nearest neighbours")
 
     @property
     def neighbours(self) -> int:
         return self.k
+
+    @property
+    def neighbour_search(self) -> NeighbourSearchConfig:
+        return self.search
 
     @property
     def edge_rule(self) -> EdgeRule:
@@ -168,10 +174,15 @@ class Clusters(OnTargetBanks):
     residual: float = option(0.2, "weight of a node's own similarities against the mean over its cluster", ge=0, le=1)
     images: bool = option(True, "clusters of images; off: each image is by itself")
     texts: bool = option(True, "clusters of captions; off: each caption is by itself")
+    search: NeighbourSearchConfig = section(TorchSearch, "search of the K nearest neighbours")
 
     @property
     def neighbours(self) -> int:
         return self.k
+
+    @property
+    def neighbour_search(self) -> NeighbourSearchConfig:
+        return self.search
 
 
 @dataclass(frozen=True)

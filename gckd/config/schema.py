@@ -68,6 +68,8 @@ class Config:
         distill, graph, pretrain = self.distill, self.graph, self.pretrain
         nodes = [self.tokenizer, self.augment, self.backbone, pretrain.objective, pretrain.optimizer]
         nodes += [graph.propagate, distill.teacher, distill.targets, distill.matching]
+        if graph.propagate.neighbour_search is not None:
+            nodes.append(graph.propagate.neighbour_search)
         return *nodes, self.align, self.metric, self.selfsup, self.adapt.optimizer
 
     def off_without_labels(self) -> dict[str, Component]:

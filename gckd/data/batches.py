@@ -72,18 +72,18 @@ class Feed:
     def views(self, images: Tensor, tokens: Tensor, stream: str, step: int) -> Views:
         """The student's views of a batch.
 
-        Random numbers are drawn for the whole batch, so that a view does not depend on the number of workers.
+        Views are drawn for the whole batch, so that they do not depend on the number of workers.
 
         Args:
-            images: [b, 3, H, W] uint8, this worker's rows.
+            images: [B, 3, H, W] uint8.
             tokens: [B, L] int64.
             stream: name of the random stream; different streams give different views of the same batch.
             step: optimiser step, from 0.
 
         Returns:
-            The strong view of the images, and this worker's rows of the tokens with words masked.
+            This worker's rows of the strong view of the images, and of the tokens with words masked.
         """
         random = generator(self.seed, stream, step)
-        strong = strong_view(images, self.augment, random, len(tokens))
+        strong = strong_view(images, self.augment, random)
         words = drop_words(tokens, self.augment.word_dropout, self.tokenizer.mask, self.tokenizer.first_word, random)
-        return Views(strong, local_rows(words))
+        return Views(local_rows(strong), local_rows(words))

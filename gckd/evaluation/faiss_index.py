@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gckd.errors import InputError
+from gckd.graph.faiss_search import import_faiss
 
 Vectors = NDArray[np.float32]  # [N, d], unit rows
 
@@ -81,7 +82,7 @@ class FaissGallery:
 
     def __init__(self, vectors: Vectors, kind: Exact | IvfPq) -> None:
         self.kind, self.count = kind, len(vectors)
-        self._index = _CREATE_INDEX[type(kind)](_import_faiss(), kind, vectors.shape[1])
+        self._index = _CREATE_INDEX[type(kind)](import_faiss(), kind, vectors.shape[1])
         if isinstance(kind, IvfPq):
             step = max(1, self.count // (_TRAINING_VECTORS * kind.lists))
             self._index.train(np.ascontiguousarray(vectors[::step]))
@@ -101,14 +102,6 @@ class FaissGallery:
 def recall(approximate: SearchResult, exact: SearchResult) -> float:
     """recall@k: share of the k exact results that are among the k approximate ones, in any order; mean over queries."""
     return float((approximate.rows[:, :, None] == exact.rows[:, None, :]).any(1).mean())
-
-
-def _import_faiss() -> Any:
-    try:
-        import faiss
-    except ImportError as error:
-        raise InputError("faiss is not installed; install gckd[cpu] or gckd[gpu]") from error
-    return faiss
 
 
 def _exact_index(faiss: Any, kind: Exact, width: int) -> Any:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from gckd.config.banks import GraphNodes
 from gckd.config.graph import Gnn
+from gckd.graph.neighbour_search import neighbour_search
 from gckd.graph.propagation import GraphPropagation
 
 PerBankTensors = Sequence[Tensor]  # one tensor for each of Q_SI, Q_ST, Q_TI and Q_TT, in this order
@@ -88,6 +89,7 @@ def bank_graphs(config: Gnn, width: int) -> BankGraphs:
             threshold=config.threshold,
             self_edge=config.self_edge,
             width=width,
+            search=neighbour_search(config),
         )
         for name in dict.fromkeys(graph.name for graph in graphs)
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -31,9 +32,7 @@ def nearest(nodes: Tensor, queries: Tensor, k: int, block: int = 256, senders: i
     Raises:
         ValueError: K is not below the number of senders.
     """
-    count = len(nodes) if senders is None else senders
-    if k >= count:
-        raise ValueError(f"K = {k} is outside its limit: < {count} nodes")
+    count = check_count(nodes, k, senders)
     padded = F.pad(nodes, (0, 0, 0, -len(nodes) % BLOCK))
     parts = []
     for part in queries.split(block):
@@ -42,6 +41,18 @@ def nearest(nodes: Tensor, queries: Tensor, k: int, block: int = 256, senders: i
         cosine[torch.arange(len(part), device=part.device), part] = -torch.inf
         parts.append(_top(cosine, k))
     return Neighbours(torch.cat([part.indices for part in parts]), torch.cat([part.cosine for part in parts]))
+
+
+def check_count(nodes: Tensor, k: int, senders: int | None) -> int:
+    """Number of nodes that can be neighbours.
+
+    Raises:
+        ValueError: K is not below it.
+    """
+    count = len(nodes) if senders is None else senders
+    if k >= count:
+        raise ValueError(f"K = {k} is outside its limit: < {count} nodes")
+    return count
 
 
 def _top(cosine: Tensor, k: int) -> Neighbours:
@@ -60,15 +71,52 @@ def _top(cosine: Tensor, k: int) -> Neighbours:
     return Neighbours(best.gather(1, place // BLOCK) * BLOCK + place % BLOCK, values)
 
 
+class CentredBank(NamedTuple):
+    """Entries of a bank, before and after their mean is subtracted."""
+
+    entries: Tensor  # [N, d], unit vectors
+    mean: Tensor  # [d]
+    unit: Tensor  # [N, d], `centred(entries, mean)`
+
+
+class NeighbourSearch:
+    """Exact search with torch. A subclass searches in another way (slot `graph.propagate.search`)."""
+
+    def __call__(self, nodes: Tensor, queries: Tensor, k: int, senders: int | None = None) -> Neighbours:
+        """The K nearest neighbours of the nodes with indices `queries` [n] among unit vectors [N, d]; see `nearest`.
+
+        Raises:
+            ValueError: K is not below the number of senders.
+        """
+        return nearest(nodes, queries, k, senders=senders)
+
+    def of_bank(self, name: str, bank: CentredBank, k: int) -> Neighbours:
+        """The K nearest neighbours of all N entries of a bank, which is called `name` at every step.
+
+        Raises:
+            ValueError: K is not below N.
+        """
+        return self(bank.unit, torch.arange(len(bank.unit), device=bank.unit.device), k)
+
+
 class KnnIndex:
     """K nearest neighbours among unit vectors [N, d]. Neighbours of all nodes are computed once per K and kept.
 
     Args:
         senders: only the first `senders` nodes can be neighbours; None: all N.
+        search: finds the neighbours of some nodes; None: exact search.
+        search_all: finds the K nearest neighbours of all N nodes, given K; None: `search` does.
     """
 
-    def __init__(self, embeddings: Tensor, senders: int | None = None) -> None:
+    def __init__(
+        self,
+        embeddings: Tensor,
+        senders: int | None = None,
+        search: NeighbourSearch | None = None,
+        search_all: Callable[[int], Neighbours] | None = None,
+    ) -> None:
         self.embeddings, self.senders = embeddings, senders
+        self.search, self._search_all = search or NeighbourSearch(), search_all
         self._neighbours: dict[int, Neighbours] = {}
 
     def __len__(self) -> int:
@@ -81,13 +129,16 @@ class KnnIndex:
             ValueError: K is not below the number of senders.
         """
         if k not in self._neighbours:
-            all_nodes = torch.arange(len(self), device=self.embeddings.device)
-            self._neighbours[k] = nearest(self.embeddings, all_nodes, k, senders=self.senders)
+            self._neighbours[k] = self._search_all(k) if self._search_all else self._neighbours_of_all(k)
         return self._neighbours[k]
 
     def neighbours_of(self, nodes: Tensor, k: int) -> Neighbours:
         """The K nearest neighbours of the nodes with indices `nodes` [n]; see `neighbours`."""
         if k not in self._neighbours:
-            return nearest(self.embeddings, nodes, k, senders=self.senders)
+            return self.search(self.embeddings, nodes, k, senders=self.senders)
         neighbours = self._neighbours[k]
         return Neighbours(neighbours.indices[nodes], neighbours.cosine[nodes])
+
+    def _neighbours_of_all(self, k: int) -> Neighbours:
+        nodes = torch.arange(len(self), device=self.embeddings.device)
+        return self.search(self.embeddings, nodes, k, senders=self.senders)

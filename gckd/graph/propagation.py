@@ -11,7 +11,7 @@ from torch_geometric.nn import GATv2Conv, GCNConv, GINConv, MessagePassing, SAGE
 
 from gckd.config.graph import PLAIN_EDGES, EdgeRule
 from gckd.errors import unknown_choice
-from gckd.graph.knn import KnnIndex
+from gckd.graph.knn import KnnIndex, NeighbourSearch
 from gckd.graph.subgraph import neighbourhood
 
 
@@ -52,6 +52,7 @@ class GraphPropagation(nn.Module):
         threshold: drop edges of a smaller cosine; -1: none. A node without edges keeps its own embedding.
         self_edge: a node has an edge to itself, of cosine 1. These three need `smooth`.
         width: d; only learned convolutions need it.
+        search: finds the neighbours; None: exact search.
 
     Shapes:
         embeddings [N, d], unit vectors; inputs [B], indices of the nodes to propagate -> unit vectors [B, d]. The
@@ -77,8 +78,10 @@ class GraphPropagation(nn.Module):
         threshold: float = -1.0,
         self_edge: bool = False,
         width: int | None = None,
+        search: NeighbourSearch | None = None,
     ) -> None:
         super().__init__()
+        self.search = search
         self.layers, self.conv, self.residual = layers, conv, residual
         self.edge_rule = EdgeRule(k, temperature, reciprocal, threshold, self_edge)
         self.smooth = Smoothing()
@@ -108,7 +111,7 @@ class GraphPropagation(nn.Module):
         """
         if inputs is None:
             inputs = torch.arange(len(embeddings), device=embeddings.device)
-        graph = neighbourhood(KnnIndex(embeddings, senders), inputs, self.layers, self.edge_rule)
+        graph = neighbourhood(KnnIndex(embeddings, senders, self.search), inputs, self.layers, self.edge_rule)
         x = embeddings[graph.nodes]
         for layer, receivers in enumerate(graph.receivers):
             edges = torch.stack((graph.senders[:receivers].flatten(), graph.edge_receivers(receivers)))

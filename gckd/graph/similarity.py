@@ -21,15 +21,16 @@ BLOCK = 512  # rows of the similarities of two banks that exist at a time
 class BankPair:
     """Target banks of images [M, d] and captions [N, d], as query bank and key bank of one retrieval direction.
 
-    A pair and its reverse share their KNN graphs and partition functions, so that these are computed once per step.
+    A bank is given by its unit embeddings, or by an index that searches them in its own way. A pair and its reverse
+    share their KNN graphs and partition functions, so that these are computed once per step.
 
     Attributes:
         query_bank, key_bank: images and captions; the reverse in `reversed()`.
         modality: of the queries, 0 (images) or 1 (captions).
     """
 
-    def __init__(self, images: Tensor, texts: Tensor) -> None:
-        self.query_bank, self.key_bank = KnnIndex(images), KnnIndex(texts)
+    def __init__(self, images: Tensor | KnnIndex, texts: Tensor | KnnIndex) -> None:
+        self.query_bank, self.key_bank = _index(images), _index(texts)
         self.modality = 0
         self._partitions: dict[tuple[KnnIndex, float], Tensor] = {}
         self._entropies: dict[tuple[KnnIndex, float], Tensor] = {}
@@ -53,6 +54,10 @@ class BankPair:
             entropies = row_entropies(self.query_bank.embeddings, self.key_bank.embeddings, t)
             self._entropies[self.query_bank, t] = entropies
         return self._entropies[self.query_bank, t]
+
+
+def _index(bank: Tensor | KnnIndex) -> KnnIndex:
+    return KnnIndex(bank) if isinstance(bank, Tensor) else bank
 
 
 class RetrievalDirection(NamedTuple):

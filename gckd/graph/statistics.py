@@ -1,4 +1,4 @@
-"""Statistics of embeddings and of their KNN graphs: hubness, connected components, effective rank."""
+"""Statistics of embeddings and of their KNN graphs: hubness, recall, connected components, effective rank."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ def hubness(neighbours: Tensor) -> float:
     deviation = degree - degree.mean()
     variance = float(deviation.square().mean())
     return float(deviation.pow(3).mean()) / variance**1.5 if variance else 0.0
+
+
+def recall(approximate: Tensor, exact: Tensor) -> float:
+    """Share of the exact neighbours [n, K] of some nodes that are among the approximate ones [n, K], in any order."""
+    return float((approximate[:, :, None] == exact[:, None, :]).any(1).float().mean())
 
 
 def components(neighbours: Tensor) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -12,7 +13,9 @@ from gckd.data.loaders import TargetLoader
 from gckd.data.transforms import clean_view
 from gckd.data.types import SourceBatch, TargetBatch
 from gckd.distributed import gather, local_rows, map_batches
+from gckd.graph.knn import CentredBank, KnnIndex, NeighbourSearch
 from gckd.graph.memory import MemoryBank, centred
+from gckd.graph.similarity import BankPair
 from gckd.method.warm_start import BATCH, Embed, WarmStart, warm_start_order
 from gckd.models.base import Backbone
 from gckd.seeding import generator
@@ -123,11 +126,21 @@ class Banks(nn.Module):
         entries = (centred(bank.filled(), mean) for bank, mean in zip(self.all(), means, strict=True))
         return EmbeddingSpace(means, PerBank(*entries))
 
+    def target_pair(self, space: EmbeddingSpace, search: NeighbourSearch) -> BankPair:
+        """Q_TI and Q_TT in the current space, whose neighbours are found by `search`."""
+        indices = []
+        for name, bank in (("target_image", self.target_image), ("target_text", self.target_text)):
+            unit = getattr(space.banks, name)
+            centred_bank = CentredBank(bank.filled(), getattr(space.means, name), unit)
+            indices.append(KnnIndex(unit, search=search, search_all=partial(search.of_bank, name, centred_bank)))
+        return BankPair(*indices)
+
 
 def _embed_batch(model: Backbone, batch: SourceBatch | TargetBatch) -> tuple[Tensor, Tensor]:
     """Unit embeddings [B, d] of a whole batch; each worker computes its own rows."""
-    images, texts = embed_clean(model, batch.images, local_rows(batch.tokens))
-    return gather(images, batch.size), gather(texts, batch.size)
+    images, texts = embed_clean(model, local_rows(batch.images), local_rows(batch.tokens))
+    size = len(batch.images)
+    return gather(images, size), gather(texts, size)
 
 
 def _embedders(model: Backbone, loader: Source | TargetLoader) -> tuple[Embed, Embed]:

@@ -8,6 +8,7 @@ from gckd.config.component import PropagationConfig
 from gckd.config.schema import Config
 from gckd.data.batches import Feed
 from gckd.errors import InputError
+from gckd.graph.neighbour_search import neighbour_search
 from gckd.method.alignment import ALIGNMENTS
 from gckd.method.banks import Banks
 from gckd.method.baselines import pouf, reclip, tent  # noqa: F401 (they register their losses)
@@ -43,6 +44,7 @@ def build_parts(config: Config, feed: Feed, student: Backbone) -> Parts:
         student=student,
         teacher=teacher,
         banks=banks,
+        search=neighbour_search(config.graph.propagate),
         propagate=propagation.embeddings,
         similarity=propagation.similarity,
         target_loss=TARGETS.build(config.distill.targets, propagation.similarity),

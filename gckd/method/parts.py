@@ -9,6 +9,7 @@ from torch import nn
 
 from gckd.config.schema import Config
 from gckd.data.batches import Feed
+from gckd.graph.knn import NeighbourSearch
 from gckd.graph.similarity import Similarity
 from gckd.method.alignment import AlignmentLoss
 from gckd.method.banks import Banks
@@ -31,6 +32,7 @@ class Parts:
     student: Backbone
     teacher: Teacher[Backbone]
     banks: Banks
+    search: NeighbourSearch
     propagate: EmbeddingPropagation
     similarity: Similarity
     target_loss: TargetLoss

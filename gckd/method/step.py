@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from gckd.data.types import SourceBatch, TargetBatch
 from gckd.distributed import gather, local_rows
 from gckd.graph.memory import centred
-from gckd.graph.similarity import BankPair, RetrievalDirection
+from gckd.graph.similarity import RetrievalDirection
 from gckd.method.alignment import StudentEmbeddings
 from gckd.method.banks import EmbeddingSpace, PerBank
 from gckd.method.losses import identity_targets, soft_cross_entropy
@@ -40,7 +40,7 @@ class SourceOnly:
         parts, batch = self.parts, self.parts.feed.source.batch(step)
         parts.banks.push_source(parts.teacher.model(), batch)
         encoded, space = self.encode(batch, "source", step), parts.banks.space(self.config.centre)
-        embeddings = source_embeddings(encoded, batch.size, space)
+        embeddings = source_embeddings(encoded, len(batch.images), space)
         terms = {"source_contrastive": self.contrastive(embeddings, batch, space)}
         return terms | parts.metric(embeddings, batch.identities) | self.fusion_terms(encoded, batch, step)
 
@@ -115,16 +115,16 @@ class CrossDomain(SourceOnly):
         space = parts.banks.space(self.config.centre)
         propagated = self.propagate(space.banks, positions, with_source=alpha > 0 or learns)
         encoded = self.encode(source, "source", step)
-        source_student = source_embeddings(encoded, source.size, space)
+        source_student = source_embeddings(encoded, len(source.images), space)
         soft = self.source_soft_targets(propagated, space.banks) if alpha > 0 else None
         terms = {"source_contrastive": self.contrastive(source_student, source, space, soft, alpha)}
         terms |= parts.metric(source_student, source.identities) | self.fusion_terms(encoded, source, step)
         if learns:
             terms["graph"] = self.graph_term(propagated, space.banks, source)
         encoded = self.encode(target, "target", step)
-        target_student = target_embeddings(encoded, target.size, space)
+        target_student = target_embeddings(encoded, len(target.images), space)
         terms |= parts.align(source_student, target_student, self.progress(step))
-        terms |= self.target_terms(encoded, target_student, propagated, space.banks, positions, step)
+        terms |= self.target_terms(encoded, target_student, propagated, space, positions, step)
         return terms | parts.selfsup(target, target_student, space.banks, positions, step)
 
     def progress(self, step: int) -> float:
@@ -174,7 +174,7 @@ class CrossDomain(SourceOnly):
         encoded: EncodedBatch,
         student: StudentEmbeddings,
         propagated: PerBank,
-        banks: PerBank,
+        space: EmbeddingSpace,
         positions: PerBank,
         step: int,
     ) -> dict[str, Tensor]:
@@ -183,7 +183,7 @@ class CrossDomain(SourceOnly):
         Args:
             encoded: this worker's rows. student, propagated, positions: the whole batch.
         """
-        parts, pair = self.parts, BankPair(banks.target_image, banks.target_text)
+        parts, pair = self.parts, self.parts.banks.target_pair(space, self.parts.search)
         to_texts = RetrievalDirection(propagated.target_image, positions.target_image, pair)
         to_images = RetrievalDirection(propagated.target_text, positions.target_text, pair.reversed())
         image, text = StudentQueries(student.image, to_texts), StudentQueries(student.text, to_images)
@@ -191,7 +191,7 @@ class CrossDomain(SourceOnly):
         every = self.config.adapt.fusion_every
         if step % every == 0:
             keys = local_rows(propagated.target_image), local_rows(propagated.target_text)
-            matching = parts.matching(TargetQueries(*encoded, *keys), banks)
+            matching = parts.matching(TargetQueries(*encoded, *keys), space.banks)
             terms |= {name: every * term for name, term in matching.items()}
         return terms
 

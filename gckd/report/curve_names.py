@@ -37,6 +37,7 @@ _STATISTICS = {
 _OF_MODALITY = {
     "propagation_change": ("change by message passing", "share"),
     "cross_edges": ("edges that cross the domains", "share"),
+    "neighbour_recall": ("recall of the neighbour search", "share"),
     "hubness": ("hubness of the graph", "skewness"),
     "components": ("components of the graph", "number"),
 }

@@ -23,7 +23,8 @@ def method_statistics(parts: Parts) -> dict[str, float]:
     `target_entropy`, `bank_entropy`: mean entropy in nats of the targets, and of the student's own distribution at
     temperature tau, of images over the bank of captions. `confidence_10`, `_50`, `_90`: quantiles of the largest cosine
     of a target entry with the target bank of the other modality, over both directions. `accepted_share`: share of them
-    above delta. Per modality: `propagation_change`, `cross_edges`, `hubness` and `components` of its graph.
+    above delta. Per modality: `propagation_change`, `cross_edges`, `hubness` and `components` of its graph,
+    and `neighbour_recall` of an approximate search.
     """
     if not parts.opens_target:
         return {}
@@ -32,6 +33,8 @@ def method_statistics(parts: Parts) -> dict[str, float]:
     for sample in samples:
         if sample.graph is not None:
             values = {"propagation_change": _propagation_change(parts, sample), **dict(_graph_statistics(sample.graph))}
+            if (node := parts.config.graph.propagate.neighbour_search) is not None and node.approximate:
+                values["neighbour_recall"] = sample.graph.recall(parts.search)
             statistics |= {f"{name}_{sample.modality}": value for name, value in values.items()}
     return statistics
 

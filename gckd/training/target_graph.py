@@ -10,8 +10,9 @@ from torch import Tensor
 
 from gckd.config.banks import TARGET_IMAGE, TARGET_TEXT
 from gckd.config.graph import Graph
-from gckd.graph.knn import KnnIndex, nearest
+from gckd.graph.knn import KnnIndex, NeighbourSearch, nearest
 from gckd.graph.similarity import BankPair, RetrievalDirection
+from gckd.graph.statistics import recall
 from gckd.method.banks import PerBank
 from gckd.method.parts import Parts
 from gckd.method.propagation import propagate_bank
@@ -28,11 +29,17 @@ class KnnGraph(NamedTuple):
     source_count: int
     node_count: int
     banks: tuple[int, ...]  # banks whose entries are the nodes, in order
+    embeddings: Tensor  # [N, d] of all nodes
 
     @property
     def is_complete(self) -> bool:
         """Whether the edges of all nodes are known."""
         return len(self.receivers) == self.node_count
+
+    def recall(self, search: NeighbourSearch) -> float:
+        """Share of the exact neighbours of the last receivers, at most SAMPLE, that a search finds."""
+        exact = self.neighbours[-SAMPLE:]
+        return recall(search(self.embeddings, self.receivers[-SAMPLE:], exact.shape[1]).indices, exact)
 
     def target_edges(self) -> tuple[Tensor, Tensor]:
         """Target nodes among the receivers [m], and their neighbours [m, K]."""
@@ -85,6 +92,7 @@ def knn_graph(config: Graph, views: Sequence[Tensor], bank: int, index: KnnIndex
     source_count = sum(len(views[number]) for number in graph.banks if number < TARGET_IMAGE)
     k, count, nodes = config.propagate.neighbours, len(index), torch.arange(len(index))
     if count <= MAX_NODES:
-        return KnnGraph(index.neighbours(k).indices, nodes, source_count, count, graph.banks)
+        return KnnGraph(index.neighbours(k).indices, nodes, source_count, count, graph.banks, index.embeddings)
     sample = nodes[source_count:][-SAMPLE:]
-    return KnnGraph(nearest(index.embeddings, sample, k).indices, sample, source_count, count, graph.banks)
+    neighbours = nearest(index.embeddings, sample, k).indices
+    return KnnGraph(neighbours, sample, source_count, count, graph.banks, index.embeddings)

@@ -27,6 +27,7 @@ ROWS = {
     "backbone": {"backbone": "bag-of-words", "distill.matching": "none"},
     "matching": {"distill.matching": "nearest-partner"},
     "metric_loss": {"metric": "circle"},
+    "neighbour_search": {"graph.propagate.search": "few-dimensions"},
     "objective": {"pretrain.objective": "info-nce"},
     "optimizer": {"adapt.optimizer": "sgd"},
     "propagation": {"graph.propagate": {"kind": "towards-mean", "weight": 0.3}},

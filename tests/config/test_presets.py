@@ -7,7 +7,7 @@ import pytest
 from gckd.config import PRESETS, digest, preset
 
 # Recorded when components were still unions of classes. A new field or default changes a digest: say so in LOG.md.
-DIGESTS = {"tiny": "6315135d422c6972", "base": "c8bc8f3b0df01daf"}
+DIGESTS = {"tiny": "f73faef1a202d606", "base": "40fa5766c98523a0"}
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -9,7 +9,7 @@ import torch
 from scipy.stats import skew
 
 from gckd.graph.knn import nearest
-from gckd.graph.statistics import components, effective_rank, hubness
+from gckd.graph.statistics import components, effective_rank, hubness, recall
 
 
 def random_neighbours(seed: int, nodes: int = 40, k: int = 3) -> torch.Tensor:
@@ -56,3 +56,8 @@ def test_effective_rank_of_known_matrices() -> None:
     assert effective_rank(torch.eye(6)) == pytest.approx(6)
     assert effective_rank(torch.ones(9, 4)) == pytest.approx(1, abs=1e-6)
     assert effective_rank(torch.zeros(9, 4)) == pytest.approx(1)
+
+
+def test_recall_by_hand() -> None:
+    """Both of (1, 2) are found, in another order; one of (3, 4)."""
+    assert recall(torch.tensor([[2, 1], [5, 3]]), torch.tensor([[1, 2], [3, 4]])) == 0.75

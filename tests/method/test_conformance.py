@@ -16,12 +16,16 @@ from gckd.config.component import (
     Component,
     MatchingConfig,
     MetricLossConfig,
+    NeighbourSearchConfig,
     PropagationConfig,
     SelfSupervisionConfig,
     TargetsConfig,
     TeacherConfig,
 )
 from gckd.data.types import TargetBatch
+from gckd.graph.knn import CentredBank
+from gckd.graph.memory import centred
+from gckd.graph.neighbour_search import NEIGHBOUR_SEARCHES
 from gckd.graph.similarity import BankPair, DirectSimilarity, RetrievalDirection
 from gckd.method.alignment import ALIGNMENTS, StudentEmbeddings
 from gckd.method.banks import PerBank
@@ -211,3 +215,28 @@ def test_propagation_of_similarities(node: PropagationConfig, agree: bool) -> No
     assert bool(torch.isfinite(similarities).all()) and bool((similarities >= 0).all())
     if not (node.on_similarities or agree):
         torch.testing.assert_close(similarities, F.softmax(direction.queries @ BANKS[3].T / 0.1, 1))
+
+
+@components(NeighbourSearchConfig)
+@pytest.mark.parametrize("senders", [None, 20])
+def test_neighbours(node: NeighbourSearchConfig, senders: int | None) -> None:
+    nodes, queries = units(30, WIDTH, seed=7).float(), torch.tensor([4, 29, 0])
+    indices, cosine = NEIGHBOUR_SEARCHES.build(node)(nodes, queries, 5, senders=senders)
+    assert indices.shape == cosine.shape == (3, 5)
+    assert (indices < (senders or 30)).all() and not (indices == queries[:, None]).any()
+    assert all(len(set(row)) == 5 for row in indices.tolist())
+    assert (cosine.diff(dim=1) <= 0).all()
+    torch.testing.assert_close(cosine, (nodes[queries, None] * nodes[indices]).sum(2))
+
+
+@components(NeighbourSearchConfig)
+def test_neighbours_of_a_whole_bank(node: NeighbourSearchConfig) -> None:
+    entries, search = units(30, WIDTH, seed=7).float(), NEIGHBOUR_SEARCHES.build(node)
+    for _ in range(2):
+        mean = entries.mean(0)
+        unit = centred(entries, mean)
+        result = search.of_bank("bank", CentredBank(entries, mean, unit), 5)
+        expected = search(unit, torch.arange(30), 5)
+        assert torch.equal(result.indices, expected.indices)
+        torch.testing.assert_close(result.cosine, expected.cosine)
+        entries = entries.roll(1, 0)

@@ -94,5 +94,14 @@ def test_a_large_graph_is_sampled(config: Config, cache: Path, monkeypatch: pyte
     assert sampled["cross_edges_image"] == pytest.approx(exact["cross_edges_image"])  # 7 target nodes: all sampled
 
 
+def test_only_an_approximate_search_has_a_recall(config: Config, cache: Path) -> None:
+    approximate = {"kind": "faiss", "index": "ivf"}
+    exact = method_statistics(ready(config, cache))
+    statistics = method_statistics(ready(apply(config, {"graph.propagate.search": approximate}), cache))
+    added = {"neighbour_recall_image", "neighbour_recall_text"}
+    assert set(statistics) - set(exact) == added
+    assert all(statistics[name] == 1 for name in added)  # so few nodes are in one inverted list
+
+
 def test_statistics_are_empty_without_target_terms(config: Config, cache: Path) -> None:
     assert method_statistics(ready(row(config, "gmp", "cmkd"), cache)) == {}
