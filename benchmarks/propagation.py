@@ -16,6 +16,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks.neighbour_searches import Sizes, compare_searches
 from benchmarks.timing import interleaved, timed
 from gckd.config.graph import Diffusion, Gnn
 from gckd.graph.knn import KnnIndex
@@ -126,7 +127,7 @@ def compare(capacity: int, routes: Routes, touched: int, rounds: int) -> list[st
     "capacities",
     multiple=True,
     type=AT_LEAST_ONE,
-    help="Bank capacity C; repeatable.  [default: 256 ... 16384]",
+    help="Bank capacity C; repeatable.  [default: 256 ... 16384; 1024 ... 262144 with --searches]",
 )
 @click.option(
     "--batch", default=32, show_default=True, type=AT_LEAST_ONE, help="Batch size B per domain: 2 B input nodes."
@@ -136,6 +137,14 @@ def compare(capacity: int, routes: Routes, touched: int, rounds: int) -> list[st
 @click.option("--layers", default=2, show_default=True, type=click.IntRange(1, 3), help="Layers L.")
 @click.option(
     "--dense-limit", default=4096, show_default=True, help="Largest C with N x N matrices (3 x 16 C^2 bytes)."
+)
+@click.option("--searches", is_flag=True, help="Compare the neighbour searches of one bank instead.")
+@click.option(
+    "--full-limit",
+    default=16_384,
+    show_default=True,
+    type=AT_LEAST_ONE,
+    help="With --searches: largest C at which all pairs are compared in each step.",
 )
 @click.option("--rounds", default=5, show_default=True, type=AT_LEAST_ONE, help="Rounds behind each median.")
 @click.option("--threads", default=1, show_default=True, type=AT_LEAST_ONE, help="Threads of PyTorch.")
@@ -147,6 +156,8 @@ def main(
     k: int,
     layers: int,
     dense_limit: int,
+    searches: bool,
+    full_limit: int,
     rounds: int,
     threads: int,
 ) -> None:
@@ -163,11 +174,20 @@ def main(
     random nodes, and the convolution is parameter-free smoothing. With --signal similarity, every implementation
     propagates over all keys.
 
+    With --searches, the neighbours of all C entries of one bank are searched after each step, which replaces B entries
+    and so moves the mean that is subtracted: in full, by updates of the lists of the step before, and with faiss, exact
+    and approximate. The exact ones must agree with a full search of 256 entries. Memory is the growth of the process
+    from before the first search to its peak. The table ends with the exponent e of CPU time ~ C^e (least squares).
+
     \b
     python benchmarks/propagation.py --capacity 4096
     python benchmarks/propagation.py --signal similarity --capacity 4096
+    python benchmarks/propagation.py --searches
     """
     torch.set_num_threads(threads)
+    if searches:
+        compare_searches(capacities, Sizes(batch, width, k, rounds, full_limit))
+        return
     make = of_embeddings if signal == "embedding" else of_similarities
     table = Table("C", "nodes touched", "two-hop s", "lists s", "ratio", "matrices s", "ratio")
     chosen = capacities or (256, 1024, 4096, 16_384)

@@ -39,6 +39,11 @@ BATCHES = ["--set", "adapt.batch=8", "--set", "adapt.fusion_every=1"]
 SMALL = [*BATCHES, "--set", "graph.memory.capacity=64", "--rounds", "1"]
 COMMANDS: dict[str, tuple[click.Command, list[str], list[str]]] = {
     "propagation": (propagation.main, ["--capacity", "64", "--rounds", "1"], ["two-hop", "lists"]),
+    "neighbour searches": (
+        propagation.main,
+        ["--searches", "--capacity", "64", "--capacity", "300", "--full-limit", "64", "--rounds", "1"],
+        ["updated", "faiss ivf", "recall@10", "updated: CPU time grows with C^"],
+    ),
     "step": (
         step.main,
         [*SMALL, "--ids", "24", "--periods", "1", "--set", "pretrain.batch=16", "--set", "pretrain.fusion_every=1"],
