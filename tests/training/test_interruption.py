@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,18 +26,27 @@ from tests.training.micro import STEPS, Interruption, differences, stop_at, trai
 Finished = Callable[[Config], dict[str, Any]]
 
 
+def loading_threads() -> int:
+    """Number of the threads that load batches."""
+    return sum(thread.name.startswith("batches") for thread in threading.enumerate())
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_the_current_step_and_the_resumed_run_is_identical(
     number: signal.Signals, config: Config, cache: Path, tmp_path: Path
 ) -> None:
     once = apply(config, {"adapt.evaluations": 1})
+    loading: list[int] = []  # threads that load batches, in the interrupted step
 
     def interrupt(progress: Progress) -> None:
         if progress.stage == "adapt" and progress.step == 1:
+            loading.append(loading_threads())
             os.kill(os.getpid(), number)
 
     with pytest.raises(KeyboardInterrupt):
         trained(once, cache, tmp_path / "stopped", interrupt)
+    assert loading == [2]  # one for each domain
+    assert loading_threads() == 0
     assert load_checkpoint(tmp_path / "stopped" / "checkpoint.pt")["step"] == 1 < STEPS
     resumed, whole = trained(once, cache, tmp_path / "stopped"), trained(once, cache, tmp_path / "whole")
     assert set(differences(resumed, whole)) <= {"/seconds"}
