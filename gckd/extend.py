@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from gckd.data.types import Record as Record
     from gckd.data.types import SplitCounts as SplitCounts
     from gckd.data.types import TargetBatch as TargetBatch
+    from gckd.distributed import local_rows as local_rows
     from gckd.errors import InputError as InputError
     from gckd.graph.knn import Neighbours as Neighbours
     from gckd.graph.knn import NeighbourSearch as NeighbourSearch
@@ -107,6 +108,7 @@ _MODULES = {
     "gckd.data.readers": ("DatasetReader", "register_reader"),
     "gckd.data.transforms": ("AUGMENTATIONS", "Augmentation", "clean_view"),
     "gckd.data.types": ("Record", "SplitCounts", "TargetBatch"),
+    "gckd.distributed": ("local_rows",),
     "gckd.errors": ("InputError",),
     "gckd.graph.knn": ("NeighbourSearch", "Neighbours"),
     "gckd.graph.neighbour_search": ("NEIGHBOUR_SEARCHES",),

@@ -72,18 +72,18 @@ class Feed:
     def views(self, images: Tensor, tokens: Tensor, stream: str, step: int) -> Views:
         """The student's views of a batch.
 
-        Views are drawn for the whole batch, so that they do not depend on the number of workers.
+        Random numbers are drawn for the whole batch, so that a view does not depend on the number of workers.
 
         Args:
-            images: [B, 3, H, W] uint8.
+            images: [b, 3, H, W] uint8, this worker's rows.
             tokens: [B, L] int64.
             stream: name of the random stream; different streams give different views of the same batch.
             step: optimiser step, from 0.
 
         Returns:
-            This worker's rows of the strong view of the images, and of the tokens with words masked.
+            The strong view of the images, and this worker's rows of the tokens with words masked.
         """
         random = generator(self.seed, stream, step)
-        strong = strong_view(images, self.augment, random)
+        strong = strong_view(images, self.augment, random, len(tokens))
         words = drop_words(tokens, self.augment.word_dropout, self.tokenizer.mask, self.tokenizer.first_word, random)
-        return Views(local_rows(strong), local_rows(words))
+        return Views(strong, local_rows(words))

@@ -20,6 +20,7 @@ from gckd.data.prefetch import Batch, Prefetcher, on_default_device
 from gckd.data.splits import LabelledSplit, UnlabelledSplit
 from gckd.data.tokenizer import Tokenizer
 from gckd.data.types import EvaluationSet, SourceBatch, TargetBatch
+from gckd.distributed import local_rows
 from gckd.errors import InputError
 
 Rows = NDArray[np.int64]
@@ -39,6 +40,10 @@ class _SplitArrays:
 
     def images(self, rows: Rows) -> torch.Tensor:
         return torch.from_numpy(self.pixels[rows])
+
+    def local_images(self, rows: Rows) -> torch.Tensor:
+        """This worker's rows of the images of a batch. No other image is read."""
+        return self.images(local_rows(torch.from_numpy(rows)).numpy())
 
     def tokens(self, rows: Rows) -> torch.Tensor:
         longest = int(self.lengths[rows].max())
@@ -127,7 +132,7 @@ class SourceLoader(_Loader[SourceBatch]):
         part = slice(position * self._batch, (position + 1) * self._batch)
         images, captions = images[part], captions[part]
         return SourceBatch(
-            images=self._arrays.images(images),
+            images=self._arrays.local_images(images),
             tokens=self._arrays.tokens(captions),
             identities=torch.from_numpy(self._image_identities[images]),
             image_rows=torch.from_numpy(images.copy()),
@@ -175,7 +180,7 @@ class TargetLoader(_Loader[TargetBatch]):
         images = self._rows(step, _TARGET_IMAGES, self.image_count)
         captions = self._rows(step, _TARGET_CAPTIONS, self.caption_count)
         return TargetBatch(
-            images=self._arrays.images(images),
+            images=self._arrays.local_images(images),
             tokens=self._arrays.tokens(captions),
             image_rows=torch.from_numpy(images.copy()),
             caption_rows=torch.from_numpy(captions.copy()),

@@ -16,20 +16,23 @@ from torch.nn import functional as F
 from gckd.config.component import AugmentationConfig
 from gckd.config.data import Augment, RandAugment
 from gckd.config.registry import Registry
+from gckd.distributed import local_rows
 
 
 class Augmentation(Protocol):
     """Strong view of a batch of images."""
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Augment a batch.
+    def __call__(self, images: Tensor, generator: torch.Generator, batch: int) -> Tensor:
+        """Augment this worker's b rows of a batch of B images; with one worker, b = B.
 
         Args:
-            images: [B, 3, H, W] uint8; must not be changed in place.
-            generator: the only source of random numbers.
+            images: [b, 3, H, W] uint8; must not be changed in place.
+            generator: the only source of random numbers, the same for all workers. An augmentation that draws them for
+                B images and keeps the `local_rows` does not depend on the number of workers.
+            batch: B.
 
         Returns:
-            [B, 3, H, W] float32, on the scale of `clean_view`: about [-1, 1].
+            [b, 3, H, W] float32, on the scale of `clean_view`: about [-1, 1].
         """
 
 
@@ -41,16 +44,21 @@ def clean_view(images: Tensor) -> Tensor:
     return images.float().div_(127.5).sub_(1.0)
 
 
-def strong_view(images: Tensor, config: AugmentationConfig, generator: torch.Generator) -> Tensor:
-    """The student's view of images [B, 3, H, W] uint8, by the augmentation that `config` describes.
+def strong_view(
+    images: Tensor, config: AugmentationConfig, generator: torch.Generator, batch: int | None = None
+) -> Tensor:
+    """The student's view of images [b, 3, H, W] uint8, by the augmentation that `config` describes.
+
+    Args:
+        batch: B, images of all workers; None if these are all images.
 
     Returns:
-        [B, 3, H, W] float32, about [-1, 1].
+        [b, 3, H, W] float32, about [-1, 1].
 
     Raises:
         ConfigError: no augmentation is registered for the class of `config`.
     """
-    return AUGMENTATIONS.build(config)(images, generator)
+    return AUGMENTATIONS.build(config)(images, generator, len(images) if batch is None else batch)
 
 
 @AUGMENTATIONS.register(Augment)
@@ -60,14 +68,14 @@ class DomainRandomisation:
     def __init__(self, config: Augment) -> None:
         self.config = config
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        config, batch = self.config, len(images)
+    def __call__(self, images: Tensor, generator: torch.Generator, batch: int) -> Tensor:
+        config = self.config
 
         def uniform(*shape: int) -> Tensor:
-            return torch.rand(*shape, generator=generator)
+            return local_rows(torch.rand(*shape, generator=generator))
 
         def signed(*shape: int) -> Tensor:
-            return torch.rand(*shape, generator=generator) * 2 - 1
+            return uniform(*shape) * 2 - 1
 
         x = _move(clean_view(images), signed(batch, 2) * config.shift, uniform(batch) < 0.5 if config.flip else None)
         mean = x.mean((1, 2, 3), keepdim=True)
@@ -78,7 +86,8 @@ class DomainRandomisation:
         x = x + signed(batch, 1, 1, 1) * config.brightness * 2
         blurred = uniform(batch) < config.blur
         x[blurred] = _blur(x[blurred])
-        x = x + torch.randn(x.shape, generator=generator) * (uniform(batch, 1, 1, 1) * config.noise * 2)
+        noise = local_rows(torch.randn(batch, *x.shape[1:], generator=generator))
+        x = x + noise * (uniform(batch, 1, 1, 1) * config.noise * 2)
         return _erase(x.clamp_(-1.2, 1.2), uniform(batch) < config.erase, uniform(batch, 5))
 
 
@@ -106,22 +115,25 @@ class AlbefRandAugment:
     def __init__(self, config: RandAugment) -> None:
         self.config = config
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, images: Tensor, generator: torch.Generator, batch: int) -> Tensor:
         def uniform(*shape: int) -> Tensor:
-            return torch.rand(*shape, generator=generator, device=generator.device)
+            return local_rows(torch.rand(*shape, generator=generator, device=generator.device))
 
         x = images.float() / 255
         if self.config.flip:
-            x = torch.where(uniform(len(x), 1, 1, 1) < 0.5, x.flip(3), x)
+            x = torch.where(uniform(batch, 1, 1, 1) < 0.5, x.flip(3), x)
         level = min(_LEVELS - 1, round(self.config.magnitude * _LEVELS))
         if level:  # the ramp of pre-training starts at 0, which kornia refuses
             seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
-            x = _apply_operations(x, self.config.operations, level, seed)
-        return _erase(x * 2 - 1, uniform(len(x)) < self.config.erase, uniform(len(x), 5))
+            x = _apply_operations(x, self.config.operations, level, seed, batch)
+        return _erase(x * 2 - 1, uniform(batch) < self.config.erase, uniform(batch, 5))
 
 
-def _apply_operations(x: Tensor, operations: int, level: int, seed: int) -> Tensor:
-    """Random operations on images [B, 3, H, W] in [0, 1], the same ones for GROUP consecutive images.
+def _apply_operations(x: Tensor, operations: int, level: int, seed: int, batch: int) -> Tensor:
+    """Random operations on this worker's rows [b, 3, H, W] of B = `batch` images in [0, 1].
+
+    GROUP consecutive images of the batch get the same operations. kornia draws the parameters of a group when it
+    computes the group, so black images stand in for the rows of other workers.
 
     kornia draws some parameters on the CPU and others on the default device, and adds them. So the CPU is the default
     device here; kornia moves the parameters to the images. It draws from the global random streams.
@@ -129,7 +141,9 @@ def _apply_operations(x: Tensor, operations: int, level: int, seed: int) -> Tens
     with torch.device("cpu"), torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
         torch.manual_seed(seed)
         policy = KorniaRandAugment(operations, level, _OPERATIONS)
-        return torch.cat([policy(part) for part in x.split(GROUP)])
+        whole = x.new_zeros(batch, *x.shape[1:])
+        local_rows(whole).copy_(x)
+        return local_rows(torch.cat([policy(part) for part in whole.split(GROUP)]))
 
 
 def drop_words(tokens: Tensor, rate: float, mask_id: int, first_word: int, generator: torch.Generator) -> Tensor:

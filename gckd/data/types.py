@@ -56,23 +56,33 @@ class Vocabulary(NamedTuple):
 
 
 class SourceBatch(NamedTuple):
-    """Labelled batch: row i of `images` and of `tokens` belongs to `identities[i]`."""
+    """Labelled batch: image i of the batch and row i of `tokens` belong to `identities[i]`."""
 
-    images: torch.Tensor  # [B, 3, H, W] uint8
+    images: torch.Tensor  # [b, 3, H, W] uint8, this worker's rows of the batch
     tokens: torch.Tensor  # [B, L] int64, 0 = padding
     identities: torch.Tensor  # [B] int64
     image_rows: torch.Tensor  # [B] int64, row of the image in its split
     caption_rows: torch.Tensor  # [B] int64, row of the caption in its split
+
+    @property
+    def size(self) -> int:
+        """B, of all workers together."""
+        return len(self.image_rows)
 
 
 class TargetBatch(NamedTuple):
     """Unlabelled batch: images and captions are drawn independently, so row i of one does not describe row i of the
     other."""
 
-    images: torch.Tensor  # [B, 3, H, W] uint8
+    images: torch.Tensor  # [b, 3, H, W] uint8, this worker's rows of the batch
     tokens: torch.Tensor  # [B, L] int64, 0 = padding
     image_rows: torch.Tensor  # [B] int64, row of the image in its split
     caption_rows: torch.Tensor  # [B] int64, row of the caption in its split
+
+    @property
+    def size(self) -> int:
+        """B, of all workers together."""
+        return len(self.image_rows)
 
 
 @dataclass(frozen=True)

@@ -138,9 +138,8 @@ class Banks(nn.Module):
 
 def _embed_batch(model: Backbone, batch: SourceBatch | TargetBatch) -> tuple[Tensor, Tensor]:
     """Unit embeddings [B, d] of a whole batch; each worker computes its own rows."""
-    images, texts = embed_clean(model, local_rows(batch.images), local_rows(batch.tokens))
-    size = len(batch.images)
-    return gather(images, size), gather(texts, size)
+    images, texts = embed_clean(model, batch.images, local_rows(batch.tokens))
+    return gather(images, batch.size), gather(texts, batch.size)
 
 
 def _embedders(model: Backbone, loader: Source | TargetLoader) -> tuple[Embed, Embed]:

@@ -121,6 +121,6 @@ class SourceFree(CrossDomain):
         space = parts.banks.space(self.config.centre)
         propagated = self.propagate(space.banks, positions, with_source=False)
         encoded = self.encode(target, "target", step)
-        student = target_embeddings(encoded, len(target.images), space)
+        student = target_embeddings(encoded, target.size, space)
         terms = self.target_terms(encoded, student, propagated, space, positions, step)
         return terms | parts.selfsup(target, student, space.banks, positions, step)

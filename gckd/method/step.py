@@ -40,7 +40,7 @@ class SourceOnly:
         parts, batch = self.parts, self.parts.feed.source.batch(step)
         parts.banks.push_source(parts.teacher.model(), batch)
         encoded, space = self.encode(batch, "source", step), parts.banks.space(self.config.centre)
-        embeddings = source_embeddings(encoded, len(batch.images), space)
+        embeddings = source_embeddings(encoded, batch.size, space)
         terms = {"source_contrastive": self.contrastive(embeddings, batch, space)}
         return terms | parts.metric(embeddings, batch.identities) | self.fusion_terms(encoded, batch, step)
 
@@ -115,14 +115,14 @@ class CrossDomain(SourceOnly):
         space = parts.banks.space(self.config.centre)
         propagated = self.propagate(space.banks, positions, with_source=alpha > 0 or learns)
         encoded = self.encode(source, "source", step)
-        source_student = source_embeddings(encoded, len(source.images), space)
+        source_student = source_embeddings(encoded, source.size, space)
         soft = self.source_soft_targets(propagated, space.banks) if alpha > 0 else None
         terms = {"source_contrastive": self.contrastive(source_student, source, space, soft, alpha)}
         terms |= parts.metric(source_student, source.identities) | self.fusion_terms(encoded, source, step)
         if learns:
             terms["graph"] = self.graph_term(propagated, space.banks, source)
         encoded = self.encode(target, "target", step)
-        target_student = target_embeddings(encoded, len(target.images), space)
+        target_student = target_embeddings(encoded, target.size, space)
         terms |= parts.align(source_student, target_student, self.progress(step))
         terms |= self.target_terms(encoded, target_student, propagated, space, positions, step)
         return terms | parts.selfsup(target, target_student, space.banks, positions, step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from gckd import distributed
 from gckd.config.data import TrainedTokenizer
 from gckd.data.annotations import read_annotations
 from gckd.data.loaders import SourceLoader, TargetLoader, evaluation_set
@@ -90,6 +92,19 @@ class TestBothLoaders:
         width = tokenizer.encode([captions[i] for i in short]).shape[1]
         assert loader.tokens_at(torch.tensor(short)).shape == (len(short), width)
         assert width < loader.tokens_at(torch.arange(80)).shape[1]
+
+    @pytest.mark.parametrize("workers", [2, 3])
+    def test_each_worker_gets_its_images_alone(
+        self, built: Store, tokenizer: Tokenizer, make: Any, workers: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        whole, parts = make(built, tokenizer).batch(1), []
+        for rank in range(workers):
+            monkeypatch.setattr(distributed, "world_size", lambda: workers)
+            monkeypatch.setattr(distributed, "rank", functools.partial(int, rank))
+            parts.append(make(built, tokenizer).batch(1))
+        assert [len(part.images) for part in parts] == {2: [4, 3], 3: [3, 2, 2]}[workers]
+        assert torch.equal(torch.cat([part.images for part in parts]), whole.images)
+        assert all(same(part[1:], whole[1:]) and part.size == len(whole.images) for part in parts)
 
     def test_changing_a_batch_does_not_change_the_loader(self, built: Store, tokenizer: Tokenizer, make: Any) -> None:
         loader = make(built, tokenizer)

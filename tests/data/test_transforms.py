@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
 import torch
 
+from gckd import distributed
 from gckd.config.component import AugmentationConfig
 from gckd.config.data import Augment, RandAugment
 from gckd.config.fields import ConfigError
@@ -177,6 +179,21 @@ class TestRandAugment:
         torch.testing.assert_close(view, expected, rtol=0.0, atol=0.0)
 
 
+@pytest.mark.parametrize("config", [Augment(noise=0.2, erase=0.5), RandAugment(magnitude=0.7, erase=0.5)])
+@pytest.mark.parametrize("workers", [2, 3])
+def test_each_worker_makes_its_rows_of_the_view_of_the_whole_batch(
+    config: AugmentationConfig, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = photos()
+    expected = strong_view(images, config, random())
+    views = []
+    for rank, part in enumerate(images.tensor_split(workers)):
+        monkeypatch.setattr(distributed, "world_size", lambda: workers)
+        monkeypatch.setattr(distributed, "rank", functools.partial(int, rank))
+        views.append(strong_view(part, config, random(), len(images)))
+    torch.testing.assert_close(torch.cat(views), expected)
+
+
 class TestSlot:
     """An augmentation that is defined outside the package."""
 
@@ -191,7 +208,7 @@ class TestSlot:
             def __init__(self, config: Darken) -> None:
                 self.config = config
 
-            def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+            def __call__(self, images: torch.Tensor, generator: torch.Generator, batch: int) -> torch.Tensor:
                 return clean_view(images) * self.config.factor
 
         torch.testing.assert_close(strong_view(photos(), Darken(factor=0.25), random()), clean_view(photos()) / 4)

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from gckd.extend import AUGMENTATIONS, AugmentationConfig, clean_view, option
+from gckd.extend import AUGMENTATIONS, AugmentationConfig, clean_view, local_rows, option
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,6 @@ class PixelNoiseView:
     def __init__(self, node: PixelNoise) -> None:
         self.sigma = node.sigma
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        noise = torch.randn(images.shape, generator=generator).to(images.device)
-        return clean_view(images) + self.sigma * noise
+    def __call__(self, images: Tensor, generator: torch.Generator, batch: int) -> Tensor:
+        noise = local_rows(torch.randn(batch, *images.shape[1:], generator=generator))
+        return clean_view(images) + self.sigma * noise.to(images.device)
