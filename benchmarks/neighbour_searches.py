@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import math
 import statistics
@@ -113,7 +114,7 @@ def measure(capacity: int, sizes: Sizes) -> list[tuple[str, float, str, str]]:
     moving = MovingBank(capacity, sizes)
     searches, memory = searches_of(moving, sizes), {}
     for name, search in searches.items():
-        before = _resident()
+        before = _resident_after_trim()
         search()  # the first search makes what later ones update
         moving.step()
         memory[name] = max(0, peak_memory(search) - before) / 2**20
@@ -165,6 +166,14 @@ def peak_memory(work: Callable[[], object]) -> int:
         done.set()
         thread.join()
     return peak
+
+
+def _resident_after_trim() -> int:
+    """Resident memory after freed memory is returned to the system, which glibc does on request."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+    return _resident()
 
 
 def _resident() -> int:
