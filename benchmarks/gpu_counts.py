@@ -107,7 +107,9 @@ class KernelCounter:
 
 
 def _has_kernel(call: Call) -> bool:
-    """Whether an operator computes; a view or an allocation launches no kernel."""
+    """Whether an operator computes; a view, an allocation or a copy of nothing launches no kernel."""
+    if call.operator in COPIES and all(tensor.numel() == 0 for tensor in call.tensors):
+        return False
     if call.operator._schema.name.partition("::")[2] in _WITHOUT_KERNEL:
         return False
     returns = call.operator._schema.returns

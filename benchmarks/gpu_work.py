@@ -96,9 +96,8 @@ def main(name: str, assignments: tuple[str, ...]) -> None:
     """Count the GPU work of an adaptation step by part, without a GPU.
 
     The step runs on the pretended CUDA device of the tests. A kernel is an operator that computes, so that an operator
-    with several kernels counts once. Attention counts by its formula, which takes more kernels and memory than the
-    fused kernels of a GPU. A sync is a wait of the CPU for the GPU. The CPU also waits for uploads that are not pinned.
-    Memory is that of tensors.
+    with several kernels counts once, such as fused attention or an update of all weights. A sync is a wait of the CPU
+    for the GPU. The CPU also waits for uploads that are not pinned. Memory is that of tensors.
 
     Full size takes minutes and 30 GB. Kernels, casts, syncs and uploads do not depend on the widths, the image size
     and C, so that a narrow model has those of the full one:

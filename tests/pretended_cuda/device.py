@@ -32,6 +32,7 @@ import torch.distributed as dist
 import torch.utils._foreach_utils as foreach
 import torch.utils.checkpoint
 
+from tests.pretended_cuda.attention import attention
 from tests.pretended_cuda.device_guard import install_device_guard
 from tests.pretended_cuda.generator import PretendedGenerator
 from tests.pretended_cuda.tensor import STATE, PretendedDevice, PretendedTensor, pinned_copy
@@ -100,6 +101,7 @@ def _cuda_patches() -> list[tuple[Any, str, Any]]:
         (torch.cuda, "set_rng_state", lambda state, *_: random.set_state(state)),
         (torch, "Generator", PretendedGenerator),
         (torch.Tensor, "pin_memory", pinned_copy),
+        (torch.nn.functional, "scaled_dot_product_attention", attention),
         (foreach, "_foreach_supported_types", [torch.Tensor, torch.nn.Parameter, PretendedTensor]),
         (dist, "init_process_group", gloo_group),
     ]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from tests.pretended_cuda.attention import FUSED_ATTENTION
 from tests.pretended_cuda.call import CUDA, Call, OnCuda, mapped, on_cuda
 from tests.pretended_cuda.placement import placement_fault
 
@@ -128,7 +129,7 @@ def execute(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
         shapes = [tuple(tensor.shape) for tensor in call.cpu]
         raise PlacementError(f"pretended CUDA: {operator}: {fault} (CPU tensors {shapes}, {len(call.cuda)} on CUDA)")
     if operator is torch.ops.aten._fused_sdp_choice.default and call.cuda:
-        return 0  # attention by its formula, as no fused kernel accepts these tensors
+        return 0  # the formula; `scaled_dot_product_attention` of Python calls the fused kernel itself
     result = _computed(call)
     for observer in STATE.observers:
         observer(call, result)
@@ -140,7 +141,7 @@ def _computed(call: Call) -> Any:
     kwargs = {name: mapped(OnCuda, lambda tensor: tensor.computed, value) for name, value in call.kwargs.items()}
     if kwargs.get("device") is not None:
         kwargs["device"] = _CPU
-    result = call.operator(*args, **kwargs)
+    result = FUSED_ATTENTION.get(call.operator, call.operator)(*args, **kwargs)
     if call.in_place and call.args and isinstance(call.args[0], Tensor):
         _update_shape(call.args[0], args[0])
         return call.args[0]
