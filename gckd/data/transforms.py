@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import Protocol
 
 import torch
-from kornia.augmentation.auto import RandAugment as KorniaRandAugment
 from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.component import AugmentationConfig
 from gckd.config.data import Augment, RandAugment
 from gckd.config.registry import Registry
+from gckd.data.prefetch import on_default_device
+from gckd.data.rand_augment import LEVELS, random_operations
 from gckd.distributed import local_rows
 
 
@@ -91,59 +92,34 @@ class DomainRandomisation:
         return _erase(x.clamp_(-1.2, 1.2), uniform(batch) < config.erase, uniform(batch, 5))
 
 
-GROUP = 4  # consecutive images that get the same operations; kornia draws operations once per call
-
-# Operations of ALBEF's fine-tuning (`dataset/__init__.py` of salesforce/ALBEF at b9727e4), in kornia's ranges.
-_OPERATIONS: list[list[tuple[str, float, float | None]]] = [
-    [("auto_contrast", 0, 1)],
-    [("equalize", 0, 1)],
-    [("brightness", 0.1, 1.9)],
-    [("sharpness", 0.1, 1.9)],
-    [("rotate", -30.0, 30.0)],
-    [("shear_x", -0.3, 0.3)],
-    [("shear_y", -0.3, 0.3)],
-    [("translate_x", -0.1, 0.1)],
-    [("translate_y", -0.1, 0.1)],
-]
-_LEVELS = 30  # number of kornia's magnitudes
-
-
 @AUGMENTATIONS.register(RandAugment)
 class AlbefRandAugment:
-    """Random mirror, operations of ALBEF's fine-tuning, and erasing."""
+    """Random mirror, operations of ALBEF's fine-tuning, and erasing. Everything is drawn on the CPU."""
 
     def __init__(self, config: RandAugment) -> None:
         self.config = config
 
     def __call__(self, images: Tensor, generator: torch.Generator, batch: int) -> Tensor:
+        random = _cpu_generator(generator)
+
         def uniform(*shape: int) -> Tensor:
-            return local_rows(torch.rand(*shape, generator=generator, device=generator.device))
+            return on_default_device(local_rows(torch.rand(*shape, generator=random, device="cpu")))
 
         x = images.float() / 255
         if self.config.flip:
             x = torch.where(uniform(batch, 1, 1, 1) < 0.5, x.flip(3), x)
-        level = min(_LEVELS - 1, round(self.config.magnitude * _LEVELS))
+        level = min(LEVELS - 1, round(self.config.magnitude * LEVELS))
         if level:  # the ramp of pre-training starts at 0, which kornia refuses
-            seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
-            x = _apply_operations(x, self.config.operations, level, seed, batch)
+            seed = int(torch.randint(2**31, (), generator=random, device="cpu"))
+            x = random_operations(x, self.config.operations, level, seed, batch)
         return _erase(x * 2 - 1, uniform(batch) < self.config.erase, uniform(batch, 5))
 
 
-def _apply_operations(x: Tensor, operations: int, level: int, seed: int, batch: int) -> Tensor:
-    """Random operations on this worker's rows [b, 3, H, W] of B = `batch` images in [0, 1].
-
-    GROUP consecutive images of the batch get the same operations. kornia draws the parameters of a group when it
-    computes the group, so black images stand in for the rows of other workers.
-
-    kornia draws some parameters on the CPU and others on the default device, and adds them. So the CPU is the default
-    device here; kornia moves the parameters to the images. It draws from the global random streams.
-    """
-    with torch.device("cpu"), torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
-        torch.manual_seed(seed)
-        policy = KorniaRandAugment(operations, level, _OPERATIONS)
-        whole = x.new_zeros(batch, *x.shape[1:])
-        local_rows(whole).copy_(x)
-        return local_rows(torch.cat([policy(part) for part in whole.split(GROUP)]))
+def _cpu_generator(generator: torch.Generator) -> torch.Generator:
+    """The generator itself, or one of the CPU with its seed: reading draws of a GPU would wait for it."""
+    if generator.device.type == "cpu":
+        return generator
+    return torch.Generator("cpu").manual_seed(generator.initial_seed())
 
 
 def drop_words(tokens: Tensor, rate: float, mask_id: int, first_word: int, generator: torch.Generator) -> Tensor:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import functools
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
+from kornia.augmentation.auto import RandAugment as KorniaRandAugment
 
 from gckd import distributed
 from gckd.config.component import AugmentationConfig
 from gckd.config.data import Augment, RandAugment
 from gckd.config.fields import ConfigError
+from gckd.data import rand_augment
+from gckd.data.rand_augment import OPERATIONS, random_operations
 from gckd.data.transforms import AUGMENTATIONS, clean_view, drop_words, strong_view
 
 OFF = Augment(
@@ -169,6 +172,26 @@ class TestRandAugment:
         mild = strong_view(left, dataclasses.replace(RandAugment(), magnitude=1e-6), random())
         mirrored = int((mild[..., 0] < 0).all(2).all(1).sum())
         assert 20 < mirrored < 44
+
+    @pytest.mark.parametrize("seed", range(6))
+    def test_equals_kornias_policy_on_each_group(self, seed: int) -> None:
+        images = photos(14, height=20, width=12).float() / 255  # three groups of 4, and one of 2
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            policy = KorniaRandAugment(3, 11, OPERATIONS)
+            expected = torch.cat([policy(group) for group in images.split(4)])
+        assert torch.equal(random_operations(images, 3, 11, seed, len(images)), expected)
+
+    def test_groups_with_operations_of_one_kind_share_the_work(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        warped: list[int] = []
+
+        def warp(images: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+            warped.append(len(images))
+            return images
+
+        monkeypatch.setattr(rand_augment, "warp_affine", warp)
+        random_operations(photos(64, height=20, width=12).float() / 255, 2, 11, seed=0, batch=64)
+        assert len(warped) <= 2 and sum(warped) > 20  # at most once for each operation of an image
 
     def test_draws_nothing_on_the_default_device(self) -> None:
         """kornia adds draws on the CPU to some on the default device, which holds no values here."""
