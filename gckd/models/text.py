@@ -6,6 +6,7 @@ transformers allows cross-attention in decoders only, and the keys have the widt
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.models.bert.configuration_bert import BertConfig
@@ -18,8 +19,10 @@ from transformers.models.bert.modeling_bert import (
 )
 
 from gckd.config.backbone import Compute, Text
-from gckd.models.compute import run_layer
+from gckd.models.compute import autocast_type, in_autocast_type, run_layer
 from gckd.models.vision import init_std, initialise
+
+ROW_STEP = 16  # elements
 
 
 class SelfAttention(nn.Module):
@@ -39,6 +42,8 @@ class SelfAttention(nn.Module):
         self.value = nn.Linear(memory_width, config.hidden_size)
 
     def forward(self, states: Tensor, memory: Tensor, mask: Tensor | None, rows: Tensor | None = None) -> Tensor:
+        same, states = memory is states, in_autocast_type(states)  # cast once for the three layers
+        memory = states if same else in_autocast_type(memory)
         query, key, value = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for part in (self.query(states), self.key(memory), self.value(memory))
@@ -122,20 +127,26 @@ class TextEncoder(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Text states from the first `depth` layers, which read text alone."""
-        mask = attention_mask(tokens)
         states: Tensor = self.embeddings(tokens)
+        mask = attention_mask(tokens, autocast_type(states))
         for layer in self.layer[: self.depth]:
             states = run_layer(self.compute, layer, states, mask)
         return states
 
     def fuse(self, states: Tensor, tokens: Tensor, image: Tensor, rows: Tensor | None = None) -> Tensor:
         """Fused states from the fusion layers. `tokens` [B, L] marks the padding; `rows` as in `SelfAttention`."""
-        mask = attention_mask(tokens)
+        mask, image = attention_mask(tokens, autocast_type(states)), in_autocast_type(image)
         for layer in self.layer[self.depth :]:
             states = run_layer(self.compute, layer, states, mask, image, rows)
         return states
 
 
-def attention_mask(tokens: Tensor) -> Tensor:
-    """Boolean mask [B, 1, 1, L]: true at tokens, false at padding (id 0)."""
-    return (tokens != 0)[:, None, None, :]
+def attention_mask(tokens: Tensor, dtype: torch.dtype) -> Tensor:
+    """Numbers [B, 1, 1, L] that attention adds to its scores: 0 at tokens, -infinity at padding (id 0).
+
+    Attention would compute them from a boolean mask in every layer. The rows begin at multiples of ROW_STEP; CUDA's
+    kernels would copy any other mask.
+    """
+    padded = F.pad(tokens, (0, -tokens.shape[1] % ROW_STEP))
+    blank = torch.zeros(padded.shape, device=tokens.device, dtype=dtype)
+    return blank.masked_fill(padded == 0, -torch.inf)[:, None, None, : tokens.shape[1]]

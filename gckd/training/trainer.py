@@ -17,6 +17,7 @@ from gckd.config.component import OptimizerConfig
 from gckd.distributed import average_over_workers, rank
 from gckd.errors import DivergenceError, InputError, reason_of
 from gckd.interruption import Interruption
+from gckd.models.compute import reused_casts
 from gckd.progress import Progress, ProgressCallback
 from gckd.seeding import derived_seed
 from gckd.storage.checkpoint import STAGE_FIELDS, load_checkpoint, save_atomically
@@ -175,7 +176,8 @@ class Stage:
         last = (step + 1) * count - 1
         for batch in range(step * count, last + 1):
             torch.manual_seed(derived_seed(self.seed, self.name + "/dropout", batch) + rank())
-            terms = self.terms(batch)
+            with reused_casts():
+                terms = self.terms(batch)
             with self._average.of_backward_pass() if batch == last else nullcontext():
                 (self._total(terms) / count).backward()
             terms = average_over_workers(terms)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import shutil
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gckd.config.backbone import Albef, Compute, Text, Vision
 from gckd.data.types import Vocabulary
 from gckd.models.albef import AlbefBackbone
 from gckd.models.base import InputSizes
+from gckd.models.compute import reused_casts
 from gckd.models.vision import ClipPixels
 
 
@@ -68,6 +72,44 @@ def test_bf16_results_are_close_and_in_float32() -> None:
     for first, second in zip(default[:3], half[:3], strict=True):
         assert not torch.equal(first, second)
         torch.testing.assert_close(first, second, atol=0.05, rtol=0.05)
+
+
+def cast_gradients(text_passes: int, reuse: bool) -> tuple[int, Tensor]:
+    """Casts of weights to bfloat16 in some passes of the text encoder, and the gradient of one weight."""
+    model, tokens = build(Compute(precision="bf16")), torch.randint(5, 50, (6, 9))
+    weight = model.text_encoder.layer[0].intermediate.dense.weight
+    weights, casts = {tuple(p.shape) for p in model.parameters()}, 0
+
+    class CastCounter(TorchDispatchMode):
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            nonlocal casts
+            casts += function is torch.ops.aten._to_copy.default and tuple(args[0].shape) in weights
+            return function(*args, **(kwargs or {}))
+
+    with CastCounter(), reused_casts() if reuse else contextlib.nullcontext():
+        with torch.no_grad():
+            model.encode_text(tokens)
+        casts = 0
+        total = torch.stack([model.encode_text(tokens).embedding.sum() for _ in range(text_passes)]).sum()
+    total.backward()
+    assert weight.grad is not None
+    return casts, weight.grad
+
+
+def test_a_step_casts_each_weight_once() -> None:
+    """The gradient is that of separate casts, also after a pass without gradients."""
+    (one, _), (two, gradient), (reused, reused_gradient) = (
+        cast_gradients(*a) for a in ((1, False), (2, False), (2, True))
+    )
+    assert two == 2 * one and reused == one > 0
+    torch.testing.assert_close(reused_gradient, gradient, atol=1e-3, rtol=0.02)
+
+
+def test_the_context_of_a_step_leaves_float32_as_it_is() -> None:
+    separate = outputs(build(Compute()))
+    with reused_casts():
+        inside = outputs(build(Compute()))
+    assert all(torch.equal(first, second) for first, second in zip(separate, inside, strict=True))
 
 
 @pytest.mark.slow
