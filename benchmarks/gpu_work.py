@@ -28,7 +28,7 @@ from gckd.data.dataset_pair import DatasetPair, open_datasets
 from gckd.data.street import make_street
 from gckd.device import on_device
 from gckd.method.parts import Parts
-from gckd.method.step import SourceOnly
+from gckd.method.step import CrossDomain, SourceOnly
 from gckd.progress import Progress
 from gckd.report.console import wide_console
 from gckd.training.optimizer import ScheduledOptimizer
@@ -43,7 +43,8 @@ def parts_of_a_step(parts: Parts, step: SourceOnly) -> list[tuple[object, str, s
     return [
         (type(parts.banks), "push", "teacher"),
         (parts.teacher, "update", "teacher"),
-        (type(step), "encode", "student"),
+        (SourceOnly, "encode", "student"),
+        (CrossDomain, "encode_jointly", "student"),
         (type(step), "fusion_terms", "source matching and MLM"),
         (type(step), "propagate", "graph"),
         (type(parts.matching), "__call__", "matching"),

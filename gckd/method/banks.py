@@ -18,6 +18,7 @@ from gckd.graph.memory import MemoryBank, centred
 from gckd.graph.similarity import BankPair
 from gckd.method.warm_start import BATCH, Embed, WarmStart, warm_start_order
 from gckd.models.base import Backbone
+from gckd.models.joint_pass import joined, joins_passes
 from gckd.seeding import generator
 
 MEAN_SAMPLE = 1024  # examples whose embeddings are averaged
@@ -68,20 +69,30 @@ class Banks(nn.Module):
 
     def push(self, model: Backbone, source: SourceBatch, target: TargetBatch) -> PerBank:
         """Embed and store a source batch and a target batch; returns the positions [B] of the new entries."""
-        return PerBank(*self.push_source(model, source), *self.push_target(model, target))
+        source_embeddings, target_embeddings = _embed_batches(model, source, target)
+        return PerBank(*self._store_source(source_embeddings, source), *self._store_target(target_embeddings, target))
 
     def push_source(self, model: Backbone, batch: SourceBatch) -> tuple[Tensor, Tensor]:
         """Embed and store a source batch; returns its positions [B] in Q_SI and Q_ST."""
-        images, texts = _embed_batch(model, batch)
-        return (
-            self.source_image.push(images, batch.image_rows, batch.identities),
-            self.source_text.push(texts, batch.caption_rows, batch.identities),
-        )
+        (embeddings,) = _embed_batches(model, batch)
+        return self._store_source(embeddings, batch)
 
     def push_target(self, model: Backbone, batch: TargetBatch) -> tuple[Tensor, Tensor]:
         """Embed and store a target batch; returns its positions [B] in Q_TI and Q_TT."""
-        images, texts = _embed_batch(model, batch)
-        return self.target_image.push(images, batch.image_rows), self.target_text.push(texts, batch.caption_rows)
+        (embeddings,) = _embed_batches(model, batch)
+        return self._store_target(embeddings, batch)
+
+    def _store_source(self, embeddings: tuple[Tensor, Tensor], batch: SourceBatch) -> tuple[Tensor, Tensor]:
+        return (
+            self.source_image.push(embeddings[0], batch.image_rows, batch.identities),
+            self.source_text.push(embeddings[1], batch.caption_rows, batch.identities),
+        )
+
+    def _store_target(self, embeddings: tuple[Tensor, Tensor], batch: TargetBatch) -> tuple[Tensor, Tensor]:
+        return (
+            self.target_image.push(embeddings[0], batch.image_rows),
+            self.target_text.push(embeddings[1], batch.caption_rows),
+        )
 
     def warm_start_source(self, model: Backbone, source: Source, seed: int, warm: WarmStart) -> None:
         """Fill Q_SI and Q_ST with embeddings of train examples, in a seeded random order."""
@@ -136,10 +147,17 @@ class Banks(nn.Module):
         return BankPair(*indices)
 
 
-def _embed_batch(model: Backbone, batch: SourceBatch | TargetBatch) -> tuple[Tensor, Tensor]:
-    """Unit embeddings [B, d] of a whole batch; each worker computes its own rows."""
-    images, texts = embed_clean(model, batch.images, local_rows(batch.tokens))
-    return gather(images, batch.size), gather(texts, batch.size)
+def _embed_batches(model: Backbone, *batches: SourceBatch | TargetBatch) -> list[tuple[Tensor, Tensor]]:
+    """Unit embeddings [B, d] of the images and captions of whole batches; each worker computes its own rows."""
+    images, tokens = [b.images for b in batches], [local_rows(b.tokens) for b in batches]
+    if joins_passes(images[0]):
+        sizes = [len(part) for part in images]
+        embeddings = embed_clean(model, joined(images), joined(tokens))
+        parts = list(zip(embeddings[0].split(sizes), embeddings[1].split(sizes), strict=True))
+    else:
+        parts = [embed_clean(model, *views) for views in zip(images, tokens, strict=True)]
+    sizes = [batch.size for batch in batches]
+    return [(gather(image, size), gather(text, size)) for (image, text), size in zip(parts, sizes, strict=True)]
 
 
 def _embedders(model: Backbone, loader: Source | TargetLoader) -> tuple[Embed, Embed]:

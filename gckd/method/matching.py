@@ -16,6 +16,7 @@ from gckd.distributed import weighted_local_mean
 from gckd.method.banks import Banks, PerBank
 from gckd.method.losses import matching_loss
 from gckd.models.base import Backbone, Encoded
+from gckd.models.joint_pass import joined, joined_states, joins_passes
 
 
 class TargetQueries(NamedTuple):
@@ -106,18 +107,55 @@ class CrossDomainMatchingLoss:
     def __call__(self, queries: TargetQueries, banks: PerBank) -> dict[str, Tensor]:
         texts = self._pairs(queries.image_key, banks.target_text, banks.source_text)
         images = self._pairs(queries.text_key, banks.target_image, banks.source_image)
-        positive, negative = [torch.zeros(0, 2)], [torch.zeros(0, 2)]
-        for match, pairs in ((self._match_texts, texts), (self._match_images, images)):
-            if len(pairs.accepted):
-                logits = match(queries, pairs)
-                positive.append(logits[0])
-                negative.append(logits[1])
+        logits: list[tuple[Tensor, Tensor]] = []  # of positive and of negative pairs
+        if joins_passes(queries.tokens) and len(texts.accepted) and len(images.accepted):
+            logits = self._match_jointly(queries, texts, images)
+        else:
+            matches = (self._match_texts, texts), (self._match_images, images)
+            logits = [match(queries, pairs) for match, pairs in matches if len(pairs.accepted)]
         count = 2 * (len(texts.accepted) + len(images.accepted))
-        loss = matching_loss(torch.cat(positive), torch.cat(negative)) if count else torch.zeros(())
+        loss = matching_loss(*map(torch.cat, zip(*logits, strict=True))) if logits else torch.zeros(())
         return {"target_matching": weighted_local_mean(loss, count)}
 
     def _pairs(self, queries: Tensor, target: Tensor, source: Tensor) -> CrossDomainPairs:
         return cross_domain_pairs(queries, target, source, delta=self.node.delta, negatives=self.node.negatives)
+
+    def _match_jointly(
+        self, queries: TargetQueries, texts: CrossDomainPairs, images: CrossDomainPairs
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Logits of `_match_texts` and `_match_images`, by one pass of each encoder; they differ by rounding.
+
+        Args:
+            texts, images: P and R pairs of image queries and of caption queries.
+        """
+        partner_tokens, query_tokens = joined(self._partner_tokens(texts)), queries.tokens[images.accepted]
+        query_states = queries.text.states[images.accepted]
+        partner_images = self.student.encode_image(clean_view(torch.cat(self._partner_images(images)))).states
+        image_states = torch.cat((queries.image.states[texts.accepted], partner_images))  # [P + 2 R, T, width]
+        partner_states = self.student.encode_text(partner_tokens).states
+        text_states = joined_states((partner_states, query_states, query_states))  # [2 P + 2 R, L, width]
+        tokens = joined((partner_tokens, query_tokens, query_tokens))
+        p, r = len(texts.accepted), len(images.accepted)
+        rows = torch.arange(p + 2 * r)
+        logits = self.student.match(image_states, text_states, tokens, torch.cat((rows[:p], rows)))
+        positive_texts, negative_texts, positive_images, negative_images = logits.split([p, p, r, r])
+        return [(positive_texts, negative_texts), (positive_images, negative_images)]
+
+    def _partner_tokens(self, pairs: CrossDomainPairs) -> tuple[Tensor, Tensor]:
+        """Tokens [P, L] of the positive and of the negative captions."""
+        target, source = self.memory.target_text, self.memory.source_text
+        return (
+            self.feed.target.tokens_at(target.rows[pairs.positive.cpu()]),
+            self.feed.source.tokens_at(source.rows[pairs.negative.cpu()]),
+        )
+
+    def _partner_images(self, pairs: CrossDomainPairs) -> tuple[Tensor, Tensor]:
+        """The positive and the negative images [P, 3, H, W] uint8."""
+        target, source = self.memory.target_image, self.memory.source_image
+        return (
+            self.feed.target.images_at(target.rows[pairs.positive.cpu()]),
+            self.feed.source.images_at(source.rows[pairs.negative.cpu()]),
+        )
 
     def _match_texts(self, queries: TargetQueries, pairs: CrossDomainPairs) -> tuple[Tensor, Tensor]:
         """Logits [P, 2] of image queries with their positive and with their negative captions."""
@@ -126,11 +164,8 @@ class CrossDomainMatchingLoss:
         def match(tokens: Tensor) -> Tensor:
             return self.student.match(image_states, self.student.encode_text(tokens).states, tokens)
 
-        target, source = self.memory.target_text, self.memory.source_text
-        return (
-            match(self.feed.target.tokens_at(target.rows[pairs.positive])),
-            match(self.feed.source.tokens_at(source.rows[pairs.negative])),
-        )
+        positive, negative = self._partner_tokens(pairs)
+        return match(positive), match(negative)
 
     def _match_images(self, queries: TargetQueries, pairs: CrossDomainPairs) -> tuple[Tensor, Tensor]:
         """Logits [P, 2] of caption queries with their positive and with their negative images."""
@@ -139,11 +174,8 @@ class CrossDomainMatchingLoss:
         def match(images: Tensor) -> Tensor:
             return self.student.match(self.student.encode_image(clean_view(images)).states, text_states, tokens)
 
-        target, source = self.memory.target_image, self.memory.source_image
-        return (
-            match(self.feed.target.images_at(target.rows[pairs.positive])),
-            match(self.feed.source.images_at(source.rows[pairs.negative])),
-        )
+        positive, negative = self._partner_images(pairs)
+        return match(positive), match(negative)
 
 
 @MATCHINGS.register(NoMatching)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gckd.data.batches import Views
 from gckd.data.types import SourceBatch, TargetBatch
 from gckd.distributed import gather, local_rows
 from gckd.graph.memory import centred
@@ -18,6 +21,7 @@ from gckd.method.parts import Parts
 from gckd.method.pseudo_labels import StudentQueries
 from gckd.method.source_losses import EncodedBatch, source_fusion_terms
 from gckd.method.warm_start import WarmStart
+from gckd.models.joint_pass import encode_jointly, joins_passes
 from gckd.seeding import generator
 
 
@@ -46,9 +50,12 @@ class SourceOnly:
 
     def encode(self, batch: SourceBatch | TargetBatch, domain: str, step: int) -> EncodedBatch:
         """The student's encodings of the strong view of a batch, with dropout."""
-        view = self.parts.feed.views(batch.images, batch.tokens, f"adapt/{domain}", step)
-        student = self.parts.student
+        view, student = self.view(batch, domain, step), self.parts.student
         return EncodedBatch(student.encode_image(view.images), student.encode_text(view.tokens), view.tokens)
+
+    def view(self, batch: SourceBatch | TargetBatch, domain: str, step: int) -> Views:
+        """The strong view of a batch."""
+        return self.parts.feed.views(batch.images, batch.tokens, f"adapt/{domain}", step)
 
     def contrastive(
         self,
@@ -114,18 +121,34 @@ class CrossDomain(SourceOnly):
         positions = parts.banks.push(parts.teacher.model(), source, target)
         space = parts.banks.space(self.config.centre)
         propagated = self.propagate(space.banks, positions, with_source=alpha > 0 or learns)
-        encoded = self.encode(source, "source", step)
+        encodings = self.encodings(source, target, step)
+        encoded = next(encodings)
         source_student = source_embeddings(encoded, source.size, space)
         soft = self.source_soft_targets(propagated, space.banks) if alpha > 0 else None
         terms = {"source_contrastive": self.contrastive(source_student, source, space, soft, alpha)}
         terms |= parts.metric(source_student, source.identities) | self.fusion_terms(encoded, source, step)
         if learns:
             terms["graph"] = self.graph_term(propagated, space.banks, source)
-        encoded = self.encode(target, "target", step)
+        encoded = next(encodings)
         target_student = target_embeddings(encoded, target.size, space)
         terms |= parts.align(source_student, target_student, self.progress(step))
         terms |= self.target_terms(encoded, target_student, propagated, space, positions, step)
         return terms | parts.selfsup(target, target_student, space.banks, positions, step)
+
+    def encodings(self, source: SourceBatch, target: TargetBatch, step: int) -> Iterator[EncodedBatch]:
+        """The student's encodings of the source batch, then of the target batch; on a GPU, one pass encodes both."""
+        if joins_passes(source.images):
+            yield from self.encode_jointly(source, target, step)
+        else:
+            yield self.encode(source, "source", step)
+            yield self.encode(target, "target", step)
+
+    def encode_jointly(self, source: SourceBatch, target: TargetBatch, step: int) -> list[EncodedBatch]:
+        """The student's encodings of both batches by one pass."""
+        views = [self.view(source, "source", step), self.view(target, "target", step)]
+        images = encode_jointly(self.parts.student.encode_image, [view.images for view in views])
+        texts = encode_jointly(self.parts.student.encode_text, [view.tokens for view in views])
+        return [EncodedBatch(i, t, view.tokens) for i, t, view in zip(images, texts, views, strict=True)]
 
     def progress(self, step: int) -> float:
         """Share of the adaptation that is done before batch `step`, in [0, 1)."""

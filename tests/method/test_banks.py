@@ -42,7 +42,9 @@ def test_banks_have_at_most_as_many_entries_as_their_split() -> None:
         assert [bank.embeddings.shape for bank in banks.all()] == [(size, 4) for size in sizes]
 
 
-def test_a_step_pushes_both_batches() -> None:
+@pytest.mark.parametrize("in_one_pass", [False, True])
+def test_a_step_pushes_both_batches(in_one_pass: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(banks_module, "joins_passes", lambda like: in_one_pass)
     domains = TwoDomains()
     banks, model = domains.parts().banks, TinyBackbone(5)
     source, target = domains.source.batch(1), domains.target.batch(2)
