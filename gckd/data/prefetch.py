@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from gckd.data.types import SourceBatch, TargetBatch
+from gckd.data.types import ROWS, SourceBatch, TargetBatch
 
 Batch = TypeVar("Batch", bound=SourceBatch | TargetBatch)
 
@@ -41,14 +41,15 @@ class Prefetcher(Generic[Batch]):
             self._pool = self._next = None
 
     def batch(self, step: int) -> Batch:
-        """Batch of a step, on the default device."""
+        """Batch of a step on the default device, except the dataset rows, which stay on the CPU."""
         if self._pool is None:
             batch = self._load(step)
         else:
             current = self._next[1] if self._next and self._next[0] == step else self._submit(self._pool, step)
             self._next = step + 1, self._submit(self._pool, step + 1)
             batch = current.result()
-        return type(batch)(*map(on_default_device, batch))
+        fields = batch._asdict().items()
+        return type(batch)(*(tensor if name in ROWS else on_default_device(tensor) for name, tensor in fields))
 
     def _submit(self, pool: ThreadPoolExecutor, step: int) -> Future[Batch]:
         return pool.submit(self._load_pinned if _on_gpu() else self._load, step)

@@ -85,6 +85,9 @@ class TargetBatch(NamedTuple):
         return len(self.image_rows)
 
 
+ROWS = ("image_rows", "caption_rows")  # fields of a batch that no GPU reads
+
+
 @dataclass(frozen=True)
 class EvaluationSet:
     """Labelled split for evaluation: every caption is a query, every image is in the gallery."""

@@ -22,7 +22,8 @@ class MemoryBank(nn.Module):
 
     Attributes:
         embeddings: [C, d] unit vectors.
-        rows: [C] dataset row of each entry, from which its image or caption can be read again; -1 if unknown.
+        rows: [C] dataset row of each entry, from which its image or caption can be read again; -1 if unknown. On the
+            CPU, so that finding the position of a new entry does not wait for the GPU; likewise `pointer` and `count`.
         identities: [C] identity of each entry; -1 if unknown, as in all target banks.
         pointer: position of the oldest entry, which is overwritten next.
         count: filled entries.
@@ -37,9 +38,8 @@ class MemoryBank(nn.Module):
     def __init__(self, capacity: int, width: int) -> None:
         super().__init__()
         self.register_buffer("embeddings", torch.zeros(capacity, width))
-        self.register_buffer("rows", torch.full((capacity,), -1, dtype=torch.long))
+        self.register_buffer("rows", torch.full((capacity,), -1, dtype=torch.long, device="cpu"))
         self.register_buffer("identities", torch.full((capacity,), -1, dtype=torch.long))
-        # On the CPU, so that reading the count does not wait for the GPU.
         self.register_buffer("pointer", torch.zeros((), dtype=torch.long, device="cpu"))
         self.register_buffer("count", torch.zeros((), dtype=torch.long, device="cpu"))
 
@@ -65,25 +65,36 @@ class MemoryBank(nn.Module):
         if batch > capacity:
             raise ValueError(f"a batch of {batch} does not fit a bank of C = {capacity}")
         if rows is None:
-            rows = torch.full((batch,), -1, dtype=torch.long, device=self.rows.device)
+            rows = torch.full((batch,), -1, dtype=torch.long, device="cpu")
+        rows = rows.cpu()
         positions = self._allocate(rows)
-        self.embeddings[positions] = embeddings.to(self.embeddings)
         self.rows[positions] = rows
+        positions = positions.to(self.embeddings.device)
+        self.embeddings[positions] = embeddings.to(self.embeddings)
         self.identities[positions] = -1 if identities is None else identities
         return positions
 
     def _allocate(self, rows: Tensor) -> Tensor:
         """Position for each of `rows` [B]; advances pointer and fill count."""
-        capacity = len(self.rows)
-        same = (self.rows[None, :] == rows[:, None]) & (rows >= 0)[:, None]
-        present = same.any(1)
-        positions = same.int().argmax(1)
-        queue = (self.pointer + torch.arange(capacity, device=rows.device)) % capacity
+        capacity, batch = len(self.rows), len(rows)
+        positions = self._positions_of(rows)
+        present = positions >= 0
+        queue = (self.pointer + torch.arange(batch, device="cpu")) % capacity  # B suffice: no more are skipped or used
         queue = queue[~torch.isin(queue, positions[present])][: int((~present).sum())]
         positions[~present] = queue
         if len(queue):
             self.pointer.copy_((queue[-1] + 1) % capacity)
         self.count.copy_((self.count + len(queue)).clamp(max=capacity))
+        return positions
+
+    def _positions_of(self, rows: Tensor) -> Tensor:
+        """Position of each of `rows` [B] in the bank; -1 if it is not there."""
+        positions = torch.full_like(rows, -1)
+        if len(rows):
+            ordered, original = rows.sort()
+            place = torch.searchsorted(ordered, self.rows).clamp(max=len(rows) - 1)  # [C]
+            held = ((ordered[place] == self.rows) & (self.rows >= 0)).nonzero().squeeze(1)
+            positions[original[place[held]]] = held
         return positions
 
     def clear(self) -> None:

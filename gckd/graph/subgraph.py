@@ -32,6 +32,9 @@ def neighbourhood(
 ) -> Neighbourhood:
     """L-hop neighbourhood of some nodes. The edges of each node are computed once.
 
+    Sets of nodes are computed on the CPU, which waits for a GPU once per layer. On the GPU, it would wait for the size
+    of every set.
+
     Args:
         inputs: indices [B] of the nodes whose outputs are needed.
         layers: L.
@@ -41,19 +44,23 @@ def neighbourhood(
         ValueError: K is not below the number of senders.
     """
     device = index.embeddings.device
-    nodes, input_positions = torch.unique(inputs, return_inverse=True)
-    visited = torch.zeros(len(index), dtype=torch.bool, device=device)
+    nodes, input_positions = torch.unique(inputs.cpu(), return_inverse=True)
+    visited = torch.zeros(len(index), dtype=torch.bool, device="cpu")
     hops: list[Edges] = []
+    hop_senders: list[Tensor] = []  # on the CPU
     receivers: list[int] = []
     frontier = nodes
     for _ in range(layers):
-        hops.append(weighted_edges(index, frontier, rule, penalties))
+        hops.append(weighted_edges(index, frontier.to(device), rule, penalties))
+        hop_senders.append(hops[-1].senders.cpu())
         receivers.insert(0, len(nodes))
         visited[frontier] = True
-        frontier = torch.unique(hops[-1].senders)
+        frontier = torch.unique(hop_senders[-1])
         frontier = frontier[~visited[frontier]]
         nodes = torch.cat((nodes, frontier))
-    position = torch.zeros(len(index), dtype=torch.long, device=device)
-    position[nodes] = torch.arange(len(nodes), device=device)
-    senders = position[torch.cat([hop.senders for hop in hops])]
+    position = torch.zeros(len(index), dtype=torch.long, device="cpu")
+    position[nodes] = torch.arange(len(nodes), device="cpu")
+    senders = position[torch.cat(hop_senders)]
+    on_device = (indices.to(device) for indices in (nodes, input_positions, senders))
+    nodes, input_positions, senders = on_device
     return Neighbourhood(nodes, input_positions, receivers, senders, torch.cat([hop.weights for hop in hops]))

@@ -160,10 +160,10 @@ class PseudoLabelLoss:
         self.labeller = labeller
 
     def __call__(self, image: StudentQueries, text: StudentQueries, tau: Tensor) -> dict[str, Tensor]:
-        loss = tau.new_zeros(())
+        loss, value = tau.new_zeros(()), float(tau.detach())
         for queries, direction in (image, text):
             with torch.no_grad():
-                labels = self.labeller.labels(direction, float(tau))
+                labels = self.labeller.labels(direction, value)
             loss = loss + soft_cross_entropy(queries @ direction.banks.key_bank.embeddings.T / tau, labels) / 2
         return {"target_contrastive": loss}
 

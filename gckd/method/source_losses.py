@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gckd.data.tokenizer import Tokenizer
 from gckd.data.types import SourceBatch
-from gckd.distributed import gather, local_rows, weighted_local_mean
+from gckd.distributed import gather, local_rows, weighted_local_mean, world_size
 from gckd.method.losses import hard_negatives, matching_loss
 from gckd.method.mlm_loss import mlm_loss
 from gckd.models.base import Backbone, Encoded
@@ -68,19 +68,21 @@ def source_matching(
     indices = torch.arange(size)
     # A batch with one identity has no negatives; the forbidden draws are dropped.
     other_text, other_image = identities != identities[texts], identities != identities[images]
-    usable = torch.cat((local_rows(other_text), local_rows(other_image)))
+    usable = torch.cat((local_rows(other_text), local_rows(other_image))).nonzero().squeeze(1)
     local, texts, images = local_rows(indices), local_rows(texts), local_rows(images)
-    # The states of an image are passed once, however many pairs use it.
-    distinct, which = torch.cat((local, local, images)).unique(return_inverse=True)
+    states, which = gather(encoded.image.states, size), torch.cat((local, local, images))
+    if world_size() > 1:  # the states of an image are passed once, however many pairs use it; one worker uses all
+        distinct, which = which.unique(return_inverse=True)
+        states = states[distinct]
     text, tokens = encoded.text.states, encoded.tokens
     logits = model.match(
-        gather(encoded.image.states, size)[distinct],
+        states,
         torch.cat((text, gather(text, size)[texts], text)),
         torch.cat((tokens, gather(tokens, size)[texts], tokens)),
         which,
     )
     loss = matching_loss(logits[: len(tokens)], logits[len(tokens) :][usable])
-    return weighted_local_mean(loss, len(tokens) + int(usable.sum()))
+    return weighted_local_mean(loss, len(tokens) + len(usable))
 
 
 @torch.no_grad()

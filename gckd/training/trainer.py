@@ -28,6 +28,7 @@ from gckd.training.rounds import round_of
 
 CurveRow = dict[str, str | int | float]  # stage, step, name, value
 Values = dict[str, float]  # name -> value, of one evaluation
+TOTAL = "weighted sum of all terms"
 
 
 class Schedule(Protocol):
@@ -129,12 +130,12 @@ class Stage:
         for step in range(first, self._last_step):
             with Interruption() as interruption:  # a signal is handled after the step
                 self._start_step(step, optimizer)
-                terms = self._optimise(optimizer, trained, means, step)
+                values = self._optimise(optimizer, trained, means, step)
                 if evaluated := self._is_evaluation(step):
                     self._evaluate(step + 1, means)
                     means.clear()
                     self._save(checkpoint, step + 1, optimizer, means)
-                self._report(step + 1, terms)
+                self._report(step + 1, values)
                 if not evaluated and (interruption.received or self.elapsed() >= self._save_at):
                     self._save(checkpoint, step + 1, optimizer, means)
                 interruption.check()
@@ -169,9 +170,9 @@ class Stage:
 
     def _optimise(
         self, optimizer: ScheduledOptimizer, trained: nn.Module, means: _Means, step: int
-    ) -> dict[str, Tensor]:
-        """One optimiser step on the mean gradient of `accumulate` batches; returns the last batch's terms."""
-        count, terms = self.schedule.accumulate, dict[str, Tensor]()
+    ) -> dict[str, float]:
+        """One optimiser step on the mean gradient of `accumulate` batches; returns the terms of the last batch."""
+        count, values = self.schedule.accumulate, dict[str, float]()
         optimizer.zero_grad()
         last = (step + 1) * count - 1
         for batch in range(step * count, last + 1):
@@ -181,17 +182,23 @@ class Stage:
             with self._average.of_backward_pass() if batch == last else nullcontext():
                 (self._total(terms) / count).backward()
             terms = average_over_workers(terms)
-            if not bool(torch.isfinite(self._total(terms))):
-                raise self._divergence(step, terms)
+            values = self._finite_values(step, terms)
             means.add(terms)
         nn.utils.clip_grad_norm_(trained.parameters(), self.schedule.clip, foreach=True)
         optimizer.step()
         self.after_step()
-        return terms
+        return values
 
-    def _divergence(self, step: int, terms: Mapping[str, Tensor]) -> DivergenceError:
+    def _finite_values(self, step: int, terms: Mapping[str, Tensor]) -> dict[str, float]:
+        """Values of the terms, read from the GPU together with their total, which must be finite."""
+        values = terms_as_floats({**terms, TOTAL: self._total(terms)})
+        total = values.pop(TOTAL)
+        if not math.isfinite(total):
+            raise self._divergence(step, values)
+        return values
+
+    def _divergence(self, step: int, values: Mapping[str, float]) -> DivergenceError:
         """Error that names the terms which are not finite; all terms if only their sum is not."""
-        values = terms_as_floats(terms)
         infinite = {name: value for name, value in values.items() if not math.isfinite(value)} or values
         text = ", ".join(f"{name} {value:g}" for name, value in infinite.items())
         return DivergenceError(f"{self.name} step {step + 1}: the loss is not finite ({text}); {self._remedy()}")
@@ -215,10 +222,10 @@ class Stage:
     def _evaluate(self, step: int, means: _Means) -> None:
         self.record(step, means.values() | self.monitor(step))
 
-    def _report(self, step: int, terms: Mapping[str, Tensor]) -> None:
+    def _report(self, step: int, values: dict[str, float]) -> None:
         ranks = [float(row["value"]) for row in self.curve if row["name"] == "target_val_rank_1"]
         latest = ranks[-1] if ranks else None
-        self.report(Progress(self.name, step, self._last_step, terms_as_floats(terms), latest))
+        self.report(Progress(self.name, step, self._last_step, values, latest))
 
     def _save(self, path: Path | StoragePath, step: int, optimizer: ScheduledOptimizer, means: _Means) -> None:
         for name, module in self.modules.items():

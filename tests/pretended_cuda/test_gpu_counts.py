@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from benchmarks.gpu_counts import Counts, KernelCounter
+from gckd.config.data import RandAugment
 from gckd.data.prefetch import on_default_device
+from gckd.data.transforms import strong_view
 from gckd.graph.memory import MemoryBank
 from gckd.training.trainer import terms_as_floats
 from tests.pretended_cuda.device import needs_pretended_cuda, pretended_cuda
@@ -95,6 +98,16 @@ def test_peak_memory_is_that_of_the_tensors_alive_at_one_time() -> None:
     assert counted(lambda: results.extend(on_gpu(MIB // 4) for _ in range(40))).peak == 40 * MIB
 
 
+def test_attention_is_one_kernel() -> None:
+    states = on_gpu(2, 3, 4, 8).requires_grad_()
+    with torch.no_grad():
+        assert counted(lambda: F.scaled_dot_product_attention(states, states, states)).kernels == 1
+    output = F.scaled_dot_product_attention(*(states.clone() for _ in range(3)))
+    gradient = torch.ones_like(output)
+    # Two more add the gradients of queries, keys and values.
+    assert counted(lambda: torch.autograd.grad(output, states, gradient)).kernels == 3
+
+
 class Part:
     def work(self) -> torch.Tensor:
         return on_gpu(3) + 1
@@ -122,6 +135,19 @@ def test_the_size_of_a_bank_is_read_without_a_wait() -> None:
         bank.push(torch.eye(2), rows=torch.tensor([3, 8]))
     assert counted(bank.filled).syncs == 0
     assert bank.filled().shape == (2, 2)
+    with torch.device("cuda"):
+        assert counted(lambda: bank.push(torch.eye(2), rows=torch.tensor([8, 4], device="cpu"))).syncs == 0
     restored = MemoryBank(capacity=5, width=2)
     restored.load_state_dict({name: value.cpu() for name, value in bank.state_dict().items()})
-    assert len(restored) == 2 and int(restored.pointer) == 2
+    assert len(restored) == 3 and int(restored.pointer) == 3
+
+
+def test_rand_augment_runs_each_kind_of_operation_once_and_never_waits() -> None:
+    """Five kinds, twice for each image: 16 groups of images need no more kernels than 4."""
+    counts = []
+    for batch in (16, 64):
+        images = torch.randint(256, (batch, 3, 16, 8), dtype=torch.uint8, device="cuda")
+        random = torch.Generator("cuda").manual_seed(0)
+        with torch.device("cuda"):
+            counts.append(counted(lambda images=images, random=random: strong_view(images, RandAugment(), random)))
+    assert all(count.syncs == 0 and count.kernels <= 270 and count.uploads <= 20 for count in counts)
