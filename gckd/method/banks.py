@@ -133,7 +133,7 @@ class Banks(nn.Module):
 
     def space(self, centre: bool) -> EmbeddingSpace:
         """The filled entries of each bank, without the mean of the bank if `centre`."""
-        means = PerBank(*(bank.mean() * float(centre) for bank in self.all()))
+        means = PerBank(*(bank.mean() if centre else torch.zeros(bank.embeddings.shape[1]) for bank in self.all()))
         entries = (centred(bank.filled(), mean) for bank, mean in zip(self.all(), means, strict=True))
         return EmbeddingSpace(means, PerBank(*entries))
 

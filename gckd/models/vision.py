@@ -27,7 +27,7 @@ class Attention(nn.Module):
     def forward(self, x_BPW: Tensor) -> Tensor:
         batch, tokens, width = x_BPW.shape
         qkv = self.qkv(x_BPW).view(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2])
+        mixed = F.scaled_dot_product_attention(*qkv.unbind(0))
         out: Tensor = self.proj(mixed.transpose(1, 2).reshape(batch, tokens, width))
         return out
 
@@ -61,13 +61,25 @@ class Block(nn.Module):
         return out
 
 
+_CLIP_PIXELS = {
+    "mean": (0.48145466, 0.4578275, 0.40821073),
+    "deviation": (0.26862954, 0.26130258, 0.27577711),
+}
+
+
 class ClipPixels(nn.Module):
     """Normalise images [B, 3, H, W] in [-1, 1] by mean and deviation of CLIP's training images, as ALBEF does."""
 
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name, values in _CLIP_PIXELS.items():  # on the device of the model, but no part of its weights
+            self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
+
     def forward(self, images: Tensor) -> Tensor:
-        mean = images.new_tensor((0.48145466, 0.4578275, 0.40821073)).view(3, 1, 1)
-        deviation = images.new_tensor((0.26862954, 0.26130258, 0.27577711)).view(3, 1, 1)
-        return ((images + 1) / 2 - mean) / deviation
+        return ((images + 1) / 2 - self.mean) / self.deviation
 
 
 class PatchEmbed(nn.Module):
