@@ -25,6 +25,7 @@ import psutil
 
 from gckd.cluster.connect import cluster
 from gckd.cluster.trial import Search, score_names
+from gckd.cluster.worker_resources import WorkerResources
 from gckd.config import Config, apply, encode, preset
 from gckd.storage.path import StoragePath
 from gckd.tune.engine import Engine
@@ -106,13 +107,13 @@ def run(folder: Path, plan: Plan, seconds: float) -> Used:
     base = config()
     space, _ = load_space().check(base, 65536)
     study = hollow_study(folder, base)
-    search = Search(base, folder, "default", plan.threads, start={})
+    search = Search(base, folder, "default", plan.resources.threads, start={})
     ends: list[tuple[float, float, float]] = []
 
     def note() -> None:  # Tune pickles it
         ends.append((time.perf_counter(), time.process_time(), psutil.Process().memory_info().rss / 2**20))
 
-    with cluster(1, plan.threads) as (ray, interruption):
+    with cluster(1, plan.resources.threads) as (ray, interruption):
         display = SearchDisplay(io.StringIO())
         engine = HollowEngine(ray, interruption, plan, search, StoragePath.at(folder), folder, display, note)
         engine.seconds = seconds
@@ -123,7 +124,7 @@ def run(folder: Path, plan: Plan, seconds: float) -> Used:
 
 
 def plan_of(trials: int, concurrent: int) -> Plan:
-    common: Mapping[str, Any] = {"workers": 1, "threads": 1, "gpus": 0.0, "objectives": ["score"], "seeds": [0]}
+    common: Mapping[str, Any] = {"resources": WorkerResources(), "objectives": ["score"], "seeds": [0]}
     return Plan(trials=trials, concurrent=concurrent, scheduler="asha", confirmation_seeds=0, **common)
 
 

@@ -9,6 +9,8 @@ import click
 
 from gckd.errors import unknown_choice
 
+_SMALLEST_SHARE = 0.0001  # of a GPU, in Ray
+
 
 class WholeNumber(click.types.IntParamType):
     """A whole number with an optional lower limit."""
@@ -42,6 +44,18 @@ class Number(click.types.FloatParamType):
             self.fail(f"{value!r} is not a number", param, ctx)
         if not number >= 0:  # also refuses nan
             self.fail(f"{number:g} is outside its limit: >= 0", param, ctx)
+        return number
+
+
+class GpuShare(Number):
+    """GPUs of a worker: a whole number, or a fraction of one GPU in the steps of Ray."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number that a text spells; fails for a number that Ray cannot assign."""
+        number = super().convert(value, param, ctx)
+        if not (number.is_integer() or _SMALLEST_SHARE <= number < 1):
+            limit = f"a whole number, or a fraction from {_SMALLEST_SHARE} to 1"
+            self.fail(f"{number:g} is outside its limit: {limit}", param, ctx)
         return number
 
 

@@ -17,7 +17,7 @@ from gckd.data.dataset_pair import DatasetPair
 from gckd.data.street.default_pair import with_default_datasets
 from gckd.errors import InputError
 from gckd.runs.dataset_progress import dataset_progress
-from gckd.runs.preflight import check_sizes, check_weights, prepare_datasets, usable_cache
+from gckd.runs.preflight import check_sizes, check_weights, check_workers, prepare_datasets, usable_cache
 from gckd.storage.cache import CachePath
 from gckd.tune.options import SearchOptions
 from gckd.tune.search import HyperparameterSearch
@@ -75,6 +75,7 @@ def search(config: Config, cache: CachePath, **values: Any) -> int:
     if config.adapt.evaluations != options.epochs:
         config = apply(config, {"adapt.evaluations": options.epochs})
     check_sizes([config], datasets)
+    check_workers("--workers-per-trial", options.workers, [config])
     check_weights([config], datasets)
     space, notes = space.check(config, _largest_bank(datasets))
     for note in notes:

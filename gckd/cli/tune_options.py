@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from gckd.cli.options import LateHelpOption, track_option
-from gckd.cli.parameter_types import AT_LEAST_ONE, Number, WholeNumber
+from gckd.cli.parameter_types import AT_LEAST_ONE, WholeNumber
+from gckd.cli.worker_options import gpus_option, workers_option
 from gckd.cluster.trial import ORACLE
 from gckd.tune.plan import OBJECTIVES, SCHEDULERS, SCORE
 from gckd.tune.samplers import SAMPLERS
@@ -33,14 +34,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     ),
     _count_option("--trials", default=16, text="Trials in the study; a larger number extends it."),
     click.option("--concurrent", type=AT_LEAST_ONE, help="Concurrent trials.  [default: as many as the cluster fits]"),
-    _count_option("--workers-per-trial", "workers", default=1, text="Workers per trial; they share each batch."),
-    click.option(
-        "--gpus-per-worker",
-        "--gpus-per-trial",  # the name of version 0.1.0
-        "gpus",
-        type=Number(),
-        help="GPUs per worker; a fraction shares one.  [default: 1 if the cluster has any]",
-    ),
+    workers_option("trial", "workers"),
+    gpus_option("--gpus-per-trial"),  # the name of version 0.1.0
     _count_option("--threads", default=1, text="CPU threads per worker."),
     click.option(
         "--scheduler",

@@ -10,13 +10,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ray import tune
-from ray.train import RunConfig, ScalingConfig
 from ray.train import report as report_to_train
-from ray.train.torch import TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from gckd.cluster.connect import HEAD
+from gckd.cluster.train_group import run_workers
 from gckd.cluster.trial import Search, results_or_reason
+from gckd.cluster.worker_resources import WorkerResources, driver_resources
 
 
 class SingleWorkerTrial(tune.Trainable):
@@ -41,17 +40,11 @@ class SingleWorkerTrial(tune.Trainable):
         self._results.close()  # type: ignore[attr-defined]  # a generator
 
 
-def multi_worker_trial(config: Mapping[str, Any], search: Search, workers: int, gpu: bool, storage: str) -> None:
-    """Trial with several workers, which share every batch (`gckd.distributed`). A function for Tune."""
+def multi_worker_trial(config: Mapping[str, Any], search: Search, resources: WorkerResources, storage: str) -> None:
+    """Trial with several workers. A function for Tune."""
     callback: Any = TuneReportCallback()  # type: ignore[no-untyped-call]
-    trainer = TorchTrainer(
-        _worker,
-        train_loop_config={"trial": dict(config), "search": search},
-        scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu, resources_per_worker={"CPU": search.threads}),
-        # Train resumes a run by its name, so the name is unique to the trial.
-        run_config=RunConfig(name=f"trial-{config['number']}", storage_path=storage, callbacks=[callback]),
-    )
-    trainer.fit()
+    arguments = {"trial": dict(config), "search": search}
+    run_workers(_worker, arguments, resources, name=f"trial-{config['number']}", storage=storage, callbacks=[callback])
 
 
 def _worker(config: dict[str, Any]) -> None:
@@ -60,9 +53,5 @@ def _worker(config: dict[str, Any]) -> None:
 
 
 def nested_resources(available: Mapping[str, float]) -> tune.PlacementGroupFactory:
-    """Resources that Tune reserves for the driver of a nested run: almost none, as its workers request their own.
-
-    Args:
-        available: resources of the cluster. If it has HEAD, drivers run on the head, which outlives the workers.
-    """
-    return tune.PlacementGroupFactory([{HEAD: 0.001} if HEAD in available else {"CPU": 0.01}])
+    """Resources that Tune reserves for the driver of a nested run; see `driver_resources`."""
+    return tune.PlacementGroupFactory([driver_resources(available)])

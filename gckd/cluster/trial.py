@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gckd.cluster.shared_board import BoardReport
 from gckd.config import Config, config_text
 from gckd.config.config_file import CONFIG_FILE
 from gckd.config.edit import configure
-from gckd.interruption import request_interruption
 from gckd.plugins import check_plugins
 from gckd.runs.throttle import Throttle
 from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
 
 if TYPE_CHECKING:
-    from gckd.progress import Progress, ProgressCallback
+    from gckd.progress import ProgressCallback
     from gckd.training.search_trial import SourceModelScores, TrialEvaluation
 
 Scores = dict[str, float]
@@ -52,27 +52,12 @@ class Search:
 
         if self.board is None or rank():
             return lambda progress: None
-        return Throttle(_BoardReport(self.board, (name, seed)))
+        return Throttle(BoardReport(self.board, (name, seed)))
 
 
 def trial_line(number: int, seed: int) -> tuple[str, int]:
     """Line of a trial's run on the board."""
     return (f"trial {number}", seed)
-
-
-class _BoardReport:
-    """Sends progress to a board, and interrupts this process once an answer says that the search stops."""
-
-    def __init__(self, board: Any, line: tuple[str, int]) -> None:
-        self._board, self._line = board, line
-        self._answer: Any = None
-
-    def __call__(self, progress: Progress) -> None:
-        import ray
-
-        if self._answer is not None and ray.wait([self._answer], timeout=0)[0] and ray.get(self._answer):
-            request_interruption()
-        self._answer = self._board.report.remote(self._line, progress)
 
 
 def results(search: Search, trial: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

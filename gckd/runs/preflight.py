@@ -57,6 +57,21 @@ def check_sizes(configs: Iterable[Config], datasets: DatasetPair) -> None:
         raise ConfigError(list(dict.fromkeys(problems)))
 
 
+def check_workers(option: str, workers: int, configs: Iterable[Config]) -> None:
+    """Refuse more workers than the smallest batch has rows.
+
+    Args:
+        option: that gives the number of workers, for the message.
+
+    Raises:
+        InputError: see above.
+    """
+    fields = ((f"{stage}.batch", getattr(config, stage).batch) for config in configs for stage in ("pretrain", "adapt"))
+    field, batch = min(fields, key=lambda pair: pair[1])
+    if workers > batch:
+        raise InputError(f"{option}: {workers} is above its limit: {field} = {batch}, as workers share each batch")
+
+
 def check_weights(configs: Iterable[Config], datasets: DatasetPair) -> None:
     """Print what the configs load from checkpoint files of pretrained weights, on standard error.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from gckd.cluster.connect import reachable_resources
 from gckd.cluster.nodes import NodeRequirements, node_problems
+from gckd.cluster.worker_resources import WorkerResources, cluster_problems
 from gckd.config.paths import local_files
 from gckd.errors import InputError, reason_of
 from gckd.storage.cache import CachePath
@@ -22,13 +22,12 @@ _TIMEOUT_S = 60
 
 
 def check_cluster(
-    ray: Any, config: Config, out: StoragePath, cache: Path | CachePath, workers: int, cpus: float, gpus: float
+    ray: Any, config: Config, out: StoragePath, cache: Path | CachePath, resources: WorkerResources
 ) -> None:
     """Refuses a cluster on which no trial could run.
 
     Args:
-        workers: per trial.
-        cpus, gpus: per worker.
+        resources: of a trial.
 
     Raises:
         InputError: another version of Ray, too few resources for one trial, or a node that cannot reach the output
@@ -36,30 +35,11 @@ def check_cluster(
     """
     if not ray.__version__.startswith(RAY):
         raise InputError(f"ray: {ray.__version__} is outside its limit: {RAY}*")
-    resources = reachable_resources(ray)
-    problems = [
-        f"--{option}: a trial needs {need:g} {resource}; the cluster has {resources.get(resource, 0):g}"
-        for option, resource, need in (("threads", "CPU", cpus * workers), ("gpus-per-worker", "GPU", gpus * workers))
-        if need > resources.get(resource, 0)
-    ]
-    if workers > 1:
-        problems += _state_api_problems()
+    problems = cluster_problems(ray, resources, "trial")
     datasets = config.data.source, config.data.target
     problems += _node_problems(ray, NodeRequirements(out, CachePath.at(cache), datasets, local_files(config)))
     if problems:
         raise InputError(*problems)
-
-
-def _state_api_problems() -> list[str]:
-    """Without Ray's State API, the placement group of a stopped nested trial is never removed."""
-    from ray.util.state import list_nodes
-    from ray.util.state.exception import RayStateApiException
-
-    try:
-        list_nodes(timeout=_TIMEOUT_S)
-    except (RayStateApiException, OSError) as error:
-        return [f"--workers-per-trial: nested trials need Ray's dashboard, which does not answer ({reason_of(error)})"]
-    return []
 
 
 def _node_problems(ray: Any, needs: NodeRequirements) -> list[str]:

@@ -31,8 +31,7 @@ def plan_lines(plan: Plan, config: Config, space: Space, sampler: str, select: s
     seeds, steps, epochs = len(plan.seeds), config.adapt.steps, config.adapt.evaluations
     yield f"per trial: {_count(seeds, 'seed')} of {_count(steps, 'step')} in {_count(epochs, 'epoch')}"
     yield _confirmation(plan)
-    workers = f"{_count(plan.workers, 'worker')} with {plan.threads} CPU and {plan.gpus:g} GPU each"
-    yield f"resources per trial: {workers}; {_count(plan.concurrent, 'trial')} at a time"
+    yield f"resources per trial: {plan.resources.text()}; {_count(plan.concurrent, 'trial')} at a time"
 
 
 def _confirmation(plan: Plan) -> str:

@@ -10,9 +10,8 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from gckd.cluster import trial as search_trial
-from gckd.cluster.shared_board import shared_board
+from gckd.cluster.shared_board import save_running, shared_board
 from gckd.errors import InputError
-from gckd.runs.run_state import ENDED
 from gckd.runs.tracker import Trackers
 from gckd.storage.mirror import RAY_TUNE_FOLDER
 from gckd.tune.best import candidates, source_value
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from gckd.tune.space.space import Space
 
 _SECONDS_BETWEEN_UPDATES = 0.5
-_SAVE_SECONDS = 20.0  # for the checkpoints of interrupted trials; a spot notice leaves 30 s to two minutes
 _ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the display and the report replace Tune's own output
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # it would swallow Ctrl-C
@@ -116,7 +114,7 @@ class Engine:
             scheduler=make_scheduler(plan.scheduler, study, first, mode, base.adapt.evaluations),
             num_samples=-1,
             max_concurrent_trials=plan.concurrent,
-            reuse_actors=plan.workers == 1,
+            reuse_actors=plan.resources.workers == 1,
         )
         run_config = self._run_config(tune, failure_reasons, study)
         tune.Tuner(self._trainable(tune), tune_config=tune_config, run_config=run_config).fit()
@@ -152,24 +150,17 @@ class Engine:
         from gckd.cluster.trainable import SingleWorkerTrial, multi_worker_trial, nested_resources
 
         plan = self._plan
-        if plan.workers == 1:
+        if plan.resources.workers == 1:
             single = tune.with_parameters(SingleWorkerTrial, search=self.search)
-            return tune.with_resources(single, {"cpu": plan.threads, "gpu": plan.gpus})
-        arguments = {"search": self.search, "workers": plan.workers, "gpu": plan.gpus > 0}
-        nested = tune.with_parameters(multi_worker_trial, **arguments, storage=str(self._out / "train"))
+            return tune.with_resources(single, {"cpu": plan.resources.threads, "gpu": plan.resources.gpus})
+        arguments = {"search": self.search, "resources": plan.resources, "storage": str(self._out / "train")}
+        nested = tune.with_parameters(multi_worker_trial, **arguments)
         return tune.with_resources(nested, nested_resources(self._ray.cluster_resources()))
 
     def _save(self, running: Sequence[dict[str, Any]]) -> None:
         """Let running trials, given by their Tune configs, save checkpoints of their current steps; waits for them."""
-        self._board.stop.remote()
         lines = {search_trial.trial_line(trial["number"], seed) for trial in running for seed in trial["seeds"]}
-        end = time.monotonic() + _SAVE_SECONDS
-        while time.monotonic() < end:
-            states = self._ray.get(self._board.snapshot.remote())
-            # A trial that has not reported yet has no step to save.
-            if not any((state.row, state.seed) in lines and state.stage not in ENDED for state in states):
-                break
-            time.sleep(_SECONDS_BETWEEN_UPDATES)
+        save_running(self._ray, self._board, lines)
 
     def run_tasks(self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Calls `function` with each tuple of arguments as Ray tasks; the results in the same order.
@@ -177,7 +168,8 @@ class Engine:
         Raises:
             InputError: a task raised it.
         """
-        task = self._ray.remote(num_cpus=self._plan.threads, num_gpus=self._plan.gpus, max_retries=1)(function)
+        resources = self._plan.resources
+        task = self._ray.remote(num_cpus=resources.threads, num_gpus=resources.gpus, max_retries=1)(function)
         unfinished = refs = [task.remote(*values) for values in arguments]
         while unfinished:
             _, unfinished = self._ray.wait(unfinished, timeout=_SECONDS_BETWEEN_UPDATES)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gckd.cluster.trial import ORACLE
+from gckd.cluster.worker_resources import worker_resources
 from gckd.errors import InputError, unknown_choice
 from gckd.runs.tracker import check_trackers
 from gckd.tune.plan import OBJECTIVES, SCHEDULERS, SCORE, Plan
@@ -97,17 +98,11 @@ class SearchOptions:
             device: of the search's config.
             first_seed: seed of the search's config; further seeds of a trial follow it.
         """
-        gpus = self.gpus
-        if gpus is None:
-            gpus = 1.0 if resources.get("GPU", 0) and device != "cpu" else 0.0
-        room = [resources.get("CPU", 0) / (self.threads * self.workers)]
-        room += [resources.get("GPU", 0) / (gpus * self.workers)] if gpus else []
+        per_trial = worker_resources(resources, [device], workers=self.workers, threads=self.threads, gpus=self.gpus)
         return Plan(
             trials=self.trials,
-            concurrent=self.concurrent or max(1, int(min(room))),
-            workers=self.workers,
-            threads=self.threads,
-            gpus=gpus,
+            concurrent=self.concurrent or per_trial.room(resources),
+            resources=per_trial,
             scheduler=self.scheduler,
             objectives=self.objectives,
             seeds=range(first_seed, first_seed + self.seeds),

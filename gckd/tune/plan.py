@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gckd.cluster.worker_resources import WorkerResources
+
 SCORE = "score"
 OBJECTIVES = {SCORE: "max", "seconds": "min", "memory_gib": "min"}
 SCHEDULERS = ("asha", "none")
@@ -17,9 +19,7 @@ class Plan:
 
     trials: int  # in the study, with those of earlier runs
     concurrent: int  # trials at a time
-    workers: int  # per trial
-    threads: int  # CPU threads per worker
-    gpus: float  # per worker
+    resources: WorkerResources  # of each trial
     scheduler: str  # of SCHEDULERS
     objectives: Sequence[str]  # of OBJECTIVES; the first selects the epoch
     seeds: Sequence[int]  # of each trial

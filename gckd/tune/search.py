@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import statistics
 import uuid
@@ -119,7 +120,7 @@ class HyperparameterSearch:
         plan = self._plan({"CPU": cores()})
         for line in plan_lines(plan, self.config, self.space, self.options.sampler, self.options.select, finished):
             click.echo(line)
-        seconds = step_seconds(self.config, self.datasets, self.cache, plan.threads)
+        seconds = step_seconds(self.config, self.datasets, self.cache, plan.resources.threads)
         click.echo(estimate(plan, self.config, seconds, finished))
 
     def _open_study(self) -> Study:
@@ -152,7 +153,7 @@ class HyperparameterSearch:
         """Source models, trials, audit, the test metrics of the chosen trial, and the confirmation."""
         options, nested = self.options, self.options.workers > 1
         local_plan = self._plan({"CPU": cores()})
-        cpus = local_plan.concurrent * local_plan.workers
+        cpus = local_plan.concurrent * local_plan.resources.workers
         with cluster(cpus, options.threads, nested=nested) as (ray, interruption):
             with SearchDisplay() as progress:
                 self._run_trials(study, ray, interruption, progress)
@@ -163,8 +164,8 @@ class HyperparameterSearch:
         options = self.options
         shared = Search(self.config, self.cache, options.select, options.threads, start={})
         plan = self._plan(reachable_resources(ray))
-        check_cluster(ray, self.config, self.out, self.cache, plan.workers, plan.threads, plan.gpus)
-        study.set_user_attr(RESOURCES, {"workers": plan.workers, "threads": plan.threads, "gpus": plan.gpus})
+        check_cluster(ray, self.config, self.out, self.cache, plan.resources)
+        study.set_user_attr(RESOURCES, dataclasses.asdict(plan.resources))
         upload = self.mirror.upload_if_due
         engine = Engine(ray, interruption, plan, shared, self.out, self.folder, progress, upload, self._trackers())
         models = engine.source_models()

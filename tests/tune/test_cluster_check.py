@@ -13,6 +13,7 @@ import pytest
 
 from gckd.cluster.connect import await_workers, cluster, reachable_resources
 from gckd.cluster.nodes import NodeRequirements, node_problems
+from gckd.cluster.worker_resources import WorkerResources
 from gckd.config import apply, preset
 from gckd.errors import InputError
 from gckd.storage.cache import CachePath
@@ -94,7 +95,9 @@ def cluster_of(version: str = "2.60.0", addable: dict[str, float] | None = None,
 def test_too_few_resources_for_one_trial_are_refused(tmp_path: Path) -> None:
     config = apply(preset("tiny"), {"data.source": "a", "data.target": "b"})
     with pytest.raises(InputError) as refused:
-        check_cluster(cluster_of(CPU=4.0), config, StoragePath.at(tmp_path), tmp_path, 1, 8.0, 0.5)
+        check_cluster(
+            cluster_of(CPU=4.0), config, StoragePath.at(tmp_path), tmp_path, WorkerResources(threads=8, gpus=0.5)
+        )
     assert str(refused.value).splitlines() == [
         "--threads: a trial needs 8 CPU; the cluster has 4",
         "--gpus-per-worker: a trial needs 0.5 GPU; the cluster has 0",
@@ -106,9 +109,9 @@ def test_resources_that_an_autoscaler_may_add_count(tmp_path: Path) -> None:
     config = apply(preset("tiny"), {"data.source": str(tmp_path), "data.target": str(tmp_path)})
     ray = cluster_of(addable={"CPU": 64.0, "GPU": 8.0}, CPU=0.0, head=1000.0)
     assert reachable_resources(ray) == {"CPU": 64.0, "GPU": 8.0, "head": 1000.0}
-    check_cluster(ray, config, StoragePath.at(tmp_path), tmp_path, 1, 8.0, 1.0)
+    check_cluster(ray, config, StoragePath.at(tmp_path), tmp_path, WorkerResources(threads=8, gpus=1.0))
     with pytest.raises(InputError, match="a trial needs 16 GPU; the cluster has 8"):
-        check_cluster(ray, config, StoragePath.at(tmp_path), tmp_path, 1, 8.0, 16.0)
+        check_cluster(ray, config, StoragePath.at(tmp_path), tmp_path, WorkerResources(threads=8, gpus=16.0))
 
 
 def test_an_address_without_a_cluster_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,8 +143,8 @@ def test_a_search_waits_for_the_first_worker_after_ray_up(
 def test_another_version_of_ray_is_refused(tmp_path: Path) -> None:
     config = preset("tiny")
     with pytest.raises(InputError, match=r"ray: 2.59.1 is outside its limit: 2.60.\*"):
-        check_cluster(cluster_of("2.59.1", CPU=4.0), config, StoragePath.at(tmp_path), tmp_path, 1, 1.0, 0.0)
-    check_cluster(cluster_of(CPU=4.0), config, StoragePath.at(tmp_path), tmp_path, 1, 1.0, 0.0)
+        check_cluster(cluster_of("2.59.1", CPU=4.0), config, StoragePath.at(tmp_path), tmp_path, WorkerResources())
+    check_cluster(cluster_of(CPU=4.0), config, StoragePath.at(tmp_path), tmp_path, WorkerResources())
 
 
 def test_an_object_store_that_a_node_cannot_use_is_refused(tmp_path: Path, bucket: str) -> None:
@@ -166,5 +169,5 @@ def test_every_node_of_one_machine_is_checked(tmp_path: Path) -> None:
     ray.nodes = lambda: [{"NodeManagerAddress": "127.0.0.1", "NodeID": name, "Alive": True} for name in nodes]
     ray.get = lambda name, timeout: [f"{name} lacks it"]
     with pytest.raises(InputError) as refused:
-        check_cluster(ray, preset("tiny"), StoragePath.at(tmp_path), tmp_path, 1, 1.0, 0.0)
+        check_cluster(ray, preset("tiny"), StoragePath.at(tmp_path), tmp_path, WorkerResources())
     assert str(refused.value).splitlines() == [f"node 127.0.0.1: {name} lacks it" for name in nodes]

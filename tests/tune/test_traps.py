@@ -124,7 +124,8 @@ def test_the_inner_run_of_a_nested_trial_does_not_retry(monkeypatch: pytest.Monk
     """Retries of Tune and of Train would multiply."""
     from ray.train import UserCallback
 
-    from gckd.cluster import trainable
+    from gckd.cluster import train_group, trainable
+    from gckd.cluster.worker_resources import WorkerResources
 
     options: dict[str, Any] = {}
 
@@ -135,8 +136,29 @@ def test_the_inner_run_of_a_nested_trial_does_not_retry(monkeypatch: pytest.Monk
         def fit(self) -> None:
             pass
 
-    monkeypatch.setattr(trainable, "TorchTrainer", Trainer)
+    monkeypatch.setattr(train_group, "TorchTrainer", Trainer)
     monkeypatch.setattr(trainable, "TuneReportCallback", UserCallback)
     search: Any = type("Search", (), {"threads": 1})
-    trainable.multi_worker_trial({"number": 7}, search, workers=2, gpu=False, storage="/out")
+    trainable.multi_worker_trial({"number": 7}, search, WorkerResources(workers=2), storage="/out")
     assert options["run_config"].failure_config.max_failures == 0
+
+
+@pytest.mark.parametrize(("gpus", "backend"), [(0.0, "gloo"), (0.25, "gloo"), (1.0, "cpu:gloo,cuda:nccl")])
+def test_workers_get_their_share_of_a_gpu_and_a_backend_that_accepts_it(
+    gpus: float, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a number, Ray Train gives each worker a whole GPU. NCCL refuses two workers on one GPU."""
+    from gckd.cluster import train_group
+    from gckd.cluster.worker_resources import WorkerResources
+
+    options: dict[str, Any] = {}
+
+    def trainer(function: Any, **keywords: Any) -> SimpleNamespace:
+        options.update(keywords)
+        return SimpleNamespace(fit=lambda: None)
+
+    monkeypatch.setattr(train_group, "TorchTrainer", trainer)
+    train_group.run_workers(print, {}, WorkerResources(2, 3, gpus), name="run", storage="/out")
+    scaling = options["scaling_config"]
+    assert (scaling.num_workers, scaling.num_cpus_per_worker, scaling.num_gpus_per_worker) == (2, 3, gpus)
+    assert options["torch_config"].backend == backend
