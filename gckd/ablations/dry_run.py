@@ -6,7 +6,9 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from gckd.cluster.connect import default_concurrency
+import torch
+
+from gckd.cluster.worker_resources import WorkerResources, worker_resources
 from gckd.device import cores
 from gckd.runs.plan import preparations
 from gckd.runs.records import Records
@@ -31,7 +33,7 @@ def dry_run_lines(table: AblationTable) -> Iterator[str]:
     unfinished = _unfinished(table, runs, tuning)
     first = preparations(unfinished)
     untrained = [run for run in first.values() if not is_pretrained(run.config, table.datasets, table.options.cache)]
-    workers, threads = concurrency(table)
+    resources, concurrent = resources_here(table, runs), table.options.concurrent
     if table.name:
         yield f"subtable {table.name}:"
     yield f"source: {table.datasets.source_name} (labelled), target: {table.datasets.target_name} (unlabelled)"
@@ -41,18 +43,21 @@ def dry_run_lines(table: AblationTable) -> Iterator[str]:
     tuned = f", {len(tuning)} of them to choose learning rates" if tuning else ""
     yield f"runs: {total}{tuned}; {total - len(unfinished)} finished in the output, {len(unfinished)} to run"
     yield f"source models: {len(first)} needed, {len(first) - len(untrained)} in the cache"
-    yield f"at a time: {workers} runs with {threads} CPU threads each on this machine"
+    yield f"resources per run: {resources.text()}; on this machine {concurrent} run{'s' * (concurrent != 1)} at a time"
     yield f"output: {table.out}"
     if unfinished:
-        seconds = step_seconds(table.config, table.datasets, table.options.cache, threads)
-        yield estimate(unfinished, untrained, seconds, workers)
+        seconds = step_seconds(table.config, table.datasets, table.options.cache, resources.threads)
+        yield estimate(unfinished, untrained, seconds, concurrent)
         yield _memory()
 
 
-def concurrency(table: AblationTable) -> tuple[int, int]:
-    """Runs at a time, and CPU threads of each."""
-    workers, threads = default_concurrency(cores())
-    return table.options.workers or workers, table.options.threads or threads
+def resources_here(table: AblationTable, runs: Sequence[Run]) -> WorkerResources:
+    """Resources of each run on this machine."""
+    available, options = {"CPU": float(cores()), "GPU": float(torch.cuda.device_count())}, table.options
+    devices = [run.config.device for run in runs]
+    return worker_resources(
+        available, devices, workers=options.workers_per_run, threads=options.threads, gpus=options.gpus
+    )
 
 
 def _unfinished(table: AblationTable, runs: Sequence[Run], tuning: Sequence[Run]) -> list[Run]:
@@ -75,20 +80,21 @@ def _row_lines(runs: Sequence[Run]) -> Iterator[str]:
         yield f"  {row}: {', '.join(values) or 'the full config'}"
 
 
-def estimate(runs: Sequence[Run], untrained: Sequence[Run], seconds: StepSeconds, workers: int) -> str:
+def estimate(runs: Sequence[Run], untrained: Sequence[Run], seconds: StepSeconds, concurrent: int) -> str:
     """Time estimate in words, without evaluations and start-up.
 
     Args:
         runs: unfinished ones. A row without adaptation takes no time.
         untrained: a run for each source model that the cache lacks.
         seconds: per step of the full config, measured here; other rows may be faster or slower.
-        workers: runs at a time.
+        concurrent: runs at a time.
     """
     source = sum(run.config.pretrain.steps * run.config.pretrain.accumulate * seconds.pretrain for run in untrained)
     adaptation = sum(run.config.adapt.steps * run.config.adapt.accumulate * seconds.adapt for run in runs)
+    total, of_source, of_rows = (clock_text(work / concurrent) for work in (source + adaptation, source, adaptation))
     return (
-        f"estimate: about {clock_text((source + adaptation) / workers)} without evaluations: source models "
-        f"{clock_text(source / workers)}, rows {clock_text(adaptation / workers)} (measured here with the full row: "
+        f"estimate: about {total} without evaluations: source models {of_source}, rows {of_rows} (measured here "
+        "with the full row on one worker: "
         f"{1000 * seconds.pretrain:.0f} ms per pre-training step, {1000 * seconds.adapt:.0f} ms per adaptation step)"
     )
 

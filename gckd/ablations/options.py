@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from gckd.ablations.reference_rows import with_reference_rows
 from gckd.ablations.rows import Rows, add_rows, combinations, drop_rows, factorial_rows, merge_rows, sweep_rows
+from gckd.cluster.connect import default_concurrency
+from gckd.device import cores
 from gckd.errors import InputError
 from gckd.report.question import Question
 from gckd.runs.plan import FULL
@@ -23,9 +25,9 @@ if TYPE_CHECKING:
 class AblationOptions:
     """See `gckd ablate --help`.
 
-    name: of the default output of a spec with several subtables. seeds: number of seeds of each row. workers, threads:
-    None: chosen by the number of cores. spec_changes: edits that the user adds to a spec. track: see
-    `gckd.runs.tracker`.
+    name: of the default output of a spec with several subtables. seeds: number of seeds of each row. workers: runs at a
+    time; None: by the number of cores. threads, gpus: of each worker of a run; None: one GPU if there is any.
+    spec_changes: edits that the user adds to a spec. track: see `gckd.runs.tracker`.
     """
 
     spec: Spec
@@ -43,11 +45,18 @@ class AblationOptions:
     dry_run: bool
     mixed: bool
     workers: int | None
-    threads: int | None
+    workers_per_run: int
+    gpus: float | None
+    threads: int
     cache: CachePath
     functions: RunFunctions
     spec_changes: tuple[str, ...] = ()
     track: tuple[str, ...] = ()
+
+    @property
+    def concurrent(self) -> int:
+        """Runs at a time on this machine."""
+        return self.workers or default_concurrency(cores(), self.workers_per_run)
 
     def rows(self, config: Config) -> Rows:
         """Every row except the full one, around the full config.

@@ -20,14 +20,12 @@ from gckd.ablations.tuned_rows import (
     discard_outdated,
     with_rates,
 )
-from gckd.cluster.connect import default_concurrency
 from gckd.cluster.executor import Execution, execute
 from gckd.cluster.launch_log import log_launch
 from gckd.cluster.tasks import RunFunctions
 from gckd.config import Config
 from gckd.config.config_file import CONFIG_FILE
 from gckd.data.dataset_pair import DatasetPair
-from gckd.device import cores
 from gckd.errors import InputError
 from gckd.report.comparability import MIXED_HINT, plugins_of
 from gckd.report.console import wide_console
@@ -39,7 +37,7 @@ from gckd.runs.dataset_progress import dataset_progress
 from gckd.runs.examples import write_examples
 from gckd.runs.output import RUN_FILES, default_output, output_folder
 from gckd.runs.plan import FULL, Run, plan
-from gckd.runs.preflight import check_sizes, check_weights, prepare_datasets
+from gckd.runs.preflight import check_sizes, check_weights, check_workers, prepare_datasets
 from gckd.runs.progress_display import display
 from gckd.runs.provenance import Provenance, git_revision, plugin_digests
 from gckd.runs.records import Records
@@ -94,6 +92,7 @@ class AblationTable:
         table = AblationTable(config, datasets, mirror, name, options)
         configs = {run.digest: run.config for run in table.plan()}.values()
         check_sizes(configs, datasets)
+        check_workers("--workers-per-run", options.workers_per_run, configs)
         check_weights(configs, datasets)
         table.candidates()  # refuses a rate outside its limits
         return table
@@ -177,14 +176,16 @@ class AblationTable:
     ) -> None:
         """Do the runs that `records` lacks, with their checkpoints in `out`."""
         options, datasets = self.options, self.datasets
-        workers, threads = default_concurrency(cores())
         execution = Execution(
             records,
             Provenance(git_revision(), datasets.source_name, datasets.target_name, datasets.published),
             options.cache,
             display(status=table_status),
-            options.workers or workers,
-            options.threads or threads,
+            options.concurrent,
+            options.workers,
+            options.workers_per_run,
+            options.threads,
+            options.gpus,
             functions,
             out,
             self.mirror.upload,

@@ -14,6 +14,7 @@ from gckd.ablations.spec import Spec, load_spec, spec_names
 from gckd.ablations.tuned_rows import FACTORS
 from gckd.cli.options import cache_option, config_options, track_option
 from gckd.cli.parameter_types import AT_LEAST_ONE
+from gckd.cli.worker_options import gpus_option, workers_option
 from gckd.cluster.tasks import RunFunctions
 from gckd.config import Config, parse_edits
 
@@ -42,6 +43,10 @@ _SPEC_HELP = (
 _DATASET_HELP = "Dataset of a spec with `pairs: all`, FOLDER or FORMAT:FOLDER.  [repeatable]"
 _SEEDS_HELP = f"Seeds per row.  [default: those of the spec, or {_SEEDS}]"
 _OUT_HELP = "Output folder, or s3://BUCKET/NAME.  [default: runs/<name and digest>]"
+_WORKERS_HELP = (
+    "Concurrent runs. On a cluster, it limits only runs with several workers.  [default: by the number of cores, or as "
+    "many as the cluster fits]"
+)
 _DRY_RUN_HELP = "Print the rows, the number of runs and an estimate of time and memory, and start nothing."
 _MIXED_HELP = "Accept runs of other code, plugins, data or training budget, and mark their rows with †."
 
@@ -61,8 +66,10 @@ _MIXED_HELP = "Accept runs of other code, plugins, data or training budget, and 
 @click.option("--resume", is_flag=True, help="Resume the table in --out; finished runs are not repeated.")
 @click.option("--dry-run", is_flag=True, help=_DRY_RUN_HELP)
 @click.option("--mixed", is_flag=True, help=_MIXED_HELP)
-@click.option("--workers", type=AT_LEAST_ONE, help="Concurrent runs.  [default: by the number of cores]")
-@click.option("--threads", type=AT_LEAST_ONE, help="CPU threads per run.  [default: by the number of cores]")
+@click.option("--workers", type=AT_LEAST_ONE, help=_WORKERS_HELP)
+@workers_option("run", "workers_per_run")
+@gpus_option()
+@click.option("--threads", type=AT_LEAST_ONE, default=1, show_default=True, help="CPU threads per worker of a run.")
 @track_option
 @cache_option
 @click.pass_obj
@@ -92,6 +99,8 @@ def ablate(
       gckd ablate --spec table4 --set adapt.steps=20 --seeds 1 --dry-run
       gckd ablate --drop gmp --tuned-rows
       gckd ablate --sweep graph.propagate.k=2,5,20
+      gckd ablate --spec table4 --gpus-per-worker 0.5
+      gckd ablate --spec table4 --workers-per-run 4
     """
     spec = load_spec(spec_name) if spec_name else Spec()
     assignments = click.get_current_context().params["assignments"]

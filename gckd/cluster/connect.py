@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import socket
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,12 +31,13 @@ _CONNECT_SECONDS = 5.0
 _OBJECT_STORE_BYTES = 128 * 2**20  # results have a few kilobytes; by default Ray takes a third of the memory
 
 
-def default_concurrency(available: int) -> tuple[int, int]:
-    """(runs at a time, threads of each run) on `available` cores.
+def default_concurrency(available: int, workers: int) -> int:
+    """Runs at a time on `available` cores, with one core for each of the `workers` of a run.
 
-    One thread per run: a step of a small model consists of many small operations, which threads do not speed up.
+    By default a worker has one thread: a step of a small model consists of many small operations, which threads do not
+    speed up.
     """
-    return available, 1
+    return max(1, available // workers)
 
 
 @contextlib.contextmanager
@@ -95,6 +97,8 @@ def _bind_to_loopback(threads: int) -> None:
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    if sys.platform == "linux":
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # workers of a run; gloo's default is the outer address
     # Other users of this machine can reach loopback, too. A token in the environment leaves no file behind.
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

@@ -7,13 +7,14 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic
 
-from gckd.cluster import tasks
 from gckd.cluster.connect import cluster, reachable_resources
-from gckd.cluster.shared_board import shared_board
+from gckd.cluster.shared_board import SAVE_SECONDS, save_running, shared_board
+from gckd.cluster.task_queue import TaskQueue
 from gckd.cluster.tasks import Failure, RunFunctions, TaskContext, TaskResult
+from gckd.cluster.worker_resources import WorkerResources, cluster_problems, worker_resources
 from gckd.config import config_text
 from gckd.config.config_file import CONFIG_FILE
-from gckd.errors import reason_of
+from gckd.errors import InputError, reason_of
 from gckd.runs.plan import FULL, Run, preparations
 from gckd.runs.provenance import Provenance
 from gckd.runs.records import failed_record
@@ -25,7 +26,7 @@ from gckd.storage.path import StoragePath
 from gckd.storage.run_tables import QUERIES_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from gckd.interruption import Interruption
@@ -33,23 +34,27 @@ if TYPE_CHECKING:
     from gckd.storage.cache import CachePath
 
 _POLL_SECONDS = 0.5
-_SAVE_SECONDS = 20.0  # for the checkpoints of interrupted runs; a spot notice leaves 30 s to two minutes
 
 
 @dataclass
 class Execution(Generic[OutcomeT]):
     """Settings of the execution of a plan.
 
-    records: of the results that `functions.run` returns. workers: runs at a time. threads: CPU threads of each run.
-    out: output for checkpoints; None: the folder of the records. after_run: called after each recorded run.
+    records: of the results that `functions.run` returns. concurrent: runs at a time on the embedded Ray. limit: most
+    runs of several workers at a time; None: as many as the cluster fits. workers: of each run. threads, gpus: of each
+    worker; None GPUs: see `worker_resources`. out: output for checkpoints; None: the folder of the records. after_run:
+    called after each recorded run.
     """
 
     records: RunRecords[OutcomeT]
     provenance: Provenance
     cache: Path | CachePath
     display: Display
+    concurrent: int = 1
+    limit: int | None = None
     workers: int = 1
     threads: int = 1
+    gpus: float | None = None
     functions: RunFunctions = field(default_factory=RunFunctions)
     out: StoragePath | None = None
     after_run: Callable[[], None] = lambda: None
@@ -60,11 +65,12 @@ def execute(runs: Sequence[Run], execution: Execution[OutcomeT]) -> None:
     """Execute every run that is not recorded as finished. A failed run does not stop the others.
 
     Raises:
-        InputError: see `gckd.cluster.connect.cluster`.
+        InputError: see `gckd.cluster.connect.cluster`; or the cluster has too few resources for a run.
         KeyboardInterrupt: Ctrl-C or SIGTERM. Finished runs are recorded, and no process is left.
     """
     if not all(map(execution.records.finished, runs)):
-        with cluster(execution.workers, execution.threads) as (ray, interruption):
+        workers = execution.concurrent * execution.workers
+        with cluster(workers, execution.threads, nested=execution.workers > 1) as (ray, interruption):
             execute_on(ray, interruption, runs, execution)
 
 
@@ -73,20 +79,31 @@ def execute_on(ray: Any, interruption: Interruption, runs: Sequence[Run], execut
     todo = [run for run in runs if not execution.records.finished(run)]
     if not todo:
         return
+    resources = worker_resources(
+        reachable_resources(ray),
+        [run.config.device for run in todo],
+        workers=execution.workers,
+        threads=execution.threads,
+        gpus=execution.gpus,
+    )
+    if problems := cluster_problems(ray, resources, "run"):
+        raise InputError(*problems)
     for run in todo:
         run.folder.mkdir(parents=True, exist_ok=True)
         atomic.write(run.folder / CONFIG_FILE, config_text(run.config))
         for name in ("error.txt", QUERIES_FILE):  # of an earlier attempt
             (run.folder / name).unlink(missing_ok=True)
     with execution.display:
-        _PendingTasks(ray, todo, execution).finish_all(interruption)
+        _PendingTasks(ray, todo, execution, resources).finish_all(interruption)
 
 
 class _PendingTasks(Generic[OutcomeT]):
-    """Submitted tasks by object reference."""
+    """Tasks that have not ended."""
 
-    def __init__(self, ray: Any, runs: Sequence[Run], execution: Execution[OutcomeT]) -> None:
-        self._ray, self._execution = ray, execution
+    def __init__(
+        self, ray: Any, runs: Sequence[Run], execution: Execution[OutcomeT], resources: WorkerResources
+    ) -> None:
+        self._ray, self._execution, self._resources = ray, execution, resources
         first = preparations(runs)
         names = {key: (_preparation(run), run.seed) for key, run in first.items()}
         lines = [*names.values(), *((run.row, run.seed) for run in runs)]
@@ -98,17 +115,16 @@ class _PendingTasks(Generic[OutcomeT]):
             self._board,
             execution.out or StoragePath.at(execution.records.folder),
         )
-        # Ray repeats a task once if its worker was killed; the run resumes from its checkpoint.
-        options = resources(runs, execution.threads, reachable_resources(ray)) | {"max_retries": 1}
-        prepare, do = ray.remote(**options)(tasks.prepare), ray.remote(**options)(tasks.run)
-        prepared = {key: prepare.remote(context, names[key], run.config) for key, run in first.items()}
-        self._preparing = {ref: names[key] for key, ref in prepared.items()}
-        self._running = {do.remote(prepared[r.preparation], context, (r.row, r.seed), r): r for r in runs}
+        self._queue = TaskQueue(ray, context, resources, execution.limit)
+        for key, run in first.items():
+            self._queue.add_preparation(key, names[key], run.config)
+        for run in runs:
+            self._queue.add_run(run)
         self._start = time.monotonic()
 
     def finish_all(self, interruption: Interruption) -> None:
         """Wait for all tasks, recording and showing their results."""
-        waiting = [*self._preparing, *self._running]
+        waiting: list[Any] = []
         try:
             self._finish(waiting, interruption)
         except KeyboardInterrupt:
@@ -118,7 +134,8 @@ class _PendingTasks(Generic[OutcomeT]):
 
     def _finish(self, waiting: list[Any], interruption: Interruption) -> None:
         snapshot = self._board.snapshot.remote()
-        while waiting:
+        while waiting or self._queue.tasks:
+            waiting += self._queue.submit(len(waiting))
             # No call here blocks for long, so that Ctrl-C works on an overloaded machine.
             done, waiting[:] = self._ray.wait(waiting, timeout=_POLL_SECONDS)
             for ref in done:
@@ -130,7 +147,14 @@ class _PendingTasks(Generic[OutcomeT]):
 
     def _cancel(self, waiting: list[Any]) -> None:
         """Interrupt the runs, and give them time to save a checkpoint of their current step."""
-        end = time.monotonic() + _SAVE_SECONDS
+        if self._resources.workers > 1:  # they receive no signal
+            save_running(
+                self._ray,
+                self._board,
+                [*self._queue.preparations.values(), *((run.row, run.seed) for run in self._queue.runs.values())],
+            )
+            return
+        end = time.monotonic() + SAVE_SECONDS
         for ref in waiting:
             self._ray.cancel(ref)
         while waiting and time.monotonic() < end:
@@ -138,10 +162,10 @@ class _PendingTasks(Generic[OutcomeT]):
 
     def _end_task(self, ref: Any) -> None:
         result = self._result(ref)
-        if ref in self._preparing:
-            self._end(self._preparing[ref], result)
+        if ref in self._queue.preparations:
+            self._end(self._queue.preparations[ref], result)
             return
-        run, execution = self._running[ref], self._execution
+        run, execution = self._queue.runs[ref], self._execution
         if isinstance(result, Failure):
             atomic.write(run.folder / "error.txt", result.trace)
             execution.records.add(failed_record(run, result.line, result.seconds, execution.provenance))
@@ -177,15 +201,6 @@ def track_run(trackers: Trackers, run: Run, result: RunOutcome) -> None:
         return
     parameters = parameters_of({"seed": run.seed, **json.loads(run.edits_text)})
     trackers.add_finished(run.name, parameters, result.curves, result.metrics)
-
-
-def resources(runs: Sequence[Run], threads: int, available: Mapping[str, float]) -> dict[str, int]:
-    """Ray resources of each task: its threads, and one GPU if the cluster has GPUs and a run may use one.
-
-    Ray hides all GPUs from tasks that request none.
-    """
-    gpu = available.get("GPU", 0) >= 1 and any(run.config.device != "cpu" for run in runs)
-    return {"num_cpus": threads} | ({"num_gpus": 1} if gpu else {})
 
 
 def _preparation(run: Run) -> str:

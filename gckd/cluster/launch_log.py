@@ -52,8 +52,9 @@ def _facts(execution: Execution[OutcomeT]) -> dict[str, Any]:
     memory = psutil.virtual_memory().total / _GIB
     return {
         "command": shlex.join(["python", *sys.argv]),
-        "runs at a time": execution.workers,
-        "threads of a run": execution.threads,
+        "runs at a time": execution.concurrent,
+        **({"workers of a run": execution.workers} if execution.workers > 1 else {}),
+        f"threads of a {'worker' if execution.workers > 1 else 'run'}": execution.threads,
         "driver's machine": f"{platform.system()} {platform.machine()}, {cores()} cores, {memory:.0f} GiB of memory",
         "code": execution.provenance.revision,
         **({"plugins": _listed(execution.provenance.plugins)} if execution.provenance.plugins else {}),

@@ -10,6 +10,7 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic
 
+from gckd.cluster.shared_board import BoardReport
 from gckd.plugins import check_plugins
 from gckd.runs.run_outcome import OutcomeT, RunOutcome
 from gckd.runs.throttle import Throttle
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gckd.config import Config
-    from gckd.progress import Progress
+    from gckd.progress import ProgressCallback
     from gckd.runs.plan import Run
     from gckd.storage.cache import CachePath
     from gckd.storage.path import StoragePath
@@ -49,6 +50,14 @@ class TaskContext:
     board: Any  # actor handle of a Board
     out: StoragePath  # output of the table
 
+    def progress_callback(self, key: tuple[str, int]) -> ProgressCallback:
+        """Callback that sends the progress of a run to the board. Of several workers, only the first one sends."""
+        from gckd.distributed import rank
+
+        if rank():
+            return lambda progress: None
+        return Throttle(BoardReport(self.board, key))
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -72,20 +81,20 @@ TaskResult = Success[OutcomeT] | Failure
 def prepare(context: TaskContext, key: tuple[str, int], config: Config) -> TaskResult[RunOutcome]:
     """Fill the cache with data, vocabulary and source model, so that no run waits for another run."""
 
-    def work(report: Callable[[Progress], None]) -> None:
+    def work(report: ProgressCallback) -> None:
         _imported(context.functions.prepare)(config, cache=context.cache, report=report)
 
     return _guarded(context, key, work)
 
 
 def run(
-    prepared: TaskResult[RunOutcome], context: TaskContext, key: tuple[str, int], planned: Run
+    context: TaskContext, key: tuple[str, int], planned: Run, prepared: TaskResult[RunOutcome]
 ) -> TaskResult[RunOutcome]:
     """Execute a run. If its preparation failed, return that failure."""
     if isinstance(prepared, Failure):
         return prepared
 
-    def work(report: Callable[[Progress], None]) -> RunOutcome:
+    def work(report: ProgressCallback) -> RunOutcome:
         out = planned.checkpoint_folder(context.out)
         result: RunOutcome = _imported(context.functions.run)(
             planned.config, cache=context.cache, out=out, report=report
@@ -96,13 +105,13 @@ def run(
 
 
 def _guarded(
-    context: TaskContext, key: tuple[str, int], work: Callable[[Callable[[Progress], None]], RunOutcome | None]
+    context: TaskContext, key: tuple[str, int], work: Callable[[ProgressCallback], RunOutcome | None]
 ) -> TaskResult[RunOutcome]:
     start = time.monotonic()
     try:
         check_plugins()
         _use_threads(context.threads)
-        return Success(work(Throttle(lambda progress: context.board.report.remote(key, progress))))
+        return Success(work(context.progress_callback(key)))
     except Exception as error:
         text = "".join(traceback.format_exception_only(error))
         return Failure(

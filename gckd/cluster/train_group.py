@@ -13,8 +13,6 @@ from ray.train.torch import TorchConfig, TorchTrainer
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ray.train import Result, UserCallback
-
     from gckd.cluster.worker_resources import WorkerResources
 
 
@@ -25,13 +23,14 @@ def run_workers(
     *,
     name: str,
     storage: str,
-    callbacks: Sequence[UserCallback] = (),
-) -> Result:
-    """Call `function(arguments)` in every worker and wait. The result has what the first worker returns.
+    callbacks: Sequence[Any] = (),
+) -> Any:
+    """Call `function(arguments)` in every worker and wait; returns the result of the first worker.
 
     Args:
         name: of the Ray Train run. Train resumes a run of the same name, so it is unique to the config.
         storage: folder or URI that every node reaches, for Ray Train's files.
+        callbacks: Ray Train's `UserCallback`s.
 
     Raises:
         ray.train.WorkerGroupError: a worker raised an error or died. Nothing is tried again here.
@@ -47,7 +46,8 @@ def run_workers(
         ),
         run_config=RunConfig(name=name, storage_path=storage, callbacks=list(callbacks)),
     )
-    return trainer.fit()
+    fitted: Any = trainer.fit()  # Ray's annotations are those of Train v1, which returns no value
+    return fitted.return_value
 
 
 def backend(gpus: float) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gckd.config.schema import Config
 from gckd.device import on_config_device
+from gckd.distributed import rank
 from gckd.progress import ProgressCallback
 from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
@@ -58,7 +59,8 @@ def train_and_score(
     folder = StoragePath.at(out)
     start = score_source_model(config, cache=cache, report=report)
     *_, last = trial_evaluations(config, cache=cache, out=folder, report=report)
-    (folder / CHECKPOINT).remove()
+    if not rank():  # which writes it
+        (folder / CHECKPOINT).remove()
     return ScoredRun(_scores(start.scores), _scores(last.values), last.values["seconds"])
 
 

@@ -202,6 +202,7 @@ class HyperparameterSearch:
             self.cache,
             display(),
             threads=options.threads,
+            gpus=options.gpus,
             out=confirmation.out(self.mirror),
             after_run=self.mirror.upload_if_due,
             trackers=self._trackers(),

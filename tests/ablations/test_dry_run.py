@@ -23,7 +23,7 @@ def test_the_estimate_is_the_time_of_all_steps_over_the_runs_at_a_time(tmp_path:
     """Two source models of 100 steps of 0.5 s; full for two seeds of 30 steps of 2 s; the source model takes none."""
     config = apply(preset("tiny"), {"pretrain.steps": 100, "adapt.steps": 30})
     runs = plan(config, {"source-model": {"adapt.steps": 0}}, 2, tmp_path)
-    text = estimate(runs, runs[:2], StepSeconds(0.5, 2.0, False), workers=2)
+    text = estimate(runs, runs[:2], StepSeconds(0.5, 2.0, False), concurrent=2)
     assert text.startswith("estimate: about 1:50 without evaluations: source models 0:50, rows 1:00 (measured here")
 
 
@@ -34,7 +34,8 @@ def test_a_dry_run_prints_the_plan_and_starts_nothing(
     make_toy(tmp_path / "b", shade=200)
     monkeypatch.chdir(tmp_path)
     sets = [word for path, value in MINIATURE.items() for word in ("--set", f"{path}={value}")]
-    fixed = ["--source", "a", "--target", "b", "--cache", "cache", "--out", "out", "--workers", "2", "--threads", "1"]
+    fixed = ["--source", "a", "--target", "b", "--cache", "cache", "--out", "out", "--workers", "2"]
+    fixed += ["--workers-per-run", "3", "--gpus-per-worker", "0.5"]
     with pytest.raises(SystemExit) as caught:
         run_command(ablate, [*fixed, *sets, "--drop", "gmp", "--seeds", "2", "--dry-run"])
     assert caught.value.code == 0
@@ -44,6 +45,6 @@ def test_a_dry_run_prints_the_plan_and_starts_nothing(
     assert "seeds: 0, 1" in lines
     assert "runs: 6; 0 finished in the output, 6 to run" in lines
     assert "source models: 2 needed, 0 in the cache" in lines
-    assert "at a time: 2 runs with 1 CPU threads each on this machine" in lines
+    assert "resources per run: 3 workers with 1 CPU and 0.5 GPU each; on this machine 2 runs at a time" in lines
     assert [line.partition(":")[0] for line in lines[-2:]] == ["estimate", "memory"]
     assert not (tmp_path / "out").exists() and not (tmp_path / "runs").exists()

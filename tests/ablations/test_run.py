@@ -115,8 +115,6 @@ def interrupt(process: subprocess.Popen[str], number: signal.Signals) -> str:
     """Sends the signal to the whole process group, as a terminal does; returns standard error once all have ended."""
     processes = [process.pid, *descendants(process.pid)]
     assert len(processes) > 4
-    assert any(listening(pid) for pid in processes)
-    assert {host for pid in processes for host in listening(pid)} <= LOOPBACK
     os.killpg(process.pid, number)
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
@@ -131,6 +129,9 @@ def interrupt(process: subprocess.Popen[str], number: signal.Signals) -> str:
 def test_an_interrupted_table_leaves_no_process_and_can_be_resumed(ablation: AblationFolder) -> None:
     process = ablation.start("--drop", "gmp", "--seeds", "2", ablated_seconds=1000)
     ablation.wait_for(ablation.out / "runs.parquet")
+    addresses = [listening(pid) for pid in (process.pid, *descendants(process.pid))]
+    assert any(addresses)
+    assert set().union(*addresses) <= LOOPBACK
     err = interrupt(process, signal.SIGINT)
     assert f"to continue, repeat the command with --out {ablation.out} --resume" in err
     assert "Traceback" not in err
@@ -394,6 +395,21 @@ def listening(pid: int) -> set[str]:
         (["--preset", "huge"], "error: --preset: unknown preset 'huge'; choose from tiny, base"),
         (["--config", "none.yaml"], "error: none.yaml: cannot be read (No such file or directory)"),
         (["--seeds", "0"], "error: --seeds: 0 is outside its limit: >= 1; see "),
+        (["--workers-per-run", "0"], "error: --workers-per-run: 0 is outside its limit: >= 1; see "),
+        (["--workers-per-run", "two"], "error: --workers-per-run: 'two' is not a whole number; see "),
+        (
+            [*(word for text in SMALL for word in ("--set", text)), "--workers-per-run", "5"],
+            "error: --workers-per-run: 5 is above its limit: pretrain.batch = 4, as workers share each batch",
+        ),
+        (["--gpus-per-worker", "-1"], "error: --gpus-per-worker: -1 is outside its limit: >= 0; see "),
+        (["--gpus-per-worker", "nan"], "error: --gpus-per-worker: nan is outside its limit: >= 0; see "),
+        *(
+            (
+                ["--gpus-per-worker", share],
+                f"error: --gpus-per-worker: {share} is outside its limit: a whole number, or a fraction from 0.0001",
+            )
+            for share in ("1.5", "inf", "1e-05")
+        ),
     ],
 )
 def test_bad_input_is_refused_before_anything_starts(

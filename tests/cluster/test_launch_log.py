@@ -24,7 +24,7 @@ def _interrupted(execution: Execution) -> None:
 
 def test_a_launch_that_recorded_a_run_is_logged_even_if_interrupted(tmp_path: Path) -> None:
     execution = Execution(
-        Records(tmp_path), Provenance("1a2b", "a", "b", ""), tmp_path, display=None, workers=2, threads=3
+        Records(tmp_path), Provenance("1a2b", "a", "b", ""), tmp_path, display=None, concurrent=2, threads=3
     )  # type: ignore[arg-type]
     with log_launch(execution):
         pass

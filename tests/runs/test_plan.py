@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gckd.cluster.executor import resources
+from gckd.cluster.worker_resources import WorkerResources, worker_resources
 from gckd.config import ConfigError, apply, digest, preset
 from gckd.config.graph import NoPropagation
-from gckd.runs.plan import plan, preparations
+from gckd.runs.plan import Run, plan, preparations
 
 OUT = Path("out")
 
@@ -72,6 +72,11 @@ def test_rows_share_the_preparation_of_their_seed() -> None:
 def test_a_task_requests_a_gpu_if_there_is_one_and_a_run_may_use_it() -> None:
     any_device = plan(preset("tiny"), {}, 1, OUT)
     on_cpu = plan(apply(preset("tiny"), {"device": "cpu"}), {}, 1, OUT)
-    assert resources(any_device, 2, {"CPU": 8, "GPU": 1}) == {"num_cpus": 2, "num_gpus": 1}
-    assert resources(any_device, 2, {"CPU": 8}) == {"num_cpus": 2}
-    assert resources(on_cpu, 2, {"CPU": 8, "GPU": 1}) == {"num_cpus": 2}
+    one, none = WorkerResources(1, 2, 1.0), WorkerResources(1, 2, 0.0)
+    assert requested(any_device, {"CPU": 8, "GPU": 1}) == one
+    assert requested(any_device, {"CPU": 8}) == requested(on_cpu, {"CPU": 8, "GPU": 1}) == none
+    assert requested(on_cpu, {"CPU": 8, "GPU": 1}, gpus=0.25) == WorkerResources(1, 2, 0.25)
+
+
+def requested(runs: list[Run], available: dict[str, float], gpus: float | None = None) -> WorkerResources:
+    return worker_resources(available, [run.config.device for run in runs], workers=1, threads=2, gpus=gpus)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from gckd.config import Config, apply
 from gckd.errors import DivergenceError
+from gckd.interruption import request_interruption
 from gckd.progress import Progress, ProgressCallback
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.storage.path import StoragePath
@@ -48,6 +49,25 @@ def test_a_signal_saves_the_current_step_and_the_resumed_run_is_identical(
     assert loading == [2]  # one for each domain
     assert loading_threads() == 0
     assert load_checkpoint(tmp_path / "stopped" / "checkpoint.pt")["step"] == 1 < STEPS
+    resumed, whole = trained(once, cache, tmp_path / "stopped"), trained(once, cache, tmp_path / "whole")
+    assert set(differences(resumed, whole)) <= {"/seconds"}
+
+
+def test_a_stop_request_saves_the_current_step_and_the_resumed_run_is_identical(
+    config: Config, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training function of Ray Train runs outside the main thread, where no signal arrives."""
+    monkeypatch.setattr("gckd.interruption._requested", threading.Event())
+    once = apply(config, {"adapt.evaluations": 1})
+
+    def stop(progress: Progress) -> None:
+        if (progress.stage, progress.step) == ("adapt", 2):
+            request_interruption()
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(once, cache, tmp_path / "stopped", stop)
+    monkeypatch.setattr("gckd.interruption._requested", threading.Event())
+    assert load_checkpoint(tmp_path / "stopped" / "checkpoint.pt")["step"] == 2 < STEPS
     resumed, whole = trained(once, cache, tmp_path / "stopped"), trained(once, cache, tmp_path / "whole")
     assert set(differences(resumed, whole)) <= {"/seconds"}
 

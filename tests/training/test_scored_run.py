@@ -36,6 +36,15 @@ def test_the_scores_are_those_of_a_search_trial_after_the_last_step(
     assert not (tmp_path / "run" / "checkpoint.pt").exists()
 
 
+def test_of_several_workers_only_the_first_one_removes_the_checkpoint(
+    tuning: Config, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first worker writes it, perhaps after another one has ended."""
+    monkeypatch.setattr("gckd.training.scored_run.rank", lambda: 1)
+    train_and_score(tuning, cache=cache, out=tmp_path)
+    assert (tmp_path / "checkpoint.pt").exists()
+
+
 def test_target_labels_change_no_score(tuning: Config, cache: Path, tmp_path: Path) -> None:
     shuffled = shuffle_labels(make_toy(tmp_path / "shuffled", shade=120), ["train", "val", "test"])
     original_run, shuffled_run = (

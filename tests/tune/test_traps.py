@@ -133,8 +133,8 @@ def test_the_inner_run_of_a_nested_trial_does_not_retry(monkeypatch: pytest.Monk
         def __init__(self, worker: Any, **keywords: Any) -> None:
             options.update(keywords)
 
-        def fit(self) -> None:
-            pass
+        def fit(self) -> SimpleNamespace:
+            return SimpleNamespace(return_value=None)
 
     monkeypatch.setattr(train_group, "TorchTrainer", Trainer)
     monkeypatch.setattr(trainable, "TuneReportCallback", UserCallback)
@@ -155,7 +155,7 @@ def test_workers_get_their_share_of_a_gpu_and_a_backend_that_accepts_it(
 
     def trainer(function: Any, **keywords: Any) -> SimpleNamespace:
         options.update(keywords)
-        return SimpleNamespace(fit=lambda: None)
+        return SimpleNamespace(fit=lambda: SimpleNamespace(return_value=None))
 
     monkeypatch.setattr(train_group, "TorchTrainer", trainer)
     train_group.run_workers(print, {}, WorkerResources(2, 3, gpus), name="run", storage="/out")
