@@ -51,8 +51,8 @@ class FaissNeighbourSearch(NeighbourSearch):
         """Index of unit vectors [N, d]."""
         faiss, (count, width) = import_faiss(), vectors.shape
         index = faiss.IndexFlatIP(width)
-        if self.index == "ivf":
-            lists = max(1, min(math.isqrt(count), count // MIN_LIST))
+        lists = min(math.isqrt(count), count // MIN_LIST)
+        if self.index == "ivf" and lists > 1:
             index = faiss.IndexIVFFlat(index, width, lists, faiss.METRIC_INNER_PRODUCT)
             index.nprobe = min(self.probes, lists)
         if vectors.is_cuda:

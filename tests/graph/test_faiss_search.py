@@ -53,6 +53,13 @@ def test_inverted_lists_have_high_recall_and_more_probes_a_higher_one() -> None:
     assert many > 0.95
 
 
+def test_nodes_of_a_single_list_are_searched_without_a_warning(capfd: pytest.CaptureFixture[str]) -> None:
+    """faiss writes to standard error itself if it makes lists of few entries."""
+    result, exact = FaissNeighbourSearch("ivf")(NODES[:100], EVERY[:100], 5), nearest(NODES[:100], EVERY[:100], 5)
+    assert torch.equal(result.indices, exact.indices)
+    assert capfd.readouterr().err == ""
+
+
 def test_nodes_with_too_few_results_get_their_exact_neighbours() -> None:
     """One list of at most some 64 entries is searched, for 200 neighbours."""
     result, exact = FaissNeighbourSearch("ivf", probes=1)(NODES, EVERY, 200), nearest(NODES, EVERY, 200)
