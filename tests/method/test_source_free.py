@@ -129,7 +129,7 @@ def test_terms_are_those_of_the_target_alone(tmp_path: Path) -> None:
         with_samples.teacher.model(), domains.feed.target, domains.config.seed, WarmStart()
     )
     # The source batch is pushed with the embeddings that its rows have already.
-    with_samples.banks.push_source = lambda model, batch: (
+    with_samples.banks._store_source = lambda embeddings, batch: (
         batch.image_rows,
         batch.caption_rows,
     )
