@@ -27,8 +27,8 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 TINY = preset("tiny")
 SPACE_EXAMPLE = ", such as {graph.propagate.k: {int: [2, 50]}}"
 GNN_FIELDS = (
-    "choose from k, layers, temperature, reciprocal, threshold, self_edge, search, conv, residual, cross_edges, images, texts, "
-    "joint (did you mean 'k'?)"
+    "choose from k, layers, temperature, reciprocal, threshold, self_edge, search, conv, residual, cross_edges, "
+    "images, texts, joint (did you mean 'k'?)"
 )
 PLENTY = 2**20  # entries: caps nothing
 CONDITIONAL = """
