@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -82,4 +83,10 @@ def _on_gpu(faiss: Any, index: Any, device: torch.device) -> Any:
             "graph.propagate.search: this faiss has no GPU support; install gckd[gpu] instead of gckd[cpu], "
             "or use graph.propagate.search=torch"
         )
-    return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), device.index or 0, index)
+    return faiss.index_cpu_to_gpu(_gpu_resources(faiss), device.index or 0, index)
+
+
+@functools.lru_cache(maxsize=1)
+def _gpu_resources(faiss: Any) -> Any:
+    """Scratch memory of faiss on the GPU, allocated once and not at each step."""
+    return faiss.StandardGpuResources()
