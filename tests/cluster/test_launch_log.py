@@ -22,7 +22,10 @@ def _interrupted(execution: Execution) -> None:
     raise KeyboardInterrupt
 
 
-def test_a_launch_that_recorded_a_run_is_logged_even_if_interrupted(tmp_path: Path) -> None:
+def test_a_launch_that_recorded_a_run_is_logged_even_if_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["ablations/run.py", "--out", "two words"])
     execution = Execution(
         Records(tmp_path), Provenance("1a2b", "a", "b", ""), tmp_path, display=None, concurrent=2, threads=3
     )  # type: ignore[arg-type]
@@ -42,4 +45,4 @@ def test_a_launch_that_recorded_a_run_is_logged_even_if_interrupted(tmp_path: Pa
     }
     assert all(launch[name].partition("+")[0] == value for launch in entries for name, value in expected.items())
     assert (first["runs at a time"], first["threads of a run"]) == (2, 3)
-    assert "pytest" in first["command"]
+    assert first["command"] == second["command"] == "python ablations/run.py --out 'two words'"
