@@ -15,44 +15,22 @@ import click
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.options import config_options
-from benchmarks.step import SOURCE, TARGET, seconds_a_step, stage_of
+from benchmarks.step import SOURCE, TARGET, seconds_a_step
 from benchmarks.timing import interleaved, timed
 from gckd.config import Config, apply, parse_edits, preset
 from gckd.data.dataset_pair import DatasetPair, open_datasets
 from gckd.data.street import make_street
 from gckd.device import on_device
-from gckd.graph.memory import MemoryBank
-from gckd.method.build import build_parts, build_step
+from gckd.estimate.steps import adaptation
 from gckd.method.parts import Parts
 from gckd.method.step import SourceOnly
-from gckd.models.build import build_model
 from gckd.report.console import wide_console
-from gckd.training.trainer import Stage
 
 AT_LEAST_ONE = click.IntRange(min=1)
 NEVER = 1000  # fusion_every, so that none of the timed steps has matching or MLM
-
-
-def adaptation(config: Config, datasets: DatasetPair, without_mlm: bool = False) -> tuple[Stage, Parts, SourceOnly]:
-    """Adaptation of a fresh backbone, with banks of C random unit vectors even if the dataset has fewer examples."""
-    model = build_model(config, datasets.tokenizer.vocabulary)
-    model.has_mlm_head = model.has_mlm_head and not without_mlm
-    parts = build_parts(config, datasets.feed(config, config.adapt.batch), model)
-    capacity = config.graph.memory.capacity
-    for name, bank in list(parts.banks.named_children()):
-        examples = len(bank.rows)  # type: ignore[arg-type]
-        full = MemoryBank(capacity, model.embed_dim)
-        full.embeddings.copy_(F.normalize(torch.randn(capacity, model.embed_dim), dim=1))
-        full.rows.copy_(torch.arange(capacity) % examples)
-        full.identities.copy_(torch.arange(capacity) % examples)
-        full.count.fill_(capacity)
-        setattr(parts.banks, name, full)
-    step = build_step(parts)
-    return stage_of(parts, step), parts, step
 
 
 def flops_a_step(parts: Parts, step: SourceOnly, weights: dict[str, float]) -> int:

@@ -18,8 +18,6 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from benchmarks.fullsize import adaptation
-from benchmarks.gpu_counts import Counts, KernelCounter
 from benchmarks.options import config_options
 from benchmarks.step import SOURCE, TARGET
 from gckd.config import Config, apply, parse_edits, preset
@@ -27,12 +25,14 @@ from gckd.data.batches import Feed
 from gckd.data.dataset_pair import DatasetPair, open_datasets
 from gckd.data.street import make_street
 from gckd.device import on_device
+from gckd.estimate.kernel_counter import Counts, KernelCounter
+from gckd.estimate.steps import adaptation
 from gckd.method.parts import Parts
 from gckd.method.step import CrossDomain, SourceOnly
+from gckd.pretended_cuda.device import pretended_cuda
 from gckd.progress import Progress
 from gckd.report.console import wide_console
 from gckd.training.optimizer import ScheduledOptimizer
-from tests.pretended_cuda.device import pretended_cuda
 
 WARM_UP = 2  # steps before the counted one: they allocate the state of the optimiser
 REST = "losses and batches"
@@ -60,17 +60,17 @@ class CountedError(Exception):
     """The counted step is done."""
 
 
-def count_step(config: Config, datasets: DatasetPair, folder: Path) -> dict[str, Counts]:
-    """Counts of one step, by part."""
+def count_step(config: Config, datasets: DatasetPair, folder: Path, values: bool) -> dict[str, Counts]:
+    """Counts of one step, by part. `values`: whether tensors have values, not shapes only."""
     counter = KernelCounter(REST)
 
     def report(progress: Progress) -> None:
         if progress.step > WARM_UP:
             raise CountedError
         if progress.step == WARM_UP:
-            counter.counts.clear()
+            counter.clear()
 
-    with pretended_cuda(), on_device("cuda"), counter.observing(), contextlib.ExitStack() as stack:
+    with pretended_cuda(values), on_device("cuda"), counter.observing(), contextlib.ExitStack() as stack:
         stage, parts, step = adaptation(config, datasets)
         for owner, method, part in parts_of_a_step(parts, step):
             stack.enter_context(counter.labelled(owner, method, part))
@@ -93,20 +93,22 @@ def as_table(counts: dict[str, Counts], caption: str) -> Table:
 
 @click.command()
 @config_options("base")
-def main(name: str, assignments: tuple[str, ...]) -> None:
+@click.option("--shapes", is_flag=True, help="Compute no values: full size in half a minute; all pairs are accepted.")
+def main(name: str, assignments: tuple[str, ...], shapes: bool) -> None:
     """Count the GPU work of an adaptation step by part, without a GPU.
 
     The step runs on the pretended CUDA device of the tests. A kernel is an operator that computes, so that an operator
     with several kernels counts once, such as fused attention or an update of all weights. A sync is a wait of the CPU
     for the GPU. The CPU also waits for uploads that are not pinned. Memory is that of tensors.
 
-    Full size takes minutes and 30 GB. Kernels, casts, syncs and uploads do not depend on the widths, the image size
-    and C, so that a narrow model has those of the full one:
+    Full size takes minutes and 30 GB, or half a minute with --shapes. Kernels, casts, syncs and uploads do not depend
+    on the widths, the image size and C, so that a narrow model has those of the full one:
 
     \b
     python benchmarks/gpu_work.py --set data.height=64 --set data.width=32 \\
       --set backbone.vision.width=48 --set backbone.text.width=48 --set graph.memory.capacity=256
     python benchmarks/gpu_work.py --set distill.matching.delta=-1 ...    # every pair is accepted
+    python benchmarks/gpu_work.py --shapes
     """
     config = apply(preset(name), {"tokenizer": "trained"} if name == "base" else {})
     config = apply(config, parse_edits(assignments)) if assignments else config
@@ -116,7 +118,7 @@ def main(name: str, assignments: tuple[str, ...]) -> None:
         make_street(folder / "street", ids=48, domains=(SOURCE, TARGET))
         paths = {"data.source": str(folder / "street" / SOURCE), "data.target": str(folder / "street" / TARGET)}
         config = apply(config, paths)
-        counts = count_step(config, open_datasets(config, folder / "cache"), folder)
+        counts = count_step(config, open_datasets(config, folder / "cache"), folder, not shapes)
     wide_console().print(as_table(counts, f"one adaptation step of {name}, batches of {config.adapt.batch}"))
 
 

@@ -25,14 +25,12 @@ from gckd.config import Config, apply, parse_edits, preset
 from gckd.config.stages import Adapt, Pretrain
 from gckd.data.dataset_pair import DatasetPair, open_datasets
 from gckd.data.street import make_street
+from gckd.estimate.steps import pretraining, stage_of
 from gckd.method.build import build_parts, build_step
-from gckd.method.parts import Parts
-from gckd.method.step import SourceOnly
 from gckd.method.warm_start import WarmStart
-from gckd.models.build import build_model, initial_models
+from gckd.models.build import build_model
 from gckd.progress import Progress
 from gckd.report.console import wide_console
-from gckd.training.pretrain import build_objective
 from gckd.training.trainer import Stage
 
 SOURCE, TARGET = "ICFG-PEDES", "RSTPReid"
@@ -61,21 +59,6 @@ def seconds_a_step(stage: Stage, period: int, folder: Path) -> float:
     return (moments[-2] - moments[0]) / period
 
 
-def weights_of(config: Config) -> dict[str, float]:
-    return {name: float(value) for name, value in dataclasses.asdict(config.weights).items()}
-
-
-def pretraining(config: Config, datasets: DatasetPair) -> Stage:
-    """Source pre-training from fresh weights."""
-    feed = datasets.feed(config, config.pretrain.batch, config.pretrain.per_identity)
-    model, copies = initial_models(config, datasets.tokenizer.vocabulary)
-    objective = build_objective(config, feed, model, copies)
-    modules = {"model": model, **objective.modules()}
-    weights = weights_of(config)
-    stage = Stage("pretrain", "", 0, config.pretrain, modules, objective.terms, weights, lambda done: {})
-    return dataclasses.replace(stage, prefetching=feed.prefetching)
-
-
 def adaptation(config: Config, datasets: DatasetPair) -> Stage:
     """Adaptation of a fresh backbone with filled banks; the cost of a step does not depend on the weights."""
     feed = datasets.feed(config, config.adapt.batch)
@@ -83,23 +66,6 @@ def adaptation(config: Config, datasets: DatasetPair) -> Stage:
     step = build_step(parts)
     step.warm_start(WarmStart())
     return stage_of(parts, step)
-
-
-def stage_of(parts: Parts, step: SourceOnly) -> Stage:
-    """Adaptation stage of these parts, from their current state."""
-    config = parts.config
-    return Stage(
-        name="adapt",
-        digest="",
-        seed=0,
-        schedule=config.adapt,
-        modules=parts.stateful(),
-        terms=step.terms,
-        prefetching=parts.feed.prefetching,
-        weights=weights_of(config),
-        monitor=lambda done: {},
-        after_step=lambda: parts.teacher.update(parts.student),
-    )
 
 
 def measurements(config: Config, datasets: DatasetPair, periods: int, folder: Path) -> dict[str, Callable[[], float]]:

@@ -10,6 +10,9 @@ import torch
 
 from gckd.cluster.worker_resources import WorkerResources, worker_resources
 from gckd.device import cores
+from gckd.estimate.gpus import gpu
+from gckd.estimate.run_estimate import gpu_seconds, memory_line, run_estimate
+from gckd.estimate.trace import run_work
 from gckd.runs.plan import preparations
 from gckd.runs.records import Records
 from gckd.runs.run_state import clock_text
@@ -46,8 +49,22 @@ def dry_run_lines(table: AblationTable) -> Iterator[str]:
     yield f"resources per run: {resources.text()}; on this machine {concurrent} run{'s' * (concurrent != 1)} at a time"
     yield f"output: {table.out}"
     if unfinished:
-        seconds = step_seconds(table.config, table.datasets, table.options.cache, resources.threads)
-        yield estimate(unfinished, untrained, seconds, concurrent)
+        yield from _estimate_lines(table, unfinished, untrained, resources)
+
+
+def _estimate_lines(
+    table: AblationTable, unfinished: Sequence[Run], untrained: Sequence[Run], resources: WorkerResources
+) -> Iterator[str]:
+    options = table.options
+    if options.gpu:
+        device = gpu(options.gpu)
+        result = run_estimate(run_work(table.config), device)
+        seconds = gpu_seconds(result, device, is_pretrained(table.config, table.datasets, options.cache))
+        yield estimate(unfinished, untrained, seconds, options.workers or 1)
+        yield memory_line(result, device, "run")
+    else:
+        seconds = step_seconds(table.config, table.datasets, options.cache, resources.threads)
+        yield estimate(unfinished, untrained, seconds, options.concurrent)
         yield _memory()
 
 
@@ -86,15 +103,15 @@ def estimate(runs: Sequence[Run], untrained: Sequence[Run], seconds: StepSeconds
     Args:
         runs: unfinished ones. A row without adaptation takes no time.
         untrained: a run for each source model that the cache lacks.
-        seconds: per step of the full config, measured here; other rows may be faster or slower.
+        seconds: per step of the full config; other rows may be faster or slower.
         concurrent: runs at a time.
     """
     source = sum(run.config.pretrain.steps * run.config.pretrain.accumulate * seconds.pretrain for run in untrained)
     adaptation = sum(run.config.adapt.steps * run.config.adapt.accumulate * seconds.adapt for run in runs)
     total, of_source, of_rows = (clock_text(work / concurrent) for work in (source + adaptation, source, adaptation))
     return (
-        f"estimate: about {total} without evaluations: source models {of_source}, rows {of_rows} (measured here "
-        "with the full row on one worker: "
+        f"estimate: about {total} without evaluations: source models {of_source}, rows {of_rows} "
+        f"({seconds.origin} with the full row on one worker: "
         f"{1000 * seconds.pretrain:.0f} ms per pre-training step, {1000 * seconds.adapt:.0f} ms per adaptation step)"
     )
 

@@ -27,6 +27,7 @@ class AblationOptions:
 
     name: of the default output of a spec with several subtables. seeds: number of seeds of each row. workers: runs at a
     time; None: by the number of cores. threads, gpus: of each worker of a run; None: one GPU if there is any.
+    gpu: name of the GPU that a dry run estimates for; None: this machine.
     spec_changes: edits that the user adds to a spec. track: see `gckd.runs.tracker`.
     """
 
@@ -43,6 +44,7 @@ class AblationOptions:
     out: str | None
     resume: bool
     dry_run: bool
+    gpu: str | None
     mixed: bool
     workers: int | None
     workers_per_run: int

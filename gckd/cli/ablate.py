@@ -14,7 +14,7 @@ from gckd.ablations.spec import Spec, load_spec, spec_names
 from gckd.ablations.tuned_rows import FACTORS
 from gckd.cli.options import cache_option, config_options, track_option
 from gckd.cli.parameter_types import AT_LEAST_ONE
-from gckd.cli.worker_options import gpus_option, workers_option
+from gckd.cli.worker_options import check_gpu, gpu_option, gpus_option, workers_option
 from gckd.cluster.tasks import RunFunctions
 from gckd.config import Config, parse_edits
 
@@ -65,6 +65,7 @@ _MIXED_HELP = "Accept runs of other code, plugins, data or training budget, and 
 @click.option("--out", metavar="FOLDER|URI", help=_OUT_HELP)
 @click.option("--resume", is_flag=True, help="Resume the table in --out; finished runs are not repeated.")
 @click.option("--dry-run", is_flag=True, help=_DRY_RUN_HELP)
+@gpu_option
 @click.option("--mixed", is_flag=True, help=_MIXED_HELP)
 @click.option("--workers", type=AT_LEAST_ONE, help=_WORKERS_HELP)
 @workers_option("run", "workers_per_run")
@@ -97,11 +98,13 @@ def ablate(
       gckd ablate --drop gmp --drop gmp,cmkd --seeds 5
       gckd ablate --spec table4 --ceiling
       gckd ablate --spec table4 --set adapt.steps=20 --seeds 1 --dry-run
+      gckd ablate --spec table4 --preset base --dry-run --gpu h100
       gckd ablate --drop gmp --tuned-rows
       gckd ablate --sweep graph.propagate.k=2,5,20
       gckd ablate --spec table4 --gpus-per-worker 0.5
       gckd ablate --spec table4 --workers-per-run 4
     """
+    check_gpu(given["gpu"], given["dry_run"])
     spec = load_spec(spec_name) if spec_name else Spec()
     assignments = click.get_current_context().params["assignments"]
     options = AblationOptions(

@@ -21,6 +21,7 @@ COMMANDS = {
     "data": ("gckd.cli.data:data", "Generate, check and store datasets."),
     "demo": ("gckd.cli.demo:demo", "Open a local page that searches images by a sentence."),
     "embed": ("gckd.cli.embed:embed", "Export the embeddings of images, with their paths."),
+    "estimate": ("gckd.cli.estimate:estimate", "Estimate memory and time of a run on a GPU, without one."),
     "evaluate": ("gckd.cli.train:evaluate", "Print the retrieval metrics of checkpoints."),
     "find": ("gckd.cli.find:find", "Find the images that match a sentence."),
     "report": ("gckd.cli.report:report", "Make the tables and report.html of a FOLDER again from its records."),

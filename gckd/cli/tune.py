@@ -10,6 +10,7 @@ import optuna
 
 from gckd.cli.options import cache_option, config_options
 from gckd.cli.tune_options import search_options
+from gckd.cli.worker_options import check_gpu
 from gckd.cluster.trial import ORACLE
 from gckd.config import Config, apply
 from gckd.config.stages import NO_SEARCH_BY_LABELS
@@ -61,6 +62,7 @@ def search(config: Config, cache: CachePath, **values: Any) -> int:
     """
     options = SearchOptions(**values, command=_command())
     options.check()
+    check_gpu(options.gpu, options.dry_run)
     if config.adapt.source != "samples":
         raise InputError(f"adapt.source: {config.adapt.source!r} has no source val split, which scores the trials")
     if config.adapt.labels == "target":

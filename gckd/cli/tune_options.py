@@ -10,7 +10,7 @@ import click
 
 from gckd.cli.options import LateHelpOption, track_option
 from gckd.cli.parameter_types import AT_LEAST_ONE, WholeNumber
-from gckd.cli.worker_options import gpus_option, workers_option
+from gckd.cli.worker_options import gpu_option, gpus_option, workers_option
 from gckd.cluster.trial import ORACLE
 from gckd.tune.plan import OBJECTIVES, SCHEDULERS, SCORE
 from gckd.tune.samplers import SAMPLERS
@@ -95,6 +95,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     track_option,
     click.option("--mlflow", metavar="URI", help="Short for --track mlflow:URI."),
     click.option("--dry-run", is_flag=True, help="Check the input, print the plan and a time estimate, train nothing."),
+    gpu_option,
 )
 
 

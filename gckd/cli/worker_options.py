@@ -8,6 +8,24 @@ from typing import Any
 import click
 
 from gckd.cli.parameter_types import AT_LEAST_ONE, GpuShare
+from gckd.errors import InputError
+from gckd.estimate.gpus import GPUS, gpu
+
+
+def check_gpu(name: str | None, dry_run: bool) -> None:
+    """Raises InputError if --gpu is unknown, or given without --dry-run."""
+    if name is None:
+        return
+    gpu(name)
+    if not dry_run:
+        raise InputError("--gpu: is for estimates alone; add --dry-run, or remove it: runs use the GPUs of the cluster")
+
+
+gpu_option = click.option(
+    "--gpu",
+    metavar="NAME",
+    help=f"With --dry-run: estimate time and memory for this GPU instead of here: {', '.join(GPUS)}.",
+)
 
 
 def workers_option(unit: str, parameter: str) -> Callable[[Any], Any]:

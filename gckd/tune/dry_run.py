@@ -48,7 +48,7 @@ def estimate(plan: Plan, config: Config, seconds: StepSeconds, finished: int) ->
     """Time estimate in words. It leaves out evaluations and start-up; its upper end assumes that no trial is stopped.
 
     Args:
-        seconds: per training step, measured here.
+        seconds: per training step.
         finished: trials that the study has already.
     """
     seeds, left = len(plan.seeds), max(0, plan.trials - finished)
@@ -64,7 +64,7 @@ def estimate(plan: Plan, config: Config, seconds: StepSeconds, finished: int) ->
     source_text = "in the cache" if seconds.pretrained else f"{clock_text(source)} per seed"
     return (
         f"estimate: {total} for the search without evaluations; source model {source_text}, a trial "
-        f"{clock_text(trial * seeds)}{confirmation_text} (measured here: {1000 * seconds.pretrain:.0f} ms per "
+        f"{clock_text(trial * seeds)}{confirmation_text} ({seconds.origin}: {1000 * seconds.pretrain:.0f} ms per "
         f"pre-training step, {1000 * seconds.adapt:.0f} ms per adaptation step)"
     )
 

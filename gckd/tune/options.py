@@ -47,6 +47,7 @@ class SearchOptions:
     track: tuple[str, ...]  # see gckd.runs.tracker
     mlflow: str | None  # tracking URI: the option of version 0.1.0
     dry_run: bool
+    gpu: str | None  # that a dry run estimates for; None: this machine
     command: tuple[str, ...]  # program and arguments as the user gave them
 
     def check(self) -> None:

@@ -21,6 +21,9 @@ from gckd.config.config_file import CONFIG_FILE
 from gckd.data.dataset_pair import DatasetPair
 from gckd.device import cores
 from gckd.errors import InputError
+from gckd.estimate.gpus import gpu
+from gckd.estimate.run_estimate import gpu_seconds, memory_line, run_estimate
+from gckd.estimate.trace import run_work
 from gckd.report.console import wide_console
 from gckd.runs.output import output_folder
 from gckd.runs.preflight import usable_folder
@@ -33,6 +36,7 @@ from gckd.storage.cache import CachePath
 from gckd.storage.label import Label
 from gckd.storage.mirror import Mirror
 from gckd.storage.path import StoragePath
+from gckd.training.pretrain import is_pretrained
 from gckd.training.timing import step_seconds
 from gckd.tune.best import CONFIRMED, best, best_config
 from gckd.tune.cluster_check import check_cluster
@@ -120,8 +124,16 @@ class HyperparameterSearch:
         plan = self._plan({"CPU": cores()})
         for line in plan_lines(plan, self.config, self.space, self.options.sampler, self.options.select, finished):
             click.echo(line)
-        seconds = step_seconds(self.config, self.datasets, self.cache, plan.resources.threads)
-        click.echo(estimate(plan, self.config, seconds, finished))
+        if self.options.gpu:
+            device = gpu(self.options.gpu)
+            result = run_estimate(run_work(self.config), device)
+            seconds = gpu_seconds(result, device, is_pretrained(self.config, self.datasets, self.cache))
+            plan = dataclasses.replace(plan, concurrent=self.options.concurrent or 1)
+            click.echo(estimate(plan, self.config, seconds, finished))
+            click.echo(memory_line(result, device, "trial"))
+        else:
+            seconds = step_seconds(self.config, self.datasets, self.cache, plan.resources.threads)
+            click.echo(estimate(plan, self.config, seconds, finished))
 
     def _open_study(self) -> Study:
         options = self.options

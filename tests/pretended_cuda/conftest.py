@@ -9,8 +9,8 @@ import torch
 
 from gckd.config import Config, apply
 from gckd.data.dataset_pair import open_datasets
-from tests.pretended_cuda.device import FITS
-from tests.pretended_cuda.device_guard import install_device_guard
+from gckd.pretended_cuda.device import FITS
+from gckd.pretended_cuda.device_guard import install_device_guard
 from tests.toy import make_toy
 from tests.training.micro import micro
 

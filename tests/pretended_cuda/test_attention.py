@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tests.pretended_cuda.device import needs_pretended_cuda, pretended_cuda
+from gckd.pretended_cuda.device import pretended_cuda
+from tests.pretended_cuda.marks import needs_pretended_cuda
 
 pytestmark = needs_pretended_cuda
 LENGTHS = (4, 5, 5)  # of queries, keys and values

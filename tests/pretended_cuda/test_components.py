@@ -18,10 +18,11 @@ from gckd.config.distill import NoMatching, SoftTargets
 from gckd.config.graph import Diffusion
 from gckd.config.stages import MomentumDistillation
 from gckd.method.build import build_parts
+from gckd.pretended_cuda.device import pretended_cuda
 from gckd.training.run import train_run
 from tests.pretended_cuda.conftest import SHORT
 from tests.pretended_cuda.covering import Case, Edit, component_edits, covering_cases, option_edits
-from tests.pretended_cuda.device import needs_pretended_cuda, pretended_cuda
+from tests.pretended_cuda.marks import needs_pretended_cuda
 from tests.training.micro import micro
 
 assert build_parts and train_run  # their modules register the built-in components

@@ -12,8 +12,9 @@ import torch.distributed as dist
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from tests.pretended_cuda.device import needs_pretended_cuda, pretended_cuda
-from tests.pretended_cuda.tensor import PlacementError
+from gckd.pretended_cuda.device import pretended_cuda
+from gckd.pretended_cuda.tensor import PlacementError
+from tests.pretended_cuda.marks import needs_pretended_cuda
 
 pytestmark = needs_pretended_cuda
 

@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from benchmarks.gpu_counts import Counts, KernelCounter
 from gckd.config.data import RandAugment
 from gckd.data.prefetch import on_default_device
 from gckd.data.transforms import strong_view
+from gckd.estimate.kernel_counter import Counts, KernelCounter
 from gckd.graph.memory import MemoryBank
+from gckd.pretended_cuda.device import pretended_cuda
 from gckd.training.trainer import terms_as_floats
-from tests.pretended_cuda.device import needs_pretended_cuda, pretended_cuda
+from tests.pretended_cuda.marks import needs_pretended_cuda
 
 pytestmark = needs_pretended_cuda
 MIB = 2**20

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from gckd.graph.knn import Neighbours
 from gckd.graph.neighbour_lists import NeighbourLists
+from gckd.pretended_cuda.device import pretended_cuda
 from tests.graph.test_neighbour_lists import B, K, N, Training, centred_bank
-from tests.pretended_cuda.device import needs_pretended_cuda, pretended_cuda
+from tests.pretended_cuda.marks import needs_pretended_cuda
 
 pytestmark = needs_pretended_cuda
 

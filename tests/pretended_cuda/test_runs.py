@@ -20,13 +20,14 @@ from gckd.device import on_device
 from gckd.models.blip import BlipBackbone
 from gckd.models.build import build_model
 from gckd.models.clip import ClipBackbone
+from gckd.pretended_cuda.call import Call
+from gckd.pretended_cuda.device import pretended_cuda
+from gckd.pretended_cuda.tensor import STATE
 from gckd.storage.path import StoragePath
 from gckd.training.model import load_model
 from gckd.training.run import train_run
 from gckd.training.target_evaluation import evaluate_checkpoint
-from tests.pretended_cuda.call import Call
-from tests.pretended_cuda.device import needs_pretended_cuda, pretended_cuda
-from tests.pretended_cuda.tensor import STATE
+from tests.pretended_cuda.marks import needs_pretended_cuda
 from tests.training.micro import Interruption, stop_at, trained
 from tests.training.toy_presets import toy_base, toy_tiny
 

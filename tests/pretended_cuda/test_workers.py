@@ -11,7 +11,8 @@ import torch
 
 from gckd import distributed
 from gckd.config import Config
-from tests.pretended_cuda.device import needs_pretended_cuda, pretended_cuda
+from gckd.pretended_cuda.device import pretended_cuda
+from tests.pretended_cuda.marks import needs_pretended_cuda
 from tests.training.micro import trained
 from tests.training.several import WORKERS, run_workers
 

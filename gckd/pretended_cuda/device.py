@@ -15,7 +15,10 @@ operations that CUDA would refuse raise `PlacementError` (or TypeError for `nump
 
 It checks placement only. It cannot tell whether a CUDA kernel exists for an operator, whether NCCL works, how fast
 anything is, or whether `torch.compile` does. It uses private names of torch, so it is written for one version of it;
-`needs_pretended_cuda` skips a test on any other, and on a machine with a GPU.
+`FITS` tells whether this is that version, on a machine without a GPU.
+
+`pretended_cuda(values=False)` computes nothing on the device: its tensors have shapes only, so that a full-size model
+needs neither memory nor time. Where the CPU reads a value, it gets 1 (or True), and a mask selects every element.
 """
 
 from __future__ import annotations
@@ -26,16 +29,15 @@ import unittest.mock as mock
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import pytest
 import torch
 import torch.distributed as dist
 import torch.utils._foreach_utils as foreach
 import torch.utils.checkpoint
 
-from tests.pretended_cuda.attention import attention
-from tests.pretended_cuda.device_guard import install_device_guard
-from tests.pretended_cuda.generator import PretendedGenerator
-from tests.pretended_cuda.tensor import STATE, PretendedDevice, PretendedTensor, pinned_copy
+from gckd.pretended_cuda.attention import attention
+from gckd.pretended_cuda.device_guard import install_device_guard
+from gckd.pretended_cuda.generator import PretendedGenerator
+from gckd.pretended_cuda.tensor import STATE, PretendedDevice, PretendedTensor, pinned_copy
 
 WRITTEN_FOR = "2.13.0"
 
@@ -43,10 +45,6 @@ FITS = (
     torch.__version__.partition("+")[0] == WRITTEN_FOR
     and (platform.system(), platform.machine()) == ("Linux", "x86_64")
     and not torch.cuda.is_available()
-)
-needs_pretended_cuda = pytest.mark.skipif(
-    not FITS,
-    reason=f"the pretended device needs torch {WRITTEN_FOR} (this is {torch.__version__}), Linux on x86-64, and no GPU",
 )
 
 # Answers of a machine with one GPU, by the name of the function in torch.cuda.
@@ -64,17 +62,18 @@ _ANSWERS: dict[str, Any] = {
 
 
 @contextlib.contextmanager
-def pretended_cuda() -> Iterator[None]:
-    """Context in which torch has one pretended GPU."""
+def pretended_cuda(values: bool = True) -> Iterator[None]:
+    """Context in which torch has one pretended GPU. `values`: whether its tensors have values, beside shapes."""
     install_device_guard()
-    STATE.cpu_group, STATE.in_backward = True, False
+    STATE.cpu_group, STATE.in_backward, STATE.values = True, False, values
     # `Module.to` replaces parameters, since `parameter.data = moved` cannot change the class of a tensor.
     previous = torch.__future__.get_overwrite_module_params_on_conversion()
     torch.__future__.set_overwrite_module_params_on_conversion(True)
     torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(...) is computed on the CPU, then copied
     try:
         with contextlib.ExitStack() as stack:
-            for owner, name, value in [*_cuda_patches(), *_autograd_patches()]:
+            shape_patches = [] if values else _shape_patches()
+            for owner, name, value in [*_cuda_patches(), *_autograd_patches(), *shape_patches]:
                 stack.enter_context(mock.patch.object(owner, name, value))
             stack.enter_context(PretendedDevice())  # type: ignore[no-untyped-call]
             yield
@@ -105,6 +104,11 @@ def _cuda_patches() -> list[tuple[Any, str, Any]]:
         (foreach, "_foreach_supported_types", [torch.Tensor, torch.nn.Parameter, PretendedTensor]),
         (dist, "init_process_group", gloo_group),
     ]
+
+
+def _shape_patches() -> list[tuple[Any, str, Any]]:
+    """Replacements of functions that would repeat until the values fit."""
+    return [(torch.nn.init, "_no_grad_trunc_normal_", lambda tensor, *_, **__: tensor)]
 
 
 def _autograd_patches() -> list[tuple[Any, str, Any]]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tests.pretended_cuda.call import on_cuda
+from gckd.pretended_cuda.call import on_cuda
 
 _ATEN = torch.ops.aten
 _ROW_STEP = 16  # elements; other rows of a mask are copied

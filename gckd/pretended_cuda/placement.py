@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tests.pretended_cuda.call import COPIES, INDEXED, Call, on_cuda
-from tests.pretended_cuda.generator import is_cuda_generator
+from gckd.pretended_cuda.call import COPIES, INDEXED, Call, on_cuda
+from gckd.pretended_cuda.generator import is_cuda_generator
 
 _ATEN = torch.ops.aten
 # Operators that accept a number as a CPU tensor of no dimension, beside those with torch's tag `pointwise`.

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import unittest.mock as mock
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils.flop_counter import flop_registry
 
-from tests.pretended_cuda.call import COPIES, INDEXED, Call, leaves, on_cuda
-from tests.pretended_cuda.tensor import STATE, PretendedTensor, is_pinned
+from gckd.pretended_cuda.call import COPIES, INDEXED, Call, leaves, on_cuda
+from gckd.pretended_cuda.tensor import STATE, PretendedTensor, is_pinned
 
 _ATEN = torch.ops.aten
 _WITHOUT_KERNEL = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "set_", "resize_")
 _WAITING = ("nonzero", "masked_select", "_unique2", "unique_dim", "unique_consecutive", "equal", "bincount")
+_SELECTING = {_ATEN.index.Tensor, _ATEN.embedding.default, _ATEN.index_select.default, _ATEN.gather.default}
+_HALF = 2  # bytes
 _SWEEP = 16  # operators between two checks for freed memory
 
 
@@ -40,11 +43,23 @@ class Counts:
         return Counts(**sums | {"peak": max(self.peak, more.peak)})
 
 
+class Kernel(NamedTuple):
+    """Size of a kernel, from which its time on a GPU follows."""
+
+    flops: int
+    moved: int  # bytes of its inputs and outputs
+    half: bool  # whether its inputs have 16 bits
+
+
 class KernelCounter:
-    """Observer of the pretended device. `rest`: part of the work that is in no other part."""
+    """Observer of the pretended device. `rest`: part of the work that is in no other part.
+
+    `kernels` has the number of kernels of each size.
+    """
 
     def __init__(self, rest: str) -> None:
         self.counts: dict[str, Counts] = {}
+        self.kernels: Counter[Kernel] = Counter()
         self._parts = [rest]
         self._storages: dict[int, tuple[StorageWeakRef, int]] = {}
         self._allocated, self._operators = 0, 0
@@ -73,6 +88,11 @@ class KernelCounter:
         with mock.patch.object(owner, method, wrapper):
             yield
 
+    def clear(self) -> None:
+        """Set all counts to 0; memory that is allocated stays so."""
+        self.counts.clear()
+        self.kernels.clear()
+
     def observe(self, call: Call, result: Any) -> None:
         """Count an operator."""
         counts = self.counts.setdefault(self._parts[-1], Counts())
@@ -81,15 +101,20 @@ class KernelCounter:
             return
         outputs = [value for value in leaves(result) if isinstance(value, PretendedTensor)]
         counts.kernels += 1
-        counts.moved += sum(tensor.numel() * tensor.element_size() for tensor in [*call.cuda, *outputs])
+        moved = sum(tensor.numel() * tensor.element_size() for tensor in [*_read(call), *outputs])
+        counts.moved += moved
         if call.operator is _ATEN._to_copy.default:
             counts.uploads += bool(call.cpu)
             counts.pinned += bool(call.kwargs.get("non_blocking")) and any(map(is_pinned, call.cpu))
             counts.casts += bool(call.cuda) and call.cuda[0].dtype != result.dtype
         elif call.operator in COPIES:
             counts.uploads += bool(call.cpu)
-        flops = flop_registry.get(call.operator._overloadpacket)
-        counts.flops += flops(*call.args, **call.kwargs, out_val=result) if flops else 0
+        formula = flop_registry.get(call.operator._overloadpacket)
+        flops = formula(*call.args, **call.kwargs, out_val=result) if formula else 0
+        counts.flops += flops
+        self.kernels[
+            Kernel(flops, moved, all(x.element_size() == _HALF for x in call.cuda if x.is_floating_point()))
+        ] += 1
         self._allocate(outputs)
         counts.peak = max(counts.peak, self._allocated)
 
@@ -104,6 +129,11 @@ class KernelCounter:
         if self._operators % _SWEEP == 0:
             self._storages = {key: entry for key, entry in self._storages.items() if not entry[0].expired()}
             self._allocated = sum(size for _, size in self._storages.values())
+
+
+def _read(call: Call) -> list[Any]:
+    """Tensors that a kernel reads as a whole; rows that an index selects are counted by the result."""
+    return [tensor for tensor in call.cuda if not (call.operator in _SELECTING and tensor is call.args[0])]
 
 
 def _has_kernel(call: Call) -> bool:

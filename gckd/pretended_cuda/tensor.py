@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.pretended_cuda.attention import FUSED_ATTENTION
-from tests.pretended_cuda.call import CUDA, Call, OnCuda, mapped, on_cuda
-from tests.pretended_cuda.placement import placement_fault
+from gckd.pretended_cuda.attention import FUSED_ATTENTION
+from gckd.pretended_cuda.call import CUDA, Call, OnCuda, mapped, on_cuda
+from gckd.pretended_cuda.placement import placement_fault
+from gckd.pretended_cuda.shapes import shape_result
 
 _META = torch.device("meta")
 _CPU = torch.device("cpu")
@@ -28,6 +29,7 @@ class DeviceState:
 
     cpu_group: bool = True  # whether the process group transfers CPU tensors
     in_backward: bool = False
+    values: bool = True  # whether tensors have values; otherwise shapes only
     observers: list[Callable[[Call, Any], None]] = field(default_factory=list)  # called after each operator
 
 
@@ -37,7 +39,7 @@ STATE = DeviceState()
 class PretendedTensor(OnCuda, torch.Tensor):
     """A tensor on `cuda:0` for Python; for C++, a meta tensor whose dispatch keys are CUDA's, such as for autocast.
 
-    `computed` is the CPU tensor that holds the values.
+    `computed` is the CPU tensor that holds the values, or a meta tensor if there are shapes only.
     """
 
     computed: Tensor
@@ -139,9 +141,12 @@ def execute(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
 def _computed(call: Call) -> Any:
     args = mapped(OnCuda, lambda tensor: tensor.computed, call.args)
     kwargs = {name: mapped(OnCuda, lambda tensor: tensor.computed, value) for name, value in call.kwargs.items()}
-    if kwargs.get("device") is not None:
-        kwargs["device"] = _CPU
-    result = FUSED_ATTENTION.get(call.operator, call.operator)(*args, **kwargs)
+    if STATE.values or not (call.cuda or call.runs_on_cuda):
+        if kwargs.get("device") is not None:
+            kwargs["device"] = _CPU
+        result = FUSED_ATTENTION.get(call.operator, call.operator)(*args, **kwargs)
+    else:
+        result = shape_result(call, args, kwargs)
     if call.in_place and call.args and isinstance(call.args[0], Tensor):
         _update_shape(call.args[0], args[0])
         return call.args[0]

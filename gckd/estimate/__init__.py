@@ -1,0 +1,1 @@
+"""Estimate of memory and time on a GPU, from the operators of a step."""
