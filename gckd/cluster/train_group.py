@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ray.train import RunConfig, ScalingConfig
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.torch import TorchTrainer
+
+from gckd.cluster.torch_backend import NodeTorchConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,7 +40,7 @@ def run_workers(
     trainer = TorchTrainer(
         function,
         train_loop_config=arguments,
-        torch_config=TorchConfig(backend=backend(resources.gpus)),
+        torch_config=NodeTorchConfig(backend=backend(resources.gpus)),
         scaling_config=ScalingConfig(
             num_workers=resources.workers,
             use_gpu=resources.gpus > 0,

@@ -60,7 +60,7 @@ def counted_with_values(config: Config, folder: Path, name: str) -> KernelCounte
 
 @pytest.mark.parametrize("stage", ["pretrain", "adapt"])
 def test_a_trace_has_the_kernels_and_waits_of_the_real_step(config: Config, stage: str, tmp_path: Path) -> None:
-    """A trace takes every branch that values may open, and predicts every word: its work is that of the step or more."""
+    """A trace takes every branch that values may open and predicts every word: it has the work of the step or more."""
     real = counted_with_values(config, tmp_path, stage).counts["step"]
     traced = getattr(run_work(config, [stage]), stage)
     kernels = sum(traced.kernels.values())
