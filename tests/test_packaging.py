@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CLUSTER = ("ray", "optuna", "faiss")
 NEED_RAY_OR_OPTUNA = (
     *("gckd.tune.", "gckd.cli.tune", "gckd.cluster.trainable"),
-    *("gckd.cluster.train_group", "gckd.cluster.worker_tasks"),
+    *("gckd.cluster.torch_backend", "gckd.cluster.train_group", "gckd.cluster.worker_tasks"),
 )
 BLOCK = f"import sys\nfor name in {CLUSTER}:\n    sys.modules[name] = None\n"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
