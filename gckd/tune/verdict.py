@@ -38,7 +38,7 @@ class Verdict:
     def sentences(self) -> Iterator[str]:
         """The verdict, its comparison with the source model, and remarks."""
         base, source, seeds = self._row(DEFAULTS), self._row(SOURCE_MODEL), self._seeds()
-        against_base = _difference(base) if base else ""
+        against_base = self._difference(base) if base else ""
         if not seeds:
             yield "No verdict: every run of the chosen config failed; see confirmation/."
             return
@@ -55,7 +55,7 @@ class Verdict:
                 f"Keep the defaults: the difference of {against_base} on target test, {_seeds_text(seeds)}, may be "
                 "chance. More seeds (--confirm-seeds) narrow the interval."
             )
-        if source is not None and (against_source := _difference(source)):
+        if source is not None and (against_source := self._difference(source)):
             doubt = "" if _sign(source) > 0 else "; adaptation is not shown to help"
             yield f"Chosen config against the source model: {against_source}{doubt}."
         if self.failed:
@@ -63,6 +63,10 @@ class Verdict:
 
     def _row(self, name: str) -> RowSummary | None:
         return next((row for row in self.rows if row.row == name), None)
+
+    def _difference(self, row: RowSummary) -> str:
+        estimate, tests = row.to_full.get("rank_1"), sum("rank_1" in other.p for other in self.rows)
+        return "" if estimate is None else difference_text(estimate, row.p.get("rank_1"), tests)
 
     def _seeds(self) -> int:
         full = self._row(FULL)
@@ -82,18 +86,19 @@ def make_verdict(runs: Sequence[Run], records: Records) -> Verdict | None:
     return Verdict(summarise(recorded, read_queries(records.folder, recorded)), len(runs) - done)
 
 
-def difference_text(estimate: Estimate, p: float | None) -> str:
-    """`+2.3 Rank-1 (95 % interval +0.5 to +4.1, p = 0.012)`; without an interval for one seed."""
+def difference_text(estimate: Estimate, p: float | None, tests: int) -> str:
+    """`+2.3 Rank-1 (95 % interval +0.5 to +4.1; p = 0.012)`; without an interval for one seed.
+
+    Args:
+        tests: number of differences for which p is corrected; the interval is not.
+    """
     if estimate.half_width is None:
         return f"{estimate.mean:+.1f} Rank-1 (one seed, so no interval)"
     low, high = estimate.mean - estimate.half_width, estimate.mean + estimate.half_width
-    test = "" if p is None else ", p < 0.001" if p < 0.001 else f", p = {p:.3f}"
+    test = "" if p is None else "; p < 0.001" if p < 0.001 else f"; p = {p:.3f}"
+    if test and tests > 1:
+        test += f", corrected for {tests} comparisons"
     return f"{estimate.mean:+.1f} Rank-1 (95 % interval {low:+.1f} to {high:+.1f}{test})"
-
-
-def _difference(row: RowSummary) -> str:
-    estimate = row.to_full.get("rank_1")
-    return "" if estimate is None else difference_text(estimate, row.p.get("rank_1"))
 
 
 def _sign(row: RowSummary | None) -> int:

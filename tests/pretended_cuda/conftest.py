@@ -9,14 +9,8 @@ import torch
 
 from gckd.config import Config, apply
 from gckd.data.dataset_pair import open_datasets
-from gckd.pretended_cuda.device import FITS
-from gckd.pretended_cuda.device_guard import install_device_guard
 from tests.toy import make_toy
 from tests.training.micro import micro
-
-if FITS:
-    # Now, when tests are collected: the first backward pass of a process fixes the devices of autograd.
-    install_device_guard()
 
 SHORT = {"pretrain.steps": 1, "adapt.steps": 2, "adapt.evaluations": 1, "adapt.fusion_every": 1}
 SHORT |= {"pretrain.evaluations": 1, "pretrain.fusion_every": 1}

@@ -6,6 +6,11 @@ import pytest
 import torch
 
 from gckd.pretended_cuda.device import FITS, WRITTEN_FOR
+from gckd.pretended_cuda.device_guard import install_device_guard
+
+if FITS:
+    # Now, when tests are collected: the first backward pass of a process fixes the devices of autograd.
+    install_device_guard()
 
 needs_pretended_cuda = pytest.mark.skipif(
     not FITS,

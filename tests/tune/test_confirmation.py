@@ -100,7 +100,7 @@ def test_a_gain_beyond_chance_is_a_reason_to_use_the_config(confirmation: Confir
     p = max(ttest_rel(full, base).pvalue, 2 * ttest_rel(full, source).pvalue)  # Holm: the smaller one counts twice
     assert first == (
         f"Use best.yaml: it beats the defaults by +{mean:.1f} Rank-1 (95 % interval +{mean - half:.1f} to "
-        f"+{mean + half:.1f}, p = {p:.3f}) on target test, 3 paired seeds."
+        f"+{mean + half:.1f}; p = {p:.3f}, corrected for 2 comparisons) on target test, 3 paired seeds."
     )
     assert second.startswith("Chosen config against the source model: +") and "not shown" not in second
     assert rest == []
