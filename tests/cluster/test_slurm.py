@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ esac""",
     "srun": 'echo "srun ${*//$\'\\n\'/ } token=${#RAY_AUTH_TOKEN}" >>"$CALLS"',
     "ray": '[[ ! -e "$CALLS.no-ray" ]]',
     "sleep": "",
+    "python": f"""if [[ $* == *ray.init* ]]; then echo "$JOINED"; else exec {sys.executable} "$@"; fi""",
 }
 WORK = """trap 'echo saved; exit 130' TERM; echo started; while :; do /bin/sleep 0.05; done"""
 Job = Callable[..., subprocess.Popen[str]]
@@ -43,15 +45,17 @@ def job(tmp_path: Path, calls: Path) -> Job:
         file.write_text(f"#!/bin/bash\n{text}\n")
         file.chmod(0o755)
 
-    def start(*command: str, state: str = "RUNNING") -> subprocess.Popen[str]:
+    def start(*command: str, state: str = "RUNNING", joined: int = 2) -> subprocess.Popen[str]:
         environment = os.environ | {
             "PATH": f"{tmp_path}:{os.environ['PATH']}",
             "CALLS": str(calls),
             "STATE": state,
+            "JOINED": str(joined),
             "SLURM_JOB_ID": "7",
             "SLURM_JOB_NODELIST": "node[1-2]",
         }
-        return subprocess.Popen(["bash", str(SCRIPT), *command], env=environment, stdout=subprocess.PIPE, text=True)
+        pipe = subprocess.PIPE
+        return subprocess.Popen(["bash", str(SCRIPT), *command], env=environment, stdout=pipe, stderr=pipe, text=True)
 
     return start
 
@@ -65,6 +69,13 @@ def test_every_node_has_ray_with_the_token_of_the_job(job: Job, calls: Path) -> 
     assert "--nodelist=node2" in worker and "--address=127.0.0.1:20007" in worker
     assert head.endswith("token=64") and worker.endswith("token=64")
     assert "requeue" not in calls.read_text()
+
+
+@pytest.mark.parametrize("joined", [1, 2])
+def test_a_node_that_does_not_join_is_named_before_the_command_starts(job: Job, joined: int) -> None:
+    out, err = job("echo", "started", joined=joined).communicate(timeout=60)
+    assert out == "started\n"
+    assert ("warning: only 1 of 2 nodes have joined Ray" in err) == (joined == 1)
 
 
 @pytest.mark.parametrize(("state", "requeues"), [("RUNNING", 1), ("COMPLETING", 0)])
