@@ -68,6 +68,12 @@ def test_one_bank_is_propagated_alone() -> None:
     torch.testing.assert_close(propagate_bank(module, banks, 2, POSITIONS[2]), module(banks, POSITIONS)[2])
 
 
+@pytest.mark.parametrize("layers", [1, 3])
+def test_graphs_have_the_layers_of_the_config(layers: int) -> None:
+    graphs = bank_graphs(Gnn(k=2, layers=layers), 4)
+    assert {graph.layers for graph in graphs.layers.values()} == {layers}
+
+
 def test_without_graphs_embeddings_do_not_change() -> None:
     banks = four_banks()
     for bank, positions, propagated in zip(banks, POSITIONS, BankGraphs()(banks, POSITIONS), strict=True):

@@ -11,7 +11,15 @@ from torch.nn import functional as F
 
 from gckd.config.distill import SoftTargets
 from gckd.graph.similarity import BankPair, DirectSimilarity, RetrievalDirection
-from gckd.method.pseudo_labels import TARGETS, MutualNearestNeighbours, NoPseudoLabels, PseudoLabels, entropies
+from gckd.method.pseudo_labels import (
+    TARGETS,
+    MutualNearestNeighbours,
+    NoPseudoLabels,
+    PseudoLabelLoss,
+    PseudoLabels,
+    StudentQueries,
+    entropies,
+)
 from tests.tensors import units
 
 
@@ -115,6 +123,25 @@ def test_mutual_nearest_neighbours_by_hand() -> None:
     keys = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
     labels = MutualNearestNeighbours(DirectSimilarity()).labels(direction(bank[:2], keys, bank), 0.07)
     assert labels.tolist() == [[1.0, 0.0], [0.0, 0.0]]
+
+
+def test_the_loss_is_the_mean_of_both_directions_by_loops() -> None:
+    """L = (H(s_i2t, p_i2t) + H(s_t2i, p_t2i)) / 2, H the mean over queries of -sum_j s_j log p_j."""
+    images, texts, students = units(5, 4, seed=1), units(6, 4, seed=2), units(4, 4, seed=3)
+    pair, tau = BankPair(images, texts), torch.tensor(0.2, dtype=torch.float64)
+    to_texts = RetrievalDirection(images[:2], torch.arange(2), pair)
+    to_images = RetrievalDirection(texts[:2], torch.arange(2), pair.reversed())
+    queries = StudentQueries(students[:2], to_texts), StudentQueries(students[2:], to_images)
+    expected = 0.0
+    for student, teacher, keys in ((students[:2], images[:2], texts), (students[2:], texts[:2], images)):
+        for query, label in zip(student, teacher, strict=True):
+            logits = [float(query @ key) / 0.2 for key in keys]
+            labels = [math.exp(float(label @ key) / 0.2) for key in keys]
+            total = math.log(sum(map(math.exp, logits)))
+            entropy = sum(s * (total - x) for s, x in zip(labels, logits, strict=True)) / sum(labels)
+            expected += entropy / 2 / 2
+    loss = PseudoLabelLoss(PseudoLabels())(*queries, tau)["target_contrastive"]
+    assert float(loss) == pytest.approx(expected, rel=1e-6)
 
 
 def test_mutual_nearest_neighbours_by_loops() -> None:

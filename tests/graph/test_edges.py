@@ -60,6 +60,22 @@ def test_dropped_edges_share_their_weight_among_the_others() -> None:
     torch.testing.assert_close(matrix(edges, 3), expected)
 
 
+def test_an_edge_at_the_threshold_counts() -> None:
+    nodes = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]], dtype=torch.float64)
+    edges = weighted_edges(KnnIndex(nodes), torch.tensor([0]), EdgeRule(2, 1.0, threshold=0.0))
+    assert matrix(edges, 3).tolist() == [[0.0, 1.0, 0.0]]
+
+
+def test_kept_neighbours_of_some_nodes_equal_a_search() -> None:
+    nodes, some = units(30, 4, seed=1), torch.tensor([4, 29, 4])
+    index = KnnIndex(nodes)
+    searched = index.neighbours_of(some, 3)
+    index.neighbours(3)  # kept from now on
+    kept = index.neighbours_of(some, 3)
+    assert torch.equal(kept.indices, searched.indices)
+    torch.testing.assert_close(kept.cosine, searched.cosine)
+
+
 def test_a_self_edge_keeps_the_signal_of_a_node_far_from_the_others() -> None:
     nodes, rule = on_circle(0, 5, 120), EdgeRule(1, 0.2, self_edge=True)
     own = matrix(weighted_edges(KnnIndex(nodes), None, rule), 3).diagonal()

@@ -36,6 +36,23 @@ def test_a_node_is_not_its_own_neighbour_but_its_copies_are(index: str) -> None:
     assert (result.indices[:40] < 40).all()
 
 
+class ShortIndex:
+    """An index whose lists have no other node."""
+
+    def search(self, queries: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.zeros(len(queries), count), torch.full((len(queries), count), -1)
+
+
+def test_a_node_without_enough_neighbours_in_its_lists_gets_exact_ones_among_the_senders(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    search = FaissNeighbourSearch("ivf")
+    monkeypatch.setattr(search, "_filled", lambda vectors: ShortIndex())
+    result, exact = search(NODES, EVERY, 5, senders=250), nearest(NODES, EVERY, 5, senders=250)
+    assert torch.equal(result.indices, exact.indices) and torch.equal(result.cosine, exact.cosine)
+    assert (result.indices < 250).all()
+
+
 def test_all_other_nodes_are_neighbours_of_the_largest_k() -> None:
     result = FaissNeighbourSearch("flat")(NODES, EVERY, 299)
     assert torch.equal(result.indices.sort(1).values, nearest(NODES, EVERY, 299).indices.sort(1).values)

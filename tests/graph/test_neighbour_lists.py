@@ -208,6 +208,18 @@ def test_limits_hold_under_a_new_mean() -> None:
             assert (after <= raised[:, None])[before <= limit].all()
 
 
+def test_limits_hold_where_the_mean_moves_from_afar_to_the_entries() -> None:
+    """The entries are then up to fifty times nearer to their mean, so that cosines of almost 1 become small ones."""
+    random = torch.Generator().manual_seed(0)
+    entries = F.normalize(torch.randn(100, D, generator=random) + 1, dim=1)
+    afar, near = torch.full((D,), 3.0), entries.mean(0)
+    old, new = CentredCosine.of(entries, afar), CentredCosine.of(entries, near)
+    before, after = (x @ x.T for x in (F.normalize(entries.double() - mu.double(), dim=1) for mu in (afar, near)))
+    limits = before.fill_diagonal_(-1).amax(1)
+    raised = raised_limits(limits, old, new, torch.ones(100, dtype=torch.bool))
+    assert (after.fill_diagonal_(-1) <= raised[:, None]).all()
+
+
 def test_only_banks_above_the_limit_are_updated() -> None:
     search = UpdatedNeighbourSearch(TorchSearch(update_above=N))
     training = Training(N, 0.01)

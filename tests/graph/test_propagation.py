@@ -60,6 +60,20 @@ def test_a_learned_convolution_reads_all_edges(option: dict[str, Any]) -> None:
         GraphPropagation(conv="sage", width=8, **option)
 
 
+def test_gin_has_a_network_of_two_layers_on_the_sum_of_a_node_and_its_neighbours() -> None:
+    """GIN-0: MLP(x_i + sum of x_j over the edges j -> i), by loops."""
+    torch.manual_seed(0)
+    (conv,) = GraphPropagation(3, 1, conv="gin", width=4).convs
+    x, edges = torch.randn(5, 4), [(1, 0), (2, 0), (4, 1), (0, 2), (3, 2), (1, 3)]
+    first, first_bias, second, second_bias = (parameter.detach() for parameter in conv.parameters())
+    with torch.no_grad():
+        out = conv((x, x), torch.tensor(edges).T)
+    for node in range(5):
+        total = x[node] + sum(x[sender] for sender, receiver in edges if receiver == node)
+        hidden = (first @ total + first_bias).clamp(min=0)
+        torch.testing.assert_close(out[node], second @ hidden + second_bias)
+
+
 def test_an_unknown_convolution_is_refused() -> None:
     with pytest.raises(ValueError, match="conv: unknown convolution 'mean'; choose from smooth, gcn, sage, gatv2, gin"):
         GraphPropagation(conv="mean")
