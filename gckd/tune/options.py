@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from gckd.cluster.trial import ORACLE
 from gckd.cluster.worker_resources import worker_resources
@@ -20,6 +21,13 @@ _PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
 _NO_PBT = (
     "; population-based training copies weights between trials, so that a trial's result is not that of its config"
 )
+
+
+class NextCommand(NamedTuple):
+    """Command that a report proposes, for a shell, and its purpose: `to PURPOSE`."""
+
+    purpose: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -82,14 +90,17 @@ class SearchOptions:
         """Number of seeds of the confirmation, which reads target labels like the audit; 0: none."""
         return self.confirm_seeds if self.audit else 0
 
-    def extended_command(self) -> str:
-        """The user's command for twice as many trials, for a shell. A password in a URL is left out."""
+    def next_command(self, interrupted: bool) -> NextCommand:
+        """The user's command if the search was interrupted, else for twice as many trials. Passwords are left out."""
+        if interrupted:
+            return NextCommand("resume the search", shlex.join(map(_without_password, self.command)))
         words, skip = list[str](), False
         for word in self.command:
             if not skip and word != "--trials" and not word.startswith("--trials="):
-                words.append(_PASSWORD.sub(r"\1***@", word))
+                words.append(_without_password(word))
             skip = word == "--trials"
-        return shlex.join([*words, "--trials", str(2 * self.trials)])
+        command = shlex.join([*words, "--trials", str(2 * self.trials)])
+        return NextCommand("extend the study to twice as many trials", command)
 
     def plan(self, resources: Mapping[str, float], device: str, first_seed: int) -> Plan:
         """The plan on a cluster; by default as many trials at a time as it has room for.
@@ -109,3 +120,7 @@ class SearchOptions:
             seeds=range(first_seed, first_seed + self.seeds),
             confirmation_seeds=self.confirmation_seeds,
         )
+
+
+def _without_password(word: str) -> str:
+    return _PASSWORD.sub(r"\1***@", word)

@@ -105,7 +105,7 @@ class HyperparameterSearch:
                 ) from error
             except KeyboardInterrupt:
                 click.echo("interrupted; repeat the command to resume. Results so far:", err=True)
-                self._report(study)
+                self._report(study, interrupted=True)
                 raise
             chosen = self._report(study)
         click.echo(f"written to {self.out}", err=True)
@@ -239,7 +239,7 @@ class HyperparameterSearch:
             raise InputError(f"{file}: damaged; delete it: trials that were running are then not resumed")
         return owner.decode()
 
-    def _report(self, study: Study) -> bool:
+    def _report(self, study: Study, interrupted: bool = False) -> bool:
         """Writes and prints the report; whether a trial could be chosen."""
         verdict = self._verdict(study)
         chosen = write_search_report(
@@ -248,7 +248,7 @@ class HyperparameterSearch:
             wide_console(),
             storage=self.options.storage,
             verdict=verdict,
-            extend=self.options.extended_command(),
+            next_command=self.options.next_command(interrupted),
         )
         self.mirror.upload()
         return chosen is not None

@@ -29,15 +29,22 @@ def options_of(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> SearchOption
 @pytest.mark.parametrize("trials", [["--trials", "8"], ["--trials=8"]])
 def test_the_users_command_is_repeated_with_more_trials(monkeypatch: pytest.MonkeyPatch, trials: list[str]) -> None:
     arguments = ["--set", "adapt.lr=1e-3", *trials, "--out", "my runs/a"]
-    assert options_of(monkeypatch, *arguments).extended_command() == (
-        "gckd tune --set adapt.lr=1e-3 --out 'my runs/a' --trials 16"
+    options = options_of(monkeypatch, *arguments)
+    assert options.next_command(interrupted=False) == (
+        "extend the study to twice as many trials",
+        "gckd tune --set adapt.lr=1e-3 --out 'my runs/a' --trials 16",
+    )
+    assert options.next_command(interrupted=True) == (
+        "resume the search",
+        shlex.join(["gckd", "tune", *arguments]),
     )
 
 
 def test_a_password_is_left_out_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     options = options_of(monkeypatch, "--storage", "postgresql://me:secret@127.0.0.1/optuna")
-    words = shlex.split(options.extended_command())
-    assert words == ["gckd", "tune", "--storage", "postgresql://me:***@127.0.0.1/optuna", "--trials", "32"]
+    own = ["gckd", "tune", "--storage", "postgresql://me:***@127.0.0.1/optuna"]
+    assert shlex.split(options.next_command(interrupted=True).text) == own
+    assert shlex.split(options.next_command(interrupted=False).text) == [*own, "--trials", "32"]
 
 
 def test_without_audit_there_is_no_confirmation(monkeypatch: pytest.MonkeyPatch) -> None:

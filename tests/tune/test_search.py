@@ -86,7 +86,7 @@ def test_ctrl_c_saves_the_running_trials_writes_the_report_and_leaves_no_process
     driver.send_signal(signal.SIGINT)
     text = driver.communicate(timeout=TIMEOUT_S)[0]
     assert driver.returncode == 130, text
-    assert "repeat the command to resume" in text
+    assert "repeat the command to resume" in text and "To resume the search: " in text
     assert "Traceback" not in text
     assert (search_folder.out / "report.html").exists()
     steps = [load_checkpoint(file)["step"] for file in search_folder.out.glob("trials/*/*/checkpoint.pt")]

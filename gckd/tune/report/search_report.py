@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from gckd.report.html.page import Section
     from gckd.tune.best import Candidate
+    from gckd.tune.options import NextCommand
     from gckd.tune.verdict import Verdict
 
 _PRINTED_TRIALS = 5
@@ -36,7 +37,7 @@ def write_search_report(
     *,
     storage: str | None = None,
     verdict: Verdict | None = None,
-    extend: str = "",
+    next_command: NextCommand | None = None,
 ) -> Candidate | None:
     """Writes trials.parquet, best.yaml, a PNG for each figure and report.html, and prints the best trials.
 
@@ -45,7 +46,7 @@ def write_search_report(
     Args:
         folder: the files of an earlier report are replaced.
         verdict: of the confirmation; None: there was none.
-        extend: command that extends the study.
+        next_command: command to propose.
         storage: value of --storage, for the command that opens the study; a password in it is left out.
 
     Returns:
@@ -60,13 +61,14 @@ def write_search_report(
     chosen = best(study)
     atomic.write(
         folder / "report.html",
-        _page(study, [*verdict_sections(verdict, chosen), *sections(study, chosen, folder, storage, extend)]),
+        _page(study, [*verdict_sections(verdict, chosen), *sections(study, chosen, folder, storage, next_command)]),
     )
     _print(study, chosen, console)
     for line in verdict.sentences() if verdict else ():
         console.print(line, style="bold", highlight=False, markup=False, soft_wrap=True)
-    if extend:
-        console.print(f"To continue: {extend}", style="dim", highlight=False, markup=False, soft_wrap=True)
+    if next_command:
+        line = f"To {next_command.purpose}: {next_command.text}"
+        console.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
     return chosen
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from optuna import Study
 
     from gckd.tune.best import Candidate
+    from gckd.tune.options import NextCommand
     from gckd.tune.report.importance import Importance
 
 _BEST_TRIALS = 10
@@ -38,12 +39,12 @@ _VALUE = (
 
 
 def sections(
-    study: Study, chosen: Candidate | None, folder: Path, storage: str | None, extend: str = ""
+    study: Study, chosen: Candidate | None, folder: Path, storage: str | None, next_command: NextCommand | None = None
 ) -> list[Section]:
     """All sections; writes a PNG into `folder` for each figure.
 
     Args:
-        storage, extend: see `gckd.tune.report.search_report.write_search_report`.
+        storage, next_command: see `gckd.tune.report.search_report.write_search_report`.
     """
     shares = [importance(study, objective) for objective in range(len(study.directions))]
     return [
@@ -55,7 +56,7 @@ def sections(
         _audit(study, folder),
         _cost(study, folder),
         _failures(study),
-        _commands(study, chosen, folder, storage, extend),
+        _commands(study, chosen, folder, storage, next_command),
     ]
 
 
@@ -178,15 +179,17 @@ def _failures(study: Study) -> Section:
     return Section("Failures", [] if table else ["None."], table)
 
 
-def _commands(study: Study, chosen: Candidate | None, folder: Path, storage: str | None, extend: str) -> Section:
+def _commands(
+    study: Study, chosen: Candidate | None, folder: Path, storage: str | None, next_command: NextCommand | None
+) -> Section:
     lines = ["The first command opens the study in a browser (pip install optuna-dashboard)."]
     uri = str(folder / FILE) if storage is None else storage.removeprefix("journal:")
     if "://" in uri:
         uri = sqlalchemy.make_url(uri).render_as_string(hide_password=True)
     commands = [f"optuna-dashboard {shlex.quote(uri)}"]
-    if extend:
-        lines.append("The second extends the study to twice as many trials.")
-        commands.append(extend)
+    if next_command:
+        lines.append(f"Run the second to {next_command.purpose}.")
+        commands.append(next_command.text)
     if chosen:
         lines.append("The last one trains the chosen model again, to the chosen epoch.")
         commands.append(f"gckd train --config {shlex.quote(str(folder / 'best.yaml'))}")
