@@ -208,16 +208,19 @@ def test_limits_hold_under_a_new_mean() -> None:
             assert (after <= raised[:, None])[before <= limit].all()
 
 
-def test_limits_hold_where_the_mean_moves_from_afar_to_the_entries() -> None:
-    """The entries are then up to fifty times nearer to their mean, so that cosines of almost 1 become small ones."""
+def test_limits_are_tight_enough_to_fail_if_a_term_is_too_small() -> None:
+    """Four entries at different distances from their mean: each term of the bound decides in some of the cases."""
     random = torch.Generator().manual_seed(0)
-    entries = F.normalize(torch.randn(100, D, generator=random) + 1, dim=1)
-    afar, near = torch.full((D,), 3.0), entries.mean(0)
-    old, new = CentredCosine.of(entries, afar), CentredCosine.of(entries, near)
-    before, after = (x @ x.T for x in (F.normalize(entries.double() - mu.double(), dim=1) for mu in (afar, near)))
-    limits = before.fill_diagonal_(-1).amax(1)
-    raised = raised_limits(limits, old, new, torch.ones(100, dtype=torch.bool))
-    assert (after.fill_diagonal_(-1) <= raised[:, None]).all()
+    for case in range(400):
+        width = 2 + case % 3
+        entries = 2 * torch.rand(4, 1, generator=random) * torch.randn(4, width, generator=random)
+        mean = 0.3 * torch.randn(width, generator=random)
+        moved = mean + 0.3 * torch.randn(width, generator=random)
+        old, new = CentredCosine.of(entries, mean), CentredCosine.of(entries, moved)
+        cosines = [F.normalize(entries.double() - mu.double(), dim=1) for mu in (mean, moved)]
+        before, after = ((x @ x.T).fill_diagonal_(-1) for x in cosines)
+        raised = raised_limits(before.amax(1), old, new, torch.ones(4, dtype=torch.bool))
+        assert (after <= raised[:, None]).all()
 
 
 def test_only_banks_above_the_limit_are_updated() -> None:
