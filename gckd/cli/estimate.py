@@ -29,7 +29,7 @@ _GPU_HELP = f"GPU: {', '.join(GPUS)}.  [repeatable; default: all]"
 @config_options
 @click.option("--gpu", "names", multiple=True, metavar="NAME", help=_GPU_HELP)
 def estimate(config: Config, names: tuple[str, ...]) -> None:
-    """Estimate memory and time of one run on one GPU, on a machine without a GPU.
+    """Estimate memory and time of a run on a GPU, without one.
 
     A real step runs on tensors that have shapes only. The work of its kernels and the data sheet of a GPU give the
     time. It is an estimate: nothing is measured, and no dataset is read. It takes half a minute for base.

@@ -307,7 +307,7 @@ def test_a_shell_completes_a_command_without_importing_torch() -> None:
         "try:\n    cli.main([], prog_name='gckd')\nfinally:\n    print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-    assert done.stdout.split() == ["plain,embed", "plain,evaluate", "False"]
+    assert done.stdout.split() == ["plain,embed", "plain,estimate", "plain,evaluate", "False"]
 
 
 def test_help_says_what_each_exit_status_means(capsys: pytest.CaptureFixture[str]) -> None:

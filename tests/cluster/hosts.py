@@ -44,7 +44,10 @@ mount -t proc proc /proc
 mount -t tmpfs tmpfs /dev/shm
 mount -t tmpfs tmpfs /run
 mkdir /run/sshd
-rm -rf "$HOME/.ray" /tmp/ray
+for folder in "$HOME/.ray" /tmp/ray; do  # empty, even while other tests write to those of this machine
+    mkdir -p "$folder"
+    mount -t tmpfs tmpfs "$folder"
+done
 touch "$HOME/.bashrc"
 if [[ "$VENV" != "$HOME/venv" ]]; then rm -rf "$HOME/venv"; ln -s "$VENV" "$HOME/venv"; fi
 "$SSHD" -f /mnt/shared/sshd_config

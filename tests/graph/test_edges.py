@@ -70,10 +70,10 @@ def test_kept_neighbours_of_some_nodes_equal_a_search() -> None:
     nodes, some = units(30, 4, seed=1), torch.tensor([4, 29, 4])
     index = KnnIndex(nodes)
     searched = index.neighbours_of(some, 3)
-    index.neighbours(3)  # kept from now on
-    kept = index.neighbours_of(some, 3)
-    assert torch.equal(kept.indices, searched.indices)
-    torch.testing.assert_close(kept.cosine, searched.cosine)
+    index.neighbours(3)  # of all nodes, which the index keeps
+    selected = index.neighbours_of(some, 3)
+    assert torch.equal(selected.indices, searched.indices)
+    torch.testing.assert_close(selected.cosine, searched.cosine)
 
 
 def test_a_self_edge_keeps_the_signal_of_a_node_far_from_the_others() -> None:
