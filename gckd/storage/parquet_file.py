@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import contextlib
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gckd.errors import InputError, reason_of
+from gckd.storage.memory_limit import memory_limit
 
 MAX_ROWS = 10_000_000
 MAX_BYTES = 2**30  # of all columns that are read, unpacked
+_GROWTH = 4  # times this, for levels and for buffers that grow by doubling
+_THREADS = 2**28  # bytes for the stacks of Arrow's threads
 _BATCH = 1_000  # rows
 _CHARACTERS = 120  # of a reason in a message
 
@@ -56,11 +60,22 @@ def _read_columns(file: Path, names: Collection[str]) -> pa.Table:
         _check_declared_sizes(parquet.metadata)
         fields = [field for field in parquet.schema_arrow if field.name in names]
         batches, size = [], 0
-        for batch in parquet.iter_batches(_BATCH, columns=[field.name for field in fields]):
-            size += batch.nbytes
-            _check("bytes of unpacked values", size, MAX_BYTES)  # the file may declare less than it holds
-            batches.append(batch)
+        with _row_limit():
+            for batch in parquet.iter_batches(_BATCH, columns=[field.name for field in fields], use_threads=False):
+                size += batch.nbytes
+                _check("bytes of unpacked values", size, MAX_BYTES)  # the file may declare less than it holds
+                batches.append(batch)
         return pa.Table.from_batches(batches, pa.schema(fields, parquet.schema_arrow.metadata))
+
+
+@contextlib.contextmanager
+def _row_limit() -> Iterator[None]:
+    """Context for unpacking. Arrow unpacks a row at once, and its lists may repeat a value any number of times."""
+    try:
+        with memory_limit(_GROWTH * MAX_BYTES + _THREADS):
+            yield
+    except MemoryError as error:
+        raise ValueError(f"a row unpacks to more than the limit of {MAX_BYTES:,} bytes") from error
 
 
 def _check_declared_sizes(metadata: pq.FileMetaData) -> None:

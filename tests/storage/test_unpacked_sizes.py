@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,12 @@ from gckd.storage.parquet_file import read_table
 from gckd.storage.run_tables import CURVES, QUERIES, RUNS, read_curves, read_queries_table, read_runs
 
 TEXTS = pa.schema([("text", pa.string())])
+_HUGE_LIST = """
+import sys, numpy as np, pyarrow as pa, pyarrow.parquet as pq
+count = 100_000_000
+numbers = pa.ListArray.from_arrays(pa.array([0, count], pa.int32()), pa.array(np.zeros(count, np.int32)))
+pq.write_table(pa.table([numbers], names=["top"]), sys.argv[1], compression="zstd")
+"""
 LISTS = pa.schema([("top", pa.list_(pa.int32()))])
 
 
@@ -46,6 +55,24 @@ def test_a_small_parquet_file_that_unpacks_to_much_is_refused(
     assert file.stat().st_size < 1_000_000
     with pytest.raises(InputError, match=rf"a.parquet: cannot be read \(.*{message}.*\); delete it"):
         read_table(file, schema, "delete it")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit the memory of a process")
+def test_a_row_with_a_huge_list_is_refused_before_it_is_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One row repeats a value 100 million times: a file of less than a kilobyte unpacks to 400 MB.
+
+    Another process writes it: memory that Arrow keeps for later would be there for reading it.
+    """
+    monkeypatch.setattr(parquet_file, "MAX_BYTES", 8_000_000)
+    file = tmp_path / "a.parquet"
+    subprocess.run([sys.executable, "-c", _HUGE_LIST, file], check=True)
+    assert file.stat().st_size < 1000
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    with pytest.raises(InputError, match="a row unpacks to more than the limit of 8,000,000 bytes.*; delete it"):
+        read_table(file, LISTS, "delete it")
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
 
 
 @pytest.mark.parametrize("value", [0, 1, 3, 255])
