@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import sys
 import tempfile
@@ -26,15 +25,13 @@ from gckd.data.dataset_pair import DatasetPair, open_datasets
 from gckd.data.street import make_street
 from gckd.device import on_device
 from gckd.estimate.kernel_counter import Counts, KernelCounter
-from gckd.estimate.steps import adaptation
+from gckd.estimate.steps import adaptation, count_third_step
 from gckd.method.parts import Parts
 from gckd.method.step import CrossDomain, SourceOnly
 from gckd.pretended_cuda.device import pretended_cuda
-from gckd.progress import Progress
 from gckd.report.console import wide_console
 from gckd.training.optimizer import ScheduledOptimizer
 
-WARM_UP = 2  # steps before the counted one: they allocate the state of the optimiser
 REST = "losses and batches"
 
 
@@ -56,26 +53,14 @@ def parts_of_a_step(parts: Parts, step: SourceOnly) -> list[tuple[object, str, s
     ]
 
 
-class CountedError(Exception):
-    """The counted step is done."""
-
-
 def count_step(config: Config, datasets: DatasetPair, folder: Path, values: bool) -> dict[str, Counts]:
     """Counts of one step, by part. `values`: whether tensors have values, not shapes only."""
     counter = KernelCounter(REST)
-
-    def report(progress: Progress) -> None:
-        if progress.step > WARM_UP:
-            raise CountedError
-        if progress.step == WARM_UP:
-            counter.clear()
-
     with pretended_cuda(values), on_device("cuda"), counter.observing(), contextlib.ExitStack() as stack:
         stage, parts, step = adaptation(config, datasets)
         for owner, method, part in parts_of_a_step(parts, step):
             stack.enter_context(counter.labelled(owner, method, part))
-        with contextlib.suppress(CountedError):
-            dataclasses.replace(stage, report=report).run(folder / "checkpoint.pt")
+        count_third_step(stage, counter, folder / "checkpoint.pt")
     return counter.counts
 
 

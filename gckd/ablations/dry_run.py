@@ -10,9 +10,7 @@ import torch
 
 from gckd.cluster.worker_resources import WorkerResources, worker_resources
 from gckd.device import cores
-from gckd.estimate.gpus import gpu
-from gckd.estimate.run_estimate import gpu_seconds, memory_line, run_estimate
-from gckd.estimate.trace import run_work
+from gckd.estimate.run_estimate import dry_run_estimate
 from gckd.runs.plan import preparations
 from gckd.runs.records import Records
 from gckd.runs.run_state import clock_text
@@ -57,11 +55,10 @@ def _estimate_lines(
 ) -> Iterator[str]:
     options = table.options
     if options.gpu:
-        device = gpu(options.gpu)
-        result = run_estimate(run_work(table.config), device)
-        seconds = gpu_seconds(result, device, is_pretrained(table.config, table.datasets, options.cache))
+        pretrained = is_pretrained(table.config, table.datasets, options.cache)
+        seconds, memory = dry_run_estimate(table.config, options.gpu, pretrained, "run")
         yield estimate(unfinished, untrained, seconds, options.workers or 1)
-        yield memory_line(result, device, "run")
+        yield memory
     else:
         seconds = step_seconds(table.config, table.datasets, options.cache, resources.threads)
         yield estimate(unfinished, untrained, seconds, options.concurrent)

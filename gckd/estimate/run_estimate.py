@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gckd.config import Config
-from gckd.estimate.gpus import Gpu
-from gckd.estimate.trace import RunWork, StepWork
+from gckd.estimate.gpus import Gpu, gpu
+from gckd.estimate.trace import RunWork, StepWork, run_work
 from gckd.training.timing import StepSeconds
 
 # Assumptions; none of them was measured.
@@ -85,3 +85,14 @@ def memory_line(estimate: RunEstimate, gpu: Gpu, unit: str) -> str:
         return text
     remedy = "set backbone.compute.checkpointing=true, or a smaller adapt.batch with adapt.accumulate"
     return f"{text}: it does not fit; {remedy}"
+
+
+def dry_run_estimate(config: Config, name: str, pretrained: bool, unit: str) -> tuple[StepSeconds, str]:
+    """Times of the steps on the GPU called `name`, and its memory in words.
+
+    Raises:
+        InputError: see `gckd.estimate.trace.run_work`.
+    """
+    device = gpu(name)
+    result = run_estimate(run_work(config), device)
+    return gpu_seconds(result, device, pretrained), memory_line(result, device, unit)

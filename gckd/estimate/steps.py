@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,15 @@ from gckd.training.pretrain import build_objective
 from gckd.training.trainer import Stage
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gckd.config import Config
     from gckd.data.dataset_pair import DatasetPair
     from gckd.data.types import Vocabulary
+    from gckd.estimate.kernel_counter import KernelCounter
     from gckd.method.parts import Parts
     from gckd.method.step import SourceOnly
+    from gckd.progress import Progress
 
 
 def pretraining(config: Config, datasets: DatasetPair, vocabulary: Vocabulary | None = None) -> Stage:
@@ -75,3 +80,21 @@ def stage_of(parts: Parts, step: SourceOnly) -> Stage:
 def weights_of(config: Config) -> dict[str, float]:
     """Weight of each loss term."""
     return {name: float(value) for name, value in dataclasses.asdict(config.weights).items()}
+
+
+class _CountedError(Exception):
+    """The counted step is done."""
+
+
+def count_third_step(stage: Stage, counter: KernelCounter, checkpoint: Path) -> None:
+    """Count the third step of a stage; the first two allocate the state of the optimiser."""
+
+    def report(progress: Progress) -> None:
+        if progress.step == 2:
+            counter.clear()
+        if progress.step == 3:
+            raise _CountedError
+
+    long = dataclasses.replace(stage.schedule, steps=1000, evaluations=1)  # type: ignore[type-var]
+    with contextlib.suppress(_CountedError):
+        dataclasses.replace(stage, schedule=long, report=report).run(checkpoint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import dataclasses
 import tempfile
@@ -21,20 +20,15 @@ from gckd.data.types import Vocabulary
 from gckd.device import on_device
 from gckd.errors import InputError, reason_of
 from gckd.estimate.kernel_counter import Kernel, KernelCounter
-from gckd.estimate.steps import adaptation, pretraining
+from gckd.estimate.steps import adaptation, count_third_step, pretraining
 from gckd.pretended_cuda.device import FITS, WRITTEN_FOR, pretended_cuda
-from gckd.progress import Progress
+from gckd.pretended_cuda.tensor import PlacementError
 from gckd.training.trainer import Stage
 
-WARM_UP = 2  # steps before the counted one: they allocate the state of the optimiser
 _PLAIN = 1000  # fusion_every of a step without matching and MLM
 _FULL_SEARCH = 2**22  # above the size of any bank
 _WORDS = 100  # different words in captions
 _BERT = Vocabulary(size=30522, end=102)  # of bert-base-uncased
-
-
-class CountedError(Exception):
-    """The counted step is done."""
 
 
 class StepWork(NamedTuple):
@@ -144,28 +138,21 @@ class _Tracer:
     def _step(self, name: str, fusion_every: int) -> StepWork:
         edits = effective_edits(self.config, {f"{name}.fusion_every": fusion_every})
         config, counter = apply(self.config, edits) if edits else self.config, KernelCounter("step")
-
-        def report(progress: Progress) -> None:
-            if progress.step > WARM_UP:
-                raise CountedError
-            if progress.step == WARM_UP:
-                counter.clear()
-
         with pretended_cuda(values=False), on_device("cuda"), counter.observing():
             if name == "pretrain":
                 stage = pretraining(config, self.datasets, self.vocabulary)
             else:
                 stage = adaptation(config, self.datasets, self.vocabulary)[0]
-            long = dataclasses.replace(stage.schedule, steps=_PLAIN, evaluations=1)  # type: ignore[type-var]
-            with contextlib.suppress(CountedError):
-                _run(dataclasses.replace(stage, schedule=long, report=report), self.checkpoint)
+            _count(stage, counter, self.checkpoint)
         counts = counter.counts["step"]
         return StepWork(dict(counter.kernels), counts.syncs, counts.peak)
 
 
-def _run(stage: Stage, checkpoint: Path) -> None:
+def _count(stage: Stage, counter: KernelCounter, checkpoint: Path) -> None:
     try:
-        stage.run(checkpoint)
+        count_third_step(stage, counter, checkpoint)
+    except PlacementError:  # a fault of gckd, which no other config avoids
+        raise
     except (AssertionError, IndexError, NotImplementedError, RuntimeError) as error:
         raise InputError(
             f"estimate: the work of a step of {stage.name} depends on values, which a trace does not have "

@@ -21,9 +21,7 @@ from gckd.config.config_file import CONFIG_FILE
 from gckd.data.dataset_pair import DatasetPair
 from gckd.device import cores
 from gckd.errors import InputError
-from gckd.estimate.gpus import gpu
-from gckd.estimate.run_estimate import gpu_seconds, memory_line, run_estimate
-from gckd.estimate.trace import run_work
+from gckd.estimate.run_estimate import dry_run_estimate
 from gckd.report.console import wide_console
 from gckd.runs.output import output_folder
 from gckd.runs.preflight import usable_folder
@@ -125,12 +123,11 @@ class HyperparameterSearch:
         for line in plan_lines(plan, self.config, self.space, self.options.sampler, self.options.select, finished):
             click.echo(line)
         if self.options.gpu:
-            device = gpu(self.options.gpu)
-            result = run_estimate(run_work(self.config), device)
-            seconds = gpu_seconds(result, device, is_pretrained(self.config, self.datasets, self.cache))
+            pretrained = is_pretrained(self.config, self.datasets, self.cache)
+            seconds, memory = dry_run_estimate(self.config, self.options.gpu, pretrained, "trial")
             plan = dataclasses.replace(plan, concurrent=self.options.concurrent or 1)
             click.echo(estimate(plan, self.config, seconds, finished))
-            click.echo(memory_line(result, device, "trial"))
+            click.echo(memory)
         else:
             seconds = step_seconds(self.config, self.datasets, self.cache, plan.resources.threads)
             click.echo(estimate(plan, self.config, seconds, finished))

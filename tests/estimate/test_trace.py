@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +12,8 @@ from gckd.data.types import Vocabulary
 from gckd.device import on_device
 from gckd.errors import InputError
 from gckd.estimate.kernel_counter import KernelCounter
-from gckd.estimate.steps import adaptation, pretraining
-from gckd.estimate.trace import CountedError, run_work, without_files, write_people
+from gckd.estimate.steps import adaptation, count_third_step, pretraining
+from gckd.estimate.trace import run_work, without_files, write_people
 from gckd.models.build import build_model
 from gckd.pretended_cuda import device
 from gckd.pretended_cuda.device import pretended_cuda
@@ -25,8 +23,6 @@ from tests.training.micro import micro
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from gckd.progress import Progress
 
 pytestmark = needs_pretended_cuda
 
@@ -41,20 +37,12 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
 def counted_with_values(config: Config, folder: Path, name: str) -> KernelCounter:
     """Counts of the third step on a device that computes; every pair is accepted."""
     counter = KernelCounter("step")
-
-    def report(progress: Progress) -> None:
-        if progress.step == 3:
-            raise CountedError
-        if progress.step == 2:
-            counter.clear()
-
     write_people(folder / "people", config)
     config = apply(config, without_files(config, folder / "people"))
     datasets = open_datasets(config, folder / "cache")
-    with pretended_cuda(), on_device("cuda"), counter.observing(), contextlib.suppress(CountedError):
+    with pretended_cuda(), on_device("cuda"), counter.observing():
         stage = pretraining(config, datasets) if name == "pretrain" else adaptation(config, datasets)[0]
-        schedule = dataclasses.replace(stage.schedule, steps=9, evaluations=1)
-        dataclasses.replace(stage, schedule=schedule, report=report).run(folder / "checkpoint.pt")
+        count_third_step(stage, counter, folder / "checkpoint.pt")
     return counter
 
 
