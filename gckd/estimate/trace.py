@@ -118,6 +118,8 @@ def write_people(folder: Path, config: Config) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Tracer:
+    """Traces steps of one config. checkpoint: path at which a stage looks for one; none is written."""
+
     config: Config
     datasets: DatasetPair
     vocabulary: Vocabulary
