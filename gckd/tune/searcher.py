@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from gckd.tune.space.space import Space
 
 NUMBER = "number"  # of the trial, in the config of the trainable
+_DRAW_TIME = timedelta(minutes=1)  # far more than a draw takes
 DRAWS = 20  # consecutive draws that are not run, after which the search ends
 
 
@@ -39,7 +41,8 @@ class StudySearcher(OptunaSearch):
     * RUNNING trials of the same `owner` that this searcher did not start are those of a dead driver: `suggest` returns
       them first, with their number and parameters. Trials of other owners are never touched.
     * The search ends at `budget` trials: COMPLETE, PRUNED, FAIL, and RUNNING of any owner, over all searches on the
-      study. A larger budget extends it.
+      study. A larger budget extends it. While another search may still refuse the last of them, `suggest` returns
+      None: Tune asks again.
     * Draws that are never run do not count: edits that the config refuses (FAIL, user_attrs["refused"]), and a
       duplicate of a COMPLETE trial, which gets the same values at once (user_attrs[DUPLICATE_OF]). After 20 such
       draws in a row the space counts as exhausted, and the search ends.
@@ -90,9 +93,11 @@ class StudySearcher(OptunaSearch):
         return False
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """Config of the trainable: `edits` of the search's config, `number`, `folder` and `seeds`; or FINISHED."""
+        """Config of the trainable: `edits` of the search's config, `number`, `folder` and `seeds`; None or FINISHED."""
         for _ in range(DRAWS):
             trial = self._left_by_dead_driver() or self._new_trial()
+            if trial is None and self._others_may_refuse():
+                return None
             if trial is None:
                 self.end_reason = f"the study has all {self._budget} trials"
                 return Searcher.FINISHED  # type: ignore[return-value] # a str, by Tune's protocol
@@ -158,6 +163,23 @@ class StudySearcher(OptunaSearch):
             self._refuse(trial, f"another search on this study drew the last of {self._budget} trials at the same time")
             return None
         return trial
+
+    def _others_may_refuse(self) -> bool:
+        """Whether the budget is used up only with draws of other searches that may not run.
+
+        A draw becomes a trial when it has a folder. One that has none after a minute was left by a dead driver, which
+        resumes it.
+        """
+        trials = [trial for trial in self._study.get_trials(deepcopy=False) if counts(trial)]
+        undecided = sum(
+            trial.state == TrialState.RUNNING
+            and trial.user_attrs[OWNER] != self._owner
+            and FOLDER not in trial.user_attrs
+            and trial.datetime_start is not None
+            and datetime.now() - trial.datetime_start < _DRAW_TIME
+            for trial in trials
+        )
+        return len(trials) - undecided < self._budget
 
     def _trainable_config(self, trial: Trial) -> dict[str, Any] | None:
         """Config of the trainable; None if the trial is finished at once, as refused or as a duplicate."""

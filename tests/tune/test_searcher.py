@@ -6,6 +6,7 @@ import itertools
 import math
 import pickle
 import traceback
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +20,15 @@ from ray.exceptions import RayActorError, RayTaskError
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
-from gckd.config import encode, preset
+from gckd.config import ConfigError, encode, preset
 from gckd.errors import InputError
+from gckd.tune import searcher as searcher_module
 from gckd.tune.failure_reasons import FailureReasons
 from gckd.tune.samplers import make_sampler
 from gckd.tune.searcher import DRAWS, StudySearcher
 from gckd.tune.space.space import Space, read_space
 from gckd.tune.storage import open_storage
-from gckd.tune.study import DUPLICATE_OF, counts, open_study
+from gckd.tune.study import DUPLICATE_OF, OWNER, counts, open_study
 from tests.tune.together import check_kill_of_one, check_two_at_once
 
 if TYPE_CHECKING:
@@ -498,6 +500,53 @@ def test_two_searchers_share_the_budget(uri: str | None, tmp_path: Path) -> None
         numbers.append(config["number"])
     assert numbers == list(range(9))
     assert all(searcher.suggest("x") == Searcher.FINISHED for searcher in searchers)
+
+
+def test_a_draw_that_another_search_refuses_takes_no_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two searches draw the last trial at once: one draw is one too many, the other one is refused by the config.
+
+    The second search looks at the study while the first has not yet refused its own draw. It must not end there, or
+    the study would have one trial less than its budget.
+    """
+    one = searcher_on(tmp_path, owner="one", budget=1)
+    two = searcher_on(tmp_path, owner="two", budget=1)
+    storage = one._study._storage
+    create, refuse, configure_ = storage.create_new_trial, one._refuse, searcher_module.configure
+    answers: list[Any] = []
+
+    def create_after_two(study_id: int, template: FrozenTrial) -> int:
+        monkeypatch.setattr(storage, "create_new_trial", create)
+        by_two = optuna.trial.create_trial(state=RUNNING, user_attrs={OWNER: "two"})
+        two._study._storage.create_new_trial(two._study._study_id, by_two)
+        return create(study_id, template)
+
+    def ask_two_and_refuse(trial: optuna.Trial, reason: str) -> None:
+        answers.append(two.suggest("a"))
+        refuse(trial, reason)
+
+    def refuse_once(*words: Any) -> Any:
+        monkeypatch.setattr(searcher_module, "configure", configure_)
+        raise ConfigError(["refused"])
+
+    monkeypatch.setattr(storage, "create_new_trial", create_after_two)
+    monkeypatch.setattr(one, "_refuse", ask_two_and_refuse)
+    monkeypatch.setattr(searcher_module, "configure", refuse_once)
+    assert one.suggest("b") is None
+    assert answers == [None]
+    finish(two, next_trial(two)[0], [0.1])
+    assert one.suggest("c") == Searcher.FINISHED
+    assert sum(map(counts, trials_in(tmp_path))) == 1
+
+
+def test_a_draw_of_a_dead_driver_takes_a_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only its owner can finish it; others do not wait for ever."""
+    one = searcher_on(tmp_path, owner="one", budget=1)
+    by_two = optuna.trial.create_trial(state=RUNNING, user_attrs={OWNER: "two"})
+    one._study._storage.create_new_trial(one._study._study_id, by_two)
+    assert one.suggest("a") is None
+    monkeypatch.setattr(searcher_module, "_DRAW_TIME", timedelta(0))
+    assert one.suggest("a") == Searcher.FINISHED
+    assert next_trial(searcher_on(tmp_path, owner="two", budget=1))[1]["number"] == 0
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,14 @@ def main(uri: str, name: str, owner: str, budget: str, die_after: str = "1000000
         while more and len(running) < 2:
             config: Any = searcher.suggest(f"{owner}-{started}")
             more = config != "FINISHED"
+            if config is None:  # ask again
+                break
             if more:
                 running.append((f"{owner}-{started}", config))
                 started += 1
         if not running:
-            break
+            time.sleep(0.1)
+            continue
         trial_id, config = running.pop(0)
         for epoch in range(1, EPOCHS + 1):
             last = epoch == EPOCHS
