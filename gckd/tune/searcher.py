@@ -171,15 +171,16 @@ class StudySearcher(OptunaSearch):
         resumes it.
         """
         trials = [trial for trial in self._study.get_trials(deepcopy=False) if counts(trial)]
-        undecided = sum(
-            trial.state == TrialState.RUNNING
+        undecided = [
+            trial
+            for trial in trials
+            if trial.state == TrialState.RUNNING
             and trial.user_attrs[OWNER] != self._owner
             and FOLDER not in trial.user_attrs
             and trial.datetime_start is not None
             and datetime.now() - trial.datetime_start < _DRAW_TIME
-            for trial in trials
-        )
-        return len(trials) - undecided < self._budget
+        ]
+        return len(trials) - len(undecided) < self._budget
 
     def _trainable_config(self, trial: Trial) -> dict[str, Any] | None:
         """Config of the trainable; None if the trial is finished at once, as refused or as a duplicate."""
