@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gckd.graph.division import divides, of_all_rows
+
 BLOCK = 64  # columns per maximum in `_top`
 
 
@@ -93,10 +95,22 @@ class NeighbourSearch:
     def of_bank(self, name: str, bank: CentredBank, k: int) -> Neighbours:
         """The K nearest neighbours of all N entries of a bank, which is called `name` at every step.
 
+        The workers of a run, which must all call it, divide the entries of a large bank.
+
         Raises:
             ValueError: K is not below N.
         """
-        return self(bank.unit, torch.arange(len(bank.unit), device=bank.unit.device), k)
+        return search_of_all(lambda rows: self(bank.unit, rows, k), bank.unit)
+
+
+def search_of_all(search: Callable[[Tensor], Neighbours], nodes: Tensor) -> Neighbours:
+    """Neighbours of all nodes [N, d] by a search of the nodes with indices [n]; the workers of a run divide them."""
+    rows, divided = torch.arange(len(nodes), device=nodes.device), divides(len(nodes) ** 2)
+    if not divided:
+        return search(rows)
+    # float64 holds an index and a float32 cosine exactly.
+    packed = of_all_rows(lambda own: torch.stack([part.double() for part in search(own)], 2), rows, divided)
+    return Neighbours(packed[:, :, 0].long(), packed[:, :, 1].to(nodes.dtype))
 
 
 class KnnIndex:

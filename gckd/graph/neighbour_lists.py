@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gckd.graph.centred_cosine import MIN_DISTANCE, ROUNDING, CentredCosine, raised_limits
-from gckd.graph.knn import CentredBank, Neighbours, nearest
+from gckd.graph.knn import CentredBank, Neighbours, nearest, search_of_all
 
 CANDIDATES = 3  # candidates per neighbour: lists of W = 3 K
 MIN_SIZE = 4  # banks of at most 4 W entries are searched in full
@@ -63,7 +63,7 @@ class NeighbourLists:
         cosine = CentredCosine.of(entries, mean)
         if len(entries) <= MIN_SIZE * size or float(cosine.n.min()) < MIN_DISTANCE:
             self.searched, self._k = len(entries), 0
-            return nearest(unit, rows, k)
+            return search_of_all(lambda own: nearest(unit, own, k), unit)
         changed = self._changed(entries, k)
         previous, self._cosine = self._cosine, cosine
         self._k, self._entries, self.searched = k, entries.clone(), 0
@@ -71,7 +71,7 @@ class NeighbourLists:
             self._members = torch.zeros(len(entries), size, dtype=torch.long, device=entries.device)
             self._dots = torch.zeros(len(entries), size, dtype=torch.float64, device=entries.device)
             self._limits = torch.zeros(len(entries), dtype=torch.float64, device=entries.device)
-            self._search(rows, unit)
+            self._store(rows, search_of_all(lambda own: nearest(unit, own, size), unit), unit)
         else:
             self._limits = raised_limits(self._limits, previous, cosine, ~changed)
             self._replace(changed, unit)
@@ -86,8 +86,12 @@ class NeighbourLists:
 
     def _search(self, rows: Tensor, unit: Tensor) -> None:
         """Replace the lists of `rows` by their nearest entries."""
+        # Not divided: workers on unlike machines may round differently and search other lists.
+        self._store(rows, nearest(unit, rows, self._members.shape[1]), unit)
+
+    def _store(self, rows: Tensor, neighbours: Neighbours, unit: Tensor) -> None:
         self.searched += len(rows)
-        members, cosine = nearest(unit, rows, self._members.shape[1])
+        members, cosine = neighbours
         self._members[rows] = members
         self._dots[rows] = self._products(rows, members)
         self._limits[rows] = cosine[:, -1].double() + _rounding(unit)

@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.graph import Diffusion
+from gckd.graph.bank_softmax import log_partitions, row_entropies, shared_log_partitions
+from gckd.graph.division import divides, of_all_rows
 from gckd.graph.edges import weighted_edges
 from gckd.graph.knn import KnnIndex
 from gckd.graph.subgraph import neighbourhood
-
-BLOCK = 512  # rows of the similarities of two banks that exist at a time
 
 
 class BankPair:
@@ -24,14 +24,18 @@ class BankPair:
     A bank is given by its unit embeddings, or by an index that searches them in its own way. A pair and its reverse
     share their KNN graphs and partition functions, so that these are computed once per step.
 
+    Args:
+        shared: whether all workers of a run use the pair at the same time; they divide the work on large banks.
+
     Attributes:
         query_bank, key_bank: images and captions; the reverse in `reversed()`.
         modality: of the queries, 0 (images) or 1 (captions).
     """
 
-    def __init__(self, images: Tensor | KnnIndex, texts: Tensor | KnnIndex) -> None:
+    def __init__(self, images: Tensor | KnnIndex, texts: Tensor | KnnIndex, shared: bool = False) -> None:
         self.query_bank, self.key_bank = _index(images), _index(texts)
         self.modality = 0
+        self._divided = shared and divides(len(self.query_bank) * len(self.key_bank))
         self._partitions: dict[tuple[KnnIndex, float], Tensor] = {}
         self._entropies: dict[tuple[KnnIndex, float], Tensor] = {}
 
@@ -44,14 +48,16 @@ class BankPair:
     def log_partition(self, t: float) -> Tensor:
         """log sum_i exp(query_i . key_j / t) over all entries i of the query bank, for each key j: [N]."""
         if (self.query_bank, t) not in self._partitions:
-            over_queries, over_keys = log_partitions(self.query_bank.embeddings, self.key_bank.embeddings, t)
+            banks = self.query_bank.embeddings, self.key_bank.embeddings
+            over_queries, over_keys = (shared_log_partitions if self._divided else log_partitions)(*banks, t)
             self._partitions |= {(self.query_bank, t): over_queries, (self.key_bank, t): over_keys}
         return self._partitions[self.query_bank, t]
 
     def entropies(self, t: float) -> Tensor:
         """Entropy in nats of p(key | query) = softmax(query . keys / t), for each entry of the query bank: [M]."""
         if (self.query_bank, t) not in self._entropies:
-            entropies = row_entropies(self.query_bank.embeddings, self.key_bank.embeddings, t)
+            queries, keys = self.query_bank.embeddings, self.key_bank.embeddings
+            entropies = of_all_rows(lambda own: row_entropies(own, keys, t), queries, self._divided)
             self._entropies[self.query_bank, t] = entropies
         return self._entropies[self.query_bank, t]
 
@@ -174,19 +180,3 @@ def _probabilities(queries: Tensor, banks: BankPair, t: float, agree: bool) -> l
 def concatenated(queries: Tensor, banks: BankPair, t: float, agree: bool) -> Tensor:
     """`_probabilities` side by side, [B, N] or [B, 2 N], so that both take part in one message passing."""
     return torch.cat(_probabilities(queries, banks, t, agree), 1)
-
-
-def log_partitions(queries: Tensor, keys: Tensor, t: float) -> tuple[Tensor, Tensor]:
-    """log sum exp(query_i . key_j / t) over i, [N], and over j, [M], in blocks of rows, without an M x N matrix."""
-    over_queries, over_keys = [], []
-    for part in queries.split(BLOCK):
-        scores = (part / t) @ keys.T
-        over_queries.append(scores.logsumexp(0))
-        over_keys.append(scores.logsumexp(1))
-    return torch.stack(over_queries).logsumexp(0), torch.cat(over_keys)
-
-
-def row_entropies(queries: Tensor, keys: Tensor, t: float) -> Tensor:
-    """Entropy in nats of softmax(query . keys / t) for each query, [M], in blocks of rows."""
-    parts = (((part / t) @ keys.T).softmax(1) for part in queries.split(BLOCK))
-    return torch.cat([torch.special.entr(part).sum(1) for part in parts])

@@ -139,12 +139,14 @@ class Banks(nn.Module):
 
     def target_pair(self, space: EmbeddingSpace, search: NeighbourSearch) -> BankPair:
         """Q_TI and Q_TT in the current space, whose neighbours are found by `search`."""
-        indices = []
-        for name, bank in (("target_image", self.target_image), ("target_text", self.target_text)):
-            unit = getattr(space.banks, name)
-            centred_bank = CentredBank(bank.filled(), getattr(space.means, name), unit)
-            indices.append(KnnIndex(unit, search=search, search_all=partial(search.of_bank, name, centred_bank)))
-        return BankPair(*indices)
+        target = ("target_image", self.target_image), ("target_text", self.target_text)
+        images, texts = (self._index(name, bank, space, search) for name, bank in target)
+        return BankPair(images, texts, shared=True)
+
+    def _index(self, name: str, bank: MemoryBank, space: EmbeddingSpace, search: NeighbourSearch) -> KnnIndex:
+        unit = getattr(space.banks, name)
+        centred_bank = CentredBank(bank.filled(), getattr(space.means, name), unit)
+        return KnnIndex(unit, search=search, search_all=partial(search.of_bank, name, centred_bank))
 
 
 def _embed_batches(model: Backbone, *batches: SourceBatch | TargetBatch) -> list[tuple[Tensor, Tensor]]:

@@ -161,7 +161,7 @@ class CrossDomain(SourceOnly):
         return self.config.distill.alpha * min(1.0, step / self.parts.feed.source.steps_per_epoch)
 
     def propagate(self, banks: PerBank, positions: PerBank, with_source: bool) -> PerBank:
-        """Propagated embeddings [B, d] of the newest entries of the banks (eq. 3-4).
+        """Propagated embeddings [B, d] of the newest entries of the banks (eq. 3-4); each worker computes its own rows.
 
         Args:
             positions: [B] of the newest entries.
@@ -171,7 +171,9 @@ class CrossDomain(SourceOnly):
             positions = positions._replace(
                 source_image=positions.source_image[:0], source_text=positions.source_text[:0]
             )
-        return PerBank(*self.parts.propagate(banks, positions))
+        own = [local_rows(entries) for entries in positions]
+        outputs = zip(self.parts.propagate(banks, own), positions, strict=True)
+        return PerBank(*(gather(rows, len(entries)) if len(entries) else rows for rows, entries in outputs))
 
     def source_soft_targets(self, propagated: PerBank, banks: PerBank) -> tuple[Tensor, Tensor]:
         """softmax(z . Q / tau) [B, N] of the source batch over Q_ST and Q_SI (eq. 6-7 on the source)."""

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from gckd.config.graph import Diffusion
 from gckd.graph import similarity
-from gckd.graph.similarity import BankPair, DiffusedSimilarity, DirectSimilarity, RetrievalDirection, log_partitions
+from gckd.graph.bank_softmax import log_partitions
+from gckd.graph.similarity import BankPair, DiffusedSimilarity, DirectSimilarity, RetrievalDirection
 from gckd.method.pseudo_labels import PseudoLabels
 from tests.dense import edge_weights
 from tests.tensors import units

@@ -19,6 +19,8 @@ from gckd.config.graph import Clusters, Diffusion
 from gckd.config.losses import Adversarial, CaptionsAndViews, Triplet
 from gckd.config.stages import MomentumDistillation
 from gckd.errors import InputError
+from gckd.graph import division
+from gckd.graph.division import MIN_PAIRS
 from gckd.progress import Progress
 from gckd.storage.shared_file import exclusive
 from gckd.training.gradients import GradientAverage
@@ -29,6 +31,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "smoothing": ({}, ()),
     "convolution": ({"graph.propagate.conv": "sage"}, ()),
     "similarities": ({"graph.propagate": Diffusion(k=2)}, ()),
+    "divided": ({"graph.propagate": Diffusion(k=2, confidence=0.5)}, ()),
     "clusters": ({"graph.propagate": Clusters(k=2)}, ()),
     "albef": ({"pretrain.objective": MomentumDistillation(queue=8)}, ()),
     "accumulated": ({"adapt.accumulate": 2, "pretrain.accumulate": 2}, ("gmp",)),
@@ -51,6 +54,7 @@ def case(name: str, config: Config) -> Config:
 def _train(rank: int, store: Path, config: Config, folder: Path) -> None:
     with worker(rank, store):
         for name in CASES:
+            division.MIN_PAIRS = 0 if name == "divided" else MIN_PAIRS
             reports: list[Progress] = []
             trained(case(name, config), folder / "cache", folder / name, reports.append)
             losses = [p.losses for p in reports if p.stage in ("pretrain", "adapt")]
