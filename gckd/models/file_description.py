@@ -18,6 +18,7 @@ _SAVE_TENSORS = (
     "torch.save(model.state_dict(), 'weights.pth')"
 )
 _ARCHIVES = {b"\x1f\x8b": "gzip", b"7z\xbc\xaf": "7z", b"Rar!": "RAR", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
+_PAGE = re.compile(rb"(?:<!--.*?-->\s*)*<(?:!doctype|html|\?xml|head|script|meta|title|body)", re.DOTALL)
 _REFUSED_TYPE = re.compile(r"GLOBAL ([\w.]+)")
 
 
@@ -40,7 +41,7 @@ def describe_unreadable(path: Path, error: Exception) -> str:
     text = head.lstrip(b"\xef\xbb\xbf \r\n\t").lower()
     if not head:
         return "an empty file; download it again"
-    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<script")):
+    if _PAGE.match(text):
         return "a web page, not a checkpoint; download the file itself, for example from the page in a browser"
     if head.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer, not the file; fetch the file with `git lfs pull`"

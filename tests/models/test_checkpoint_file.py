@@ -87,12 +87,15 @@ def write(path: Path, content: str) -> None:
         path.write_bytes(path.read_bytes()[:-3000])
     elif content == "no tensors":
         torch.save({"lr": 0.1, "epoch": 3}, path)
+    elif content == "torchscript":
+        torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), path)
     else:
         path.write_bytes(RAW[content])
 
 
 RAW = {
     "page": b"\n<!DOCTYPE html><title>Google Drive - Virus scan warning</title>",
+    "page after a comment": b"<!-- saved from url=(0014)about:internet -->\r\n<html><head>",
     "error page": b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>",
     "lfs": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
     "gzip": gzip.compress(b"weights"),
@@ -106,6 +109,7 @@ RAW = {
     ("content", "description"),
     [
         ("page", "a web page"),
+        ("page after a comment", "a web page"),
         ("error page", "a web page"),
         ("lfs", "a Git LFS pointer"),
         ("gzip", "a gzip archive; unpack it"),
@@ -115,6 +119,7 @@ RAW = {
         ("zip", "a ZIP archive that is no PyTorch checkpoint"),
         ("truncated", "an incomplete download"),
         ("namespace", "a pickled object of type argparse.Namespace"),
+        ("torchscript", "a TorchScript archive, which holds code"),
         ("old format", "a pickled object of type argparse.Namespace"),
         ("numpy", "a pickled object of type numpy."),
         ("no tensors", "no named tensors, only a dictionary with 'lr', 'epoch'"),
