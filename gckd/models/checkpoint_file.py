@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from gckd.config.paths import albef_checkpoint
 from gckd.errors import InputError
 from gckd.models.file_description import describe_unreadable, is_safetensors
+from gckd.printable import brief
 from gckd.storage.tensor_file import read_tensors
 
 Weights = dict[str, Tensor]
@@ -118,13 +120,24 @@ def _models(path: str, tensors: Weights) -> list[_Model]:
 
 
 def _unprefixed(tensors: Weights, prefix: str, others: set[str]) -> Weights:
-    """Tensors by their names without the prefix; those of models under the prefixes in `others` are left out."""
+    """Tensors by their names without the prefix; those of models under the prefixes in `others` are left out.
+
+    Raises:
+        InputError: two of them have one name, such as `x` and `module.x`, and other values.
+    """
     weights: Weights = {}
     for key, value in tensors.items():
         name = _INSERTED.sub("", key)
         match = _NAME.match(name)
-        if not name.startswith(tuple(others)) and (match is None or match["prefix"] == prefix):
-            weights[name.removeprefix(prefix)] = value
+        if name.startswith(tuple(others)) or (match is not None and match["prefix"] != prefix):
+            continue
+        name = name.removeprefix(prefix)
+        if name in weights and not torch.equal(weights[name], value):
+            raise InputError(
+                f"backbone.weights: the file has two weights of the name {brief(name)}, the second as {brief(key)}; "
+                "keep those of one model"
+            )
+        weights[name] = value
     return weights
 
 

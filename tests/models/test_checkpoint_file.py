@@ -71,6 +71,19 @@ def test_safetensors_are_read_under_any_suffix(tmp_path: Path) -> None:
     assert read_checkpoint(tmp_path / "w.pth").weights.keys() == WEIGHTS.keys()
 
 
+@pytest.mark.parametrize("names", [("", "module."), ("module.", ""), ("module._orig_mod.", "module.")])
+def test_two_values_of_one_weight_are_refused(tmp_path: Path, names: tuple[str, str]) -> None:
+    """`x` and `module.x` of other values: neither is known to be the model."""
+    first, second = names
+    torch.save(prefixed(first) | prefixed(second, EMA), tmp_path / "w.pth")
+    with pytest.raises(
+        InputError, match=r"two weights of the name '[\w.]+', the second as '[\w.]+'; keep those of one"
+    ):
+        read_checkpoint(tmp_path / "w.pth")
+    torch.save(prefixed(first) | prefixed(second), tmp_path / "w.pth")
+    assert read_checkpoint(tmp_path / "w.pth").weights.keys() == WEIGHTS.keys()
+
+
 def write(path: Path, content: str) -> None:
     """Write a file that holds no weights."""
     if content == "zip":
