@@ -112,12 +112,13 @@ def fit_weights(state: Weights, weights: Weights, grid: Grid, mode: str) -> tupl
         The report, and the weights that fit, by the model's names.
 
     Raises:
-        InputError: a weight that would be loaded is NaN or infinite, or is of another type than `_TYPES`.
+        InputError: a weight that would be loaded is NaN or infinite in the model's type, or is of another type than
+            `_TYPES`.
     """
     _check_types(weights, state)
     report, fitted = _rename(weights, state)
     _resize(fitted, state, grid, mode, report, square="log_tau" not in weights)
-    infinite = [name for name, value in fitted.items() if value.is_floating_point() and not _is_finite(value)]
+    infinite = [name for name, value in fitted.items() if not _is_finite(value.to(state[name].dtype))]
     if infinite:
         listed = ", ".join(infinite[:_SHORTEST_LIST]) + (", ..." if len(infinite) > _SHORTEST_LIST else "")
         raise InputError(f"backbone.weights: {len(infinite)} weights hold NaN or infinite values ({listed})")

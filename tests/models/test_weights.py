@@ -138,6 +138,13 @@ def test_weights_that_are_not_finite_are_refused(value: float) -> None:
         load_weights(model(2), weights, GRID, "bicubic", strict=False)
 
 
+def test_weights_that_overflow_in_the_type_of_the_model_are_refused() -> None:
+    weights = {key: value.double() for key, value in published(model(1)).items()}
+    weights["vision_proj.bias"][0] = 1e300
+    with pytest.raises(InputError, match=r"1 weights hold NaN or infinite values \(vision_proj\.bias\)"):
+        load_weights(model(2), weights, GRID, "bicubic", strict=True)
+
+
 def test_positions_of_square_images_are_resized_to_crops() -> None:
     square, crop = model(1, 32, 32), model(2)
     report = load_weights(crop, published(square), GRID, "bicubic", strict=True)
