@@ -72,7 +72,8 @@ def hard_negatives(similarity: Tensor, forbidden: Tensor, generator: torch.Gener
     Args:
         similarity: cosines over the temperature.
         forbidden: columns that are no negatives, boolean. A row without any allowed column gets an arbitrary one, which
-            the caller must drop.
+            the caller must drop. So does a row of a diverged model, whose losses are not finite with any negative; the
+            trainer then names them.
 
     Shapes:
         similarity [B, N], forbidden [B, N] -> column indices [B].
@@ -80,5 +81,5 @@ def hard_negatives(similarity: Tensor, forbidden: Tensor, generator: torch.Gener
     Source: Li et al., "Align before fuse" (ALBEF), NeurIPS 2021, section 3.2.
     """
     # Not -inf: a row of -inf would become NaN.
-    weights = F.softmax(similarity.float().masked_fill(forbidden, -1e9), 1)
+    weights = F.softmax(similarity.float().masked_fill(forbidden, -1e9), 1).nan_to_num(nan=1.0)
     return torch.multinomial(weights, 1, generator=generator).squeeze(1)

@@ -78,3 +78,13 @@ def test_hard_negatives_are_drawn_by_similarity() -> None:
 def test_a_row_without_allowed_columns_gets_some_column() -> None:
     negatives = hard_negatives(torch.zeros(2, 3), torch.ones(2, 3, dtype=torch.bool), random())
     assert negatives.shape == (2,)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_row_that_is_not_finite_gets_some_column(value: float) -> None:
+    """A diverged model: torch.multinomial would stop before the trainer can name the term and the step."""
+    similarity = torch.zeros(2, 3).index_fill(0, torch.tensor([1]), value)
+    forbidden = torch.eye(2, 3, dtype=torch.bool)
+    negatives = [hard_negatives(similarity, forbidden, random(seed)) for seed in range(50)]
+    assert {int(row[0]) for row in negatives} == {1, 2}  # the finite row is drawn as before
+    assert {int(row[1]) for row in negatives} <= {0, 1, 2}
