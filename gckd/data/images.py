@@ -15,8 +15,9 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from gckd.data.rgb_picture import rgb_picture
 from gckd.data.types import ItemProgress
 from gckd.errors import InputError, reason_of
 from gckd.storage.text_file import read_bytes
@@ -28,7 +29,7 @@ Result = TypeVar("Result")
 DECODERS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF")
 MAX_PIXELS = 25_000_000  # of an image: 100 MB as RGBA, in each of the threads that decode
 MAX_BYTES = 2**28  # of an image file; that many pixels of 64 bits, without compression, take less
-DECODING = 2  # version of the pixels that a file is decoded to; part of the names of what is cached about them
+DECODING = 3  # version of the pixels that a file is decoded to; part of the names of what is cached about them
 _JPEG_QUALITY = 80
 # Pillow warns above 89 million pixels, before the lower limit here refuses the image.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -121,7 +122,7 @@ def decode(encoded: bytes, height: int, width: int) -> NDArray[np.uint8]:
 
 def resized(picture: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
     """RGB pixels `[3, height, width]` of a picture, as `decode` makes them of its file."""
-    return _resized(_flattened(picture), height, width)
+    return _resized(rgb_picture(picture), height, width)
 
 
 def thumbnail(encoded: bytes, width: int, height: int) -> bytes:
@@ -151,29 +152,11 @@ def _rgb(encoded: bytes) -> Image.Image:
         with Image.open(io.BytesIO(encoded), formats=DECODERS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise ValueError(f"{picture.width} x {picture.height} pixels; the limit is {MAX_PIXELS:,} pixels")
-            return _flattened(ImageOps.exif_transpose(picture))
+            return rgb_picture(picture)
     except UnidentifiedImageError as error:
         raise InputError("not an image") from error
     except Exception as error:  # damaged files make the decoders raise almost every exception type
         raise InputError(f"broken image ({reason_of(error)})") from error
-
-
-def _flattened(picture: Image.Image) -> Image.Image:
-    """RGB picture; transparent pixels are blended with white, and 16 bits are scaled to 8.
-
-    Raises:
-        ValueError: 32-bit or floating-point pixels, whose white has no fixed value.
-    """
-    if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PNG"):
-        values = np.asarray(picture).astype(np.float64)  # Pillow's own conversion clips them at 255
-        return Image.fromarray(np.round(values * (255 / 65535)).astype(np.uint8)).convert("RGB")
-    if picture.mode in ("I", "F"):
-        kind = "32-bit grey" if picture.mode == "I" else "floating-point"
-        raise ValueError(f"{kind} pixels have no fixed range; convert the image to 8 or 16 bits")
-    if not picture.has_transparency_data:
-        return picture.convert("RGB")
-    layer = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
 
 
 def in_parallel(
