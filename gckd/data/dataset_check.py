@@ -213,13 +213,24 @@ def _shared_identities(annotations: Annotations) -> list[str]:
 
 
 def _shared_pictures(pictures: RecordsByPixels) -> list[str]:
-    """Identical pictures in two splits leak labels; identical pictures of two identities are labelling errors."""
+    """Identical pictures in two splits leak labels, of two identities are labelling errors; others count twice."""
     names: dict[tuple[str, str], list[str]] = defaultdict(list)
+    repeated: dict[str, list[str]] = defaultdict(list)  # split -> pictures
     for records in pictures.values():
         for a, b in combinations(_one_per_split(records), 2):
             names[a.split, b.split].append(f"{a.image} = {b.image}")
+        images: dict[tuple[str, int], dict[str, None]] = defaultdict(dict)
+        for record in records:
+            images[record.split, record.identity][record.image] = None
+        for (split, _), paths in images.items():
+            if len(paths) > 1:
+                repeated[split].append(" = ".join(paths))
     texts = [
         f"{len(same):,} pictures of {a} are in {b} too: {examples(sorted(same))}" for (a, b), same in names.items()
+    ]
+    texts += [
+        f"{len(same):,} pictures are in {split} under several paths: {examples(sorted(same))}"
+        for split, same in repeated.items()
     ]
     of_identities = [records for records in pictures.values() if len({record.identity for record in records}) > 1]
     if of_identities:

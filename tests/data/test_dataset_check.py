@@ -87,6 +87,21 @@ def test_the_same_picture_twice_in_a_dataset(make_dataset: Any) -> None:
     ]
 
 
+def test_a_picture_under_two_paths_of_one_identity_counts_twice_in_the_gallery(make_dataset: Any, spoil: Any) -> None:
+    folder = make_dataset()
+
+    def copy(entries: list[dict[str, Any]]) -> None:
+        last = entries[-1]
+        (folder / "imgs/test/link.png").symlink_to(Path(last["img_path"]).name)
+        entries.append(last | {"img_path": "test/link.png", "captions": ["another caption"]})
+        entries.append(last | {"img_path": f"./{last['img_path']}"})  # another spelling of one path
+
+    spoil(folder, copy)
+    assert problems(check(str(folder))) == [
+        ("duplicate", "1 pictures are in test under several paths: test/0010_1.png = test/link.png")
+    ]
+
+
 def test_each_pair_of_splits_with_the_same_picture_has_a_line(make_dataset: Any) -> None:
     folder = make_dataset()
     for copy in ("val/0006_0.png", "test/0008_0.png"):
