@@ -167,16 +167,24 @@ def _hold_out_val(annotations: Annotations) -> Annotations:
 def _join_entries(annotations: Annotations) -> Annotations:
     """One record for each image of an identity in a split, with the captions of all its entries.
 
-    Some copies of a dataset have one entry per caption. Each entry would be an image of the gallery.
+    Some copies of a dataset have one entry per caption. Each entry would be an image of the gallery. Equal captions of
+    an image are then kept, as in one entry; of entries with several captions, each caption is kept once.
     """
-    captions: dict[tuple[str, int, str], dict[str, None]] = {}
+    captions: dict[tuple[str, int, str], list[tuple[str, ...]]] = {}
     for record in annotations.records:
-        captions.setdefault((record.image, record.identity, record.split), {}).update(dict.fromkeys(record.captions))
+        captions.setdefault((record.image, record.identity, record.split), []).append(record.captions)
     entries, images = len(annotations.records), len(captions)
     if images == entries:
         return annotations
     records = tuple(
-        Record(image, tuple(texts), identity, split) for (image, identity, split), texts in captions.items()
+        Record(image, _joined(parts), identity, split) for (image, identity, split), parts in captions.items()
     )
     note = f"{entries:,} entries describe {images:,} images; the entries of one image were joined"
     return replace(annotations, records=records, notes=(*annotations.notes, note))
+
+
+def _joined(parts: list[tuple[str, ...]]) -> tuple[str, ...]:
+    """Captions of an image's entries."""
+    texts = [text for part in parts for text in part]
+    one_per_entry = all(len(part) <= 1 for part in parts)
+    return tuple(texts if one_per_entry or len(parts) == 1 else dict.fromkeys(texts))

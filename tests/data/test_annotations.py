@@ -216,6 +216,7 @@ def test_the_people_emoji_dataset_has_its_counts() -> None:
 def test_entries_of_one_image_are_joined_with_a_note(make_dataset: Any, spoil: Any) -> None:
     """One entry per caption: as many gallery images as captions, unless they are joined."""
     folder = make_dataset()
+    spoil(folder, lambda entries: entries[1].update(captions=["a woman", "a woman"]))
     before = read_annotations(str(folder)).records
 
     def split_entries(entries: list[Any]) -> None:
@@ -228,6 +229,13 @@ def test_entries_of_one_image_are_joined_with_a_note(make_dataset: Any, spoil: A
     assert annotations.notes == (
         f"{entries} entries describe {len(before)} images; the entries of one image were joined",
     )
+
+
+def test_an_entry_that_is_repeated_adds_no_caption(make_dataset: Any, spoil: Any) -> None:
+    folder = make_dataset()
+    before = read_annotations(str(folder)).records
+    spoil(folder, lambda entries: entries.append(entries[0]))
+    assert read_annotations(str(folder)).records == before
 
 
 def test_entries_of_one_image_with_several_identities_stay_apart(make_dataset: Any, spoil: Any) -> None:
