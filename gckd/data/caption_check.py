@@ -7,6 +7,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
+from gckd.data.caption_form import albef_form
 from gckd.data.types import Record
 from gckd.printable import brief
 
@@ -37,11 +38,11 @@ def caption_problems(records: Iterable[Record]) -> list[str]:
 
 
 def _shared(records: list[Record]) -> Iterator[str]:
-    """Captions that describe images of several identities, whatever their case and spaces."""
+    """Captions that describe images of several identities, whatever their case, punctuation and spaces."""
     identities: dict[str, set[int]] = defaultdict(set)
     for record in records:
         for caption in record.captions:
-            identities[" ".join(caption.casefold().split())].add(record.identity)
+            identities[albef_form(caption.casefold())].add(record.identity)
     shared = [(caption, len(ids)) for caption, ids in identities.items() if caption and len(ids) > 1]
     if shared:
         shared.sort(key=lambda case: -case[1])
