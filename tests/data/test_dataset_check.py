@@ -254,14 +254,15 @@ def test_missing_folders_and_misspelled_paths_have_one_line_each(make_dataset: A
     assert result.notes == [f"{folder}/data_captions.json: 6 image paths have Windows separators; read with /"]
 
 
-def test_a_resized_copy_in_another_split_is_reported(make_dataset: Any) -> None:
+@pytest.mark.parametrize(("size", "quality"), [((48, 96), 80), ((32, 64), 75), ((32, 64), 60)])
+def test_a_resized_copy_in_another_split_is_reported(make_dataset: Any, size: tuple[int, int], quality: int) -> None:
     import numpy as np
 
     folder = make_dataset()
     pixels = np.random.default_rng(0).integers(0, 256, (8, 4, 3), dtype=np.uint8)
     picture = Image.fromarray(pixels).resize((64, 128), Image.Resampling.BICUBIC)
     picture.save(folder / "imgs/train/0000_0.png")
-    picture.resize((48, 96)).save(folder / "imgs/test/0008_0.png", "JPEG", quality=80)
+    picture.resize(size).save(folder / "imgs/test/0008_0.png", "JPEG", quality=quality)
     texts = [text for kind, text in problems(check(str(folder))) if kind == "duplicate"]
     named = "train/0000_0.png ~ test/0008_0.png"
     assert texts == [
