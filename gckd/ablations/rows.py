@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from gckd.ablations.components import ADDED, check_names, drop_edits, label, parse_names
+from gckd.ablations.reserved_labels import BASELINE, label_problem
 from gckd.config import Config, ConfigError, apply
 from gckd.config.edit import effective_edits
 from gckd.config.yaml_text import YamlError, load_yaml
@@ -18,7 +19,6 @@ from gckd.storage.label import Label
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-BASELINE = "baseline"
 MAX_ROWS = 1_000  # of a table
 Rows = dict[str, dict[str, Any]]
 
@@ -133,6 +133,8 @@ def named_rows(rows: Mapping[str, Mapping[str, Any]], config: Config) -> Rows:
             apply(config, effective)
         except ConfigError as error:
             problems += [f"rows.{name}: {problem}" for problem in error.problems]
+        else:
+            problems += filter(None, [label_problem(name, effective, config)])
         problems += _add_row(checked, texts, name, effective)
     if problems:
         raise ConfigError(problems)

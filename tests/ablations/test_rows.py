@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from gckd.ablations.components import COMPONENTS, drop_edits
-from gckd.ablations.rows import BASELINE, add_rows, factorial_rows, grid_rows, merge_rows, sweep_rows
+from gckd.ablations.reserved_labels import BASELINE, reserved_labels
+from gckd.ablations.rows import add_rows, factorial_rows, grid_rows, merge_rows, sweep_rows
 from gckd.ablations.spec import SPECS, load_spec
 from gckd.config import apply, digest, preset, value_at
 from gckd.config.graph import Gnn, NoPropagation
 from gckd.errors import InputError
 from gckd.report.checks import CHECKS
+from gckd.report.published import RANK_1
 
 FULL = preset("tiny")
 
@@ -282,3 +284,20 @@ def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
     text = "rows:\n  a: {graph.propagate.k: 2}\n  a: {graph.propagate.k: 3}\n"
     with pytest.raises(InputError, match="line 3: the key 'a' is given twice"):
         load_spec(str(spec_of(tmp_path, text)))
+
+
+@pytest.mark.parametrize("name", ["-gmp", "+cmkd", "baseline", "-gmp-cmkd", "+gmp", "-cmkd"])
+def test_a_row_of_a_spec_has_the_label_of_an_option_only_with_its_edits(tmp_path: Path, name: str) -> None:
+    """Else a table would print the published number of another row beside it."""
+    with pytest.raises(InputError, match=f"row {name.replace('+', '.')}: this label is of the full method without"):
+        load_spec(str(spec_of(tmp_path, f'rows: {{"{name}": {{graph.propagate.k: 3}}}}'))).all_rows(FULL)
+
+
+def test_every_label_with_a_published_number_is_reserved() -> None:
+    published = {row for rows in RANK_1.values() for row in rows}
+    assert published - reserved_labels().keys() == {"full"}
+
+
+def test_a_row_of_a_spec_may_write_out_the_edits_of_an_option(tmp_path: Path) -> None:
+    spec = load_spec(str(spec_of(tmp_path, 'rows: {"-gmp": {graph.propagate: none}}')))
+    assert apply(FULL, spec.all_rows(FULL)["-gmp"]) == apply(FULL, drop_edits(frozenset({"gmp"}), FULL))
