@@ -56,6 +56,13 @@ def test_evaluation_says_that_it_cannot_measure_the_retrieval_of_persons(folder:
     assert "target: no splits are given: images are split by a hash of their names (17 train, 2 val, 5 test)" in output
 
 
+def test_the_audit_says_so_too(folder: Path) -> None:
+    result = CliRunner().invoke(cli, ["audit", str(folder / "run"), "--cache", str(folder / "cache")])
+    assert result.exit_code == 0, result.output
+    notes = evaluated(folder).partition("source: ")[2]
+    assert "cannot be measured" in notes and result.output.endswith(f"source: {notes}")
+
+
 def test_the_notes_are_recorded_with_the_run(folder: Path) -> None:
     (run,) = pd.read_parquet(folder / "run/runs.parquet").itertuples()
     assert json.loads(run.notes).count(f"target: {without_identities(24)}") == 1
