@@ -2,9 +2,11 @@
 
 Every worker draws the same batch and keeps the same memory banks, but encodes its own rows only, and searches the graph
 for them only; if the batch is not divisible, the first workers have one row more. `gckd.graph.division` divides what is
-computed for all entries of large banks. Losses compare rows of the whole batch, so embeddings are gathered first. A loss
-over a worker's rows is weighted such that the mean over workers equals the loss of the whole batch; the same holds for
-gradients. Without a process group every function returns its input unchanged.
+computed for all entries of large banks.
+
+Losses compare rows of the whole batch, so embeddings are gathered first. A loss over a worker's rows is weighted such
+that the mean over workers equals the loss of the whole batch; the same holds for gradients. Without a process group
+every function returns its input unchanged.
 """
 
 from __future__ import annotations

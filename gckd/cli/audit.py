@@ -36,6 +36,7 @@ def audit(checkpoint: str | None, config: LateConfig, seed: int | None, cache: C
     import torch
 
     from gckd.config import apply
+    from gckd.data.dataset_pair import open_datasets
     from gckd.data.street.default_pair import with_default_datasets
     from gckd.runs.dataset_progress import dataset_progress
     from gckd.runs.local import report_to_display
@@ -56,6 +57,7 @@ def audit(checkpoint: str | None, config: LateConfig, seed: int | None, cache: C
     with display() as progress:
         report = report_to_display(progress, "audit", resolved.seed)
         rows = audit_pseudo_labels(resolved, cache=cache, report=report, checkpoint=path)
+        notes = open_datasets(resolved, cache).notes()  # both are in the cache now
     quarters = [f"group {i + 1}" for i in range(GROUPS)]
     table = Table(*("graph", "direction", "precision", "mass", "entropy", *quarters))
     for row in rows:
@@ -66,7 +68,10 @@ def audit(checkpoint: str | None, config: LateConfig, seed: int | None, cache: C
         "of the query's person; mass: probability on that person; groups: precision of "
         f"{GROUPS} equal groups, sharpest targets first."
     )
-    wide_console().print(table)
+    console = wide_console()
+    console.print(table)
+    for note in notes:
+        console.print(note, style="dim", highlight=False, markup=False)
 
 
 def _refuse_second_config(context: click.Context) -> None:

@@ -73,6 +73,8 @@ def find(
 
     if sheet is not None and (sheet.is_dir() or not sheet.absolute().parent.is_dir()):
         raise InputError(f"--sheet {sheet}: is not a file in a folder that exists")
+    if sheet is not None and sheet.suffix.lower() != ".png":
+        raise InputError(f"--sheet {sheet}: expected a name that ends with .png")
     if not all(text.strip() for text in texts):
         raise InputError("TEXT: is empty; give a sentence")
     check_gallery(folder, split)

@@ -20,8 +20,13 @@ _CODE = re.compile(
 )
 
 
-def caption_problems(records: Iterable[Record]) -> list[str]:
-    """One line for each kind of problem that captions have."""
+def caption_problems(records: Iterable[Record], named: bool = True) -> list[str]:
+    """One line for each kind of problem that captions have.
+
+    Args:
+        records: images of a dataset.
+        named: whether the dataset names identities; otherwise two images with one caption may show one person.
+    """
     records = list(records)
     captions = [caption for record in records for caption in record.captions if caption.strip()]
     kinds: dict[str, Callable[[str], bool]] = {
@@ -34,7 +39,7 @@ def caption_problems(records: Iterable[Record]) -> list[str]:
     problems = [
         f"{len(captions):,} captions {kind}: {examples(captions)}" for kind, captions in cases.items() if captions
     ]
-    return [*_shared(records), *problems]
+    return [*(_shared(records) if named else ()), *problems]
 
 
 def _shared(records: list[Record]) -> Iterator[str]:

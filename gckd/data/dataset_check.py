@@ -14,6 +14,7 @@ from gckd.data.caption_check import caption_problems, examples
 from gckd.data.image_problems import image_problems
 from gckd.data.images import confine, in_parallel, inspect_picture
 from gckd.data.near_copies import Picture, near_copies
+from gckd.data.plain_folder import without_identities
 from gckd.data.readers import READERS
 from gckd.data.store import Store
 from gckd.data.types import SPLITS, Annotations, ItemProgress, Record, SplitCounts
@@ -78,12 +79,13 @@ def check(
         result.rows.extend(_rows(dataset))
         readable, unreadable = _inspect_pictures(dataset, progress)
         pictures.append(readable)
+        named = without_identities(len(dataset.records)) not in dataset.notes
         problems = {
             "counts": _count_problems(dataset),
             "image": unreadable,
-            "caption": [*_empty_captions(dataset), *caption_problems(dataset.records)],
+            "caption": [*_empty_captions(dataset), *caption_problems(dataset.records, named)],
             "identity": _shared_identities(dataset),
-            "duplicate": [*_shared_pictures(readable), *_shared_near_copies(readable)],
+            "duplicate": [*_shared_pictures(readable, named), *_shared_near_copies(readable, named)],
         }
         file = str(dataset.file)
         result.problems.extend(DatasetProblem(file, kind, text) for kind, texts in problems.items() for text in texts)
@@ -212,8 +214,12 @@ def _shared_identities(annotations: Annotations) -> list[str]:
     return texts
 
 
-def _shared_pictures(pictures: RecordsByPixels) -> list[str]:
-    """Identical pictures in two splits leak labels, of two identities are labelling errors; others count twice."""
+def _shared_pictures(pictures: RecordsByPixels, named: bool) -> list[str]:
+    """Identical pictures in two splits leak labels, of two identities are labelling errors; others count twice.
+
+    Args:
+        named: whether the dataset names identities; otherwise each image is its own.
+    """
     names: dict[tuple[str, str], list[str]] = defaultdict(list)
     repeated: dict[str, list[str]] = defaultdict(list)  # split -> pictures
     for records in pictures.values():
@@ -221,7 +227,7 @@ def _shared_pictures(pictures: RecordsByPixels) -> list[str]:
             names[a.split, b.split].append(f"{a.image} = {b.image}")
         images: dict[tuple[str, int], dict[str, None]] = defaultdict(dict)
         for record in records:
-            images[record.split, record.identity][record.image] = None
+            images[record.split, record.identity if named else 0][record.image] = None
         for (split, _), paths in images.items():
             if len(paths) > 1:
                 repeated[split].append(" = ".join(paths))
@@ -233,7 +239,7 @@ def _shared_pictures(pictures: RecordsByPixels) -> list[str]:
         for split, same in repeated.items()
     ]
     of_identities = [records for records in pictures.values() if len({record.identity for record in records}) > 1]
-    if of_identities:
+    if named and of_identities:
         listed = examples(" = ".join(record.image for record in records) for records in of_identities)
         texts.append(f"{len(of_identities):,} pictures are of several identities: {listed}")
     return texts
@@ -251,8 +257,8 @@ def _pictures_in_both(first: RecordsByPixels, second: RecordsByPixels) -> list[s
     ]
 
 
-def _shared_near_copies(pictures: RecordsByPixels) -> list[str]:
-    """Near copies in two splits, and of two identities; the same pixels are left to `_shared_pictures`."""
+def _shared_near_copies(pictures: RecordsByPixels, named: bool) -> list[str]:
+    """Near copies in two splits, and of two named identities; the same pixels are left to `_shared_pictures`."""
     listed = list(pictures)
     names: dict[tuple[str, str], list[str]] = defaultdict(list)
     of_identities = []
@@ -264,7 +270,7 @@ def _shared_near_copies(pictures: RecordsByPixels) -> list[str]:
             if a.split != b.split:
                 a, b = _in_split_order([a, b])
                 names[a.split, b.split].append(f"{a.image} ~ {b.image}")
-        if {record.identity for record in first} != {record.identity for record in second}:
+        if named and {record.identity for record in first} != {record.identity for record in second}:
             of_identities.append(f"{first[0].image} ~ {second[0].image}")
     copies = "near copies (resized or encoded again)"
     texts = [

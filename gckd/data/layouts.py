@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gckd.data.plain_folder import PLAIN_FILES
 from gckd.data.readers import READERS, DatasetReader, JsonReader
 from gckd.data.types import SPLITS
 from gckd.errors import InputError
@@ -46,15 +47,23 @@ def find_layout(folder: Path, formats: Mapping[str, DatasetReader]) -> Layout:
         if len(layouts) == 1:
             return layouts[0]
         if layouts:
-            listed = ", ".join(f"{layout.format}:{_relative(layout.file, folder)}" for layout in layouts)
-            raise InputError(f"{folder}: {len(layouts)} annotation files ({listed}); name one dataset, or FORMAT:PATH")
+            raise InputError(_several(folder, layouts))
         for path in level:
             files = _rasa_files(path)
             if files:
                 names = ", ".join(file.name for file in files.values())
                 raise InputError(f"{path}: {names} do not name their dataset; write FORMAT:PATH ({', '.join(formats)})")
     expected = ", ".join(file for reader in formats.values() for file in reader.annotation_files)
-    raise InputError(f"{folder}: no annotation file in it or in its sub-folders (expected one of {expected})")
+    own = f"; for images of your own, write {PLAIN_FILES[0]} with the columns image and caption"
+    remedy = own if len(formats) > 1 else ""
+    raise InputError(f"{folder}: no annotation file in it or in its sub-folders (expected one of {expected}){remedy}")
+
+
+def _several(folder: Path, layouts: Sequence[Layout]) -> str:
+    """Error of a folder with several datasets, which names those that may be given."""
+    listed = ", ".join(f"{layout.format}:{_relative(layout.file, folder)}" for layout in layouts)
+    choices = " or ".join(f"{layout.format}:{layout.folder}" for layout in layouts)
+    return f"{folder}: {len(layouts)} annotation files ({listed}); give {choices}"
 
 
 def _layouts(folder: Path, formats: Mapping[str, DatasetReader]) -> Iterator[Layout]:

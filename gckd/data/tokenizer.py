@@ -73,6 +73,7 @@ class Tokenizer:
         identity = [backend.to_str(), max_words, *([form] if form != "written" else [])]
         self._check_ends()
         self.digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+        self.vocabulary_digest = hashlib.sha256(json.dumps(vocab, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def vocabulary(self) -> Vocabulary:

@@ -60,6 +60,7 @@ class Adaptation:
             stop_after=self.config.adapt.stop_after,
             before_round=self._start_round,
             monitor=monitor,
+            vocabulary=self.datasets.tokenizer.vocabulary_digest,
             checkpoint_minutes=self.config.checkpoint_minutes,
             report=self.report,
         )

@@ -29,6 +29,7 @@ from gckd.progress import ProgressCallback
 from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import load_checkpoint
 from gckd.storage.path import StoragePath
+from gckd.training.load import check_vocabulary
 from gckd.training.pretrain import source_checkpoint
 
 BLOCK = 256  # queries whose pseudo labels are in memory at a time
@@ -65,8 +66,12 @@ def audit_pseudo_labels(
     datasets = open_datasets(check(config), cache, as_progress(report))
     feed = datasets.feed(config, config.adapt.batch)
     student = build_model(config, datasets.tokenizer.vocabulary)
-    state = load_checkpoint(checkpoint)["modules"] if checkpoint else None
-    if state is None:
+    state = None
+    if checkpoint:
+        content = load_checkpoint(checkpoint)
+        check_vocabulary(checkpoint, content, datasets)
+        state = content["modules"]
+    else:
         student.load_state_dict(source_checkpoint(config, datasets, cache, report)["modules"]["model"])
         mask_unseen_words(config.tokenizer, student, feed)
     variants = {name: build_parts(variant, feed, student) for name, variant in graph_variants(config)}

@@ -147,6 +147,10 @@ def test_config_as_yaml_can_be_read_again(tmp_path: Path, capsys: pytest.Capture
             ["find", "x.pt", "a", "--sheet", "no/x.png"],
             "error: --sheet no/x.png: is not a file in a folder that exists",
         ),
+        (
+            ["find", "runs/demo", "a coat", "--sheet", "x.jpg"],
+            "error: --sheet x.jpg: expected a name that ends with .png",
+        ),
         (["config", "--schema", "--yaml"], "error: --schema: conflicts with --yaml"),
         (["data", "stor"], "error: unknown command 'stor'; choose from check, make, store"),
         (["train", "--source", "nowhere", "--target", "x"], "error: dataset 'nowhere': the folder"),

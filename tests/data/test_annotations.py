@@ -44,8 +44,10 @@ def test_the_format_selects_one_of_several_datasets(make_dataset: Any, tmp_path:
     assert read_annotations(f"ICFG-PEDES:{tmp_path / 'both'}") == read_annotations(str(icfg))
     with pytest.raises(
         InputError, match=r"2 annotation files \(rstpreid:one/data_captions.json, icfg-pedes:two/ICFG-PEDES.json\)"
-    ):
+    ) as refusal:
         read_annotations(str(tmp_path / "both"))
+    choices = str(refusal.value).partition("; give ")[2].split(" or ")
+    assert [read_annotations(choice).format for choice in choices] == ["rstpreid", "icfg-pedes"]
 
 
 def test_both_file_names_of_icfg_pedes_are_recognised(make_dataset: Any) -> None:
@@ -167,7 +169,8 @@ def test_line_breaks_in_names_do_not_make_more_lines(make_dataset: Any, spoil: A
         ("rstpreid:{tmp}/nowhere", "the folder .*/nowhere does not exist"),
         ("market:{tmp}", "unknown format 'market'; choose from cuhk-pedes, icfg-pedes, rstpreid"),
         ("{tmp}", r"no annotation file in it or in its sub-folders \(expected one of reid_raw.json"),
-        ("rstpreid:{tmp}", r"\(expected one of data_captions.json\)"),
+        ("{tmp}", "for images of your own, write captions.csv with the columns image and caption"),
+        ("rstpreid:{tmp}", r"\(expected one of data_captions.json\)$"),
         ("", "no path is given"),
         ("rstpreid:", "no path is given"),
         ("a" * 5000, "cannot be read"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,20 @@ def test_only_images_and_captions_suffice(tmp_path: Path) -> None:
     assert store.notes == annotations.notes
     result = check(folder)
     assert result.problems == [] and len(result.notes) == 2
+
+
+def test_without_identities_no_problem_speaks_of_them(tmp_path: Path) -> None:
+    """Two images of one person may have one caption. A picture that occurs twice is a problem all the same."""
+    lines = [line | {"caption": "a man in a coat"} for line in FULL]
+    folder = write_folder(tmp_path / "people", without("identity", lines=lines))
+    assert check(folder).problems == []
+    shutil.copy(folder / lines[0]["image"], folder / lines[1]["image"])
+    (problem,) = check(folder).problems
+    assert problem.text == f"1 pictures are in train under several paths: {lines[0]['image']} = {lines[1]['image']}"
+    named = write_folder(tmp_path / "named", lines)
+    assert [problem.text.partition(":")[0] for problem in check(named).problems] == [
+        "1 captions are of several identities"
+    ]
 
 
 def test_a_val_split_is_held_out_of_train(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import gckd
+from gckd.cli.main import cli
 from gckd.config import to_yaml
 from tests.documents.blocks import ROOT, blocks_of, commands_in
 from tests.test_library import MICRO
@@ -30,6 +32,17 @@ def write_config(folder: Path) -> None:
     """quick.yaml of a run of a few seconds, where the tutorial writes one of a few minutes."""
     data = {"data.source": "street/ICFG-PEDES", "data.target": "street/RSTPReid"}
     (folder / "quick.yaml").write_text(to_yaml(gckd.apply(gckd.preset("tiny"), MICRO | data)))
+
+
+@pytest.mark.slow
+def test_the_check_prints_what_the_tutorial_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (commands,) = [block.text.splitlines() for block in blocks_of(TUTORIAL) if "data check" in block.text]
+    outputs = [CliRunner().invoke(cli, command.split()[1:]).output for command in commands]
+    (shown,) = [block.text for block in blocks_of(TUTORIAL) if "problems: none" in block.text]
+    expected = [line for line in shown.splitlines() if line != "..." and "/home/you" not in line]
+    printed = iter(outputs[-1].splitlines())
+    assert [line for line in expected if line not in (text.rstrip() for text in printed)] == []  # all, in this order
 
 
 @pytest.mark.slow

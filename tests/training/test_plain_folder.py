@@ -13,6 +13,7 @@ import gckd
 from gckd.cli.main import cli
 from gckd.data.datasets import find_dataset
 from gckd.data.plain_folder import without_identities
+from gckd.errors import InputError
 from tests.data.conftest import caption
 from tests.data.test_plain_folder import write_folder
 from tests.test_library import MICRO
@@ -54,6 +55,24 @@ def test_evaluation_says_that_it_cannot_measure_the_retrieval_of_persons(folder:
     assert "target: no identities are given: each of the 24 images is its own identity." in output
     assert "Retrieval of a person cannot be measured" in output
     assert "target: no splits are given: images are split by a hash of their names (17 train, 2 val, 5 test)" in output
+
+
+@pytest.mark.parametrize("command", ["evaluate", "audit"])
+def test_captions_of_another_vocabulary_are_refused(folder: Path, tmp_path: Path, command: str) -> None:
+    """The vocabulary has as many words, so that the weights fit; only their ids differ."""
+    letters = str.maketrans("abcdefghijklmnopqrstuvwxyz", "bcdefghijklmnopqrstuvwxyza")
+    lines = [line | {"caption": str(line["caption"]).translate(letters)} for line in lines_of(100)]
+    other = write_folder(tmp_path / "other", lines)
+    arguments = [str(folder / "run"), "--set", f"data.target={other}", "--cache", str(folder / "cache")]
+    with pytest.raises(InputError, match="another vocabulary than those of its run; give the datasets of the run"):
+        CliRunner().invoke(cli, [command, *arguments], catch_exceptions=False)
+
+
+def test_the_audit_says_so_too(folder: Path) -> None:
+    result = CliRunner().invoke(cli, ["audit", str(folder / "run"), "--cache", str(folder / "cache")])
+    assert result.exit_code == 0, result.output
+    notes = evaluated(folder).partition("source: ")[2]
+    assert "cannot be measured" in notes and result.output.endswith(f"source: {notes}")
 
 
 def test_the_notes_are_recorded_with_the_run(folder: Path) -> None:

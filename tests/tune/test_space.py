@@ -364,7 +364,7 @@ def test_capacity_is_no_less_than_a_batch(batch: int, low: int) -> None:
 def test_an_empty_range_of_capacities_is_refused() -> None:
     assert problems_of("graph.memory.capacity: {powers_of_two: [256, 1024]}", limit=255) == [
         "graph.memory.capacity: powers of two from 256 to 1024: no value is between adapt.batch = 64 and the 255 "
-        "entries that the datasets have"
+        "entries that the datasets have; give smaller values in a file for --space"
     ]
 
 

@@ -97,7 +97,7 @@ def _capped(parameter: Parameter, limit: int, batch: int, problems: list[str]) -
     part = whole.clipped(batch, limit)
     if part is None:
         reason = f"no value is between adapt.batch = {batch} and the {limit} entries that the datasets have"
-        problems.append(f"{parameter.path}: {whole.text()}: {reason}")
+        problems.append(f"{parameter.path}: {whole.text()}: {reason}; give smaller values in a file for --space")
         return parameter, []
     (low, *_, high), (low_part, *_, high_part) = whole.edge_values, part.edge_values
     notes = []
