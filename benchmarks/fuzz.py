@@ -17,6 +17,11 @@ from unittest import mock
 
 if __name__ == "__main__":  # as a script: this checkout before an installed copy
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    try:
+        import hypothesis
+    except ModuleNotFoundError as error:
+        print(f"error: {error.name} is missing; pip install -c constraints.txt -e '.[dev]'", file=sys.stderr)
+        sys.exit(2)
 
 import click
 import hypothesis

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -171,3 +173,11 @@ def test_command_that_ends_before_its_kill_is_not_counted(
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 5
     assert sum("not counted" in line for line in printed) == 2
+
+
+def test_fuzz_names_the_extra_that_it_needs() -> None:
+    """hypothesis comes with the extra `dev` alone."""
+    script = "import runpy, sys; sys.modules['hypothesis'] = None; runpy.run_path(sys.argv[1], run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", script, fuzz.__file__, "--help"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: hypothesis is missing; pip install -c constraints.txt -e '.[dev]'\n"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 import unicodedata
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gckd.errors import unknown_choice
-from gckd.printable import brief, message_lines, printable
+from gckd.printable import brief, message_lines, printable, shortened
 
 
 @pytest.mark.parametrize(
@@ -40,6 +42,9 @@ def test_control_and_direction_characters_are_escaped(text: str, shown: str) -> 
         ("s3://b/x?secret_key=secret;a=1", "s3://b/x?secret_key=***;a=1"),
         ("https://b/x?X-Amz-Signature=secret", "https://b/x?X-Amz-Signature=***"),
         ("redis://:secret@host", "redis://:***@host"),
+        ("postgresql://ann:se'cr\"et@host/db", "postgresql://ann:***@host/db"),
+        ("/work/postgresql:/ann:secret@host/db is not a file", "/work/postgresql:/ann:***@host/db is not a file"),
+        ("no@mail, postgresql:/ann:secret@host", "no@mail, postgresql:/ann:***@host"),
         ("s3://bucket/street", "s3://bucket/street"),
         ("postgresql://ann:p@ss/word@host/db", "postgresql://ann:***@host/db"),
         ("http://localhost:8080/a", "http://localhost:8080/a"),
@@ -47,6 +52,22 @@ def test_control_and_direction_characters_are_escaped(text: str, shown: str) -> 
 )
 def test_passwords_of_uris_are_hidden(uri: str, shown: str) -> None:
     assert printable(uri) == shown
+
+
+@pytest.mark.parametrize("cut", [brief, shortened])
+@pytest.mark.parametrize("length", [10, 100, 1_000])
+def test_a_password_that_is_longer_than_a_cut_value_is_hidden(cut: Callable[[str], str], length: int) -> None:
+    shown = printable(cut(f"postgresql://ann:{'s3cr' * length}@host/db"))
+    assert "s3cr" not in shown
+    assert shown.strip("'") == "postgresql://ann:***@host/db"
+
+
+@pytest.mark.parametrize("text", ["a://:" * 26_000, "a://b?" + "token" * 26_000, "a://b" + "?token=" * 18_000])
+def test_a_hostile_text_is_searched_for_passwords_in_a_short_time(text: str) -> None:
+    """The time must grow in proportion to the length: with its square, the first text took over a minute."""
+    start = time.process_time()
+    assert printable(text + " \x1b").endswith("\\x1b")
+    assert time.process_time() - start < 2
 
 
 @settings(max_examples=200, deadline=None)

@@ -12,7 +12,7 @@ from gckd.config import Config, ConfigError, apply
 from gckd.config.edit import effective_edits
 from gckd.config.yaml_text import YamlError, load_yaml
 from gckd.errors import InputError, unknown_choice
-from gckd.printable import brief
+from gckd.printable import brief, shortened
 from gckd.runs.plan import FULL
 from gckd.storage.label import Label
 
@@ -132,7 +132,7 @@ def named_rows(rows: Mapping[str, Mapping[str, Any]], config: Config) -> Rows:
         try:
             apply(config, effective)
         except ConfigError as error:
-            problems += [f"rows.{name}: {problem}" for problem in error.problems]
+            problems += [f"rows.{shortened(str(name))}: {problem}" for problem in error.problems]
         else:
             problems += filter(None, [label_problem(name, effective, config)])
         problems += _add_row(checked, texts, name, effective)
@@ -150,7 +150,7 @@ def _add_row(rows: Rows, texts: dict[str, str], text: str, edits: dict[str, Any]
     try:
         name = Label.of(str(text))
     except InputError as error:
-        return [f"row {text!r:.80}: {error}"]
+        return [f"row {brief(text)}: {error}"]
     if name == FULL:
         return [f"row {text}: {FULL!r} is the label of the full method; choose another name"]
     if name in rows:

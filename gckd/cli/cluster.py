@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from gckd.cli.parameter_types import LocalPath
 from gckd.errors import InputError
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path), default=Path("cluster.yaml"))
+@click.argument("file", type=LocalPath(), default=Path("cluster.yaml"))
 def cluster(file: Path) -> None:
     """Check a cluster file before `ray up`.
 

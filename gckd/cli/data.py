@@ -13,7 +13,7 @@ import click
 
 from gckd.cli.command_group import CommandGroup
 from gckd.cli.options import cache_option, plugin_option
-from gckd.cli.parameter_types import Number, WholeNumber
+from gckd.cli.parameter_types import LocalPath, Number, WholeNumber
 from gckd.errors import InputError, reason_of
 from gckd.printable import echo, printable
 from gckd.storage.cache import CachePath
@@ -44,7 +44,7 @@ def make() -> None:
 
 
 @make.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=LocalPath())
 @click.option(
     "--ids",
     default=1200,

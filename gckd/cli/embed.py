@@ -10,6 +10,7 @@ import click
 
 from gckd.cli.gallery_options import check_gallery, gallery_options, open_gallery
 from gckd.cli.options import cache_option, echo_plugin_notes, plugin_option, set_option, threads_for_torch
+from gckd.cli.parameter_types import LocalPath
 from gckd.config import parse_edits
 from gckd.errors import InputError, reason_of
 from gckd.printable import echo
@@ -25,7 +26,7 @@ _OUT_HELP = f"FILE.parquet with the columns path and embedding, or FILE.npy besi
 @click.command()
 @click.argument("checkpoint")
 @gallery_options
-@click.option("--out", "file", metavar="FILE", type=click.Path(path_type=Path), required=True, help=_OUT_HELP)
+@click.option("--out", "file", metavar="FILE", type=LocalPath(), required=True, help=_OUT_HELP)
 @plugin_option
 @set_option
 @cache_option

@@ -10,7 +10,7 @@ import click
 
 from gckd.cli.gallery_options import check_gallery, gallery_options, open_gallery
 from gckd.cli.options import cache_option, echo_plugin_notes, plugin_option, set_option, threads_for_torch
-from gckd.cli.parameter_types import AT_LEAST_ONE, OneOf
+from gckd.cli.parameter_types import AT_LEAST_ONE, LocalPath, OneOf
 from gckd.config import parse_edits
 from gckd.errors import InputError
 from gckd.printable import echo
@@ -30,7 +30,7 @@ _INDEX_HELP = "FAISS index; ivf-pq is approximate, for large galleries, and its 
 @gallery_options
 @click.option("-k", "count", type=AT_LEAST_ONE, help=f"Number of images per TEXT.  [default: {_COUNT}]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-@click.option("--sheet", metavar="FILE", type=click.Path(path_type=Path), help="Also draw the images in this PNG file.")
+@click.option("--sheet", metavar="FILE", type=LocalPath(), help="Also draw the images in this PNG file.")
 @click.option(
     "--index",
     type=OneOf("index", ("exact", "ivf-pq")),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gckd.cli.parameter_types import OneOf
+from gckd.cli.parameter_types import LocalPath, OneOf
 from gckd.errors import InputError
 from gckd.printable import echo
 
@@ -23,7 +23,7 @@ def gallery_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options --gallery and --split, as `folder` and `split` for `open_gallery`."""
     splits = ("train", "val", "test")
     split = click.option("--split", type=OneOf("split", splits), metavar="|".join(splits), help=_SPLIT_HELP)
-    folder = click.option("--gallery", "folder", metavar="FOLDER", type=click.Path(path_type=Path), help=_GALLERY_HELP)
+    folder = click.option("--gallery", "folder", metavar="FOLDER", type=LocalPath(), help=_GALLERY_HELP)
     return folder(split(command))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from gckd.cli.parameter_types import LocalPath
 from gckd.config import PRESETS, Config, ConfigError, apply, check, parse_edits, preset, read_config
 from gckd.config.config_file import CONFIG_FILE, plugin_notes
 from gckd.config.edit import effective_edits
@@ -121,7 +122,7 @@ def late_config_options(command: Command) -> Command:
     """The options of `config_options`. The command gets a function `config` of type `LateConfig`."""
 
     @click.option("--preset", "preset_name", metavar="|".join(PRESETS), help=_PRESET_HELP)
-    @click.option("--config", "config_file", metavar="FILE", type=click.Path(path_type=Path), help=_CONFIG_HELP)
+    @click.option("--config", "config_file", metavar="FILE", type=LocalPath(), help=_CONFIG_HELP)
     @click.option("--source", metavar="DATASET", cls=LateHelpOption, late_help=_source_help)
     @click.option("--target", metavar="DATASET", help="Unlabelled target dataset, in the same forms as --source.")
     @set_option

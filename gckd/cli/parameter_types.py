@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
-from gckd.errors import unknown_choice
+from gckd.errors import InputError, unknown_choice
+from gckd.storage.path import expanded
 
 _SMALLEST_SHARE = 0.0001  # of a GPU, in Ray
 
@@ -57,6 +60,17 @@ class GpuShare(Number):
             limit = f"a whole number, or a fraction from {_SMALLEST_SHARE} to 1"
             self.fail(f"{number:g} is outside its limit: {limit}", param, ctx)
         return number
+
+
+class LocalPath(click.Path):
+    """A file or folder of this machine. A shell does not expand `~` in `--out=~/a` or in quotes."""
+
+    def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path with `~` and `~user` replaced by the home folder; fails for a user without one."""
+        try:
+            return expanded(str(super().convert(value, param, ctx)))
+        except InputError as error:
+            self.fail(str(error), param, ctx)
 
 
 class OneOf(click.types.StringParamType):

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from gckd.cli.options import plugin_option
+from gckd.cli.parameter_types import LocalPath
 from gckd.report.console import wide_console
 from gckd.report.table_report import make_report, show_curves
 from gckd.runs.preflight import usable_folder
@@ -16,8 +17,8 @@ _MIXED_HELP = "Accept runs of other code, plugins, data, training budget or full
 
 
 @click.command()
-@click.argument("folders", metavar="FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", metavar="FOLDER", type=click.Path(path_type=Path), help=_OUT_HELP)
+@click.argument("folders", metavar="FOLDER...", nargs=-1, required=True, type=LocalPath())
+@click.option("--out", metavar="FOLDER", type=LocalPath(), help=_OUT_HELP)
 @click.option("--curves", is_flag=True, help="Also print the first and last point of every curve.")
 @plugin_option
 @click.option("--mixed", is_flag=True, help=_MIXED_HELP)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
 from gckd.cli.options import LateHelpOption, track_option
-from gckd.cli.parameter_types import AT_LEAST_ONE, WholeNumber
+from gckd.cli.parameter_types import AT_LEAST_ONE, LocalPath, WholeNumber
 from gckd.cli.worker_options import gpu_option, gpus_option, workers_option
 from gckd.cluster.trial import ORACLE
 from gckd.tune.plan import OBJECTIVES, SCHEDULERS, SCORE
@@ -29,7 +28,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--space",
         metavar="FILE",
-        type=click.Path(path_type=Path),
+        type=LocalPath(),
         help="Search space, a YAML file.  [default: K, delta, C and m]",
     ),
     _count_option("--trials", default=16, text="Trials in the study; a larger number extends it."),

@@ -9,12 +9,13 @@ import click
 from rich.table import Table
 
 from gckd.cli.options import LateConfig, late_config_options
+from gckd.cli.parameter_types import LocalPath
 from gckd.errors import InputError
 from gckd.report.console import wide_console
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=LocalPath())
 @late_config_options
 def weights(file: Path, config: LateConfig) -> int:
     """List which keys of a checkpoint the backbone loads.

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gckd.data.images import thumbnail
 from gckd.storage import atomic
 from gckd.storage.examples_table import ABOUT, EXAMPLES, EXAMPLES_FILE
+from gckd.storage.parquet_file import write_parquet
 from gckd.storage.run_tables import QUERIES_FILE, read_queries_table
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def write_examples(runs: Sequence[Run], records: Records, target: Store) -> None
     ]
     schema = EXAMPLES.with_metadata({ABOUT: json.dumps(about)})
     with atomic.writing(file) as partial:
-        pq.write_table(pa.Table.from_pylist(lines, schema=schema), partial)
+        write_parquet(pa.Table.from_pylist(lines, schema=schema), partial)
 
 
 def draw(full: Hits, other: Hits) -> tuple[list[tuple[int, str]], dict[str, int]]:

@@ -10,9 +10,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from gckd.storage import atomic
+from gckd.storage.parquet_file import write_parquet
 from gckd.storage.run_tables import (
     CURVES,
     CURVES_FILE,
@@ -137,4 +137,4 @@ def _queries(ranking: Ranking) -> pa.Table:
 def write_table(path: Path, table: pa.Table) -> None:
     """Replace a record file as a whole."""
     with atomic.writing(path) as file:
-        pq.write_table(table, file)
+        write_parquet(table, file)

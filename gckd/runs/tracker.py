@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import click
 
 from gckd.errors import InputError, reason_of, unknown_choice
+from gckd.storage.path import expanded
 
 Values = Mapping[str, float]
 
@@ -40,7 +41,7 @@ class TensorBoard:
 
     def __init__(self, where: str, folder: Path, group: str) -> None:
         """where: folder; empty: `tensorboard` in the output `folder`."""
-        self._folder = Path(where) if where else folder / "tensorboard"
+        self._folder = expanded(where) if where else folder / "tensorboard"
         self._writers: dict[str, Any] = {}
 
     def start(self, run: str, parameters: Mapping[str, str]) -> None:
@@ -178,14 +179,17 @@ def check_trackers(specs: Sequence[str]) -> None:
         specs: `KIND` or `KIND:WHERE` each.
 
     Raises:
-        InputError: an unknown kind, a kind given twice, or a package that is not installed.
+        InputError: an unknown kind, a kind given twice, a package that is not installed, or a folder of a
+            user without a home folder.
     """
     kinds = [spec.partition(":")[0] for spec in specs]
-    for kind in kinds:
+    for spec, kind in zip(specs, kinds, strict=True):
         if kind not in KINDS:
             raise InputError(f"--track: {unknown_choice('tracker', kind, KINDS)}")
         if kinds.count(kind) > 1:
             raise InputError(f"--track: {kind} is given twice; give each tracker once")
+        if kind == "tensorboard":
+            expanded(spec.partition(":")[2])
         if importlib.util.find_spec(KINDS[kind].package) is None:
             raise InputError(f"--track: {kind} is not installed; pip install {KINDS[kind].install}")
 

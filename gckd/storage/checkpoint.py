@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 
 from gckd.errors import InputError
+from gckd.printable import brief
 from gckd.storage.path import StoragePath
 from gckd.storage.tensor_file import read_tensors
 
@@ -51,13 +53,22 @@ def load_checkpoint(path: str | Path | StoragePath, fields: Mapping[str, type] |
     try:
         with StoragePath.at(path).reading() as file:
             content = read_tensors(file)
+            damaged = _damaged_entry(file)
     except InputError as error:
         raise InputError(f"{path}: not a gckd checkpoint ({error})") from error
     except Exception as error:
         raise InputError(f"{path}: not a gckd checkpoint, or damaged; {remedy}") from error
+    if damaged:
+        raise InputError(f"{path}: is damaged: the check sum of {brief(damaged)} is wrong; {remedy}")
     if fields:
         values = content if isinstance(content, dict) else {}
         wrong = [name for name, kind in fields.items() if not isinstance(values.get(name), kind)]
         if wrong:
             raise InputError(f"{path}: not a gckd checkpoint, or damaged (no {', '.join(wrong)}); {remedy}")
     return content
+
+
+def _damaged_entry(file: Path) -> str | None:
+    """The first entry of a checkpoint whose bytes have another check sum than was stored. PyTorch does not compare."""
+    with zipfile.ZipFile(file) as entries:
+        return entries.testzip()

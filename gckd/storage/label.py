@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gckd.errors import InputError
+from gckd.printable import brief
 
 MAX_BYTES = 200  # file systems allow 255; suffixes such as `.partial` need some of them
 # Names that commands write into an output folder.
@@ -28,7 +29,8 @@ OUTPUT_NAMES = (
     *("report.html", "runs.parquet", "study.journal", "table.csv", "table.md", "table.tex", "train", "trials"),
     *("trials.parquet", "tune", "tuned_rates.json", "tuning", "tuning.parquet"),
 )
-_DEVICES = ("con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10)))
+_PORTS = (f"{port}{number}" for port in ("com", "lpt") for number in (*range(1, 10), *"¹²³"))
+_DEVICES = ("con", "prn", "aux", "nul", "conin$", "conout$", *_PORTS)
 _FORBIDDEN = re.compile(r"[/\\:*?\"<>|]")
 _UNSAFE = re.compile(r"[^\w.+=,-]+")
 _DROPPED = "without"  # prefix of the folder of a row such as `-gmp`: `ls -gmp` would read the name as options
@@ -47,7 +49,7 @@ class Label(str):
     def __new__(cls, text: str) -> Label:
         problem = _problem(text)
         if problem:
-            raise InputError(f"label {text[:80]!r}: {problem}")
+            raise InputError(f"label {brief(text)}: {problem}")
         return super().__new__(cls, text)
 
     @staticmethod

@@ -50,13 +50,18 @@ def read_table(file: Path, schema: pa.Schema, remedy: str, optional: Collection[
     return checked
 
 
+def write_parquet(table: pa.Table, file: Path | pa.BufferOutputStream) -> None:
+    """Write a Parquet file with check sums, which `read_table` compares."""
+    pq.write_table(table, file, write_page_checksum=True)
+
+
 def _read_columns(file: Path, names: Collection[str]) -> pa.Table:
     """Columns of the file with these names.
 
     Raises:
         OSError, pa.ArrowException, ValueError: the file is damaged, or exceeds a limit.
     """
-    with pq.ParquetFile(file) as parquet:
+    with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
         _check_declared_sizes(parquet.metadata)
         fields = [field for field in parquet.schema_arrow if field.name in names]
         batches, size = [], 0

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gckd.data.caption_check import examples
@@ -16,7 +15,7 @@ from gckd.data.image_folder import ImageFile, list_images
 from gckd.data.types import ItemProgress
 from gckd.errors import InputError, reason_of
 from gckd.storage import atomic
-from gckd.storage.parquet_file import read_table
+from gckd.storage.parquet_file import read_table, write_parquet
 from gckd.storage.shared_file import exclusive, usable
 
 Embeddings = NDArray[np.float32]  # [N, d]
@@ -110,4 +109,4 @@ def _write(file: Path, embeddings: dict[ImageFile, Embeddings]) -> None:
     columns = [list(column) for column in zip(*embeddings, strict=True)] or [[], [], []]
     table = pa.table([*columns, [value.tolist() for value in embeddings.values()]], schema=_COLUMNS)
     with atomic.writing(file) as partial:
-        pq.write_table(table, partial)
+        write_parquet(table, partial)

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from gckd.config import Config, ConfigError, decode, digest
 from gckd.config.edit import configure
 from gckd.storage import atomic
+from gckd.storage.parquet_file import write_parquet
 from gckd.tune.study import DUPLICATE_OF, EDITS, EPOCH, FOLDER, MEMORY, OWNER, REASON, REFUSED, SECONDS, SEEDS
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def write_trials(study: Study, path: Path) -> None:
     texts = {field.name for field in columns if field.name.startswith("edit:") and field.type == pa.string()}
     table = [{name: _text(v) if name in texts else v for name, v in row.items()} for row in trial_rows]
     buffer = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(table, schema=columns), buffer)
+    write_parquet(pa.Table.from_pylist(table, schema=columns), buffer)
     atomic.write(path, buffer.getvalue().to_pybytes())
 
 

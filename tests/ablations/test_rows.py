@@ -280,6 +280,13 @@ def test_a_label_that_another_row_has_is_refused(tmp_path: Path, rows: str, mess
         load_spec(str(spec_of(tmp_path, f"rows:\n  {rows}\n"))).all_rows(FULL)
 
 
+@pytest.mark.parametrize("edits", ["{graph.propagate.k: 3}", "{nosuch: 3}"])
+def test_a_long_name_of_a_row_is_cut_in_the_message(tmp_path: Path, edits: str) -> None:
+    with pytest.raises(InputError) as refusal:
+        load_spec(str(spec_of(tmp_path, f"rows:\n  {'x' * 900}: {edits}\n"))).all_rows(FULL)
+    assert max(len(word) for word in str(refusal.value).split()) <= 90
+
+
 def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
     text = "rows:\n  a: {graph.propagate.k: 2}\n  a: {graph.propagate.k: 3}\n"
     with pytest.raises(InputError, match="line 3: the key 'a' is given twice"):

@@ -7,11 +7,14 @@ import io
 import pwd
 import sys
 import tempfile
+from pathlib import Path
 
 import click
 import pytest
 
 from gckd.cli.guard import BAD_INPUT, run_command
+from gckd.cli.main import cli
+from gckd.cli.parameter_types import LocalPath
 from gckd.errors import DivergenceError, InputError
 from gckd.runs.environment import check_for_ray, omp_threads, tolerate_console
 from gckd.storage.path import StoragePath
@@ -82,6 +85,38 @@ def test_a_missing_home_folder_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     for path in ("~/x", "~nosuchuser/x"):
         with pytest.raises(InputError, match="has no home folder; set HOME"):
             StoragePath.at(path)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["find", "run", "a coat", "--sheet=~nosuchuser/a.png"],
+        ["embed", "run", "--out=~nosuchuser/a.npz"],
+        ["data", "make", "street", "~nosuchuser/a"],
+        ["report", "run", "--out=~nosuchuser/a"],
+        ["train", "--config=~nosuchuser/a.yaml"],
+        ["weights", "~nosuchuser/a.pth"],
+        ["cluster", "~nosuchuser/a.yaml"],
+        ["train", "--track=tensorboard:~nosuchuser/a"],
+    ],
+)
+def test_every_path_of_an_unknown_user_is_refused(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`~nosuchuser` was the name of a new folder here for options that are no stores."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as status:
+        run_command(cli, arguments)
+    assert status.value.code == BAD_INPUT
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and "~nosuchuser/a" in line and "has no home folder; set HOME" in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_path_option_expands_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """bash does not, in `--out=~/a`."""
+    monkeypatch.setenv("HOME", "/home/ann")
+    assert LocalPath().convert("~/a", None, None) == Path("/home/ann/a")
 
 
 def test_a_console_without_unicode_gets_escapes(monkeypatch: pytest.MonkeyPatch) -> None:

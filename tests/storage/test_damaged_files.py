@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from gckd.errors import InputError
 from gckd.report.checks.graph_picture import graph_arrays
 from gckd.runs.records import Records
 from gckd.storage.launches import read_launches
+from gckd.storage.parquet_file import read_table, write_parquet
 from gckd.storage.run_tables import read_runs
 from gckd.tune.storage import open_storage
 from tests.report.records import record
@@ -173,3 +175,16 @@ def test_a_damaged_graph_sample_is_named(change: dict[str, Any], tmp_path: Path)
     assert message(graph_arrays, file).startswith(f"{file}: damaged; ")
     file.write_bytes(content[:-100])
     assert message(graph_arrays, file).startswith(f"{file}: cannot be read (")
+
+
+def test_one_changed_value_of_a_parquet_file_is_noticed(tmp_path: Path) -> None:
+    """Arrow reads it without a word unless it has a check sum to compare."""
+    file, schema = tmp_path / "runs.parquet", pa.schema([("rank_1", pa.float64())])
+    write_parquet(pa.table({"rank_1": [12.0, 50.0, 61.5]}), file)
+    assert read_table(file, schema, "delete it").column("rank_1").to_pylist() == [12.0, 50.0, 61.5]
+    changed = file.read_bytes().replace(b"\0I@", b"\0Y@", 1)  # the ends of 50.0 and 100.0, as doubles
+    assert struct.unpack("<2d", b"\0\0\0\0\0\0I@\0\0\0\0\0\0Y@") == (50.0, 100.0)
+    file.write_bytes(changed)
+    assert pq.read_table(file).column("rank_1").to_pylist() == [12.0, 100.0, 61.5]
+    with pytest.raises(InputError, match=r"runs.parquet: cannot be read \(.*; delete it"):
+        read_table(file, schema, "delete it")

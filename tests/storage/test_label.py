@@ -12,10 +12,11 @@ from gckd.storage.label import Label, check_distinct, run_folder
 from gckd.storage.path import StoragePath
 
 ESCAPES = ["..", ".", "", "_", "../x", "a/b", "a\\b", "/etc", ".hidden", "~/x", "a\0b", "a\nb", "a\x1b[2Jb", "a\u202eb"]
-RESERVED = ["config.yaml", "Runs.parquet", "figures", "CON", "nul.txt", "trials"]
+RESERVED = ["config.yaml", "Runs.parquet", "figures", "trials"]
+DEVICES = ["CON", "nul.txt", "COM¹", "lpt³.x", "conin$", "CONOUT$.a"]
 
 
-@pytest.mark.parametrize("text", [*ESCAPES, *RESERVED, "x" * 201, "é" * 101, "a ", "a."])
+@pytest.mark.parametrize("text", [*ESCAPES, *RESERVED, *DEVICES, "x" * 201, "é" * 101, "a ", "a."])
 def test_a_text_that_is_no_safe_folder_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(InputError) as error:
         Label(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 
 from gckd.errors import InputError
 from gckd.models.checkpoint_file import read_checkpoint
-from gckd.storage.checkpoint import load_checkpoint
+from gckd.storage.checkpoint import load_checkpoint, save_atomically
 from gckd.storage.tensor_file import read_tensors
 
 
@@ -69,3 +70,15 @@ def test_one_dictionary_under_many_names_is_read_once(tmp_path: Path) -> None:
     for _ in range(5):
         level = dict.fromkeys(map(str, range(300)), level)
     assert list(read_checkpoint(saved(tmp_path / "a.pth", level)).weights) == ["visual_encoder.cls_token"]
+
+
+def test_a_checkpoint_with_one_changed_byte_of_a_weight_is_refused(tmp_path: Path) -> None:
+    """PyTorch reads it without a word, and the run would go on with a wrong weight."""
+    file = tmp_path / "checkpoint.pt"
+    save_atomically(file, {"weight": torch.full((1000,), 3.0)})
+    assert torch.equal(load_checkpoint(file)["weight"], torch.full((1000,), 3.0))
+    content = bytearray(file.read_bytes())
+    content[content.index(struct.pack("<4f", 3, 3, 3, 3)) + 40] ^= 0xFF
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=r"is damaged: the check sum of .*data/0. is wrong; .*delete the file"):
+        load_checkpoint(file)
