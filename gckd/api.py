@@ -84,7 +84,8 @@ def train(
 def load(checkpoint: Location, *, cache: Location | None = None, edits: Mapping[str, Any] | None = None) -> Model:
     """Model of a finished run.
 
-    The config beside the checkpoint names the datasets, whose captions made the vocabulary; they must be in reach.
+    The config beside the checkpoint names the datasets, which must be in reach: the mean of the target's embeddings is
+    subtracted from all embeddings.
 
     Args:
         checkpoint: checkpoint file, the folder that holds it, or the `out` of a training.

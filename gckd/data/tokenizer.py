@@ -66,19 +66,35 @@ class Tokenizer:
         if self.first_word >= self.vocab_size:
             raise InputError("tokenizer: the vocabulary has no words after the special tokens")
         self.max_words, self.max_tokens = max_words, max_tokens
-        self._form = CAPTION_FORMS[form]
+        self._form_name, self._form = form, CAPTION_FORMS[form]
         backend.no_padding()
         backend.enable_truncation(max_tokens)
         self._backend = backend
         identity = [backend.to_str(), max_words, *([form] if form != "written" else [])]
         self._check_ends()
         self.digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
-        self.vocabulary_digest = hashlib.sha256(json.dumps(vocab, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def vocabulary(self) -> Vocabulary:
         """Size and end token, for the backbone."""
         return Vocabulary(self.vocab_size, self.sep)
+
+    @property
+    def serialized(self) -> str:
+        """JSON of the backend with its vocabulary, for `from_serialized`."""
+        return str(self._backend.to_str())
+
+    def from_serialized(self, text: str) -> Tokenizer:
+        """Tokenizer with another backend, and the caption form and limits of this one.
+
+        Raises:
+            InputError: the text is not a tokenizer, or one that the class refuses.
+        """
+        try:
+            backend = Backend.from_str(text)
+        except Exception as error:  # the library raises Exception itself
+            raise InputError(f"tokenizer: not a tokenizer ({reason_of(error)})") from error
+        return Tokenizer(backend, max_words=self.max_words, max_tokens=self.max_tokens, form=self._form_name)
 
     def encode(self, captions: Sequence[str]) -> torch.Tensor:
         """Token ids [N, L] int64, padded with 0; L is the length of the longest caption in tokens."""

@@ -11,7 +11,8 @@ from gckd.config.banks import SOURCE_IMAGE, TARGET_IMAGE, TARGET_TEXT, GraphNode
 from gckd.errors import InputError
 from gckd.graph.memory import centred
 from gckd.method.banks import PerBank
-from gckd.storage.checkpoint import load_checkpoint
+from gckd.storage.checkpoint import STAGE_FIELDS, load_checkpoint
+from gckd.training.checkpoint_data import check_datasets
 from gckd.training.model import Model
 
 NO_GRAPH = "This model has no graph (graph.propagate=none)."
@@ -59,7 +60,9 @@ class GraphView:
         if not self._graphs:
             return
         with model.checkpoint.reading() as file:
-            modules = load_checkpoint(file)["modules"]
+            content = load_checkpoint(file, STAGE_FIELDS)
+        check_datasets(model.checkpoint, content, model.student.datasets)
+        modules = content["modules"]
         if "banks" not in modules:
             raise InputError(f"{model.checkpoint}: does not hold memory banks; give the checkpoint of a finished run")
         banks: Mapping[str, Tensor] = modules["banks"]

@@ -26,6 +26,7 @@ from gckd.models.build import build_model
 from gckd.progress import Progress, ProgressCallback
 from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
+from gckd.training.checkpoint_data import checkpoint_data
 from gckd.training.optimizer import freeze_untrained
 from gckd.training.pretrain import source_checkpoint
 from gckd.training.trainer import Stage, Values
@@ -60,7 +61,7 @@ class Adaptation:
             stop_after=self.config.adapt.stop_after,
             before_round=self._start_round,
             monitor=monitor,
-            vocabulary=self.datasets.tokenizer.vocabulary_digest,
+            data=checkpoint_data(self.datasets),
             checkpoint_minutes=self.config.checkpoint_minutes,
             report=self.report,
         )

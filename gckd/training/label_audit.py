@@ -27,9 +27,9 @@ from gckd.method.warm_start import WarmStart
 from gckd.models.build import build_model
 from gckd.progress import ProgressCallback
 from gckd.storage.cache import CachePath
-from gckd.storage.checkpoint import load_checkpoint
+from gckd.storage.checkpoint import STAGE_FIELDS, load_checkpoint
 from gckd.storage.path import StoragePath
-from gckd.training.load import check_vocabulary
+from gckd.training.checkpoint_data import check_datasets, with_tokenizer_of
 from gckd.training.pretrain import source_checkpoint
 
 BLOCK = 256  # queries whose pseudo labels are in memory at a time
@@ -63,15 +63,14 @@ def audit_pseudo_labels(
     """
     if not config.distill.targets.pseudo_labels:
         raise InputError(f"distill.targets: {config.distill.targets.kind!r} has no pseudo labels; choose another kind")
-    datasets = open_datasets(check(config), cache, as_progress(report))
+    datasets, state = open_datasets(check(config), cache, as_progress(report)), None
+    if checkpoint:
+        content = load_checkpoint(checkpoint, STAGE_FIELDS)
+        check_datasets(checkpoint, content, datasets)
+        datasets, state = with_tokenizer_of(checkpoint, content, datasets), content["modules"]
     feed = datasets.feed(config, config.adapt.batch)
     student = build_model(config, datasets.tokenizer.vocabulary)
-    state = None
-    if checkpoint:
-        content = load_checkpoint(checkpoint)
-        check_vocabulary(checkpoint, content, datasets)
-        state = content["modules"]
-    else:
+    if state is None:
         student.load_state_dict(source_checkpoint(config, datasets, cache, report)["modules"]["model"])
         mask_unseen_words(config.tokenizer, student, feed)
     variants = {name: build_parts(variant, feed, student) for name, variant in graph_variants(config)}

@@ -27,6 +27,7 @@ from gckd.models.build import build_model
 from gckd.storage.cache import CachePath
 from gckd.storage.checkpoint import STAGE_FIELDS, load_checkpoint
 from gckd.storage.path import StoragePath
+from gckd.training.checkpoint_data import with_tokenizer_of
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -99,12 +100,11 @@ def load_student(
         datasets: of the config; opened now if None.
 
     Raises:
-        InputError: the file is not a checkpoint of this config, or its run had another vocabulary.
+        InputError: the file is not a checkpoint of this config.
     """
-    datasets = datasets or open_datasets(check(config), cache)
-    feed = datasets.feed(config, config.adapt.batch)
     content = load_checkpoint(checkpoint, STAGE_FIELDS)
-    check_vocabulary(checkpoint, content, datasets)
+    datasets = with_tokenizer_of(checkpoint, content, datasets or open_datasets(check(config), cache))
+    feed = datasets.feed(config, config.adapt.batch)
     modules, backbone = content["modules"], build_model(config, datasets.tokenizer.vocabulary)
     transform: EmbeddingTransform = unchanged
     try:
@@ -125,20 +125,6 @@ def load_student(
             f"{checkpoint}: does not hold the student of this config ({_first_mismatch(error)})"
         ) from error
     return Student(config, datasets, backbone, feed, transform)
-
-
-def check_vocabulary(checkpoint: Path | StoragePath, content: Mapping[str, Any], datasets: DatasetPair) -> None:
-    """Refuse datasets whose captions make another vocabulary than that of the run: the ids of its words differ.
-
-    Raises:
-        InputError: the vocabularies differ.
-    """
-    present = datasets.tokenizer.vocabulary_digest
-    if content.get("vocabulary", present) != present:  # absent in checkpoints of earlier versions
-        raise InputError(
-            f"{checkpoint}: the captions of data.source and data.target make another vocabulary than those of its run; "
-            "give the datasets of the run, unchanged, or train with tokenizer=pretrained"
-        )
 
 
 def _check_finite(checkpoint: Path | StoragePath, weights: Mapping[str, Tensor]) -> None:

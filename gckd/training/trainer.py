@@ -70,7 +70,7 @@ class Stage:
         stop_after: last step, for a stage that ends before the end of its schedule; 0: the schedule's last step.
         before_round: called before the first step of each round except the first round.
         notes: remarks that the checkpoint keeps, for the record of every run that starts from it.
-        vocabulary: digest of the vocabulary of the captions, which the checkpoint keeps.
+        data: tokenizer and digests of the datasets, which the checkpoint keeps.
         seconds: training time so far, including that before an interruption.
         saved_step: step of the last checkpoint.
     """
@@ -92,7 +92,7 @@ class Stage:
     report: ProgressCallback = lambda progress: None
     curve: list[CurveRow] = field(default_factory=list)
     notes: tuple[str, ...] = ()
-    vocabulary: str = ""
+    data: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     saved_step: int = field(default=0, init=False)
     _average: GradientAverage = field(init=False, repr=False)
@@ -247,7 +247,7 @@ class Stage:
                 "curve": self.curve,
                 "seconds": self.seconds,
                 "notes": list(self.notes),
-                "vocabulary": self.vocabulary,
+                "data": dict(self.data),
                 "means": means.state(),
             },
         )

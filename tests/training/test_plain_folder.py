@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from click.testing import CliRunner
 
 import gckd
 from gckd.cli.main import cli
+from gckd.data.dataset_pair import open_datasets
 from gckd.data.datasets import find_dataset
 from gckd.data.plain_folder import without_identities
+from gckd.demo.graph_view import GraphView
 from gckd.errors import InputError
 from tests.data.conftest import caption
 from tests.data.test_plain_folder import write_folder
@@ -57,15 +61,48 @@ def test_evaluation_says_that_it_cannot_measure_the_retrieval_of_persons(folder:
     assert "target: no splits are given: images are split by a hash of their names (17 train, 2 val, 5 test)" in output
 
 
-@pytest.mark.parametrize("command", ["evaluate", "audit"])
-def test_captions_of_another_vocabulary_are_refused(folder: Path, tmp_path: Path, command: str) -> None:
-    """The vocabulary has as many words, so that the weights fit; only their ids differ."""
+@pytest.fixture(scope="module")
+def other(folder: Path) -> Path:
+    """Captions with another vocabulary of the same size, to which the weights fit."""
     letters = str.maketrans("abcdefghijklmnopqrstuvwxyz", "bcdefghijklmnopqrstuvwxyza")
     lines = [line | {"caption": str(line["caption"]).translate(letters)} for line in lines_of(100)]
-    other = write_folder(tmp_path / "other", lines)
-    arguments = [str(folder / "run"), "--set", f"data.target={other}", "--cache", str(folder / "cache")]
-    with pytest.raises(InputError, match="another vocabulary than those of its run; give the datasets of the run"):
-        CliRunner().invoke(cli, [command, *arguments], catch_exceptions=False)
+    return write_folder(folder / "other", lines)
+
+
+def test_a_checkpoint_keeps_its_vocabulary(folder: Path, other: Path) -> None:
+    """So the words of a sentence have the same ids on another target, or after a change of the captions."""
+    sentences = [caption(number, 0, 0) for number in range(3)]
+    before = gckd.load(folder / "run", cache=folder / "cache").student
+    after = gckd.load(folder / "run", cache=folder / "cache", edits={"data.target": str(other)}).student
+    made = open_datasets(after.config, folder / "cache").tokenizer
+    assert made.vocab_size == before.datasets.tokenizer.vocab_size
+    expected = before.datasets.tokenizer.encode(sentences).tolist()
+    assert made.encode(sentences).tolist() != expected
+    assert after.datasets.tokenizer.encode(sentences).tolist() == expected
+    assert after.datasets.tokenizer.digest == before.datasets.tokenizer.digest != made.digest
+    assert "other" in evaluated(folder, "--set", f"data.target={other}")
+
+
+def test_rows_of_memory_banks_are_not_read_in_another_dataset(folder: Path, other: Path) -> None:
+    """The banks of a checkpoint name images and captions by their rows."""
+    edits = {"data.target": str(other)}
+    arguments = ["audit", str(folder / "run"), "--set", f"data.target={other}", "--cache", str(folder / "cache")]
+    with pytest.raises(InputError, match="data.target: not the dataset of the run of .*, or changed since"):
+        CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    GraphView(gckd.load(folder / "run", cache=folder / "cache"))
+    with pytest.raises(InputError, match="data.target: not the dataset of the run of .*, or changed since"):
+        GraphView(gckd.load(folder / "run", edits=edits, cache=folder / "cache"))
+
+
+@pytest.mark.parametrize("data", [{"tokenizer": "{}", "source": "", "target": ""}, {"source": ""}, "text"])
+def test_a_damaged_tokenizer_of_a_checkpoint_is_named(folder: Path, tmp_path: Path, data: object) -> None:
+    run = shutil.copytree(folder / "run/full/seed-0", tmp_path / "run")
+    content = torch.load(run / "checkpoint.pt", weights_only=True)
+    torch.save(content | {"data": data}, run / "checkpoint.pt")
+    with pytest.raises(InputError, match="checkpoint.pt: damaged"):
+        gckd.load(run, cache=folder / "cache")
+    torch.save({name: value for name, value in content.items() if name != "data"}, run / "checkpoint.pt")
+    gckd.load(run, cache=folder / "cache")  # of an earlier version
 
 
 def test_the_audit_says_so_too(folder: Path) -> None:
