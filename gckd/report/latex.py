@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,24 +18,49 @@ _ESCAPES = {
     "$": r"\$",
     "<": "$<$",
     ">": "$>$",
+    "|": "$|$",
     "±": r"$\pm$",
-    "Δ": r"$\Delta$",
+    "\u2212": "$-$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "≈": r"$\approx$",
     "→": r"$\rightarrow$",
+    "\u03bf": "o",  # omicron
     "†": r"$\dagger$",
     "%": r"\%",
     "_": r"\_",
     "&": r"\&",
     "#": r"\#",
 }
-
-
+_DASHES = re.compile("-(?=-)")  # LaTeX joins two hyphens to a dash
+_LAST_LATIN = "\u017e"
+_PUNCTUATION = "\u2013\u2014\u2018\u2019\u201c\u201d\u2026\u20ac"  # pdflatex knows it: dashes, quotes, an ellipsis, €
+_GREEK = re.compile("GREEK (SMALL|CAPITAL) LETTER ([A-Z]+)")
+_GREEK_CAPITALS = re.compile("GAMMA|DELTA|THETA|LAMBDA|XI|PI|SIGMA|UPSILON|PHI|PSI|OMEGA")  # the others look Latin
 _NARROW = r"\small\setlength{\tabcolsep}{3pt}"  # five columns then fit a column of a page with two
 _SHRINK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"  # never enlarges
 
 
 def escape(text: str) -> str:
-    """Plain text as LaTeX text."""
-    return "".join(_ESCAPES.get(character, character) for character in text)
+    """Plain text as LaTeX text that pdflatex compiles; a letter that it lacks as its number, such as U+732B."""
+    return _DASHES.sub("-{}", "".join(map(_character, unicodedata.normalize("NFC", text))))
+
+
+def _character(character: str) -> str:
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    if character <= _LAST_LATIN or character in _PUNCTUATION:
+        return character
+    size, name = _greek(character)
+    if size == "SMALL" or _GREEK_CAPITALS.fullmatch(name):
+        return rf"$\{name.lower() if size == 'SMALL' else name.capitalize()}$"
+    return f"U+{ord(character):04X}"
+
+
+def _greek(character: str) -> tuple[str, str]:
+    """`SMALL` or `CAPITAL`, and the name as LaTeX spells it; both empty for other letters."""
+    match = _GREEK.fullmatch(unicodedata.name(character, ""))
+    return (match[1], match[2].replace("LAMDA", "LAMBDA")) if match else ("", "")
 
 
 def label_of(text: str) -> str:

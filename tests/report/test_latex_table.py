@@ -167,12 +167,15 @@ def test_the_setup_states_only_what_the_records_have(tmp_path: Path) -> None:
 def test_labels_and_escapes() -> None:
     assert label_of("street-6/ICFG-PEDES → RSTPReid") == "street-6-icfg-pedes-rstpreid"
     assert escape("95 % of a_b") == r"95 \% of a\_b"
+    assert escape("--set a=1 a-b ---") == "-{}-set a=1 a-b -{}-{}-"  # two hyphens are a dash in LaTeX
+    assert escape("λ Ω |x|") == r"$\lambda$ $\Omega$ $|$x$|$"
+    assert escape("猫 ς e\u0301") == "U+732B U+03C2 \xe9"
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX on this machine: pdflatex is not on the PATH")
 def test_everything_compiles(tmp_path: Path) -> None:
     rows = rows_of(_gmp=below(5), supervised=below(-9), wide_=below(1))
-    notes = ["±, Δ, →, †: ~ ^ \\ # {x} <y> $", "Seeds: 0, 1, 2."]
+    notes = ["±, Δ, →, †: ~ ^ \\ # {x} <y> $ --set \u2212 ≤ | αλω ΓΩ 猫 éłß \u201c\u2026\u201d", "Seeds: 0, 1, 2."]
     several = [dataclasses.replace(row, subtable=f"{name} → x_1") for name in "ab" for row in rows]
     grid = Grid.of(GRID)
     assert grid is not None
