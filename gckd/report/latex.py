@@ -69,30 +69,29 @@ def label_of(text: str) -> str:
 
 
 def table_float(tabular: Sequence[str], caption: str, label: str, notes: Sequence[str], *, wide: bool = False) -> str:
-    """A `table` with the caption above, and the notes below in small type; it needs the package booktabs.
+    """A float with the caption above, and the notes below in small type; it needs the packages booktabs and graphicx.
 
     Args:
+        tabular: is scaled down to the width of the line if it is wider.
         caption: plain text, short.
         label: without the prefix `tab:`.
-        notes: plain texts.
-        wide: scale the tabular down to the width of the line, which needs the package graphicx.
+        notes: plain texts; each ends as a sentence.
+        wide: over both columns of a page with two.
     """
-    body = [_SHRINK, *tabular, "}"] if wide else [_NARROW, *tabular]
-    packages = "booktabs and graphicx" if wide else "booktabs"
-    text = " ".join(map(escape, notes))
+    float_name = "table*" if wide else "table"
+    text = " ".join(escape(note if note.endswith((".", "?", "!")) else f"{note}.") for note in notes)
     below = [r"\par\smallskip", rf"\parbox{{\linewidth}}{{\footnotesize\raggedright {text}}}"] if notes else []
-    return (
-        "\n".join(
-            [
-                f"% Needs the package{'s' if wide else ''} {packages}.",
-                r"\begin{table}[t]",
-                r"\centering",
-                rf"\caption{{{escape(caption)}}}",
-                rf"\label{{tab:{label}}}",
-                *body,
-                *below,
-                r"\end{table}",
-            ]
-        )
-        + "\n"
-    )
+    lines = [
+        "% Needs the packages booktabs and graphicx.",
+        rf"\begin{{{float_name}}}[t]",
+        r"\centering",
+        rf"\caption{{{escape(caption)}}}",
+        rf"\label{{tab:{label}}}",
+        _NARROW,
+        _SHRINK,
+        *tabular,
+        "}",
+        *below,
+        rf"\end{{{float_name}}}",
+    ]
+    return "\n".join(lines) + "\n"

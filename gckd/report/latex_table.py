@@ -49,7 +49,7 @@ def compact_latex(rows: Sequence[RowSummary], title: Title, notes: Sequence[str]
 
 
 def full_latex(rows: Sequence[RowSummary], title: Title, notes: Sequence[str]) -> str:
-    """Every column that is not empty, scaled to the width of the line, and every note."""
+    """Every column that is not empty, over the width of the page, and every note."""
     body = cells(rows)
     columns = [place for place in range(len(header(rows))) if any(line[place] for line in body)]
     full = Title(title.caption, f"{title.label}-full")
