@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gckd.config import apply, preset, to_yaml
+from gckd.report.finding import supported_best
 from gckd.report.grid import Grid
 from gckd.report.latex import escape, label_of
-from gckd.report.latex_table import Title, compact_latex, full_latex, supported_best
+from gckd.report.latex_table import Title, compact_latex, full_latex
 from gckd.report.row_names import paper_name
 from gckd.report.setup_paragraph import setup_paragraph
 from gckd.report.subtable import read_subtable
