@@ -20,7 +20,7 @@ from gckd.config import preset, to_yaml
 from gckd.report.question import Question
 from gckd.report.table_report import make_report, write_report
 from gckd.runs.records import Records
-from tests.browser import CELLS, DESK, PHONE, check_layout, opened
+from tests.browser import CELLS, DESK, FOLDED, PAPER, PHONE, check_layout, opened
 from tests.report.records import failed, record
 
 QUESTION = "Does <b>anything</b> matter & why?"
@@ -138,6 +138,11 @@ def test_chromium_shows_the_numbers_of_the_csv(chromium: Browser, folder: Path) 
 
 def test_the_page_fits_a_phone_a_desk_and_paper(chromium: Browser, folder: Path) -> None:
     check_layout(chromium, folder / "report.html")
+    with opened(chromium, folder / "report.html", PAPER) as page:
+        page.emulate_media(media="print")
+        assert page.evaluate(FOLDED) == []
+        heights = page.evaluate("[...document.querySelectorAll('.example')].map(e => e.offsetHeight)")
+        assert heights and max(heights) < PAPER["height"] / 2  # two on a page
 
 
 def test_a_screenshot_is_not_empty(chromium: Browser, folder: Path, tmp_path: Path) -> None:
