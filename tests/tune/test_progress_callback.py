@@ -90,6 +90,9 @@ def test_a_pipe_gets_a_line_for_each_trial_that_ends() -> None:
     states = [progress.trials[number].state for number in (1, 2, 3)]
     assert states == [FINISHED, STOPPED, FAILED]
     assert len(step()) == 3  # nothing is written twice
+    callback.on_trial_complete(0, [], trial(4, done_all=True))
+    callback.on_experiment_end([])  # after the last step
+    assert stream.getvalue().splitlines()[3:] == [step()[-1]] and step()[-1].startswith("trial 4 finished")
     assert [call for call in calls if call[0] == "trial 1 k=11 m=0.99"] == [
         ("trial 1 k=11 m=0.99", {"graph.propagate.k": "11", "distill.teacher.m": "0.99"}),
         ("trial 1 k=11 m=0.99", "search", 1, {"score": 0.2}),
