@@ -121,7 +121,7 @@ def _spread(key: str, e: Estimate | None, *, with_queries: bool) -> dict[str, fl
 def _cells(row: RowSummary, optional: Sequence[str]) -> list[str]:
     metrics = [_estimate(row.metrics.get(name), "{:.1f}") for name in METRICS]
     differences = [
-        cell for name in DIFFERENCES for cell in (_estimate(row.to_full.get(name), "{:+.1f}"), _p(row.p.get(name)))
+        cell for name in DIFFERENCES for cell in (_estimate(row.to_full.get(name), "{:+z.1f}"), _p(row.p.get(name)))
     ]
     texts = {
         TUNED: "" if row.tuned is None else f"{row.tuned.chosen:g}",

@@ -101,7 +101,7 @@ def _clause(row: RowSummary) -> str:
         return f"beats {name} by {size} {numbers}"
     if result == WORSE:
         return f"is worse than {name} by {size} {numbers}"
-    return f"is not distinguishable from {name}: {difference.mean:+.1f} {METRICS[METRIC]} points {numbers}"
+    return f"is not distinguishable from {name}: {difference.mean:+z.1f} {METRICS[METRIC]} points {numbers}"
 
 
 def _interval(difference: Estimate, result: str) -> str:
@@ -112,7 +112,7 @@ def _interval(difference: Estimate, result: str) -> str:
     if result == WORSE:
         low, high, sign = -high, -low, ""
     remark = ", not corrected for the number of rows" if result == OPEN and low * high > 0 else ""
-    return f"(95 % interval {low:{sign}.1f} to {high:{sign}.1f}{remark})"
+    return f"(95 % interval {low:{sign}z.1f} to {high:{sign}z.1f}{remark})"
 
 
 def _others(rows: Sequence[RowSummary]) -> str:

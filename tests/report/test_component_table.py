@@ -230,3 +230,8 @@ def test_a_best_mean_is_bold_only_where_the_tests_support_it() -> None:
     equal = values | {"-cmkd": (66.0, 64.5, 65.0)}
     rows = summarise([record(row, seed, v) for row, line in equal.items() for seed, v in enumerate(line)])
     assert {place: mark for (place, column), mark in marks(rows).items() if column == RANK_1} == {0: "best", 2: "best"}
+
+
+def test_a_difference_that_rounds_to_zero_has_no_minus() -> None:
+    rows = summarise([record("full", seed, 60.0) for seed in (0, 1)] + [record("-gmp", seed, 60.01) for seed in (0, 1)])
+    assert cells(rows)[1][7] == "+0.0 ± 0.0"

@@ -49,8 +49,8 @@ def _cells(row: RowSummary, chosen: Candidate) -> list[str]:
 def _estimate(value: Estimate | None, sign: str) -> str:
     if value is None:
         return NONE
-    return f"{value.mean:{sign}.1f}" + ("" if value.half_width is None else f" ± {value.half_width:.1f}")
+    return f"{value.mean:{sign}z.1f}" + ("" if value.half_width is None else f" ± {value.half_width:.1f}")
 
 
 def _interval(interval: Interval | None) -> str:
-    return NONE if interval is None else f"{interval.low:+.1f} to {interval.high:+.1f}"
+    return NONE if interval is None else f"{interval.low:+z.1f} to {interval.high:+z.1f}"
