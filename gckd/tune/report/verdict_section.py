@@ -25,12 +25,12 @@ _NOTE = (
 
 
 def verdict_sections(verdict: Verdict | None, chosen: Candidate | None) -> list[Section]:
-    """The section; empty without a confirmation."""
+    """The section below the headline, which is the verdict; empty without a confirmation."""
     if verdict is None or chosen is None:
         return []
     head = ["config", "runs", "Rank-1", "mAP", "chosen - row, Rank-1", "interval over queries", "p"]
     body = [_cells(row, chosen) for row in verdict.rows]
-    return [Section("Verdict", list(verdict.sentences()), Table(head, body), notes=[_NOTE])]
+    return [Section("Verdict", list(verdict.sentences())[1:], Table(head, body), notes=[_NOTE])]
 
 
 def _cells(row: RowSummary, chosen: Candidate) -> list[str]:
