@@ -22,6 +22,16 @@ SPILLED = """() => [...document.querySelectorAll('body *')]
     .filter(e => !e.closest('.wide, pre') && e.getBoundingClientRect().right > innerWidth + 1)
     .map(e => e.outerHTML.slice(0, 80))"""
 
+# Of each table, whether there is more to scroll to, and whether the cue above it says so.
+CUES = """() => [...document.querySelectorAll('.wide:has(> table)')].map(e =>
+    [e.scrollWidth > e.clientWidth, parseFloat(getComputedStyle(e, '::before').fontSize) > 0])"""
+# Cells of numbers whose text takes more than one line.
+FOLDED = """() => [...document.querySelectorAll('td:not(.text)')].filter(e => {
+    const text = document.createRange();
+    text.selectNodeContents(e);
+    return text.getBoundingClientRect().height > 1.6 * parseFloat(getComputedStyle(e).lineHeight);
+}).map(e => e.textContent)"""
+
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
@@ -57,6 +67,8 @@ def check_layout(browser: Browser, file: Path) -> None:
             assert levels == ["H1"] + ["H2"] * (len(levels) - 1)
             missing = "[...document.images].filter(i => !i.alt || !i.complete || !i.naturalWidth).map(i => i.alt)"
             assert page.evaluate(missing) == []
+            cues = page.evaluate(CUES) if size == PHONE else []
+            assert all(scrolls == cue for scrolls, cue in cues), cues
     with opened(browser, file, PAPER, color_scheme="dark") as page:
         page.emulate_media(media="print")
         widest = page.evaluate("Math.max(...[...document.querySelectorAll('table, pre')].map(e => e.scrollWidth))")

@@ -135,6 +135,7 @@ class AblationTable:
                     finished = (run for run in runs if records.finished(run))
                     self.mirror.download(run.folder / name for run in finished for name in RUN_FILES)
                     self._execute(runs, records, options.functions, self.out)
+                    records.arrange(runs)
                 except (KeyboardInterrupt, OSError):
                     self._report_partly(records)
                     raise

@@ -116,7 +116,7 @@ def _reference_rows(records: Sequence[Mapping[str, Any]], rows: Sequence[RowSumm
     if difference is None:
         return lines
     spread = "n/a" if difference.half_width is None else f"{difference.half_width:.1f}"
-    size = f"{difference.mean:+.1f} ± {spread} points of Rank-1"
+    size = f"{difference.mean:+z.1f} ± {spread} points of Rank-1"
     if is_gap(difference):
         formula = f"(row - {SOURCE_MODEL}) / ({SUPERVISED} - {SOURCE_MODEL})"
         return [*lines, f"Gap closed: {formula}, of the mean Rank-1 over common seeds. The gap is {size}."]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
+from gckd.report.finding import supported_best
 from gckd.report.summary import DIFFERENCES, METRICS, RowSummary
 
 if TYPE_CHECKING:
@@ -40,13 +41,22 @@ def heading_above(rows: Sequence[RowSummary], place: int) -> str:
 
 
 def marks(rows: Sequence[RowSummary]) -> dict[tuple[int, int], str]:
-    """(row, column) of the cells with the `best` or `second` mean of a metric in its subtable."""
-    return {
-        (place, column): mark
-        for subtable in dict.fromkeys(row.subtable for row in rows)
-        for column, name in enumerate(METRICS, _FIRST_METRIC)
-        for mark, place in zip(("best", "second"), _ranked(rows, subtable, name), strict=False)
-    }
+    """(row, column) of the cells with the best mean of a metric in its subtable: `supported` by the tests, or `best`.
+
+    Marked rows, and rows that train with target labels, cannot be compared.
+    """
+    marked = {}
+    for subtable in dict.fromkeys(row.subtable for row in rows):
+        for column, name in enumerate(METRICS, _FIRST_METRIC):
+            means = {
+                place: row.metrics[name].mean
+                for place, row in enumerate(rows)
+                if row.subtable == subtable and name in row.metrics and not (row.marked or row.target_labels)
+            }
+            supported = supported_best(rows, subtable, name)
+            for place in (place for place in means if len(means) > 1 and means[place] == max(means.values())):
+                marked[place, column] = "supported" if place == supported else "best"
+    return marked
 
 
 def to_markdown(rows: Sequence[RowSummary], caption: Sequence[str]) -> str:
@@ -111,7 +121,7 @@ def _spread(key: str, e: Estimate | None, *, with_queries: bool) -> dict[str, fl
 def _cells(row: RowSummary, optional: Sequence[str]) -> list[str]:
     metrics = [_estimate(row.metrics.get(name), "{:.1f}") for name in METRICS]
     differences = [
-        cell for name in DIFFERENCES for cell in (_estimate(row.to_full.get(name), "{:+.1f}"), _p(row.p.get(name)))
+        cell for name in DIFFERENCES for cell in (_estimate(row.to_full.get(name), "{:+z.1f}"), _p(row.p.get(name)))
     ]
     texts = {
         TUNED: "" if row.tuned is None else f"{row.tuned.chosen:g}",
@@ -126,16 +136,6 @@ def _estimate(value: Estimate | None, form: str) -> str:
         return ""
     spread = "n/a" if value.half_width is None else f"{value.half_width:.1f}"
     return f"{form.format(value.mean)} ± {spread}"
-
-
-def _ranked(rows: Sequence[RowSummary], subtable: str, metric: str) -> list[int]:
-    """Places of the comparable rows of a subtable, the best mean first; empty for fewer than two rows.
-
-    Marked rows, and rows that train with target labels, cannot be compared.
-    """
-    of_subtable = [place for place, row in enumerate(rows) if row.subtable == subtable and metric in row.metrics]
-    places = [place for place in of_subtable if not (rows[place].marked or rows[place].target_labels)]
-    return sorted(places, key=lambda place: -rows[place].metrics[metric].mean) if len(places) > 1 else []
 
 
 def _p(value: float | None) -> str:

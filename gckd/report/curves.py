@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from rich.table import Table
 from gckd.report.curve_names import curve_name
 from gckd.report.figure_files import save_figure
 from gckd.report.statistics import estimate
+from gckd.report.summary import FULL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +26,7 @@ AUDIT_PREFIX = "audit_"  # of curves that read labels of the target's train spli
 _VAL_PREFIXES = ("target_val", "teacher_target_val")  # of curves that read labels of the target's val split
 _ACROSS = 3  # panels side by side
 _FEW_STEPS = 12  # up to so many are drawn as dots
+_LIMITS = {"%": (0.0, 100.0)}  # of a band, by the unit
 _PANEL_INCHES = (4.0, 2.8)
 _PANEL_PLACE = (0.15, 0.16, 0.82, 0.73)  # left, bottom, width, height; automatic layout takes twice the time
 
@@ -45,17 +48,17 @@ def draw_curves(points: Sequence[CurvePoint], folder: Path) -> bool:
     from matplotlib.lines import Line2D
 
     colours = row_colours(points)
-    down = -(-len(all_panels) // _ACROSS)
+    down = -(-(len(all_panels) + 1) // _ACROSS)  # one place is for the legend
     size = (_PANEL_INCHES[0] * _ACROSS, _PANEL_INCHES[1] * down)
     figure, axes = pyplot.subplots(down, _ACROSS, figsize=size, squeeze=False)
     figure.subplots_adjust(**_margins(*size))
     for axis, panel in zip(axes.flat, all_panels, strict=False):
-        _draw_panel(axis, points, panel, colours)
+        draw_panel(axis, points, panel, colours)
     for axis in axes.flat[len(all_panels) :]:
         axis.set_axis_off()
     # Of all rows: a panel may lack some.
     lines = [Line2D([], [], color=colour, label=row) for row, colour in colours.items()]
-    axes.flat[min(len(all_panels), axes.size - 1)].legend(handles=lines, fontsize=7, loc="upper left")
+    axes.flat[len(all_panels)].legend(handles=lines, fontsize=7, loc="upper left")
     save_figure(figure, folder / "curves")
     pyplot.close(figure)
     return True
@@ -75,7 +78,7 @@ def panel_svg(points: Sequence[CurvePoint], panel: Panel, colours: Mapping[str, 
     file = io.BytesIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "gckd"}):
         figure = Figure(figsize=_PANEL_INCHES)
-        _draw_panel(figure.add_axes(_PANEL_PLACE), points, panel, colours)
+        draw_panel(figure.add_axes(_PANEL_PLACE), points, panel, colours)
         figure.savefig(file, format="svg", metadata={"Date": None})
     return file.getvalue()
 
@@ -100,16 +103,18 @@ def _all_panels(points: Sequence[CurvePoint]) -> list[Panel]:
 
 def row_colours(points: Sequence[CurvePoint]) -> dict[str, str]:
     """A colour for each row, the same in every panel; the full row has the first."""
-    rows = sorted({str(p["row"]) for p in points}, key=lambda row: (row.count("-"), row))
+    rows = sorted({str(p["row"]) for p in points}, key=lambda row: (row != FULL, row.count("-"), row))
     return {row: f"C{place}" for place, row in enumerate(rows)}
 
 
-def _draw_panel(axis: Axes, points: Sequence[CurvePoint], panel: Panel, colours: Mapping[str, str]) -> None:
+def draw_panel(axis: Axes, points: Sequence[CurvePoint], panel: Panel, colours: Mapping[str, str]) -> None:
+    """Draws one panel, without a legend."""
     from matplotlib.ticker import MaxNLocator
 
     panel_points = [p for p in points if (p["stage"], p["name"]) == panel]
     present = {p["row"] for p in panel_points}
     drawn = []
+    title, unit = curve_name(*panel)
     for row in (row for row in colours if row in present):
         curve = mean_curve([p for p in panel_points if p["row"] == row])
         if curve in drawn:  # rows that share a source model have its curve
@@ -118,10 +123,10 @@ def _draw_panel(axis: Axes, points: Sequence[CurvePoint], panel: Panel, colours:
         steps, means, widths = curve
         dots = "." if len(steps) <= _FEW_STEPS else ""
         axis.plot(steps, means, label=row, color=colours[row], linewidth=1.2, marker=dots)
-        low = [m - w for m, w in zip(means, widths, strict=True)]
-        high = [m + w for m, w in zip(means, widths, strict=True)]
+        least, most = _LIMITS.get(unit, (-math.inf, math.inf))
+        low = [max(m - w, least) for m, w in zip(means, widths, strict=True)]
+        high = [min(m + w, most) for m, w in zip(means, widths, strict=True)]
         axis.fill_between(steps, low, high, alpha=0.15, color=colours[row], linewidth=0)
-    title, unit = curve_name(*panel)
     axis.set_title(title, fontsize=9, loc="left")
     axis.set_xlabel("optimiser step", fontsize=8)
     axis.set_ylabel(unit, fontsize=8)

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 from gckd.storage import atomic
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from matplotlib.figure import Figure
 
+FOR_PAPERS = ("svg", "pdf")
 _DPI = 150
 _DATES = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}  # or each write would give another file
 
 
-def save_figure(figure: Figure, path: Path) -> None:
-    """Writes `path` with the suffixes .png, .svg and .pdf. Equal figures give equal files.
+def save_figure(figure: Figure, path: Path, suffixes: Iterable[str] = ("png", *FOR_PAPERS)) -> None:
+    """Writes `path` with each of the suffixes. Equal figures give equal files.
 
     Args:
         path: without a suffix.
@@ -24,6 +26,6 @@ def save_figure(figure: Figure, path: Path) -> None:
     import matplotlib
 
     with matplotlib.rc_context({"svg.hashsalt": path.name, "pdf.fonttype": 42}):
-        for suffix in ("png", "svg", "pdf"):
+        for suffix in suffixes:
             with atomic.writing(path.with_name(f"{path.name}.{suffix}")) as file:
                 figure.savefig(file, format=suffix, dpi=_DPI, metadata=_DATES.get(suffix))

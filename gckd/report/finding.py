@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 LEVEL = 0.05  # of the tests
 METRIC = "rank_1"
 BETTER, WORSE, OPEN, UNTESTED = "better", "worse", "open", "untested"
+BOLD_NOTE = (
+    f"Bold: better than every other row of its table by the paired test (Holm-corrected p < {LEVEL:g}; only Rank-1 and "
+    "mAP are tested)."
+)
 
 
 def verdict(row: RowSummary, metric: str = METRIC) -> str:
@@ -25,6 +29,23 @@ def verdict(row: RowSummary, metric: str = METRIC) -> str:
     if p >= LEVEL:
         return OPEN
     return BETTER if difference.mean > 0 else WORSE
+
+
+def supported_best(rows: Sequence[RowSummary], subtable: str, metric: str) -> int | None:
+    """Place of the row of a subtable that is better than every other by the tests of `metric`; None without one.
+
+    Every test compares a row with full. Another row than full is best if it beats full, and full beats all others.
+    Marked rows, and rows that train with target labels, cannot be compared.
+    """
+    places = [place for place, row in enumerate(rows) if row.subtable == subtable]
+    places = [p for p in places if metric in rows[p].metrics and not (rows[p].marked or rows[p].target_labels)]
+    others = [place for place in places if rows[place].row != FULL]
+    full = next((place for place in places if rows[place].row == FULL), None)
+    winners = [place for place in others if verdict(rows[place], metric) == WORSE]
+    losers = [place for place in others if verdict(rows[place], metric) == BETTER]
+    if full is None or not others or len(winners) > 1 or len(winners) + len(losers) < len(others):
+        return None
+    return winners[0] if winners else full
 
 
 def finding(rows: Sequence[RowSummary]) -> str:
@@ -80,7 +101,7 @@ def _clause(row: RowSummary) -> str:
         return f"beats {name} by {size} {numbers}"
     if result == WORSE:
         return f"is worse than {name} by {size} {numbers}"
-    return f"is not distinguishable from {name}: {difference.mean:+.1f} {METRICS[METRIC]} points {numbers}"
+    return f"is not distinguishable from {name}: {difference.mean:+z.1f} {METRICS[METRIC]} points {numbers}"
 
 
 def _interval(difference: Estimate, result: str) -> str:
@@ -91,7 +112,7 @@ def _interval(difference: Estimate, result: str) -> str:
     if result == WORSE:
         low, high, sign = -high, -low, ""
     remark = ", not corrected for the number of rows" if result == OPEN and low * high > 0 else ""
-    return f"(95 % interval {low:{sign}.1f} to {high:{sign}.1f}{remark})"
+    return f"(95 % interval {low:{sign}z.1f} to {high:{sign}z.1f}{remark})"
 
 
 def _others(rows: Sequence[RowSummary]) -> str:

@@ -63,7 +63,7 @@ def write_gains(
 def _lines(name: str, rows: Sequence[RowSummary]) -> list[list[str]]:
     full = _cell(_row(rows, FULL).metrics.get("rank_1"), "{:.1f}")
     return [
-        [name, full, row.row, *(_cell(row.to_full.get(metric), "{:+.1f}") for metric in DIFFERENCES)]
+        [name, full, row.row, *(_cell(row.to_full.get(metric), "{:+z.1f}") for metric in DIFFERENCES)]
         for row in _compared(rows)
     ]
 

@@ -71,7 +71,7 @@ class Grid:
         if cell is None:
             return _NONE
         value, gain, supported = cell
-        return f"{value:.1f}" + ("" if gain is None else f" ({gain:+.1f}{star * supported})")
+        return f"{value:.1f}" + ("" if gain is None else f" ({gain:+z.1f}{star * supported})")
 
     def _latex(self, source: str, target: str) -> str:
         text = self._text(source, target, "")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from gckd.report.captions import is_essential
 from gckd.report.component_table import cells, header, heading_above
-from gckd.report.finding import BETTER, LEVEL, WORSE, verdict
+from gckd.report.finding import BOLD_NOTE, supported_best
 from gckd.report.latex import escape, table_float
 from gckd.report.row_names import paper_name
-from gckd.report.summary import DIFFERENCES, FULL, METRICS
+from gckd.report.summary import DIFFERENCES, METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
 _COMPACT = ("row", "Rank-1", "mAP", "Δ Rank-1", "p")
 _PLUS_MINUS = re.compile(r" ± (.*)")
-_BOLD_NOTE = (
-    f"Bold: better than every other row of its table by the paired test (Holm-corrected p < {LEVEL:g}; only Rank-1 and "
-    "mAP are tested)."
-)
 
 
 @dataclass(frozen=True)
@@ -49,28 +45,11 @@ def compact_latex(rows: Sequence[RowSummary], title: Title, notes: Sequence[str]
 
 
 def full_latex(rows: Sequence[RowSummary], title: Title, notes: Sequence[str]) -> str:
-    """Every column that is not empty, scaled to the width of the line, and every note."""
+    """Every column that is not empty, over the width of the page, and every note."""
     body = cells(rows)
     columns = [place for place in range(len(header(rows))) if any(line[place] for line in body)]
     full = Title(title.caption, f"{title.label}-full")
     return _latex(rows, full, notes, columns, wide=True)
-
-
-def supported_best(rows: Sequence[RowSummary], subtable: str, metric: str) -> int | None:
-    """Place of the row of a subtable that is better than every other by the tests of `metric`; None without one.
-
-    Every test compares a row with full. Another row than full is best if it beats full, and full beats all others.
-    Marked rows, and rows that train with target labels, cannot be compared.
-    """
-    places = [place for place, row in enumerate(rows) if row.subtable == subtable]
-    places = [p for p in places if metric in rows[p].metrics and not (rows[p].marked or rows[p].target_labels)]
-    others = [place for place in places if rows[place].row != FULL]
-    full = next((place for place in places if rows[place].row == FULL), None)
-    winners = [place for place in others if verdict(rows[place], metric) == WORSE]
-    losers = [place for place in others if verdict(rows[place], metric) == BETTER]
-    if full is None or not others or len(winners) > 1 or len(winners) + len(losers) < len(others):
-        return None
-    return winners[0] if winners else full
 
 
 def _short_header(rows: Sequence[RowSummary]) -> list[str]:
@@ -101,7 +80,7 @@ def _latex(
         *(r"\toprule", head, r"\midrule", *lines, r"\bottomrule"),
         r"\end{tabular}",
     ]
-    bold = [_BOLD_NOTE] if any(r"\textbf" in line for line in lines) else []
+    bold = [BOLD_NOTE] if any(r"\textbf" in line for line in lines) else []
     return table_float(tabular, title.caption, title.label, [*bold, *notes], wide=wide)
 
 

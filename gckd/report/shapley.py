@@ -94,4 +94,4 @@ def _by_seed(
 
 def _cell(values: Sequence[float]) -> str:
     effect = estimate(values)
-    return f"{effect.mean:+.1f}" + ("" if effect.half_width is None else f" ± {effect.half_width:.1f}")
+    return f"{effect.mean:+z.1f}" + ("" if effect.half_width is None else f" ± {effect.half_width:.1f}")

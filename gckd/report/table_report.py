@@ -76,7 +76,7 @@ def make_report(
         text = "\n".join([to_markdown(rows, lines), *(table.to_markdown() for table in small_tables)])
         atomic.write(out / "table.md", text)
         atomic.write(out / "table.csv", to_csv(rows))
-        _write_latex(subtables, rows, lines, out)
+        _write_latex(subtables, rows, [*caption, *_label_uses(subtables)], out)
         if len(subtables) == 1:
             draw_curves(subtables[0].curves, out)
             _write_checks(subtables[0], out)
@@ -91,13 +91,17 @@ def make_report(
     return rows
 
 
-def _write_latex(subtables: Sequence[Subtable], rows: Sequence[RowSummary], lines: Sequence[str], out: Path) -> None:
-    """Writes table.tex, table_full.tex and setup.tex; grid.tex for several pairs of datasets."""
+def _write_latex(subtables: Sequence[Subtable], rows: Sequence[RowSummary], notes: Sequence[str], out: Path) -> None:
+    """Writes table.tex, table_full.tex and setup.tex; grid.tex for several pairs of datasets.
+
+    Args:
+        notes: below the tables, without signs of failure and their remedies, which are no text for a paper.
+    """
     datasets = "; ".join(dict.fromkeys(subtable.datasets for subtable in subtables))
     names = dict.fromkeys(name.rpartition("/")[2] for subtable in subtables for name in _pair(subtable))
     title = Title(f"Component ablation on {datasets}, in percent.", label_of(f"ablation {' '.join(names)}"))
-    atomic.write(out / "table.tex", compact_latex(rows, title, lines))
-    atomic.write(out / "table_full.tex", full_latex(rows, title, lines))
+    atomic.write(out / "table.tex", compact_latex(rows, title, notes))
+    atomic.write(out / "table_full.tex", full_latex(rows, title, notes))
     paragraphs = [escape(setup_paragraph(subtable)) for subtable in subtables]
     atomic.write(out / "setup.tex", "\n\n".join(paragraphs) + "\n")
     pairs = {_pair(s): [row for row in rows if row.subtable == s.name] for s in subtables}
@@ -127,11 +131,13 @@ def _findings(subtables: Sequence[Subtable], rows: Sequence[RowSummary]) -> Iter
 
 def _warnings(subtables: Sequence[Subtable]) -> list[str]:
     """Curves that read labels, and signs of failure in the curves, for the report."""
-    return [
-        _with_name(subtable, line)
-        for subtable in subtables
-        for line in (*label_use_notes(subtable.curves), *map(str, _failure_warnings(subtable)))
-    ]
+    failures = [_with_name(subtable, str(line)) for subtable in subtables for line in _failure_warnings(subtable)]
+    return [*_label_uses(subtables), *failures]
+
+
+def _label_uses(subtables: Sequence[Subtable]) -> list[str]:
+    """Curves that read target labels."""
+    return [_with_name(subtable, line) for subtable in subtables for line in label_use_notes(subtable.curves)]
 
 
 def _screen_warnings(subtables: Sequence[Subtable]) -> Iterator[str]:

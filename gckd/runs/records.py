@@ -98,13 +98,22 @@ class Records:
         self.add(done_record(run, result, provenance), result.curves)
 
     def add(self, record: Record, curves: Iterable[Mapping[str, Any]] = ()) -> None:
-        """Adds a run in place of an older record of the same row and seed, and writes both files.
-
-        The curves are written first: a run counts as recorded once `runs.parquet` has it.
-        """
+        """Adds a run in place of an older record of the same row and seed, and writes both files."""
         key = {"row": record["row"], "seed": record["seed"]}
         self.curves = without(self.curves, key) + [{**key, **c} for c in curves]
         self.runs = [*without(self.runs, key), record]
+        self._write()
+
+    def arrange(self, runs: Sequence[Run]) -> None:
+        """Put the runs into the order of a plan, in both files; runs of other rows and seeds follow."""
+        places = {(run.row, run.seed): place for place, run in enumerate(runs)}
+        for records in (self.runs, self.curves):
+            records.sort(key=lambda record: places.get((record["row"], record["seed"]), len(places)))
+        if self.runs:
+            self._write()
+
+    def _write(self) -> None:
+        """The curves are written first: a run counts as recorded once `runs.parquet` has it."""
         write_table(self.folder / CURVES_FILE, pa.Table.from_pylist(self.curves, schema=CURVES))
         write_table(self.folder / RUNS_FILE, pa.Table.from_pylist(self.runs, schema=RUNS))
 

@@ -78,6 +78,10 @@ class ProgressCallback(Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._end(trial, FAILED)
 
+    def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
+        """Shows the trials that have ended since the last update."""
+        self._display.show_search(self._progress)
+
     def _end(self, trial: Any, state: str) -> None:
         self._progress.start(trial.config["number"], trial.config["edits"])
         self._progress.end(trial.config["number"], state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from gckd.runs.plan import FULL
 from gckd.runs.progress_display import OTHER_LINES, PlainDisplay, most_important, progress_table
 from gckd.runs.run_state import clock_text
 from gckd.tune.progress import FAILED, FINISHED, RUNNING, STOPPED
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from gckd.runs.run_state import RunState
     from gckd.tune.progress import SearchProgress, TrialProgress
 
+_CHOSEN = "chosen"
 _ENDED_SHOWN = 8  # latest trials that have ended
 _STYLES = {FINISHED: "green", STOPPED: "dim", FAILED: "red"}
 
@@ -49,7 +52,8 @@ class SearchDisplay:
             self._live.stop()
 
     def show(self, states: Sequence[RunState]) -> None:
-        """Show source models that are trained and models that are audited."""
+        """Show source models that are trained, and runs of the confirmation: `full` is the chosen config."""
+        states = [dataclasses.replace(state, row=_CHOSEN if state.row == FULL else state.row) for state in states]
         if self._live:
             size, elapsed = self._live.console.size, clock_text(time.monotonic() - self._start)
             shown = most_important(states, size.height - OTHER_LINES)

@@ -93,12 +93,12 @@ def difference_text(estimate: Estimate, p: float | None, tests: int) -> str:
         tests: number of differences for which p is corrected; the interval is not.
     """
     if estimate.half_width is None:
-        return f"{estimate.mean:+.1f} Rank-1 (one seed, so no interval)"
+        return f"{estimate.mean:+z.1f} Rank-1 (one seed, so no interval)"
     low, high = estimate.mean - estimate.half_width, estimate.mean + estimate.half_width
     test = "" if p is None else "; p < 0.001" if p < 0.001 else f"; p = {p:.3f}"
     if test and tests > 1:
         test += f", corrected for {tests} comparisons"
-    return f"{estimate.mean:+.1f} Rank-1 (95 % interval {low:+.1f} to {high:+.1f}{test})"
+    return f"{estimate.mean:+z.1f} Rank-1 (95 % interval {low:+z.1f} to {high:+z.1f}{test})"
 
 
 def _sign(row: RowSummary | None) -> int:

@@ -259,5 +259,7 @@ def test_warnings_and_label_use_are_in_the_caption(tmp_path: Path) -> None:
     write_report(tmp_path, Console(file=out, width=300))
     text = (tmp_path / "table.md").read_text()
     assert "WARNING, row full, seed 0: 0.00" in text and "Uses target labels" in text
+    paper = (tmp_path / "table_full.tex").read_text()
+    assert "Uses target labels" in paper and "WARNING" not in paper
     grouped = "warning: cross-domain matching learns from almost nothing in full; remedy: lower distill.matching.delta"
     assert grouped in out.getvalue() and "Uses target labels" in out.getvalue()

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from gckd.config import apply, preset
 from gckd.report.captions import caption
-from gckd.report.component_table import cells, header, to_csv, to_markdown
+from gckd.report.component_table import cells, header, marks, to_csv, to_markdown
 from gckd.report.screen_table import to_screen
 from gckd.report.summary import summarise
 from tests.report.records import failed, record
@@ -20,6 +20,7 @@ from tests.report.test_queries import queries_of_run
 
 RUNS = [record("full", 0, 70), record("full", 1, 72), record("-gmp", 0, 69), record("-gmp", 1, 69.5), failed("-gmp", 2)]
 ROWS = summarise(RUNS)
+RANK_1 = 2  # its column
 
 
 def test_cells_show_mean_and_half_width() -> None:
@@ -219,3 +220,18 @@ def test_the_console_names_the_columns_that_do_not_fit() -> None:
     text = console.export_text()
     assert "Columns left out at 80 characters: Rank-10, Rank-5, mINP" in text
     assert "2 (1 of 3 failed)" not in text
+
+
+def test_a_best_mean_is_bold_only_where_the_tests_support_it() -> None:
+    """-gmp is 5 below full in every seed; -cmkd is as good as full, so that both have the best mean."""
+    values = {"full": (65.0, 66.0, 64.5), "-gmp": (60.0, 60.9, 59.3)}
+    supported = summarise([record(row, seed, v) for row, line in values.items() for seed, v in enumerate(line)])
+    assert marks(supported)[0, RANK_1] == "supported"
+    equal = values | {"-cmkd": (66.0, 64.5, 65.0)}
+    rows = summarise([record(row, seed, v) for row, line in equal.items() for seed, v in enumerate(line)])
+    assert {place: mark for (place, column), mark in marks(rows).items() if column == RANK_1} == {0: "best", 2: "best"}
+
+
+def test_a_difference_that_rounds_to_zero_has_no_minus() -> None:
+    rows = summarise([record("full", seed, 60.0) for seed in (0, 1)] + [record("-gmp", seed, 60.01) for seed in (0, 1)])
+    assert cells(rows)[1][7] == "+0.0 ± 0.0"

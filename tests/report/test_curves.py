@@ -2,16 +2,53 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import TYPE_CHECKING
 
+import pytest
+from matplotlib.figure import Figure
+
+from gckd.report import curves
 from gckd.report.curve_names import curve_name
-from gckd.report.curves import end_points_table, panel_svg, panels, row_colours, single_panels
+from gckd.report.curves import (
+    draw_curves,
+    draw_panel,
+    end_points_table,
+    panel_svg,
+    panels,
+    row_colours,
+    single_panels,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_each_row_has_one_colour_and_full_has_the_first() -> None:
     points = [{"row": row, "name": "a"} for row in ("-gmp-cmkd", "-gmp", "full")]
     assert row_colours(points) == {"full": "C0", "-gmp": "C1", "-gmp-cmkd": "C2"}
     assert row_colours(list(reversed(points))) == row_colours(points)
+    assert next(iter(row_colours([{"row": row} for row in ("+gmp", "baseline", "full")]))) == "full"
+
+
+def test_a_band_stays_within_the_limits_of_its_unit() -> None:
+    points = [point("full", step, value=value, seed=seed) for step in (0, 9) for seed, value in ((0, 1.0), (1, 99.0))]
+    axis = Figure().add_subplot()
+    draw_panel(axis, points, ("adapt", "target_val_rank_1"), row_colours(points))
+    (band,) = axis.collections
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == (0.0, 100.0)
+
+
+def test_the_legend_covers_no_panel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: list[Figure] = []
+    monkeypatch.setattr(curves, "save_figure", lambda figure, path: figures.append(figure))
+    for count in (3, 4):  # a full line of panels, and one more
+        points = [dict(point("full", step), name=f"loss_{place}") for place in range(count) for step in (0, 9)]
+        assert draw_curves(points, tmp_path)
+    for figure, count in zip(figures, (3, 4), strict=True):
+        with_lines = [axis.get_legend() is not None for axis in figure.axes if axis.lines]
+        assert (len(with_lines), any(with_lines)) == (count, False)
+        assert sum(axis.get_legend() is not None for axis in figure.axes) == 1
 
 
 def test_end_points_by_hand() -> None:
@@ -31,8 +68,10 @@ def test_end_points_by_hand() -> None:
     ]
 
 
-def point(row: str, step: int, name: str = "target_val_rank_1", value: float = 50.0) -> dict[str, object]:
-    return {"stage": "adapt", "row": row, "seed": 0, "step": step, "name": name, "value": value}
+def point(
+    row: str, step: int, name: str = "target_val_rank_1", value: float = 50.0, seed: int = 0
+) -> dict[str, object]:
+    return {"stage": "adapt", "row": row, "seed": seed, "step": step, "name": name, "value": value}
 
 
 def test_a_quantity_that_every_row_has_once_is_no_curve() -> None:

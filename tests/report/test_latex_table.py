@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gckd.config import apply, preset, to_yaml
+from gckd.report.finding import supported_best
 from gckd.report.grid import Grid
 from gckd.report.latex import escape, label_of
-from gckd.report.latex_table import Title, compact_latex, full_latex, supported_best
+from gckd.report.latex_table import Title, compact_latex, full_latex
 from gckd.report.row_names import paper_name
 from gckd.report.setup_paragraph import setup_paragraph
 from gckd.report.subtable import read_subtable
@@ -94,7 +95,10 @@ def test_the_compact_table_has_caption_label_and_the_notes_that_matter() -> None
 
 
 def test_the_full_table_has_every_column_and_note() -> None:
-    text = full_latex([*rows_of(_gmp=below(5)), *summarise([failed("-mlm", 0)])], TITLE, ["unlabelled"])
+    notes = ["unlabelled", "Seeds: 0.", "Which?"]
+    text = full_latex([*rows_of(_gmp=below(5)), *summarise([failed("-mlm", 0)])], TITLE, notes)
+    assert "unlabelled. Seeds: 0. Which?" in text  # each note is a sentence
+    assert text.count("{table*}") == 2  # over both columns of a page
     assert r"\label{tab:ablation-a-b-full}" in text and "unlabelled" in text
     assert "Method & runs & Rank-1 & Rank-5 & Rank-10 & mAP & mINP" in text
     assert "0 (1 of 1 failed)" in text
@@ -167,22 +171,30 @@ def test_the_setup_states_only_what_the_records_have(tmp_path: Path) -> None:
 def test_labels_and_escapes() -> None:
     assert label_of("street-6/ICFG-PEDES → RSTPReid") == "street-6-icfg-pedes-rstpreid"
     assert escape("95 % of a_b") == r"95 \% of a\_b"
+    assert escape("--set a=1 a-b ---") == "-{}-set a=1 a-b -{}-{}-"  # two hyphens are a dash in LaTeX
+    assert escape("λ Ω |x|") == r"$\lambda$ $\Omega$ $|$x$|$"
+    assert escape("猫 ς e\u0301") == "U+732B U+03C2 \xe9"
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX on this machine: pdflatex is not on the PATH")
 def test_everything_compiles(tmp_path: Path) -> None:
     rows = rows_of(_gmp=below(5), supervised=below(-9), wide_=below(1))
-    notes = ["±, Δ, →, †: ~ ^ \\ # {x} <y> $", "Seeds: 0, 1, 2."]
+    long = summarise([record("distill.matching.delta=0.8 and a long name", 0, 50.0)])
+    notes = ["±, Δ, →, †: ~ ^ \\ # {x} <y> $ --set \u2212 ≤ | αλω ΓΩ 猫 éłß \u201c\u2026\u201d", "Seeds: 0, 1, 2."]
     several = [dataclasses.replace(row, subtable=f"{name} → x_1") for name in "ab" for row in rows]
     grid = Grid.of(GRID)
     assert grid is not None
     setup = escape(setup_paragraph(read_subtable(output(tmp_path / "out"))))
-    parts = [compact_latex(rows, TITLE, notes), full_latex(several, TITLE, notes), grid.to_latex(), setup]
-    document = "\n\n".join([r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}", *parts])
+    parts = [compact_latex([*rows, *long], TITLE, notes), full_latex(several, TITLE, notes), grid.to_latex(), setup]
+    document = "\n\n".join(
+        [r"\documentclass[twocolumn]{article}\usepackage{booktabs,graphicx}\begin{document}", *parts]
+    )
     document += r" See Tables~\ref{tab:ablation-a-b}, \ref{tab:ablation-a-b-full} and \ref{tab:cross-dataset}."
     (tmp_path / "paper.tex").write_text(document + "\n\\end{document}\n", encoding="utf-8")
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "paper.tex"]
     for _ in range(2):  # the second pass resolves references
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-2000:]
-    assert "undefined" not in done.stdout and (tmp_path / "paper.pdf").stat().st_size > 10_000
+    assert "undefined" not in done.stdout and "too large for page" not in done.stdout
+    assert all(float(points) < 10 for points in re.findall(r"Overfull \\hbox \((.*?)pt", done.stdout))
+    assert (tmp_path / "paper.pdf").stat().st_size > 10_000

@@ -53,6 +53,19 @@ def test_every_required_column_is_written(runs: list[Run], tmp_path: Path) -> No
     assert len(curves) == 3 * len(runs)
 
 
+def test_records_are_arranged_in_the_order_of_the_plan(runs: list[Run], tmp_path: Path) -> None:
+    """Runs end in any order; a table has its rows in the order in which they were asked for."""
+    for run in (runs[2], runs[1], runs[3], runs[0]):
+        finish(Records(tmp_path), run)
+    records = Records(tmp_path)
+    records.add(failed_record(runs[0], "of an earlier plan", 1.0, PROVENANCE) | {"row": "old"})
+    records.arrange(runs)
+    expected = [("full", 0), ("full", 1), ("-gmp", 0), ("-gmp", 1), ("old", 0)]
+    assert [(r["row"], r["seed"]) for r in Records(tmp_path).runs] == expected
+    assert [*dict.fromkeys((c["row"], c["seed"]) for c in Records(tmp_path).curves)] == expected[:-1]
+    assert {c["name"] for c in Records(tmp_path).curves} == {c["name"] for c in records.curves}
+
+
 def test_each_run_has_its_queries_in_its_folder(runs: list[Run], tmp_path: Path) -> None:
     finish(Records(tmp_path), runs[2])
     table = pq.read_table(tmp_path / "without-gmp" / "seed-0" / "queries.parquet")

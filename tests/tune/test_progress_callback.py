@@ -15,6 +15,7 @@ from ray import cloudpickle
 from rich.console import Console
 
 from gckd.interruption import Interruption
+from gckd.runs.run_state import RunState
 from gckd.runs.tracker import Trackers
 from gckd.tune.progress import FAILED, FINISHED, STOPPED, SearchProgress
 from gckd.tune.progress_callback import ProgressCallback
@@ -90,6 +91,9 @@ def test_a_pipe_gets_a_line_for_each_trial_that_ends() -> None:
     states = [progress.trials[number].state for number in (1, 2, 3)]
     assert states == [FINISHED, STOPPED, FAILED]
     assert len(step()) == 3  # nothing is written twice
+    callback.on_trial_complete(0, [], trial(4, done_all=True))
+    callback.on_experiment_end([])  # after the last step
+    assert stream.getvalue().splitlines()[3:] == [step()[-1]] and step()[-1].startswith("trial 4 finished")
     assert [call for call in calls if call[0] == "trial 1 k=11 m=0.99"] == [
         ("trial 1 k=11 m=0.99", {"graph.propagate.k": "11", "distill.teacher.m": "0.99"}),
         ("trial 1 k=11 m=0.99", "search", 1, {"score": 0.2}),
@@ -99,6 +103,13 @@ def test_a_pipe_gets_a_line_for_each_trial_that_ends() -> None:
     rows = Console(width=100, file=io.StringIO())
     rows.print(search_table(progress))
     assert "finished, best" in rows.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_the_confirmation_names_the_chosen_config() -> None:
+    """Its records have the row `full`, which says nothing in a search."""
+    stream = io.StringIO()
+    SearchDisplay(stream).show([RunState("full", 1, "adapt", 3, 9), RunState("defaults", 1, "adapt", 3, 9)])
+    assert stream.getvalue().splitlines() == ["chosen seed 1: adapt 3/9", "defaults seed 1: adapt 3/9"]
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,8 @@ def test_a_search_confirms_its_choice_with_further_seeds(search_folder: SearchFo
     }.items()
     page = (search_folder.out / "report.html").read_text()
     assert page.index("<h2>Verdict</h2>") < page.index("<h2>Chosen trial</h2>")
+    headline = page.partition("<h1>")[2].partition("</h1>")[0]
+    assert headline.startswith(("Use best.yaml: ", "Keep the defaults: ")) and page.count(headline) == 1
     again = search_folder.run("--trials", "2", "--scheduler", "none", "--confirm-seeds", "2")
     assert f"confirmation: 0 of {len(runs)} runs to do" in again
 

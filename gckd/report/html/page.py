@@ -22,8 +22,8 @@ class Table:
     """A table of texts.
 
     head: names of the columns; empty for a list of facts. text_columns: the first columns, which are aligned to the
-    left; the others are numbers. highlighted_row: the row with a coloured background. marks: (row, column) -> `best`
-    or `second`. groups: row -> heading above it.
+    left; the others are numbers. highlighted_row: the row with a coloured background. marks: (row, column) ->
+    `supported` (bold) or `best` (underlined). groups: row -> heading above it.
     """
 
     head: Sequence[str]

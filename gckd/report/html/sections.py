@@ -12,6 +12,7 @@ from gckd.config.serialization import differing
 from gckd.report.captions import is_essential
 from gckd.report.comparability import plugins_of, short_revision
 from gckd.report.component_table import cells, header, heading_above, marks
+from gckd.report.finding import BOLD_NOTE
 from gckd.report.html.page import NONE, Section, Table, duration
 from gckd.report.setup_paragraph import setup_paragraph
 from gckd.report.summary import METRICS
@@ -32,7 +33,7 @@ def results(
     """The component table, the warnings, the small tables, and the rest of the caption."""
     groups = {place: heading for place in range(len(rows)) if (heading := heading_above(rows, place))}
     table = Table(header(rows), cells(rows), marks=marks(rows), groups=groups)
-    notes = ["Of each metric, the best mean is bold and the second best is underlined."]
+    notes = [f"Underlined: the best mean of a metric, where no test supports it. {BOLD_NOTE}"]
     conditions = [line for line in caption if not is_essential(line)]
     return [
         Section("Results", table=table, notes=[*notes, *(line for line in caption if is_essential(line))]),

@@ -39,7 +39,7 @@ def write_search_report(
     verdict: Verdict | None = None,
     next_command: NextCommand | None = None,
 ) -> Candidate | None:
-    """Writes trials.parquet, best.yaml, a PNG for each figure and report.html, and prints the best trials.
+    """Writes trials.parquet, best.yaml, each figure as PNG, SVG and PDF, and report.html, and prints the best trials.
 
     report.html is self-contained: no script, no address, and the figures are inside.
 
@@ -59,10 +59,8 @@ def write_search_report(
     write_trials(study, folder / "trials.parquet")
     write_best(study, folder)
     chosen = best(study)
-    atomic.write(
-        folder / "report.html",
-        _page(study, [*verdict_sections(verdict, chosen), *sections(study, chosen, folder, storage, next_command)]),
-    )
+    parts = [*verdict_sections(verdict, chosen), *sections(study, chosen, folder, storage, next_command)]
+    atomic.write(folder / "report.html", _page(study, verdict, parts))
     _print(study, chosen, console)
     for line in verdict.sentences() if verdict else ():
         console.print(line, style="bold", highlight=False, markup=False, soft_wrap=True)
@@ -91,9 +89,11 @@ def _snapshot(study: Study) -> Study:
     return copy
 
 
-def _page(study: Study, parts: Sequence[Section]) -> str:
+def _page(study: Study, verdict: Verdict | None, parts: Sequence[Section]) -> str:
+    """The page; its headline is the verdict."""
     mark = WITH_LABELS if labels_used(study) == WITH_LABELS else ""
-    return Page(f"Search {study.study_name}", caption(study), parts, alert=bool(mark), warning=mark).text()
+    headline = next(iter(verdict.sentences()), "") if verdict else ""
+    return Page(f"Search {study.study_name}", caption(study), parts, headline, alert=bool(mark), warning=mark).text()
 
 
 def _print(study: Study, chosen: Candidate | None, console: Console) -> None:

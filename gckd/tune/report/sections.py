@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import shlex
 from typing import TYPE_CHECKING
 
 import sqlalchemy
-from PIL import Image
 
 from gckd.cluster.trial import ORACLE
-from gckd.report.html.page import Picture, Section, data_uri
-from gckd.storage import atomic
+from gckd.report.html.page import Section
 from gckd.tune.best import caption, checkpoints, criterion, selector, warning
 from gckd.tune.report import parameter_figures, tables, trial_figures
 from gckd.tune.report.cost import cost_table, failure_table
 from gckd.tune.report.importance import FANOVA_TRIALS, MIN_TRIALS, RESAMPLES, importance
+from gckd.tune.report.pictures import save_pictures
 from gckd.tune.report.score_audit import audit_figure, audit_rows, audit_table
 from gckd.tune.storage import FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
-    from matplotlib.figure import Figure
     from optuna import Study
 
     from gckd.tune.best import Candidate
@@ -31,7 +27,6 @@ if TYPE_CHECKING:
     from gckd.tune.report.importance import Importance
 
 _BEST_TRIALS = 10
-_DOTS_PER_INCH = 144
 _VALUE = (
     "The value of a trial is that of its selected epoch; of a trial stopped early, that of its last epoch. A value far "
     "below the others (a collapsed model) is drawn at the lower edge."
@@ -87,11 +82,11 @@ def _choice(study: Study, chosen: Candidate | None) -> list[Section]:
 
 def _course(study: Study, chosen: Candidate | None, folder: Path) -> list[Section]:
     objectives = range(len(study.directions))
-    history = _pictures(
+    history = save_pictures(
         [trial_figures.history(study, chosen, objective) for objective in objectives], folder, "history"
     )
-    pareto = _pictures(trial_figures.pareto(study, chosen), folder, "pareto")
-    curves = _pictures([trial_figures.curves(study, chosen)], folder, "epochs")
+    pareto = save_pictures(trial_figures.pareto(study, chosen), folder, "pareto")
+    curves = save_pictures([trial_figures.curves(study, chosen)], folder, "epochs")
     text = _VALUE
     if selector(study) == "default":
         text += " default: mean over three scores of log(score / score of the source model)."
@@ -111,22 +106,22 @@ def _hyperparameters(study: Study, chosen: Candidate | None, shares: Importance,
         (
             "Hyperparameters against the value",
             "Finished trials and trials stopped early. Star: chosen trial.",
-            _pictures(parameter_figures.slices(study, chosen), folder, "slices"),
+            save_pictures(parameter_figures.slices(study, chosen), folder, "slices"),
         ),
         (
             "Parallel coordinates",
             "One line per trial. None: the trial does not have this hyperparameter.",
-            _pictures([parameter_figures.parallel(study)], folder, "parallel"),
+            save_pictures([parameter_figures.parallel(study)], folder, "parallel"),
         ),
         (
             "Contours",
             "Value over pairs of the most important hyperparameters, interpolated between the trials (dots).",
-            _pictures([parameter_figures.contours(study, ranking)], folder, "contours"),
+            save_pictures([parameter_figures.contours(study, ranking)], folder, "contours"),
         ),
         (
             "Ranks",
             "Trials over pairs of the most important hyperparameters, coloured by the rank of their value.",
-            _pictures([parameter_figures.ranks(study, ranking)], folder, "ranks"),
+            save_pictures([parameter_figures.ranks(study, ranking)], folder, "ranks"),
         ),
     ]
     drawn = [Section(title, [text], pictures=pictures) for title, text, pictures in parts if pictures]
@@ -135,7 +130,7 @@ def _hyperparameters(study: Study, chosen: Candidate | None, shares: Importance,
 
 def _importance(study: Study, shares: list[Importance], folder: Path) -> Section:
     count = f"{shares[0].complete} finished and {shares[0].pruned} stopped early"
-    pictures = _pictures([parameter_figures.importances(study, shares)], folder, "importance")
+    pictures = save_pictures([parameter_figures.importances(study, shares)], folder, "importance")
     if not pictures:
         line = f"Unknown: it needs {MIN_TRIALS} trials with different values. This study has {count}."
         return Section("Importance", [line])
@@ -164,12 +159,12 @@ def _audit(study: Study, folder: Path) -> Section:
         "picked trial, in percentage points. random: mean over the trials. Ring: trial that the score picks."
     ]
     picked = {row.select: row.picked for row in rows if row.picked is not None}
-    pictures = _pictures([audit_figure(audited, picked)], folder, "audit")
+    pictures = save_pictures([audit_figure(audited, picked)], folder, "audit")
     return Section("Audit of the scores", lines, audit_table(audited, rows), pictures=pictures)
 
 
 def _cost(study: Study, folder: Path) -> Section:
-    pictures = _pictures([trial_figures.timeline(study)], folder, "timeline")
+    pictures = save_pictures([trial_figures.timeline(study)], folder, "timeline")
     text = "The time of a resumed trial includes the pause."
     return Section("Time and memory", [text] if pictures else [], cost_table(study), pictures=pictures)
 
@@ -194,23 +189,3 @@ def _commands(
         lines.append("The last one trains the chosen model again, to the chosen epoch.")
         commands.append(f"gckd train --config {shlex.quote(str(folder / 'best.yaml'))}")
     return Section("Next commands", [" ".join(lines)], commands=commands)
-
-
-def _pictures(drawn: Iterable[Figure | None], folder: Path, name: str) -> list[Picture]:
-    """Writes NAME.png with the figures below each other; without figures, removes that of an earlier report."""
-    images = []
-    for figure in drawn:
-        if figure is not None:
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH)
-            images.append(Image.open(buffer))
-    if not images:
-        (folder / f"{name}.png").unlink(missing_ok=True)
-        return []
-    whole = Image.new("RGB", (max(image.width for image in images), sum(image.height for image in images)), "white")
-    for place, image in enumerate(images):
-        whole.paste(image, (0, sum(above.height for above in images[:place])))
-    buffer = io.BytesIO()
-    whole.save(buffer, format="png")
-    atomic.write(folder / f"{name}.png", buffer.getvalue())
-    return [Picture(data_uri(buffer.getvalue(), "png"))]

@@ -25,12 +25,12 @@ _NOTE = (
 
 
 def verdict_sections(verdict: Verdict | None, chosen: Candidate | None) -> list[Section]:
-    """The section; empty without a confirmation."""
+    """The section below the headline, which is the verdict; empty without a confirmation."""
     if verdict is None or chosen is None:
         return []
     head = ["config", "runs", "Rank-1", "mAP", "chosen - row, Rank-1", "interval over queries", "p"]
     body = [_cells(row, chosen) for row in verdict.rows]
-    return [Section("Verdict", list(verdict.sentences()), Table(head, body), notes=[_NOTE])]
+    return [Section("Verdict", list(verdict.sentences())[1:], Table(head, body), notes=[_NOTE])]
 
 
 def _cells(row: RowSummary, chosen: Candidate) -> list[str]:
@@ -49,8 +49,8 @@ def _cells(row: RowSummary, chosen: Candidate) -> list[str]:
 def _estimate(value: Estimate | None, sign: str) -> str:
     if value is None:
         return NONE
-    return f"{value.mean:{sign}.1f}" + ("" if value.half_width is None else f" ± {value.half_width:.1f}")
+    return f"{value.mean:{sign}z.1f}" + ("" if value.half_width is None else f" ± {value.half_width:.1f}")
 
 
 def _interval(interval: Interval | None) -> str:
-    return NONE if interval is None else f"{interval.low:+.1f} to {interval.high:+.1f}"
+    return NONE if interval is None else f"{interval.low:+z.1f} to {interval.high:+z.1f}"
