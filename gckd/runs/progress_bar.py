@@ -112,5 +112,5 @@ class NotebookBar(TerminalBar):
 def _values_text(state: RunState) -> str:
     values = [f"{name} {value:.3g}" for name, value in state.losses.items()]
     if state.rank_1 is not None:
-        values.append(f"Rank-1 {state.rank_1:.1f} %")
+        values.append(f"Rank-1 {state.rank_1:.1f} % ({state.rank_split})")
     return "  ".join(values)

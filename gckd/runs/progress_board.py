@@ -61,11 +61,12 @@ class Board:
         source_rank_1: float | None = None,
         message: str = "",
     ) -> None:
-        """Mark a run as done, or as failed if there is a message."""
+        """Mark a run as done, or as failed if there is a message; `rank_1` is on the test split of the target."""
         state = self._states.setdefault(key, RunState(*key))
         state.seconds, state.source_rank_1 = self._seconds(key), source_rank_1
         state.stage, state.message, state.left = (FAILED if message else DONE), message, None
-        state.rank_1 = state.rank_1 if rank_1 is None else rank_1
+        if rank_1 is not None:
+            state.rank_1, state.rank_split = rank_1, "test"
 
     def snapshot(self) -> list[RunState]:
         """State of every run, with its seconds until now."""

@@ -143,7 +143,7 @@ def _quarter(s: RunState) -> int:
 
 
 def plain_line(s: RunState) -> str:
-    """`full seed 0: adapt 120/400 loss=1.23 Rank-1 61.2 left 1:05`."""
+    """`full seed 0: adapt 120/400 loss=1.23 Rank-1 61.2 val left 1:05`."""
     left = f"left {clock_text(s.left)}" if s.left is not None else ""
     rank = f"Rank-1 {_rank(s)}" if s.rank_1 is not None else ""
     losses = _losses(s) if s.step > 1 else ""  # those of a first step say nothing
@@ -160,4 +160,4 @@ def _losses(s: RunState) -> str:
 
 
 def _rank(s: RunState) -> str:
-    return f"{s.rank_1:.1f}" if s.rank_1 is not None else ""
+    return f"{s.rank_1:.1f} {s.rank_split}" if s.rank_1 is not None else ""

@@ -17,7 +17,7 @@ class RunOutcome(Protocol):
 
     @property
     def rank_1(self) -> float | None:
-        """Rank-1 that displays show, percent; None: not measured."""
+        """Rank-1 on target test, which displays show, percent; None: not measured."""
 
     @property
     def source_rank_1(self) -> float | None:

@@ -19,11 +19,12 @@ class RunState:
     step: int = 0
     steps: int = 0
     losses: dict[str, float] = field(default_factory=dict)
-    rank_1: float | None = None  # percent, latest measurement
+    rank_1: float | None = None  # percent on a split of the target, latest measurement
     left: float | None = None  # seconds until the end of the stage
     message: str = ""  # reason of a failure
     seconds: float = 0.0  # since its first report, until its end
     source_rank_1: float | None = None  # percent on source val, at the end of the run
+    rank_split: str = "val"  # of `rank_1`
 
 
 def clock_text(seconds: float | None) -> str:

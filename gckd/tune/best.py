@@ -171,5 +171,6 @@ def _comments(study: Study, chosen: Candidate) -> list[str]:
         "Objectives: " + ", ".join(f"{name} {value:.6g}" for name, value in values),
         "Scores of this epoch: " + ", ".join(f"{name} {value:.6g}" for name, value in chosen.scores.items()),
         f"Checkpoint of this epoch: {', '.join(checkpoints(chosen)) or 'unknown'}",
-        "gckd train --config best.yaml trains the same model: adapt.stop_after is the step of this epoch",
+        "gckd train --config best.yaml trains the same model: adapt.stop_after is the step of this epoch. "
+        "With other numbers of threads than the trial's, sums round differently",
     ]

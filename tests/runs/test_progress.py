@@ -120,7 +120,7 @@ def test_plain_lines_appear_at_a_new_stage_and_at_quarters_of_a_long_one() -> No
 
 def test_a_plain_line_has_all_fields() -> None:
     s = RunState("-gmp", 3, "adapt", 120, 400, {"total": 1.2345, "mlm": 0.5}, 61.23, 65.4)
-    assert plain_line(s) == "-gmp seed 3: adapt 120/400 total=1.23 mlm=0.5 Rank-1 61.2 left 1:05"
+    assert plain_line(s) == "-gmp seed 3: adapt 120/400 total=1.23 mlm=0.5 Rank-1 61.2 val left 1:05"
     s = RunState("-gmp", 3, "failed", 120, 400, {"total": 1.0}, None, None, "ValueError: no")
     assert plain_line(s) == "-gmp seed 3: failed ValueError: no"
 
@@ -131,6 +131,15 @@ def test_a_plain_line_has_all_fields() -> None:
 )
 def test_clock_text(seconds: float | None, text: str) -> None:
     assert clock_text(seconds) == text
+
+
+def test_displays_say_of_which_split_rank_1_is() -> None:
+    """It is of val while a run goes on, and of test at its end."""
+    board = Board([KEY], Clock())
+    board.report(KEY, at("adapt", 1, rank_1=62.0))
+    assert plain_line(state(board)) == "full seed 0: adapt 1/100 Rank-1 62.0 val"
+    board.end(KEY, rank_1=22.0)
+    assert plain_line(state(board)) == "full seed 0: done Rank-1 22.0 test"
 
 
 def test_the_live_table_has_a_line_for_each_run() -> None:

@@ -26,7 +26,7 @@ def test_a_terminal_shows_stage_step_losses_rank_1_and_time() -> None:
         for state in STATES:
             bar.show([state])
     text = stream.getvalue()
-    for part in ("pretrain", "3/8", "1:05", "source_contrastive 1.23", "adapt", "2/4", "Rank-1 61.2 %"):
+    for part in ("pretrain", "3/8", "1:05", "source_contrastive 1.23", "adapt", "2/4", "Rank-1 61.2 % (val)"):
         assert part in text, part
 
 
