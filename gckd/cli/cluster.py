@@ -1,4 +1,4 @@
-"""`gckd cluster`: check of a cluster file before `ray up`."""
+"""`gckd cluster`: check of cluster files before `ray up`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from gckd.errors import InputError
 
 
 @click.command()
-@click.argument("file", type=LocalPath(), default=Path("cluster.yaml"))
-def cluster(file: Path) -> None:
-    """Check a cluster file before `ray up`.
+@click.argument("files", metavar="[FILE]...", type=LocalPath(), nargs=-1)
+def cluster(files: tuple[Path, ...]) -> None:
+    """Check cluster files before `ray up`.
 
     FILE [default: cluster.yaml] is a cluster file or a KubeRay manifest. Needs no cluster and no cloud account. Checks
     Ray's own schema, and what it misses: start commands, the token on every host, versions, a public dashboard or SSH,
@@ -24,10 +24,18 @@ def cluster(file: Path) -> None:
     Examples:
       gckd cluster
       gckd cluster clusters/gcp.yaml
+      gckd cluster clusters/*.yaml
     """
     from gckd.cluster.cluster_yaml import cluster_problems
 
-    problems = cluster_problems(file)
+    problems = []
+    for file in files or (Path("cluster.yaml"),):
+        try:
+            of_file = [f"{file}: {problem}" for problem in cluster_problems(file)]
+        except InputError as error:  # the other files are checked, too
+            of_file = list(error.args)
+        if not of_file:
+            click.echo(f"{file}: no problem found")
+        problems += of_file
     if problems:
-        raise InputError(*(f"{file}: {problem}" for problem in problems))
-    click.echo(f"{file}: no problem found")
+        raise InputError(*problems)

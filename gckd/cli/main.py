@@ -16,7 +16,7 @@ from gckd.errors import InputError
 COMMANDS = {
     "ablate": ("gckd.cli.ablate:ablate", "Train the method with and without its components, and write a table."),
     "audit": ("gckd.cli.audit:audit", "Print the precision of the pseudo labels, measured with target train labels."),
-    "cluster": ("gckd.cli.cluster:cluster", "Check a cluster file before `ray up`."),
+    "cluster": ("gckd.cli.cluster:cluster", "Check cluster files before `ray up`."),
     "config": ("gckd.cli.config:config", "Print every field of the config with its unit and limit."),
     "data": ("gckd.cli.data:data", "Generate, check and store datasets."),
     "demo": ("gckd.cli.demo:demo", "Open a local page that searches images by a sentence."),

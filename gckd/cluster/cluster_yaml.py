@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gckd.cluster.file_mounts import mount_problems
+from gckd.cluster.kuberay import manifest_problems
 from gckd.config.yaml_text import MAX_CHARACTERS, YamlError, load_yaml
 from gckd.errors import InputError, reason_of
 from gckd.printable import one_line
@@ -17,7 +18,7 @@ from gckd.storage.path import expanded
 from gckd.storage.text_file import read_text
 
 _TOKEN_FILE = Path("~/.ray/auth_token")
-_PLACEHOLDERS = re.compile(r"sg-0+$|^my-project$|^192\.0\.2\.|^registry\.example/|//BUCKET/")
+_PLACEHOLDERS = re.compile(r"sg-0+$|^my-project$|^192\.0\.2\.\d+$|^registry\.example/\S*|\w*:?//BUCKET(?=/)")
 _START = "start_ray_commands"
 
 
@@ -39,7 +40,7 @@ def cluster_problems(file: Path) -> list[str]:
 def _problems(spec: dict[str, Any]) -> Iterator[str]:
     yield from _placeholders("", spec)
     if "apiVersion" in spec:
-        yield from _kuberay(spec)
+        yield from manifest_problems(spec)
     elif schema := _schema(spec):
         yield schema
     else:
@@ -54,8 +55,8 @@ def _placeholders(path: str, value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from _placeholders(path, inner)
-    elif path.startswith("metadata.") and isinstance(value, str) and _PLACEHOLDERS.search(value):
-        yield f"{path}: {value.strip()} is a placeholder; enter your value"
+    elif path.startswith("metadata.") and isinstance(value, str) and (placeholder := _PLACEHOLDERS.search(value)):
+        yield f"{path}: {placeholder.group()} is a placeholder; enter your value"
 
 
 def _schema(spec: dict[str, Any]) -> str | None:
@@ -167,21 +168,3 @@ def _zones(provider: dict[str, Any]) -> Iterator[str]:
     for zone in zones.split(","):
         if region and zone and not zone.strip().startswith(str(region)):
             yield f"provider.availability_zone: {zone.strip()} is not in the region {region}"
-
-
-def _kuberay(manifest: dict[str, Any]) -> Iterator[str]:
-    """Problems of a KubeRay manifest. Its schema is checked by the operator."""
-    import ray
-
-    body = manifest.get("spec") or {}
-    cluster = body.get("rayClusterSpec", body)
-    if (cluster.get("authOptions") or {}).get("mode") != "token":
-        yield "authOptions.mode: is not token; everyone in the network could run code on the cluster"
-    if cluster.get("rayVersion") != ray.__version__:
-        yield f"rayVersion: {cluster.get('rayVersion')} in the file, and this machine has {ray.__version__}"
-    kind = (cluster.get("headGroupSpec") or {}).get("serviceType", "ClusterIP")
-    if kind != "ClusterIP":
-        yield f"headGroupSpec.serviceType: {kind} is public; use ClusterIP and `kubectl port-forward`"
-    groups = cluster.get("workerGroupSpecs") or []
-    if not any(group.get("maxReplicas", 0) > 0 for group in groups):
-        yield "workerGroupSpecs: maxReplicas is 0 in every group; trials need a worker"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic
 
 from gckd.cluster.connect import cluster, reachable_resources
+from gckd.cluster.nodes import NodeRequirements, problems_of_nodes
 from gckd.cluster.shared_board import SAVE_SECONDS, save_running, shared_board
 from gckd.cluster.task_queue import TaskQueue
 from gckd.cluster.tasks import Failure, RunFunctions, TaskContext, TaskResult
@@ -65,7 +66,8 @@ def execute(runs: Sequence[Run], execution: Execution[OutcomeT]) -> None:
     """Execute every run that is not recorded as finished. A failed run does not stop the others.
 
     Raises:
-        InputError: see `gckd.cluster.connect.cluster`; or the cluster has too few resources for a run.
+        InputError: see `gckd.cluster.connect.cluster`; or the cluster has too few resources for a run, or a node
+            cannot reach the output, the cache, the data or the weights.
         KeyboardInterrupt: Ctrl-C or SIGTERM. Finished runs are recorded, and no process is left.
     """
     if not all(map(execution.records.finished, runs)):
@@ -86,7 +88,12 @@ def execute_on(ray: Any, interruption: Interruption, runs: Sequence[Run], execut
         threads=execution.threads,
         gpus=execution.gpus,
     )
-    if problems := cluster_problems(ray, resources, "run"):
+    problems = cluster_problems(ray, resources, "run")
+    if sum(node["Alive"] for node in ray.nodes()) > 1:
+        out = execution.out or StoragePath.at(execution.records.folder)
+        needs = NodeRequirements.of([run.config for run in todo], out, execution.cache)
+        problems += problems_of_nodes(ray, needs)
+    if problems:
         raise InputError(*problems)
     for run in todo:
         run.folder.mkdir(parents=True, exist_ok=True)

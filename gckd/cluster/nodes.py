@@ -1,29 +1,72 @@
-"""Check that a node of a cluster has everything that a trial requirements."""
+"""Check that every node of a cluster reaches what a run or trial needs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
+from gckd.config import Config
+from gckd.config.paths import local_files
 from gckd.data.datasets import find_dataset, is_store
 from gckd.errors import InputError, reason_of
 from gckd.runs.preflight import usable_cache
 from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
 
+_TIMEOUT_S = 60
+
 
 @dataclass(frozen=True)
 class NodeRequirements:
     """Paths that every node must reach.
 
-    datasets: `FORMAT:FOLDER`, or the URI of a store. files: field of the config -> path.
+    datasets: `FORMAT:FOLDER`, or the URI of a store. files: fields of the config, each with its path.
     """
 
     out: StoragePath
     cache: CachePath
     datasets: tuple[str, ...]
-    files: Mapping[str, str]
+    files: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, configs: Sequence[Config], out: StoragePath, cache: Path | CachePath) -> Self:
+        """Paths that the runs of these configs need, each once."""
+        datasets = dict.fromkeys(spec for config in configs for spec in (config.data.source, config.data.target))
+        files = dict.fromkeys(item for config in configs for item in local_files(config).items())
+        return cls(out, CachePath.at(cache), tuple(datasets), tuple(files))
+
+
+def problems_of_nodes(ray: Any, requirements: NodeRequirements) -> list[str]:
+    """Problems of each node of a connected cluster, one line each.
+
+    A token file shows whether the output folder is the same on all of them.
+    """
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    token = f".seen-{uuid.uuid4().hex}"
+    try:
+        with (token_file := requirements.out / token).writing() as file:
+            file.touch()
+    except (InputError, OSError) as error:
+        return [f"--out: {requirements.out} cannot be written ({reason_of(error)})"]
+    try:
+        task = ray.remote(num_cpus=0)(node_problems)
+        alive = [node for node in ray.nodes() if node["Alive"]]
+        strategies = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in alive]
+        refs = [task.options(scheduling_strategy=strategy).remote(requirements, token) for strategy in strategies]
+        problems = []
+        for node, ref in zip(alive, refs, strict=True):
+            name = node["NodeManagerAddress"]  # not unique: one machine may run several nodes
+            try:
+                problems += [f"node {name}: {problem}" for problem in ray.get(ref, timeout=_TIMEOUT_S)]
+            except ray.exceptions.RayError as error:
+                problems.append(f"node {name}: gckd cannot run there ({str(error).strip().splitlines()[-1]})")
+        return problems
+    finally:
+        token_file.remove()
 
 
 def node_problems(requirements: NodeRequirements, token: str) -> list[str]:
@@ -39,9 +82,7 @@ def node_problems(requirements: NodeRequirements, token: str) -> list[str]:
         problems.append(str(error))
     problems += [f"data: {problem}" for spec in requirements.datasets if (problem := _data_problem(spec))]
     problems += [
-        f"{field}: {path} does not exist on this node"
-        for field, path in requirements.files.items()
-        if not Path(path).exists()
+        f"{field}: {path} does not exist on this node" for field, path in requirements.files if not Path(path).exists()
     ]
     return problems
 

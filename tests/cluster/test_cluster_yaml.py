@@ -240,10 +240,10 @@ def test_a_mistake_is_one_line(name: str, change: Change, message: str, home: Pa
 
 def test_a_long_value_of_several_lines_is_one_line_of_bounded_length(home: Path) -> None:
     def change(manifest: dict[str, Any]) -> None:
-        manifest["metadata"]["annotations"] = {"a": "//BUCKET/" + "x\n" * 5000}
+        manifest["spec"]["rayClusterSpec"]["rayVersion"] = "x\n" * 5000
 
     (problem,) = cluster_problems(filled("kuberay", home, change))
-    assert problem.startswith("metadata.annotations.a: //")
+    assert problem.startswith("rayVersion: x")
     assert "\n" not in problem and len(problem) == 2000
 
 
@@ -292,3 +292,43 @@ def test_the_command_prints_the_problems(home: Path) -> None:
     with pytest.raises(InputError) as caught:
         run(["cluster", str(file)])
     assert str(caught.value).startswith(f"{file}: file: ")
+
+
+def test_the_command_checks_every_file_that_it_is_given(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad, missing = filled("local", home), VARIANTS["gcp"][0], home / "missing.yaml"
+    with pytest.raises(InputError) as caught:
+        cli.main(["cluster", str(bad), str(missing), str(good)], standalone_mode=False)
+    placeholder, unreadable = caught.value.args
+    assert placeholder == f"{bad}: metadata.project: my-project is a placeholder; enter your value"
+    assert unreadable.startswith(f"{missing}: cannot be read")
+    assert capsys.readouterr().out == f"{good}: no problem found\n"
+
+
+def test_a_placeholder_inside_a_long_value_is_named_alone() -> None:
+    problems = cluster_problems(VARIANTS["kuberay"][0])
+    assert "metadata.annotations.entrypoint: s3://BUCKET is a placeholder; enter your value" in problems
+    assert "metadata.annotations.image: registry.example/gckd:latest is a placeholder; enter your value" in problems
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("spec: [1]", "spec: [1] is not a mapping of fields"),
+        ("spec: {rayClusterSpec: 3}", "rayClusterSpec: 3 is not a mapping of fields"),
+        ("spec: {headGroupSpec: x}", "headGroupSpec: 'x' is not a mapping of fields"),
+        ("spec: {authOptions: [x]}", "authOptions: ['x'] is not a mapping of fields"),
+        ("spec: {workerGroupSpecs: {a: 1}}", "workerGroupSpecs: {'a': 1} is not a list of mappings"),
+        ("spec: {workerGroupSpecs: [3]}", "workerGroupSpecs: [3] is not a list of mappings"),
+        ("spec: {workerGroupSpecs: [{maxReplicas: two}]}", "workerGroupSpecs: maxReplicas 'two' is not a whole number"),
+        ("spec:", "workerGroupSpecs: maxReplicas is 0 in every group; trials need a worker"),
+    ],
+)
+def test_a_malformed_manifest_has_one_line_per_problem(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text(f"apiVersion: ray.io/v1\n{text}\n")
+    assert message in cluster_problems(tmp_path / "m.yaml")
+
+
+def test_a_manifest_of_another_kind_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "pod.yaml").write_text("apiVersion: v1\nkind: Pod\n")
+    (problem,) = cluster_problems(tmp_path / "pod.yaml")
+    assert problem.startswith("apiVersion: 'v1' is outside its limit: ray.io/*")

@@ -22,7 +22,7 @@ case "$1 $2" in
     "show job") echo "JobId=$3 JobState=$STATE Reason=None" ;;
     *) echo "scontrol $*" >>"$CALLS" ;;
 esac""",
-    "srun": 'echo "srun ${*//$\'\\n\'/ } token=${#RAY_AUTH_TOKEN}" >>"$CALLS"',
+    "srun": 'echo "srun ${*//$\'\\n\'/ } token=${#RAY_AUTH_TOKEN}" >>"$CALLS"; echo of-ray; echo of-a-step >&2',
     "ray": '[[ ! -e "$CALLS.no-ray" ]]',
     "sleep": "",
     "python": f"""if [[ $* == *ray.init* ]]; then echo "$JOINED"; else exec {sys.executable} "$@"; fi""",
@@ -49,6 +49,7 @@ def job(tmp_path: Path, calls: Path) -> Job:
         environment = os.environ | {
             "PATH": f"{tmp_path}:{os.environ['PATH']}",
             "CALLS": str(calls),
+            "TMPDIR": str(tmp_path),
             "STATE": state,
             "JOINED": str(joined),
             "SLURM_JOB_ID": "7",
@@ -97,6 +98,14 @@ def test_a_head_that_does_not_start_ends_the_job(job: Job, calls: Path) -> None:
     assert running.communicate(timeout=60)[0] == ""
     assert running.returncode == 1
     assert "requeue" not in calls.read_text()
+
+
+def test_the_output_of_a_job_is_that_of_its_command(job: Job, calls: Path) -> None:
+    """Ray's messages follow only if Ray does not start."""
+    assert job("echo", "table").communicate(timeout=60) == ("table\n", "")
+    Path(f"{calls}.no-ray").touch()
+    out, err = job("echo", "table").communicate(timeout=60)
+    assert out == "" and "of-ray\nof-a-step\nerror: Ray did not start on node1" in err
 
 
 def test_a_command_is_needed(job: Job) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from gckd.cluster.executor import Execution, execute_on
+from gckd.cluster.nodes import node_problems
 from gckd.cluster.task_queue import task_options
 from gckd.cluster.worker_resources import WorkerResources, worker_resources
-from gckd.config import preset
+from gckd.config import apply, preset
 from gckd.errors import InputError
 from gckd.interruption import Interruption
 from gckd.runs.plan import plan
@@ -60,3 +63,25 @@ def test_a_cluster_without_room_for_one_run_is_refused_before_any_task(tmp_path:
         "--gpus-per-worker: a run needs 0.5 GPU; the cluster has 0",
     ]
     assert not (tmp_path / "full").exists()
+
+
+def test_a_table_is_refused_before_its_first_run_if_a_node_has_another_folder(tmp_path: Path) -> None:
+    """On the second node, the token that the driver has written is missing."""
+
+    class Task:
+        def options(self, scheduling_strategy: Any) -> SimpleNamespace:
+            missing = scheduling_strategy.node_id.strip("a")
+            return SimpleNamespace(remote=lambda needs, token: node_problems(needs, token + missing))
+
+    ray = cluster_of(CPU=4.0)
+    ray.remote = lambda **options: lambda function: Task()
+    ray.nodes = lambda: [{"NodeManagerAddress": name, "NodeID": name * 56, "Alive": True} for name in ("a", "b")]
+    ray.get = lambda result, timeout: result
+    folder = str(tmp_path)
+    config, out = apply(preset("tiny"), {"data.source": folder, "data.target": folder}), tmp_path / "out"
+    execution = Execution(Records(out), Provenance("1a2b", "a", "b", ""), tmp_path / "cache", display())
+    with Interruption() as interruption, pytest.raises(InputError) as refused:
+        execute_on(ray, interruption, plan(config, {}, 1, out), execution)
+    remedy = "is another folder than on the driver; use storage that all nodes share"
+    assert str(refused.value) == f"node b: --out: {out} {remedy}"
+    assert not (out / "full").exists()

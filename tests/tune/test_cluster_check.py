@@ -29,7 +29,10 @@ def needs(folder: Path, data: str = "", **files: Path) -> NodeRequirements:
     (out / TOKEN).touch()
     datasets = data or str(folder), f"rstpreid:{folder}"
     return NodeRequirements(
-        StoragePath.at(out), CachePath.at(folder / "cache"), datasets, {name: str(path) for name, path in files.items()}
+        StoragePath.at(out),
+        CachePath.at(folder / "cache"),
+        datasets,
+        tuple((name, str(path)) for name, path in files.items()),
     )
 
 
