@@ -20,7 +20,8 @@ from gckd.ablations.tuned_rows import (
     discard_outdated,
     with_rates,
 )
-from gckd.cluster.executor import Execution, execute
+from gckd.cluster.execution import Execution
+from gckd.cluster.executor import execute
 from gckd.cluster.launch_log import log_launch
 from gckd.cluster.tasks import RunFunctions
 from gckd.config import Config

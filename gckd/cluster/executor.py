@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic
 
 from gckd.cluster.connect import cluster, reachable_resources
+from gckd.cluster.execution import Execution
 from gckd.cluster.nodes import NodeRequirements, problems_of_nodes
 from gckd.cluster.shared_board import SAVE_SECONDS, save_running, shared_board
 from gckd.cluster.task_queue import TaskQueue
-from gckd.cluster.tasks import Failure, RunFunctions, TaskContext, TaskResult
+from gckd.cluster.tasks import Failure, TaskContext, TaskResult
 from gckd.cluster.worker_resources import WorkerResources, cluster_problems, worker_resources
 from gckd.config import config_text
 from gckd.config.config_file import CONFIG_FILE
 from gckd.errors import InputError, reason_of
 from gckd.runs.plan import FULL, Run, preparations
-from gckd.runs.provenance import Provenance
 from gckd.runs.records import failed_record
-from gckd.runs.run_outcome import OutcomeT, RunOutcome, RunRecords
+from gckd.runs.run_outcome import OutcomeT, RunOutcome
 from gckd.runs.run_state import PREPARATION
 from gckd.runs.tracker import Trackers, parameters_of
 from gckd.storage import atomic
@@ -27,39 +26,11 @@ from gckd.storage.path import StoragePath
 from gckd.storage.run_tables import QUERIES_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from gckd.interruption import Interruption
-    from gckd.runs.progress_display import Display
-    from gckd.storage.cache import CachePath
 
 _POLL_SECONDS = 0.5
-
-
-@dataclass
-class Execution(Generic[OutcomeT]):
-    """Settings of the execution of a plan.
-
-    records: of the results that `functions.run` returns. concurrent: runs at a time on the embedded Ray. limit: most
-    runs of several workers at a time; None: as many as the cluster fits. workers: of each run. threads, gpus: of each
-    worker; None GPUs: see `worker_resources`. out: output for checkpoints; None: the folder of the records. after_run:
-    called after each recorded run.
-    """
-
-    records: RunRecords[OutcomeT]
-    provenance: Provenance
-    cache: Path | CachePath
-    display: Display
-    concurrent: int = 1
-    limit: int | None = None
-    workers: int = 1
-    threads: int = 1
-    gpus: float | None = None
-    functions: RunFunctions = field(default_factory=RunFunctions)
-    out: StoragePath | None = None
-    after_run: Callable[[], None] = lambda: None
-    trackers: Trackers = field(default_factory=Trackers)
 
 
 def execute(runs: Sequence[Run], execution: Execution[OutcomeT]) -> None:

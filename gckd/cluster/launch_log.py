@@ -21,7 +21,7 @@ from gckd.storage.launches import LAUNCHES_FILE, read_launches
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from gckd.cluster.executor import Execution
+    from gckd.cluster.execution import Execution
     from gckd.runs.run_outcome import OutcomeT
 
 _LIBRARIES = ("torch", "torch-geometric", "numpy", "scipy", "ray")

@@ -14,7 +14,8 @@ import click
 from optuna.exceptions import StorageInternalError
 
 from gckd.cluster.connect import cluster, reachable_resources
-from gckd.cluster.executor import Execution, execute_on
+from gckd.cluster.execution import Execution
+from gckd.cluster.executor import execute_on
 from gckd.cluster.trial import Search
 from gckd.config import Config, digest, encode
 from gckd.config.config_file import CONFIG_FILE

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from gckd.cluster.executor import Execution
+from gckd.cluster.execution import Execution
 from gckd.cluster.launch_log import log_launch
 from gckd.runs.provenance import Provenance
 from gckd.runs.records import Records

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gckd.cluster.executor import Execution, execute_on
+from gckd.cluster.execution import Execution
+from gckd.cluster.executor import execute_on
 from gckd.cluster.nodes import node_problems
 from gckd.cluster.task_queue import task_options
 from gckd.cluster.worker_resources import WorkerResources, worker_resources
