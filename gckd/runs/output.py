@@ -33,6 +33,9 @@ def output_folder(
 ) -> Iterator[Path]:
     """Context with the output folder, locked against other processes, and `config` in it as config.yaml.
 
+    If the context raises InputError before any run has a folder or a record, what it wrote is removed: the same command
+    works without `resume` once the reason is gone.
+
     Args:
         path: folder; created if it is missing.
         config: config of the full row.
@@ -54,13 +57,31 @@ def output_folder(
         raise InputError(f"--out: another process is writing to {path}") from error
     try:
         atomic.remove_partial_files(path)
-        if any(item.name != _LOCK_FILE for item in path.iterdir()) and not resume:
+        is_new = not _contents(path)
+        if not is_new and not resume:
             raise InputError(f"--out: {path} is not empty; add --resume to continue it, or choose another")
-        claim(path)
-        _bind_config(path / CONFIG_FILE, config)
-        yield path
+        try:
+            claim(path)
+            _bind_config(path / CONFIG_FILE, config)
+            yield path
+        except InputError:
+            if is_new:
+                _remove_start(path)
+            raise
     finally:
         lock.release()
+
+
+def _contents(folder: Path) -> list[Path]:
+    return [item for item in folder.iterdir() if item.name != _LOCK_FILE]
+
+
+def _remove_start(folder: Path) -> None:
+    """Remove the files of a start that was refused; leaves a folder that has runs as it is."""
+    items = _contents(folder)
+    if not any(item.is_dir() or item.suffix == ".parquet" for item in items):
+        for item in items:
+            item.unlink()
 
 
 def _bind_config(file: Path, config: Config) -> None:

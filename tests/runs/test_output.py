@@ -142,3 +142,32 @@ def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
         output_folder(tmp_path / "out", preset("tiny"), resume=False),
     ):
         pass
+
+
+def refuse(out: Path, *names: str, resume: bool = False) -> None:
+    """A command that writes files into its output folder and is then refused."""
+    with output_folder(out, preset("tiny"), resume=resume):
+        for name in names:
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            (out / name).touch()
+        raise InputError("no node")
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_refused_start_leaves_nothing(tmp_path: Path, resume: bool) -> None:
+    """The same command works once the reason is gone, without --resume."""
+    out = tmp_path / "out"
+    with pytest.raises(InputError, match="no node"):
+        refuse(out, "launches.json", resume=resume)
+    assert {item.name for item in out.iterdir()} <= {".lock"}
+    with output_folder(out, preset("tiny"), resume=False):
+        pass
+
+
+@pytest.mark.parametrize("name", ["full/seed-0/checkpoint.pt", "runs.parquet"])
+def test_runs_stay_when_a_command_is_refused(tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out"
+    for names, resume in (((name,), False), ((), True)):
+        with pytest.raises(InputError, match="no node"):
+            refuse(out, *names, resume=resume)
+        assert (out / name).exists() and (out / "config.yaml").exists()
