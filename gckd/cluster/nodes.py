@@ -63,7 +63,8 @@ def problems_of_nodes(ray: Any, requirements: NodeRequirements) -> list[str]:
             try:
                 problems += [f"node {name}: {problem}" for problem in ray.get(ref, timeout=_TIMEOUT_S)]
             except ray.exceptions.RayError as error:
-                problems.append(f"node {name}: gckd cannot run there ({str(error).strip().splitlines()[-1]})")
+                reason = str(error).strip().splitlines()[-1]
+                problems.append(f"node {name}: gckd cannot run there ({reason}); install the same gckd on every node")
         return problems
     finally:
         token_file.remove()

@@ -34,6 +34,7 @@ _GRACE_S = 10  # a process that is killed during a write leaves its lock file; a
 _CONNECT_S = 5
 _SQLITE_WAIT_S = 30  # of a writer for another
 _TRIES = 5
+_PACKAGES = {"psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}  # by their module
 _BY_CONNECT_TIMEOUT = ("psycopg", "psycopg2", "pymysql", "mysqldb")
 
 
@@ -172,7 +173,9 @@ def _database(url: URL) -> BaseStorage:
             return storage_class(template, _engine_options(url))
         except ImportError as error:
             reason = f"its driver is not installed ({error.__cause__ or error})"
-            raise InputError(f"--storage: {safe_url}: {reason}") from error
+            module = getattr(error.__cause__, "name", None) or url.get_driver_name()
+            remedy = f"pip install {_PACKAGES.get(module, module)}"
+            raise InputError(f"--storage: {safe_url}: {reason}; {remedy}") from error
         except sqlalchemy.exc.NoSuchModuleError as error:
             problem = unknown_choice("database", url.drivername, _DATABASES)
             raise InputError(f"--storage: {safe_url}: {problem}") from error

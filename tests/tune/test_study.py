@@ -120,10 +120,16 @@ def test_braces_in_a_url_are_kept(name: str, tmp_path: Path) -> None:
 def test_a_missing_driver_is_refused_in_one_line_without_the_password(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(sys.modules, "psycopg", None)
-    message = refusal("postgresql+psycopg://me:secret@127.0.0.1/name", tmp_path)
-    assert message.startswith("--storage: postgresql+psycopg://me:***@127.0.0.1/name: its driver is not installed (")
-    assert "secret" not in message and "\n" not in message
+    for uri, module, package in (
+        ("postgresql+psycopg://me:secret@127.0.0.1/name", "psycopg", "'psycopg[binary]'"),
+        ("mysql://me:secret@127.0.0.1/name", "MySQLdb", "mysqlclient"),
+        ("mysql+pymysql://me:secret@127.0.0.1/name", "pymysql", "pymysql"),
+    ):
+        monkeypatch.setitem(sys.modules, module, None)
+        message = refusal(uri, tmp_path)
+        head = f"--storage: {uri.replace('secret', '***')}: its driver is not installed ("
+        assert message.startswith(head) and message.endswith(f"; pip install {package}")
+        assert "secret" not in message and "\n" not in message
 
 
 def test_a_missing_server_is_refused_in_one_line(tmp_path: Path) -> None:
