@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,11 +179,12 @@ class AblationTable:
     ) -> None:
         """Do the runs that `records` lacks, with their checkpoints in `out`."""
         options, datasets = self.options, self.datasets
+        with_labels = {run.row for run in runs if run.config.adapt.labels == "target"}
         execution = Execution(
             records,
             Provenance(git_revision(), datasets.source_name, datasets.target_name, datasets.published),
             options.cache,
-            display(status=table_status),
+            display(status=functools.partial(table_status, with_labels=with_labels)),
             options.concurrent,
             options.workers,
             options.workers_per_run,

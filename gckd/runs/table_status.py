@@ -8,21 +8,25 @@ from typing import TYPE_CHECKING
 from gckd.runs.run_state import DONE, ENDED, PREPARATION, WAITING, clock_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from gckd.runs.run_state import RunState
 
 _LONG_STAGES = ("pretrain", "adapt")  # the time left in one of them is about that of the run
 
 
-def table_status(states: Sequence[RunState]) -> str:
-    """`4 of 9 runs finished, about 12:30 left, best by source val Rank-1: full 85.8 (seeds 0, 1)`."""
+def table_status(states: Sequence[RunState], with_labels: Collection[str] = ()) -> str:
+    """`4 of 9 runs finished, about 12:30 left, best by source val Rank-1: full 85.8 (seeds 0, 1)`.
+
+    Args:
+        with_labels: rows that train with target labels; none of them is the best.
+    """
     runs = [state for state in states if not is_preparation(state)]
     parts = [f"{sum(state.stage in ENDED for state in runs)} of {len(runs)} runs finished"]
     left = seconds_left(states)
     if left:
         parts.append(f"about {clock_text(left)} left")
-    best = best_row(runs)
+    best = best_row(run for run in runs if run.row not in with_labels)
     if best:
         parts.append(f"best by source val Rank-1: {best}")
     return ", ".join(parts)

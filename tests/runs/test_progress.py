@@ -257,3 +257,10 @@ def test_reports_are_answered_with_a_request_to_stop() -> None:
     assert board.report(KEY, Progress("adapt", 2, 4, {}, None)) is True
     board.end(KEY, message="interrupted")
     assert board.report(KEY, Progress("adapt", 3, 4, {}, None)) is True
+
+
+def test_a_row_that_trains_with_target_labels_is_not_the_best() -> None:
+    supervised = RunState("supervised", 0, "done", rank_1=99.0, source_rank_1=99.0)
+    states = [*table_states(), supervised]
+    assert "best by source val Rank-1: supervised 99.0" in table_status(states)
+    assert "best by source val Rank-1: source-model 85.0" in table_status(states, with_labels={"supervised"})
