@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from gckd.data.caption_check import examples
 from gckd.data.identities import MAX_IDENTITY, number_identities
 from gckd.data.image_paths import is_inside, relative_to_images
 from gckd.data.layouts import Layout, find_layout
@@ -168,19 +170,25 @@ def _join_entries(annotations: Annotations) -> Annotations:
     """One record for each image of an identity in a split, with the captions of all its entries.
 
     Some copies of a dataset have one entry per caption. Each entry would be an image of the gallery. Equal captions of
-    an image are then kept, as in one entry; of entries with several captions, each caption is kept once.
+    an image are then kept, as in one entry; of entries with several captions, each caption is kept once. An image with
+    several identities has a record, and so a place in the gallery, for each.
     """
     captions: dict[tuple[str, int, str], list[tuple[str, ...]]] = {}
     for record in annotations.records:
         captions.setdefault((record.image, record.identity, record.split), []).append(record.captions)
-    entries, images = len(annotations.records), len(captions)
-    if images == entries:
+    identities = Counter((image, split) for image, _, split in captions)
+    entries, images, notes = len(annotations.records), len(identities), []
+    if len(captions) < entries:
+        notes.append(f"{entries:,} entries describe {images:,} images; the entries of one image were joined")
+    if several := [image for (image, _), count in identities.items() if count > 1]:
+        listed = f"{len(several):,} images have several identities, and are in their split once for each"
+        notes.append(f"{listed}: {examples(several)}")
+    if not notes:
         return annotations
     records = tuple(
         Record(image, _joined(parts), identity, split) for (image, identity, split), parts in captions.items()
     )
-    note = f"{entries:,} entries describe {images:,} images; the entries of one image were joined"
-    return replace(annotations, records=records, notes=(*annotations.notes, note))
+    return replace(annotations, records=records, notes=(*annotations.notes, *notes))
 
 
 def _joined(parts: list[tuple[str, ...]]) -> tuple[str, ...]:

@@ -244,4 +244,7 @@ def test_an_entry_that_is_repeated_adds_no_caption(make_dataset: Any, spoil: Any
 def test_entries_of_one_image_with_several_identities_stay_apart(make_dataset: Any, spoil: Any) -> None:
     folder = make_dataset()
     spoil(folder, lambda entries: entries.append(entries[0] | {"id": entries[2]["id"]}))
-    assert len(read_annotations(str(folder)).records) == 23
+    annotations = read_annotations(str(folder))
+    assert len(annotations.records) == 23
+    image = annotations.records[0].image
+    assert annotations.notes == (f"1 images have several identities, and are in their split once for each: {image}",)
