@@ -10,8 +10,9 @@ from typing import Protocol
 from gckd.data.annotations import read_annotations
 from gckd.data.dataset_check import published_match
 from gckd.data.remote_store import RemoteStore
-from gckd.data.store import META, Store
+from gckd.data.store import Store
 from gckd.data.store_builder import ImageInspector, build_store
+from gckd.data.store_sums import META
 from gckd.data.types import Annotations, ItemProgress
 from gckd.storage.path import StoragePath, expanded
 

@@ -18,7 +18,8 @@ from filelock import FileLock
 
 from gckd.data.arrow_file import COLUMNS, read_arrow
 from gckd.data.splits import split_problem
-from gckd.data.store import INDEX, META, META_SCHEMA, VERSION, Store, content_digest, stores_folder
+from gckd.data.store import INDEX, META_SCHEMA, VERSION, Store, content_digest, stores_folder
+from gckd.data.store_sums import META, store_sums
 from gckd.data.store_writer import ImageRow
 from gckd.data.types import SPLITS, ItemProgress
 from gckd.errors import InputError
@@ -100,7 +101,7 @@ class RemoteStore:
             raise InputError(
                 f"{self.location}: damaged store: digest {digest}, expected {self.digest}; store the dataset again"
             )
-        atomic.write(folder / META, json.dumps(self.meta))
+        atomic.write(folder / META, json.dumps(self.meta | {"check_sums": store_sums(folder)}))
 
 
 def upload_store(store: Store, location: StoragePath, published: str) -> None:

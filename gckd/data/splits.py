@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +13,10 @@ from numpy.typing import NDArray
 
 from gckd.data.arrow_file import read_arrow
 from gckd.data.images import DECODING, decode, in_parallel
+from gckd.data.pixel_file import load_pixels, writing_pixels
+from gckd.data.store_sums import are_images_changed
 from gckd.data.types import ItemProgress
 from gckd.errors import InputError, reason_of
-from gckd.storage import atomic
 
 _CHARACTERS = 120  # of a reason in a message
 
@@ -41,6 +40,8 @@ def split_problem(folder: Path, counts: Mapping[str, int]) -> str:
         return reason_of(error)[:_CHARACTERS]
     if (*rows, len(identities), len(pairing)) != (images, captions, images, captions):
         return f"{rows[0]} images and {rows[1]} captions, {images} and {captions} are expected"
+    if len(np.unique(identities)) != counts["identities"]:
+        return f"{len(np.unique(identities))} identities, {counts['identities']} are expected"
     if len(pairing) and not 0 <= pairing.min() <= pairing.max() < images:
         return "a caption is of an image that is not there"
     return ""
@@ -79,12 +80,12 @@ class Images:
         """
         final = self._path.with_name(f"{self._path.stem}-{height}x{width}-v{DECODING}.npy")
         shape = (len(self), 3, height, width)
-        pixels = _load(final, shape)
+        pixels = load_pixels(final, shape)
         if pixels is None:
             with FileLock(f"{final}.lock"):
-                if _load(final, shape) is None:  # another process may have decoded them during the wait
+                if load_pixels(final, shape) is None:  # another process may have decoded them during the wait
                     self._decode_all(final, height, width, workers, progress)
-            pixels = _load(final, shape)
+            pixels = load_pixels(final, shape)
         if pixels is None:
             raise InputError(f"{final}: changed while it was read; repeat the command")
         return pixels
@@ -92,44 +93,19 @@ class Images:
     def _decode_all(
         self, final: Path, height: int, width: int, workers: int | None, progress: ItemProgress | None
     ) -> None:
-        shape = (len(self), 3, height, width)
-        with atomic.writing(final) as partial:
-            pixels = _reserved_array(partial, shape)
+        folder = self._path.parents[1]
+        if are_images_changed(self._path):
+            raise InputError(f"{self._path}: damaged (its check sum is wrong); delete the folder {folder}")
+        with writing_pixels(final, (len(self), 3, height, width)) as write:
 
             def decode_row(row: int) -> None:
                 try:
-                    pixels[row] = decode(self.encoded(row), height, width)
+                    write(row, decode(self.encoded(row), height, width))
                 except InputError as error:
-                    folder = self._path.parents[1]
                     raise InputError(f"{self._path}: damaged (image {row}); delete the folder {folder}") from error
 
             for _ in in_parallel(decode_row, range(len(self)), workers, progress):
                 pass
-            pixels.flush()
-
-
-def _load(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
-    """Memory-mapped pixels; None if the file is missing or damaged."""
-    try:
-        pixels: NDArray[np.uint8] = np.load(file, mmap_mode="c")
-    except (OSError, ValueError, EOFError, SyntaxError):  # of a damaged header
-        return None
-    return pixels if pixels.shape == shape and pixels.dtype == np.uint8 else None
-
-
-def _reserved_array(file: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
-    """Memory-mapped uint8 array in a new .npy file.
-
-    Its space on the disk is reserved, because a write to a memory map on a full disk kills the process.
-
-    Raises:
-        OSError: the disk is full.
-    """
-    with file.open("wb") as opened:
-        head = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(opened, head)
-        atomic.reserve(opened, math.prod(shape))
-    return np.lib.format.open_memmap(file, mode="r+")
 
 
 @dataclass(frozen=True)

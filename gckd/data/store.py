@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from gckd.data.splits import LabelledSplit, UnlabelledSplit, split_problem
+from gckd.data.store_sums import META, SUMS_SCHEMA, changed_file
 from gckd.data.store_writer import ImageRow
 from gckd.data.types import SPLITS
 from gckd.errors import InputError, reason_of, unknown_choice
 from gckd.storage.json_file import read_json
 from gckd.storage.path import expanded
 
-META, INDEX = "meta.json", "index"
+INDEX = "index"
 _COUNTS = {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}}
 META_SCHEMA = {
     "type": "object",
@@ -44,6 +45,7 @@ META_SCHEMA = {
         },
         "notes": {"type": "array", "items": {"type": "string"}},
         "skipped": {"type": "integer"},
+        "check_sums": SUMS_SCHEMA,  # absent in stores of earlier versions, and in uploaded ones
     },
 }
 VERSION = 1  # of the layout above; part of the digest and the index key, so that a new layout gets new names
@@ -70,11 +72,14 @@ class Store:
         remedy = f"delete the folder {path}; it is then built again"
         if not (path / META).is_file():
             raise InputError(f"{path}: not a dataset store (its {META} is missing); {remedy}")
-        store = Store.from_meta(path, read_json(path / META, META_SCHEMA, remedy))
+        meta = read_json(path / META, META_SCHEMA, remedy)
+        store = Store.from_meta(path, meta)
         for split, counts in store.counts.items():
             problem = split_problem(path / split, counts)
             if problem:
                 raise InputError(f"{path / split}: damaged ({problem}); {remedy}")
+        if changed := changed_file(path, meta.get("check_sums", {})):
+            raise InputError(f"{path / changed}: damaged (its check sum is wrong); {remedy}")
         return store
 
     @staticmethod

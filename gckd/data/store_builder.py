@@ -14,7 +14,8 @@ from filelock import FileLock
 
 from gckd.data.annotations import require_splits
 from gckd.data.images import DECODING, ImageInspection, confine, in_parallel, inspect
-from gckd.data.store import INDEX, META, VERSION, Store, content_digest, stores_folder
+from gckd.data.store import INDEX, VERSION, Store, content_digest, stores_folder
+from gckd.data.store_sums import META, store_sums
 from gckd.data.store_writer import ImageRow, write_split
 from gckd.data.types import SPLITS, Annotations, ItemProgress, Record
 from gckd.errors import InputError
@@ -130,7 +131,8 @@ def _build(
     with atomic.making(root / digest, f"partial-{key}") as partial:  # the lock excludes another writer
         counts = {split: write_split(rows[split], partial / split, workers) for split in SPLITS}
         meta = {"version": VERSION, "digest": digest, "format": annotations.format, "counts": counts}
-        atomic.write(partial / META, json.dumps(meta | {"notes": _notes(annotations, entry), "skipped": len(broken)}))
+        notes = {"notes": _notes(annotations, entry), "skipped": len(broken)}
+        atomic.write(partial / META, json.dumps(meta | notes | {"check_sums": store_sums(partial)}))
     return entry
 
 

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "gckd"
 _RAW_WRITE = re.compile(r"\.write_(text|bytes)\(|os\.(replace|rename)\(|open\([^)]*\"[wax]b?\"")
 # Writers of a scratch file from `writing`, or into a scratch folder from `making` or `tempfile`.
 _WRITERS = {
-    *("cli/embed.py", "cluster/trial.py", "data/remote_store.py", "data/splits.py", "estimate/trace.py"),
+    *("cli/embed.py", "cluster/trial.py", "data/remote_store.py", "data/pixel_file.py", "estimate/trace.py"),
     *("storage/atomic.py", "storage/checkpoint.py", "training/graph_sample.py", "tune/searcher.py"),
 }
 

@@ -57,6 +57,44 @@ def test_damaged_pixels_are_decoded_again(tmp_path: Path) -> None:
         assert store.unlabelled("train").images.decoded(16, 8).tobytes() == expected
 
 
+@pytest.mark.parametrize("place", [0.05, 0.5, 1.0])
+def test_a_changed_byte_of_decoded_pixels_is_repaired(place: float, tmp_path: Path) -> None:
+    store = build_store(read_annotations(str(make_toy(tmp_path / "toy"))), tmp_path / "cache")
+    expected = store.unlabelled("train").images.decoded(16, 8).tobytes()
+    (file,) = (store.path / "train").glob("*.npy")
+    content = bytearray(file.read_bytes())
+    content[round(place * (len(content) - 1))] ^= 1
+    file.write_bytes(content)
+    assert store.unlabelled("train").images.decoded(16, 8).tobytes() == expected
+    assert bytes(content) != file.read_bytes()
+
+
+def _with_changed_byte(file: Path, value: bytes) -> bytes:
+    """Flip one bit of the first place in the file that holds `value`, which stays readable; returns the old content."""
+    content = file.read_bytes()
+    place = content.index(value)
+    file.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    return content
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("captions", b"person"), ("labels", b"\x03\0\0\0\0\0\0\0"), ("images", b"IDAT")]
+)
+def test_a_changed_byte_of_a_store_never_changes_a_result(name: str, value: bytes, tmp_path: Path) -> None:
+    annotations = read_annotations(str(make_toy(tmp_path / "toy")))
+    built = build_store(annotations, tmp_path / "cache")
+    file = built.path / "train" / f"{name}.arrow"
+    content = _with_changed_byte(file, value)
+    again = build_store(annotations, tmp_path / "cache")
+    if name == "images":  # read in full when they are decoded
+        remedy = f"delete the folder {built.path}"
+        assert message(again.unlabelled("train").images.decoded, 16, 8) == (
+            f"{file}: damaged (its check sum is wrong); {remedy}"
+        )
+    else:
+        assert file.read_bytes() == content
+
+
 CHANGES: list[dict[str, Any]] = [
     {"rank_1": None},
     {"rank_1": float("nan")},
