@@ -29,6 +29,7 @@ from gckd.config import Config
 from gckd.config.config_file import CONFIG_FILE
 from gckd.data.dataset_pair import DatasetPair
 from gckd.errors import InputError
+from gckd.printable import echo
 from gckd.report.comparability import MIXED_HINT, plugins_of
 from gckd.report.console import wide_console
 from gckd.report.question import QUESTION_FILE
@@ -43,6 +44,7 @@ from gckd.runs.preflight import check_sizes, check_weights, check_workers, prepa
 from gckd.runs.progress_display import display
 from gckd.runs.provenance import Provenance, git_revision, plugin_digests
 from gckd.runs.records import Records
+from gckd.runs.run_files import restore_config, unreadable_checkpoints
 from gckd.runs.run_outcome import OutcomeT, RunRecords
 from gckd.runs.table_status import table_status
 from gckd.runs.tracker import open_trackers
@@ -134,8 +136,7 @@ class AblationTable:
             try:
                 try:
                     runs = self.plan(self._tune(tuning, records))
-                    finished = (run for run in runs if records.finished(run))
-                    self.mirror.download(run.folder / name for run in finished for name in RUN_FILES)
+                    self._check_finished([run for run in runs if records.finished(run)])
                     self._execute(runs, records, options.functions, self.out)
                     records.arrange(runs)
                 except (KeyboardInterrupt, OSError):
@@ -150,6 +151,14 @@ class AblationTable:
         if self.out.local is None:
             click.echo(f"written to {self.out}", err=True)
         return summaries
+
+    def _check_finished(self, finished: Sequence[Run]) -> None:
+        """Get the files of finished runs, restore damaged configs, and name damaged checkpoints."""
+        self.mirror.download(run.folder / name for run in finished for name in RUN_FILES)
+        for run in finished:
+            restore_config(run)
+        for line in unreadable_checkpoints(finished, self.out):
+            echo(f"warning: {line}", err=True)
 
     def _report_partly(self, records: Records) -> None:
         """Write and print the table of the runs so far; nothing without any, or where it cannot be written."""

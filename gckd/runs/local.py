@@ -14,6 +14,7 @@ from gckd.runs.preflight import check_sizes, check_weights, prepare_datasets, us
 from gckd.runs.progress_board import Board
 from gckd.runs.provenance import Provenance, git_revision
 from gckd.runs.records import Record, Records
+from gckd.runs.run_files import is_done, restore_config
 from gckd.runs.throttle import Throttle
 from gckd.runs.tracker import Trackers, open_trackers, parameters_of
 from gckd.storage import atomic
@@ -86,7 +87,7 @@ def train_single(
     display: Display,
     track: Sequence[str] = (),
 ) -> RecordedRun:
-    """Run `config` once and record it; nothing runs if it is recorded already.
+    """Run `config` once and record it; nothing runs if it is recorded already and has its checkpoint.
 
     Args:
         run: `gckd.training.run.train_run`, or a function with its signature.
@@ -97,7 +98,7 @@ def train_single(
         The recorded run. Files that are written into its output later have to be uploaded with `Mirror.upload`.
 
     Raises:
-        InputError: the config, a dataset, `cache` or `out` cannot be used.
+        InputError: the config, a dataset, `cache` or `out` cannot be used, or the checkpoint of the run is damaged.
     """
     cache = usable_cache(cache)
     config, datasets = prepare_datasets(config, cache)
@@ -110,8 +111,9 @@ def train_single(
     with output_folder(mirror.folder, config, resume=resume) as folder:
         (planned,) = plan(config, {}, 1, folder)
         records = Records(folder)
-        if records.finished(planned):
+        if is_done(planned, records, mirror.out):
             mirror.download(planned.folder / name for name in RUN_FILES)
+            restore_config(planned)
         else:
             planned.folder.mkdir(parents=True, exist_ok=True)
             atomic.write(planned.folder / CONFIG_FILE, config_text(config))
@@ -140,5 +142,5 @@ def train_as_worker(config: Config, run: RunFunction, *, cache: Path | CachePath
     mirror = Mirror.for_output(out or StoragePath.at(default_output(config, datasets)))
     folder = usable_folder(mirror.folder, "--out")
     (planned,) = plan(config, {}, 1, folder)
-    if not Records(folder).finished(planned):
+    if not is_done(planned, Records(folder), mirror.out):
         run(config, cache=cache, out=planned.checkpoint_folder(mirror.out), datasets=datasets)

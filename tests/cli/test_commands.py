@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -236,6 +237,28 @@ def test_train_resume_report_and_evaluate_agree(
     Path("out/table.md").unlink()
     assert status_of(cli, "report", "out") == 0
     assert Path("out/table.md").read_text() == table
+
+
+@pytest.mark.slow
+def test_damaged_files_of_a_finished_run_are_named_or_restored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = [*training_of_toys(tmp_path, monkeypatch), "--out", "out", "--resume"]
+    assert status_of(cli, *train) == 0
+    (rank_1,), checkpoint = pd.read_parquet("out/runs.parquet")["rank_1"], Path("out/full/seed-0/checkpoint.pt")
+    content, config = bytearray(checkpoint.read_bytes()), checkpoint.with_name("config.yaml")
+    text = config.read_bytes()
+    config.write_text("seed: 7")
+    assert (status_of(cli, *train), config.read_bytes()) == (0, text)
+
+    content[len(content) // 2] ^= 1
+    checkpoint.write_bytes(content)
+    capsys.readouterr()
+    assert status_of(cli, *train) == 2
+    assert re.search(r"checkpoint.pt: .*damaged.*delete the file", capsys.readouterr().err)
+    checkpoint.unlink()
+    assert status_of(cli, *train) == 0
+    assert checkpoint.is_file() and list(pd.read_parquet("out/runs.parquet")["rank_1"]) == [rank_1]
 
 
 @pytest.mark.slow

@@ -1,0 +1,48 @@
+"""Files of finished runs, checked when a command resumes: a damaged config.yaml is restored, a checkpoint is named."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable, Iterator
+
+from gckd.config import config_text
+from gckd.config.config_file import CONFIG_FILE
+from gckd.runs.plan import Run
+from gckd.runs.records import Records
+from gckd.storage import atomic
+from gckd.storage.checkpoint import STAGE_FIELDS, load_checkpoint
+from gckd.storage.path import StoragePath
+
+_CHECKPOINT = "checkpoint.pt"
+
+
+def is_done(run: Run, records: Records, out: StoragePath) -> bool:
+    """Whether a single run is recorded as finished and has its checkpoint; without one, it is trained again.
+
+    Args:
+        out: output; a checkpoint in an object store is not read.
+
+    Raises:
+        InputError: the checkpoint is damaged.
+    """
+    checkpoint = run.checkpoint_folder(out) / _CHECKPOINT
+    if not records.finished(run) or not checkpoint.exists():
+        return False
+    if checkpoint.local:
+        load_checkpoint(checkpoint, STAGE_FIELDS)
+    return True
+
+
+def restore_config(run: Run) -> None:
+    """Write the config.yaml of a finished run again if it is missing or has changed."""
+    file, text = run.folder / CONFIG_FILE, config_text(run.config)
+    if not file.is_file() or file.read_bytes() != text.encode():
+        atomic.write(file, text)
+
+
+def unreadable_checkpoints(runs: Iterable[Run], out: StoragePath) -> Iterator[str]:
+    """A line for each local checkpoint that is no archive any more. Tables of many gigabytes are not read in full."""
+    for run in runs:
+        file = (run.checkpoint_folder(out) / _CHECKPOINT).local
+        if file and file.exists() and not (file.is_file() and zipfile.is_zipfile(file)):
+            yield f"{file}: damaged; delete it: the run's record is whole, and is kept"
