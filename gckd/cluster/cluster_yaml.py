@@ -20,6 +20,13 @@ from gckd.storage.text_file import read_text
 _TOKEN_FILE = Path("~/.ray/auth_token")
 _PLACEHOLDERS = re.compile(r"sg-0+$|^my-project$|^192\.0\.2\.\d+$|^registry\.example/\S*|\w*:?//BUCKET(?=/)")
 _START = "start_ray_commands"
+# Fields that Ray reads before it checks its schema.
+_SHAPES = {
+    "properties": {
+        **{name: {"type": "object"} for name in ("provider", "auth", "docker", "available_node_types")},
+        "file_mounts": {"type": "object", "additionalProperties": {"type": "string"}},
+    }
+}
 
 
 def cluster_problems(file: Path) -> list[str]:
@@ -66,6 +73,7 @@ def _schema(spec: dict[str, Any]) -> str | None:
 
     logging.getLogger("ray.autoscaler").setLevel(logging.WARNING)  # it logs every default that it fills in
     try:
+        jsonschema.validate(spec, _SHAPES)
         validate_config(prepare_config(spec))
     except jsonschema.ValidationError as error:
         return f"{'.'.join(map(str, error.absolute_path)) or 'file'}: {error.message.splitlines()[0]}"

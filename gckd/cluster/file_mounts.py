@@ -47,7 +47,8 @@ def mount_problems(spec: dict[str, Any], *, token: str) -> Iterator[str]:
 def _held_back(remote: str, source: Path, excluded: list[str], filters: list[str]) -> str:
     """Problem of a mount of which rsync would copy nothing."""
     patterns = [pattern for pattern in excluded if not _sent(source, [pattern], []).files]
-    cause = f"rsync_exclude: {', '.join(patterns)}" if patterns else "rsync_exclude and rsync_filter"
+    fields = [name for name, given in (("rsync_exclude", excluded), ("rsync_filter", filters)) if given]
+    cause = f"rsync_exclude: {', '.join(patterns)}" if patterns else " together with ".join(fields)
     return f"file_mounts.{remote}: {cause} keeps {source} back, so that it never reaches the nodes; change it"
 
 

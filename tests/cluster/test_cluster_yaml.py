@@ -156,6 +156,9 @@ WRONG: list[tuple[str, Change, str]] = [
         "file: Additional properties are not allowed ('max_w",
     ),
     ("aws", lambda g: g.update(head_node_type="haed"), "file: refused by Ray"),
+    ("aws", lambda g: g.update(file_mounts=["a"]), "file_mounts: ['a'] is not of type 'object'"),
+    ("aws", lambda g: g["file_mounts"].update({"~/a": None}), "file_mounts.~/a: None is not of type 'string'"),
+    ("aws", lambda g: g.update(available_node_types=7), "available_node_types: 7 is not of type 'object'"),
     (
         "aws",
         lambda g: g["provider"].update(type="nosuch"),  # Ray raises NotImplementedError
