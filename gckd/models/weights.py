@@ -39,7 +39,7 @@ _TIED = {
 }
 _MLM_HEAD = "text_encoder.predictions."  # ALBEF's fine-tuned retrieval models have none
 _TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)  # of weights
-_SHORTEST_LIST = 5  # names in a summary
+_LISTED = 5  # names in a line; `gckd weights` lists all
 LEAST_SHARE = 0.5  # of the backbone's parameters that a checkpoint must hold
 _POSITIONS = "visual_encoder.pos_embed"
 _TEXT_POSITIONS = "text_encoder.embeddings.position_embeddings.weight"
@@ -62,11 +62,10 @@ class KeyReport:
     share: float = 0.0  # of the model's parameters that were loaded
 
     def problems(self) -> Iterator[str]:
-        """One line for each kind of problem that a strict load refuses."""
+        """One short line for each kind of problem that a strict load refuses."""
         for kind in ("missing", "unexpected", "wrong_shape"):
-            names = getattr(self, kind)
-            if names:
-                yield f"{len(names)} {kind.replace('_', ' ')}: {', '.join(names)}"
+            if names := getattr(self, kind):
+                yield f"{len(names)} {kind.replace('_', ' ')}: {_first(names)}"
 
     def summary(self) -> tuple[str, ...]:
         """Report of a few short lines, for the start of a run and its record."""
@@ -76,10 +75,13 @@ class KeyReport:
             lines.append("the checkpoint has no MLM head; it starts from random weights")
         for kind in ("missing", "unexpected", "wrong_shape"):
             if names := getattr(self, kind):
-                more = ", ..." if len(names) > _SHORTEST_LIST else ""
-                listed = ", ".join(names[:_SHORTEST_LIST]) + more
-                lines.append(f"{len(names)} {kind.replace('_', ' ')}, not loaded: {listed}")
+                lines.append(f"{len(names)} {kind.replace('_', ' ')}, not loaded: {_first(names)}")
         return tuple(lines)
+
+
+def _first(names: list[str]) -> str:
+    """The first few names; an ellipsis stands for the others."""
+    return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
 
 
 def momentum_copies(weights: Weights) -> Weights:
@@ -120,8 +122,7 @@ def fit_weights(state: Weights, weights: Weights, grid: Grid, mode: str) -> tupl
     _resize(fitted, state, grid, mode, report, square="log_tau" not in weights)
     infinite = [name for name, value in fitted.items() if not _is_finite(value.to(state[name].dtype))]
     if infinite:
-        listed = ", ".join(infinite[:_SHORTEST_LIST]) + (", ..." if len(infinite) > _SHORTEST_LIST else "")
-        raise InputError(f"backbone.weights: {len(infinite)} weights hold NaN or infinite values ({listed})")
+        raise InputError(f"backbone.weights: {len(infinite)} weights hold NaN or infinite values ({_first(infinite)})")
     total = sum(value.numel() for name, value in state.items() if name not in _TIED)
     report.share = sum(value.numel() for value in fitted.values()) / total
     return report, fitted
@@ -135,20 +136,22 @@ def refuse_misfit(report: KeyReport, strict: bool) -> None:
             lists them.
 
     Raises:
-        InputError: `strict`, and weights are missing, unexpected or misshapen (the message lists all of them); or less
-            than half of the model's parameters are in the checkpoint.
+        InputError: `strict`, and weights are missing, unexpected or misshapen (the message has their numbers and the
+            first few names); or less than half of the model's parameters are in the checkpoint.
     """
     problems = list(report.problems())
     listed = [f"  {line}" for line in problems]
     if report.share < LEAST_SHARE:
         raise InputError(
             f"backbone.weights: the checkpoint does not fit: it holds {100 * report.share:.1f} % of the backbone's "
-            f"parameters; at least {100 * LEAST_SHARE:.0f} % are needed",
+            f"parameters; at least {100 * LEAST_SHARE:.0f} % are needed; `gckd weights FILE` lists all keys",
             *listed,
         )
     if strict and problems:
         raise InputError(
-            "backbone.weights: the checkpoint does not fit (backbone.strict=false loads the weights that do)", *listed
+            "backbone.weights: the checkpoint does not fit (backbone.strict=false loads the weights that do); "
+            "`gckd weights FILE` lists all keys",
+            *listed,
         )
 
 

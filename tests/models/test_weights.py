@@ -70,7 +70,7 @@ def faulty_weights() -> Weights:
     return weights
 
 
-def test_a_strict_load_lists_all_problems_and_changes_nothing() -> None:
+def test_a_strict_load_lists_the_problems_and_changes_nothing() -> None:
     loaded = model(2)
     with pytest.raises(InputError) as caught:
         load_weights(loaded, faulty_weights(), GRID, "bicubic", strict=True)
@@ -84,6 +84,16 @@ def test_a_strict_load_lists_all_problems_and_changes_nothing() -> None:
     ):
         assert part in str(caught.value)
     assert differing(loaded, model(2)) == []
+
+
+def test_a_checkpoint_of_another_architecture_is_refused_in_short_lines() -> None:
+    weights = {f"encoder.{key}": value for key, value in published(model(1)).items()}
+    with pytest.raises(InputError, match=r"`gckd weights FILE` lists all keys") as caught:
+        load_weights(model(2), weights, GRID, "bicubic", strict=True)
+    _, *others = str(caught.value).splitlines()
+    assert [line.split(":")[0].split()[1:] for line in others] == [["missing"], ["unexpected"]]
+    assert f"  {len(weights) - 1} unexpected: encoder." in others[1]  # all but the counter of the position ids
+    assert all(line.count(", ") == 5 and line.endswith(", ...") and len(line) < 400 for line in others)
 
 
 def test_a_lenient_load_keeps_the_weights_that_do_not_fit() -> None:
