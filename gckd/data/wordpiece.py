@@ -10,6 +10,7 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
 
 from gckd.errors import InputError
+from gckd.storage.hub_file import hub_file
 from gckd.storage.json_text import JsonError, load_json
 from gckd.storage.path import expanded
 from gckd.storage.text_file import read_bytes, read_text
@@ -107,10 +108,8 @@ def _lowercase(settings: Path) -> bool:
 
 
 def _from_hub(name: str) -> Backend:
-    from huggingface_hub import hf_hub_download  # slow to import
-
     try:
-        return Backend.from_file(hf_hub_download(name, "tokenizer.json"))
+        return Backend.from_file(hub_file(name, "tokenizer.json"))
     except Exception as error:  # offline, unknown, private or malformed name
         raise InputError(
             f"tokenizer.name: {name!r} is not a local folder and cannot be downloaded from the hub "

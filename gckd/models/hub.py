@@ -12,6 +12,8 @@ from gckd.config.backbone import Compute, Tower
 from gckd.errors import InputError, reason_of
 from gckd.models.base import InputSizes
 from gckd.models.compute import compile_layers
+from gckd.storage.hub_file import hub_file
+from gckd.storage.path import expanded
 
 
 def from_folder_or_hub(model: Any, name: str) -> Any:
@@ -21,6 +23,8 @@ def from_folder_or_hub(model: Any, name: str) -> Any:
         InputError: `name` is neither a folder with such a model nor a name on the hub, or weights are missing.
     """
     try:
+        if not expanded(name).is_dir():
+            hub_file(name, "config.json")  # fails at once if offline
         with torch.device("cpu"):  # transformers needs accelerate under any other default device
             loaded, report = model.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
     except Exception as error:  # offline, unknown or private name, another model class: the remedy is the same

@@ -158,20 +158,41 @@ class TestPretrained:
             self.load(tmp_path)
 
     def test_an_unreachable_hub_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def offline(*_: str) -> str:
+        requests: list[str] = []
+
+        def offline(url: str) -> None:
+            requests.append(url)
             raise ConnectionError("no route")
 
-        monkeypatch.setattr("huggingface_hub.hf_hub_download", offline)
+        monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", offline)
+        monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *file: pytest.fail(f"download of {file}"))
         with pytest.raises(
-            InputError, match="'some/model' is not a local folder .* put its tokenizer.json or vocab.txt"
+            InputError,
+            match=r"'some/model' is not a local folder .*\(ConnectionError\); put its tokenizer.json or vocab",
         ):
             self.load("some/model")
+        assert requests == ["https://huggingface.co/some/model/resolve/main/tokenizer.json"]  # one, without a retry
 
     def test_a_tokenizer_of_the_hub_is_loaded(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         file = tmp_path / "tokenizer.json"
         bert({piece: i for i, piece in enumerate(self.VOCABULARY)}).save(str(file))
         published = {("some/model", "tokenizer.json"): str(file)}
+        monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", lambda url: None)
         monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *file: published[file])
+        assert self.load("some/model").encode(["coat"])[0].tolist() == [3, 9, 4]
+
+    def test_a_tokenizer_in_the_hubs_cache_is_loaded_offline(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        repository = tmp_path / "models--some--model"  # the hub's own layout
+        (repository / "refs").mkdir(parents=True)
+        (repository / "refs/main").write_text("abc")
+        (repository / "snapshots/abc").mkdir(parents=True)
+        bert({piece: i for i, piece in enumerate(self.VOCABULARY)}).save(
+            str(repository / "snapshots/abc/tokenizer.json")
+        )
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")  # no server
         assert self.load("some/model").encode(["coat"])[0].tolist() == [3, 9, 4]
 
 
