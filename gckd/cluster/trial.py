@@ -83,10 +83,9 @@ def results(search: Search, trial: Mapping[str, Any]) -> Iterator[dict[str, Any]
     check_plugins()
     torch.set_num_threads(search.threads)
     config, folder = configure(search.base, trial["edits"]), StoragePath.at(trial["folder"])
-    if not rank():
-        with (folder / CONFIG_FILE).writing() as file:
-            file.write_text(config_text(config), encoding="utf-8")
     seeds = {seed: folder / f"seed-{seed}" for seed in trial["seeds"]}
+    if not rank():
+        _write_configs(config, seeds)
     best = -math.inf
     with on_device(config.device):
         runs = [
@@ -107,6 +106,13 @@ def results(search: Search, trial: Mapping[str, Any]) -> Iterator[dict[str, Any]
                     (out / CHECKPOINT).copy_to(out / BEST)  # of the best epoch so far
             best = max(best, score)
             yield _result(number, score, evaluations) | {"done_all": number == config.adapt.evaluations}
+
+
+def _write_configs(config: Config, seeds: Mapping[int, StoragePath]) -> None:
+    """Write the config of each run beside its checkpoints, where the commands that take a checkpoint look for it."""
+    for seed, folder in seeds.items():
+        with (folder / CONFIG_FILE).writing() as file:
+            file.write_text(config_text(_seeded(config, seed)), encoding="utf-8")
 
 
 def _result(number: int, score: float, evaluations: Sequence[TrialEvaluation]) -> dict[str, Any]:

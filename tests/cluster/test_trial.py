@@ -14,7 +14,8 @@ from gckd.cluster.trial_audit import true_metrics
 from gckd.config import Config, apply
 from gckd.errors import InputError
 from gckd.storage.checkpoint import load_checkpoint
-from gckd.training.load import CHECKPOINT
+from gckd.storage.path import StoragePath
+from gckd.training.load import CHECKPOINT, checkpoint_config
 from gckd.training.target_evaluation import evaluate_checkpoint
 from gckd.validators import epoch_score
 from tests.toy import make_toy, shuffle_labels
@@ -106,6 +107,9 @@ def test_several_seeds_are_averaged(base: Config, folder: Path, tmp_path: Path, 
         assert mean["score"] == pytest.approx((one["score"] + two["score"]) / 2)
         for name, score in mean["scores"].items():
             assert score == pytest.approx((one["scores"][name] + two["scores"][name]) / 2)
+    # The path of a checkpoint is enough for `gckd find`, `gckd demo` and `gckd.load`: its config is beside it.
+    configs = [checkpoint_config(StoragePath.at(tmp_path / "both" / f"seed-{seed}" / BEST)) for seed in (3, 4)]
+    assert configs == [apply(base, EDITS), apply(base, {**EDITS, "seed": 4})]
 
 
 def test_oracle_selects_by_target_labels(base: Config, folder: Path, tmp_path: Path) -> None:
