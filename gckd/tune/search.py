@@ -26,7 +26,6 @@ from gckd.estimate.run_estimate import dry_run_estimate
 from gckd.report.console import wide_console
 from gckd.runs.output import output_folder
 from gckd.runs.preflight import usable_folder
-from gckd.runs.progress_display import display
 from gckd.runs.provenance import Provenance, git_revision
 from gckd.runs.records import Records
 from gckd.runs.tracker import Trackers, open_trackers
@@ -210,7 +209,7 @@ class HyperparameterSearch:
             records,
             Provenance(git_revision(), datasets.source_name, datasets.target_name, datasets.published),
             self.cache,
-            display(),
+            SearchDisplay(),
             threads=options.threads,
             gpus=options.gpus,
             out=confirmation.out(self.mirror),

@@ -13,7 +13,8 @@ from rich.table import Table
 
 from gckd.runs.plan import FULL
 from gckd.runs.progress_display import OTHER_LINES, PlainDisplay, most_important, progress_table
-from gckd.runs.run_state import clock_text
+from gckd.runs.run_state import ENDED, clock_text
+from gckd.runs.table_status import seconds_left
 from gckd.tune.progress import FAILED, FINISHED, RUNNING, STOPPED
 from gckd.tune.report.plotted_study import short_names
 from gckd.tune.space.choice import kind_or_value
@@ -37,7 +38,9 @@ class SearchDisplay:
         """stream: standard error by default."""
         stream = stream or sys.stderr
         self._stream, self._start = stream, time.monotonic()
-        self._live = Live(console=Console(file=stream), auto_refresh=False) if stream.isatty() else None
+        self._live = (
+            Live(console=Console(file=stream, highlight=False), auto_refresh=False) if stream.isatty() else None
+        )
         self._plain, self._written = PlainDisplay(stream), set[int]()
 
     def __enter__(self) -> SearchDisplay:
@@ -57,7 +60,8 @@ class SearchDisplay:
         if self._live:
             size, elapsed = self._live.console.size, clock_text(time.monotonic() - self._start)
             shown = most_important(states, size.height - OTHER_LINES)
-            self._live.update(progress_table(shown, f"{elapsed} elapsed", size.width), refresh=True)
+            title = f"{_of_runs(states)}, {elapsed} elapsed"
+            self._live.update(progress_table(shown, title, size.width) if states else title, refresh=True)
         else:
             self._plain.show(states)
 
@@ -66,8 +70,9 @@ class SearchDisplay:
         warning = progress.new_warning()
         if self._live:
             if warning:
-                self._live.console.print(warning, style="yellow", highlight=False, markup=False)
-            self._live.update(search_table(progress), refresh=True)
+                self._live.console.print(warning, style="yellow", markup=False)
+            shown = search_table(progress) if progress.trials else "starting the first trials"
+            self._live.update(shown, refresh=True)
             return
         for trial in progress.trials.values():
             if trial.state != RUNNING and trial.number not in self._written:
@@ -75,6 +80,16 @@ class SearchDisplay:
                 self._stream.write(f"{trial_line(trial, progress)}\n")
         self._stream.write(f"{warning}\n" if warning else "")
         self._stream.flush()
+
+
+def _of_runs(states: Sequence[RunState]) -> str:
+    """`2 of 6 finished, about 1:05 left`, or `starting` before the first run."""
+    if not states:
+        return "starting"
+    left = seconds_left(states)
+    return f"{sum(state.stage in ENDED for state in states)} of {len(states)} finished" + (
+        f", about {clock_text(left)} left" if left else ""
+    )
 
 
 def search_table(progress: SearchProgress) -> Table:

@@ -112,6 +112,31 @@ def test_the_confirmation_names_the_chosen_config() -> None:
     assert stream.getvalue().splitlines() == ["chosen seed 1: adapt 3/9", "defaults seed 1: adapt 3/9"]
 
 
+class Terminal(io.StringIO):
+    """A stream that is shown as a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_says_that_a_search_is_starting_instead_of_an_empty_table() -> None:
+    stream = Terminal()
+    with SearchDisplay(stream) as shown:
+        shown.show([])
+        shown.show_search(SearchProgress(4, 2, 0.0))
+    assert "starting, 0:00 elapsed" in stream.getvalue() and "starting the first trials" in stream.getvalue()
+    assert "trial ┃" not in stream.getvalue()
+
+
+def test_a_terminal_shows_the_chosen_config_and_the_time_left_of_the_confirmation() -> None:
+    stream = Terminal()
+    states = [RunState("full", 1, "done", seconds=60.0), RunState("full", 2, "adapt", 3, 9, left=30.0, seconds=30.0)]
+    with SearchDisplay(stream) as shown:
+        shown.show(states)
+    assert "1 of 2 finished, about 0:30 left" in stream.getvalue()
+    assert "│ chosen │" in stream.getvalue() and "full" not in stream.getvalue()
+
+
 @pytest.mark.parametrize(
     ("finished", "source", "warned"),
     [([-0.1, -0.2, -0.3], 0.0, True), ([-0.1, 0.1, -0.3], 0.0, False), ([-0.1], 0.0, False), ([-0.1] * 3, None, False)],

@@ -57,7 +57,7 @@ def setup_table(study: Study) -> Table:
         **({"sampler": [str(attrs["sampler"])]} if "sampler" in attrs else {}),
         "objectives" if len(goals) > 1 else "objective": goals,
         "selection score": [_selection(selector(study))],
-        "seeds per trial": [", ".join(map(str, seeds)) or NONE],
+        "seeds of each trial": [", ".join(map(str, seeds)) or NONE],
         "git revision": [str(attrs.get("revision", NONE))],
     }
     body = [[name if i == 0 else "", line] for name, lines in facts.items() for i, line in enumerate(lines)]
