@@ -51,7 +51,7 @@ def run_ablation(config: Config, user_edits: Mapping[str, Any], options: Ablatio
     mirror = Mirror.for_output(StoragePath.at(out)) if out else None
     tables = {name: AblationTable.checked(full, mirror, name, options) for name, full in configs.items()}
     if options.dry_run:
-        for line in (line for table in tables.values() for line in dry_run_lines(table)):
+        for line in dry_run_lines(list(tables.values())):
             click.echo(line)
         return True
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -19,7 +19,7 @@ from gckd.training.pretrain import is_pretrained
 from gckd.training.timing import step_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from gckd.ablations.table import AblationTable
     from gckd.runs.plan import Run
@@ -28,12 +28,39 @@ if TYPE_CHECKING:
 _GIB = 2**30
 
 
-def dry_run_lines(table: AblationTable) -> Iterator[str]:
-    """The plan of a table, one fact per line, then an estimate from a few steps that are timed on this machine."""
+class _Work(NamedTuple):
+    """Unfinished work of a table: its runs, the seconds of their rows, and those of each source model to train."""
+
+    runs: int = 0
+    rows: float = 0.0
+    source_models: Mapping[str, float] = {}
+
+
+def dry_run_lines(tables: Sequence[AblationTable]) -> Iterator[str]:
+    """The plan of each table, one fact per line, then an estimate from a few steps that are timed on this machine.
+
+    Several tables end with a line for all of them, in which a source model that they share counts once.
+    """
+    works = [_Work() for _ in tables]
+    for place, table in enumerate(tables):
+        works[place] = yield from _table_lines(table)
+    if len(works) > 1:
+        runs, rows = sum(work.runs for work in works), sum(work.rows for work in works)
+        models = dict(pair for work in works for pair in work.source_models.items())
+        time = clock_text(rows + sum(models.values()))
+        yield (
+            f"total of {len(works)} subtables: {runs} runs and {len(models)} source models to train, "
+            f"about {time} without evaluations"
+        )
+
+
+def _table_lines(table: AblationTable) -> Generator[str, None, _Work]:
     runs, tuning = table.plan(), [run for runs in table.candidates().values() for run in runs]
     unfinished = _unfinished(table, runs, tuning)
     first = preparations(unfinished)
-    untrained = [run for run in first.values() if not is_pretrained(run.config, table.datasets, table.options.cache)]
+    untrained = {
+        key: run for key, run in first.items() if not is_pretrained(run.config, table.datasets, table.options.cache)
+    }
     resources, concurrent = resources_here(table, runs), table.options.concurrent
     if table.name:
         yield f"subtable {table.name}:"
@@ -46,23 +73,32 @@ def dry_run_lines(table: AblationTable) -> Iterator[str]:
     yield f"source models: {len(first)} needed, {len(first) - len(untrained)} in the cache"
     yield f"resources per run: {resources.text()}; on this machine {concurrent} run{'s' * (concurrent != 1)} at a time"
     yield f"output: {table.out}"
-    if unfinished:
-        yield from _estimate_lines(table, unfinished, untrained, resources)
+    return (yield from _estimate_lines(table, unfinished, untrained, resources)) if unfinished else _Work()
 
 
 def _estimate_lines(
-    table: AblationTable, unfinished: Sequence[Run], untrained: Sequence[Run], resources: WorkerResources
-) -> Iterator[str]:
+    table: AblationTable, unfinished: Sequence[Run], untrained: Mapping[str, Run], resources: WorkerResources
+) -> Generator[str, None, _Work]:
     options = table.options
     if options.gpu:
         pretrained = is_pretrained(table.config, table.datasets, options.cache)
         seconds, memory = dry_run_estimate(table.config, options.gpu, pretrained, "run")
-        yield estimate(unfinished, untrained, seconds, options.workers or 1)
-        yield memory
+        concurrent = options.workers or 1
     else:
         seconds = step_seconds(table.config, table.datasets, options.cache, resources.threads)
-        yield estimate(unfinished, untrained, seconds, options.concurrent)
-        yield _memory()
+        memory, concurrent = "", options.concurrent
+    yield estimate(unfinished, list(untrained.values()), seconds, concurrent)
+    yield memory or _memory()
+    models = {key: _source_seconds([run], seconds) / concurrent for key, run in untrained.items()}
+    return _Work(len(unfinished), _row_seconds(unfinished, seconds) / concurrent, models)
+
+
+def _source_seconds(untrained: Sequence[Run], seconds: StepSeconds) -> float:
+    return sum(run.config.pretrain.steps * run.config.pretrain.accumulate * seconds.pretrain for run in untrained)
+
+
+def _row_seconds(runs: Sequence[Run], seconds: StepSeconds) -> float:
+    return sum(run.config.adapt.steps * run.config.adapt.accumulate * seconds.adapt for run in runs)
 
 
 def resources_here(table: AblationTable, runs: Sequence[Run]) -> WorkerResources:
@@ -103,8 +139,7 @@ def estimate(runs: Sequence[Run], untrained: Sequence[Run], seconds: StepSeconds
         seconds: per step of the full config; other rows may be faster or slower.
         concurrent: runs at a time.
     """
-    source = sum(run.config.pretrain.steps * run.config.pretrain.accumulate * seconds.pretrain for run in untrained)
-    adaptation = sum(run.config.adapt.steps * run.config.adapt.accumulate * seconds.adapt for run in runs)
+    source, adaptation = _source_seconds(untrained, seconds), _row_seconds(runs, seconds)
     total, of_source, of_rows = (clock_text(work / concurrent) for work in (source + adaptation, source, adaptation))
     return (
         f"estimate: about {total} without evaluations: source models {of_source}, rows {of_rows} "
