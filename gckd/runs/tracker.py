@@ -106,6 +106,7 @@ class WeightsAndBiases:
             config=dict(parameters),
             dir=str(self._folder),
             reinit="create_new",  # several runs of one process are open at a time
+            settings={"quiet": True},  # no history and summary, of 40 lines for each run, between the lines of gckd
         )
         self._runs[run] = opened
 

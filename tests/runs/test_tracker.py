@@ -98,6 +98,7 @@ def test_wandb_gets_the_step_of_each_stage_as_a_value(monkeypatch: pytest.Monkey
     init, *calls = recorded(monkeypatch, "wandb:people", tmp_path)
     assert init[0] == "init" and init[2]["project"] == "people" and init[2]["name"] == "-gmp seed 0"
     assert init[2]["config"] == {"seed": "0"} and init[2]["group"] == "table"
+    assert init[2]["settings"] == {"quiet": True}
     assert [arguments[0] for name, arguments, _ in calls if name.endswith("log")] == [
         {"pretrain/step": 5, "pretrain/loss": 1.5},
         {"adapt/step": 1, "adapt/loss": 2.5, "adapt/entropy": 0.5},
