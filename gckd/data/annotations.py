@@ -18,6 +18,7 @@ from gckd.data.identities import MAX_IDENTITY, number_identities
 from gckd.data.image_paths import is_inside, relative_to_images
 from gckd.data.layouts import Layout, find_layout
 from gckd.data.readers import READERS, DatasetReader, JsonReader
+from gckd.data.store_sums import META
 from gckd.data.types import SPLITS, Annotations, Record
 from gckd.errors import InputError, reason_of, unknown_choice
 from gckd.printable import brief, is_text
@@ -84,6 +85,8 @@ def _parse_spec(spec: str) -> tuple[Mapping[str, DatasetReader], Path]:
         raise InputError(f"dataset {brief(spec, 200)}: is a file; give its folder, {folder.parent}")
     if not folder.is_dir():
         raise InputError(f"dataset {brief(spec, 200)}: the folder {folder} does not exist")
+    if (folder / META).is_file():
+        raise InputError(f"dataset {brief(spec, 200)}: is a store; give the dataset that it was made of")
     return (READERS if name is None else {name: READERS[name]}), folder
 
 

@@ -202,6 +202,13 @@ def test_an_empty_split_is_refused(make_dataset: Any, spoil: Any, change: Callab
         read_annotations(str(folder))
 
 
+def test_a_store_is_named_as_one(tmp_path: Path) -> None:
+    """`gckd data check` reads annotations, which a store does not have."""
+    (tmp_path / "meta.json").touch()
+    with pytest.raises(InputError, match="is a store; give the dataset that it was made of"):
+        read_annotations(str(tmp_path))
+
+
 def test_a_missing_image_folder_is_refused(make_dataset: Any) -> None:
     folder = make_dataset()
     (folder / "imgs").rename(folder / "images")
