@@ -16,7 +16,7 @@ from gckd.runs.preflight import usable_cache
 from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
 
-_TIMEOUT_S = 60
+_TIMEOUT_S = 180  # a busy node may need a minute to import torch
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,24 @@ def problems_of_nodes(ray: Any, requirements: NodeRequirements) -> list[str]:
         alive = [node for node in ray.nodes() if node["Alive"]]
         strategies = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in alive]
         refs = [task.options(scheduling_strategy=strategy).remote(requirements, token) for strategy in strategies]
-        problems = []
-        for node, ref in zip(alive, refs, strict=True):
-            name = node["NodeManagerAddress"]  # not unique: one machine may run several nodes
-            try:
-                problems += [f"node {name}: {problem}" for problem in ray.get(ref, timeout=_TIMEOUT_S)]
-            except ray.exceptions.RayError as error:
-                reason = str(error).strip().splitlines()[-1]
-                problems.append(f"node {name}: gckd cannot run there ({reason}); install the same gckd on every node")
-        return problems
+        ray.wait(refs, num_returns=len(refs), timeout=_TIMEOUT_S)
+        # Addresses are not unique: one machine may run several nodes.
+        answers = [(node["NodeManagerAddress"], _answer(ray, ref)) for node, ref in zip(alive, refs, strict=True)]
+        return [f"node {name}: {problem}" for name, problems in answers for problem in problems]
     finally:
         token_file.remove()
+
+
+def _answer(ray: Any, ref: Any) -> list[str]:
+    """Problems that a node found; one if it could not look for them."""
+    try:
+        problems: list[str] = ray.get(ref, timeout=0)
+    except ray.exceptions.GetTimeoutError:
+        return [f"did not answer within {_TIMEOUT_S} s; it may be busy or unreachable"]
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().splitlines()[-1]
+        return [f"gckd cannot run there ({reason}); install the same gckd on every node"]
+    return problems
 
 
 def node_problems(requirements: NodeRequirements, token: str) -> list[str]:

@@ -10,9 +10,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import ray
 
 from gckd.cluster.connect import await_workers, cluster, reachable_resources
-from gckd.cluster.nodes import NodeRequirements, node_problems
+from gckd.cluster.nodes import NodeRequirements, node_problems, problems_of_nodes
 from gckd.cluster.worker_resources import WorkerResources
 from gckd.config import apply, preset
 from gckd.errors import InputError
@@ -34,6 +35,36 @@ def needs(folder: Path, data: str = "", **files: Path) -> NodeRequirements:
         datasets,
         tuple((name, str(path)) for name, path in files.items()),
     )
+
+
+def test_nodes_that_do_not_answer_are_told_from_those_without_gckd(tmp_path: Path) -> None:
+    answers: dict[str, Any] = {
+        "10.0.0.1": [],
+        "10.0.0.2": ray.exceptions.GetTimeoutError("Get timed out: some object(s) not ready."),
+        "10.0.0.3": ray.exceptions.RaySystemError("No module named 'gckd'"),
+        "10.0.0.4": ["cache: is full"],
+    }
+
+    def get(answer: Any, timeout: float) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    places = iter(answers.values())
+    task = SimpleNamespace(options=lambda **options: SimpleNamespace(remote=lambda *arguments: next(places)))
+    nodes = [{"Alive": True, "NodeID": "0" * 56, "NodeManagerAddress": address} for address in answers]
+    fake = SimpleNamespace(
+        remote=lambda **options: lambda function: task,
+        nodes=lambda: nodes,
+        wait=lambda refs, num_returns, timeout: None,
+        get=get,
+        exceptions=ray.exceptions,
+    )
+    silent, broken, full = problems_of_nodes(fake, needs(tmp_path))
+    assert silent == "node 10.0.0.2: did not answer within 180 s; it may be busy or unreachable"
+    assert broken.startswith("node 10.0.0.3: gckd cannot run there") and broken.endswith("the same gckd on every node")
+    assert full == "node 10.0.0.4: cache: is full"
+    assert [file.name for file in (tmp_path / "out").iterdir()] == [TOKEN]
 
 
 def test_a_node_with_all_requirements_has_no_problems(tmp_path: Path) -> None:
@@ -91,6 +122,7 @@ def cluster_of(version: str = "2.60.0", addable: dict[str, float] | None = None,
         cluster_resources=lambda: resources,
         nodes=list,
         remote=remote,
+        wait=lambda refs, num_returns, timeout: None,
         _private=SimpleNamespace(state=SimpleNamespace(state=state)),
     )
 
