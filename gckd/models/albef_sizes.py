@@ -74,5 +74,7 @@ def _heads(width: int) -> int:
 
 def _grid(patches: int) -> Grid:
     """The grid nearest to a square, with at least as many rows as columns."""
+    if patches < 1:
+        raise ValueError(f"{patches + 1} positions of the image are too few: one is the class token")
     columns = next(count for count in range(math.isqrt(patches), 0, -1) if patches % count == 0)
     return patches // columns, columns

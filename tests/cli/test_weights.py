@@ -10,6 +10,7 @@ import torch
 from gckd.cli.main import cli
 from gckd.config.backbone import Albef, Text, Vision
 from gckd.data.types import Vocabulary
+from gckd.errors import InputError
 from gckd.models.albef import AlbefBackbone
 from gckd.models.albef_sizes import fitting_config
 from gckd.models.base import InputSizes
@@ -53,6 +54,14 @@ def test_sizes_are_told_from_the_shapes(command: list[str]) -> None:
     assert (backbone.text.width, backbone.text.depth, backbone.text.fusion_depth) == (16, 1, 1)
     assert (backbone.vision.mlp_ratio, backbone.text.mlp_ratio, backbone.embed_dim) == (2.0, 2.0, 8)
     assert (fitted.data.height, fitted.data.width) == (64, 32)
+
+
+def test_a_model_without_patches_is_refused(command: list[str]) -> None:
+    weights = torch.load(command[1], weights_only=True)
+    for positions in (0, 1):  # the first position is that of the class token
+        weights["visual_encoder.pos_embed"] = torch.zeros(1, positions, 16)
+        with pytest.raises(InputError, match="cannot be told from the checkpoint .* too few"):
+            fitting_config(weights)
 
 
 def test_weights_that_do_not_fit_are_listed(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
