@@ -12,10 +12,11 @@ from gckd.errors import InputError
 from gckd.graph.memory import centred
 from gckd.method.banks import PerBank
 from gckd.storage.checkpoint import STAGE_FIELDS, load_checkpoint
-from gckd.training.checkpoint_data import check_datasets
+from gckd.training.checkpoint_data import other_dataset
 from gckd.training.model import Model
 
 NO_GRAPH = "This model has no graph (graph.propagate=none)."
+OTHER_DATASET = "The graph of this model names images and captions of other datasets than those of this page."
 
 
 class Node(NamedTuple):
@@ -51,7 +52,7 @@ class GraphView:
     """
 
     def __init__(self, model: Model) -> None:
-        self._graphs = model.config.graph.propagate.graphs()
+        self._graphs, self._without_graph = model.config.graph.propagate.graphs(), NO_GRAPH
         self._k = model.config.graph.propagate.neighbours
         self.splits = (
             model.student.datasets.source.unlabelled("train"),
@@ -61,8 +62,10 @@ class GraphView:
             return
         with model.checkpoint.reading() as file:
             content = load_checkpoint(file, STAGE_FIELDS)
-        check_datasets(model.checkpoint, content, model.student.datasets)
         modules = content["modules"]
+        if other_dataset(model.checkpoint, content, model.student.datasets):
+            self._graphs, self._without_graph = [], OTHER_DATASET
+            return
         if "banks" not in modules:
             raise InputError(f"{model.checkpoint}: does not hold memory banks; give the checkpoint of a finished run")
         banks: Mapping[str, Tensor] = modules["banks"]
@@ -86,7 +89,7 @@ class GraphView:
             return Neighbourhood(f"The {len(nodes)} nodes nearest to the image, which would send it messages.", nodes)
         graph = next((graph for graph in self._graphs if TARGET_TEXT in graph.banks), None)
         if graph is None or not len(self._views[TARGET_TEXT]):
-            return Neighbourhood(NO_GRAPH, [])
+            return Neighbourhood(self._without_graph, [])
         cosines = self._views[TARGET_TEXT] @ image
         position = int(cosines.argmax())
         anchor = Node(TARGET_TEXT, int(self._rows[TARGET_TEXT][position]), float(cosines[position]))

@@ -42,15 +42,18 @@ def check_datasets(checkpoint: Path | StoragePath, content: Mapping[str, Any], d
     Raises:
         InputError: a dataset is another one, or was changed since the run.
     """
+    if role := other_dataset(checkpoint, content, datasets):
+        raise InputError(
+            f"data.{role}: not the dataset of the run of {checkpoint}, or changed since; the memory banks of the "
+            "checkpoint name images and captions by their rows"
+        )
+
+
+def other_dataset(checkpoint: Path | StoragePath, content: Mapping[str, Any], datasets: DatasetPair) -> str:
+    """`source` or `target`, where the dataset is not that of the run of the checkpoint; empty if both are."""
     data = _data(checkpoint, content)
-    if data is None:
-        return
-    for role, store in (("source", datasets.source), ("target", datasets.target)):
-        if data[role] != store.digest:
-            raise InputError(
-                f"data.{role}: not the dataset of the run of {checkpoint}, or changed since; the memory banks of the "
-                "checkpoint name images and captions by their rows"
-            )
+    digests = {"source": datasets.source.digest, "target": datasets.target.digest}
+    return "" if data is None else next((role for role, digest in digests.items() if data[role] != digest), "")
 
 
 def _data(checkpoint: Path | StoragePath, content: Mapping[str, Any]) -> Mapping[str, str] | None:

@@ -16,7 +16,7 @@ from gckd.cli.main import cli
 from gckd.data.dataset_pair import open_datasets
 from gckd.data.datasets import find_dataset
 from gckd.data.plain_folder import without_identities
-from gckd.demo.graph_view import GraphView
+from gckd.demo.graph_view import OTHER_DATASET, GraphView, Neighbourhood
 from gckd.errors import InputError
 from tests.data.conftest import caption
 from tests.data.test_plain_folder import write_folder
@@ -89,9 +89,10 @@ def test_rows_of_memory_banks_are_not_read_in_another_dataset(folder: Path, othe
     arguments = ["audit", str(folder / "run"), "--set", f"data.target={other}", "--cache", str(folder / "cache")]
     with pytest.raises(InputError, match="data.target: not the dataset of the run of .*, or changed since"):
         CliRunner().invoke(cli, arguments, catch_exceptions=False)
-    GraphView(gckd.load(folder / "run", cache=folder / "cache"))
-    with pytest.raises(InputError, match="data.target: not the dataset of the run of .*, or changed since"):
-        GraphView(gckd.load(folder / "run", edits=edits, cache=folder / "cache"))
+    image = torch.eye(1, 8)[0]
+    assert GraphView(gckd.load(folder / "run", cache=folder / "cache")).around(image).nodes
+    view = GraphView(gckd.load(folder / "run", edits=edits, cache=folder / "cache"))
+    assert view.around(image) == Neighbourhood(OTHER_DATASET, [])
 
 
 @pytest.mark.parametrize("data", [{"tokenizer": "{}", "source": "", "target": ""}, {"source": ""}, "text"])
