@@ -43,7 +43,7 @@ def test_control_and_direction_characters_are_escaped(text: str, shown: str) -> 
         ("https://b/x?X-Amz-Signature=secret", "https://b/x?X-Amz-Signature=***"),
         ("redis://:secret@host", "redis://:***@host"),
         ("postgresql://ann:se'cr\"et@host/db", "postgresql://ann:***@host/db"),
-        ("/work/postgresql:/ann:secret@host/db is not a file", "/work/postgresql:/ann:***@host/db is not a file"),
+        ("/data/postgresql:/ann:secret@host/db is not a file", "/data/postgresql:/ann:***@host/db is not a file"),
         ("no@mail, postgresql:/ann:secret@host", "no@mail, postgresql:/ann:***@host"),
         ("s3://bucket/street", "s3://bucket/street"),
         ("postgresql://ann:p@ss/word@host/db", "postgresql://ann:***@host/db"),
