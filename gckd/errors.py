@@ -23,6 +23,10 @@ class InputError(ValueError):
         return "\n".join(self.args)
 
 
+class LostInputError(InputError):
+    """A dataset or file disappeared after the start. No other run is started; finished runs are kept."""
+
+
 class DivergenceError(FloatingPointError):
     """Training diverged. The message names the stage, the step, the terms that are not finite, and the remedy."""
 

@@ -12,6 +12,7 @@ from gckd.ablations.subtables import ONLY_TABLE, subtable_configs
 from gckd.ablations.table import AblationTable
 from gckd.ablations.tuned_rows import check_tunable
 from gckd.config import Config, ConfigError, apply, digest
+from gckd.errors import LostInputError
 from gckd.report.comparability import MIXED_HINT, budget
 from gckd.report.console import wide_console
 from gckd.report.gains import write_gains
@@ -36,6 +37,7 @@ def run_ablation(config: Config, user_edits: Mapping[str, Any], options: Ablatio
 
     Raises:
         InputError: something in the options is refused; nothing has started then.
+        LostInputError: a dataset or file disappeared; the same command with `--resume` continues once it is back.
         KeyboardInterrupt: Ctrl-C or SIGTERM; the same command with `--resume` continues.
     """
     config = options.spec.full_config(config, user_edits)
@@ -56,7 +58,7 @@ def run_ablation(config: Config, user_edits: Mapping[str, Any], options: Ablatio
         return True
     try:
         summaries = {name: table.make() for name, table in tables.items()}
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, LostInputError):
         output = mirror.out if mirror else tables[ONLY_TABLE].out
         click.echo(f"interrupted; to continue, repeat the command with --out {output} --resume", err=True)
         raise

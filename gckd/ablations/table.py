@@ -28,7 +28,7 @@ from gckd.cluster.tasks import RunFunctions
 from gckd.config import Config
 from gckd.config.config_file import CONFIG_FILE
 from gckd.data.dataset_pair import DatasetPair
-from gckd.errors import InputError
+from gckd.errors import InputError, LostInputError
 from gckd.printable import echo
 from gckd.report.comparability import MIXED_HINT, plugins_of
 from gckd.report.console import wide_console
@@ -121,6 +121,7 @@ class AblationTable:
 
         Raises:
             InputError: the folder has other contents, or runs of another version of the code.
+        LostInputError: a dataset or file disappeared; the report of the runs so far is written.
         """
         options = self.options
         resume_files = (self.folder / name for name in _RESUME_FILES)
@@ -139,7 +140,7 @@ class AblationTable:
                     self._check_finished([run for run in runs if records.finished(run)])
                     self._execute(runs, records, options.functions, self.out)
                     records.arrange(runs)
-                except (KeyboardInterrupt, OSError):
+                except (KeyboardInterrupt, LostInputError, OSError):
                     self._report_partly(records)
                     raise
                 write_examples(runs, records, self.datasets.target)

@@ -15,7 +15,8 @@ from gckd.cluster.tasks import Failure, TaskContext, TaskResult
 from gckd.cluster.worker_resources import WorkerResources, cluster_problems, worker_resources
 from gckd.config import config_text
 from gckd.config.config_file import CONFIG_FILE
-from gckd.errors import InputError, reason_of
+from gckd.errors import InputError, LostInputError, reason_of
+from gckd.runs.lost_input import lost_input
 from gckd.runs.plan import FULL, Run, preparations
 from gckd.runs.records import failed_record
 from gckd.runs.run_outcome import OutcomeT, RunOutcome
@@ -39,6 +40,7 @@ def execute(runs: Sequence[Run], execution: Execution[OutcomeT]) -> None:
     Raises:
         InputError: see `gckd.cluster.connect.cluster`; or the cluster has too few resources for a run, or a node
             cannot reach the output, the cache, the data or the weights.
+        LostInputError: a run failed, and its data or weights have disappeared. Finished runs are recorded.
         KeyboardInterrupt: Ctrl-C or SIGTERM. Finished runs are recorded, and no process is left.
     """
     if not all(map(execution.records.finished, runs)):
@@ -105,7 +107,7 @@ class _PendingTasks(Generic[OutcomeT]):
         waiting: list[Any] = []
         try:
             self._finish(waiting, interruption)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, LostInputError):
             self._cancel(waiting)
             raise
         self._execution.display.show(self._ray.get(self._board.snapshot.remote()))
@@ -153,6 +155,8 @@ class _PendingTasks(Generic[OutcomeT]):
             track_run(execution.trackers, run, result.result)
         execution.after_run()
         self._end((run.row, run.seed), result)
+        if isinstance(result, Failure) and (problem := lost_input(run.config)):
+            raise LostInputError(problem)
 
     def _result(self, ref: Any) -> TaskResult[OutcomeT]:
         """Result of a task. A dead worker, and a result that cannot be unpickled, count as failures."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gckd.cluster import trial as search_trial
 from gckd.cluster.shared_board import save_running, shared_board
-from gckd.errors import InputError
+from gckd.errors import InputError, LostInputError
 from gckd.runs.tracker import Trackers
 from gckd.storage.mirror import RAY_TUNE_FOLDER
 from gckd.tune.best import candidates, source_value
@@ -86,6 +86,9 @@ class Engine:
         """Runs trials until the study has as many as planned; returns the reason why the search ended.
 
         owner: id of the output folder; see `gckd.tune.searcher.StudySearcher`.
+
+        Raises:
+            LostInputError: the data or the weights disappeared; unfinished trials can be resumed.
         """
         from ray import tune
 
@@ -118,6 +121,8 @@ class Engine:
         )
         run_config = self._run_config(tune, failure_reasons, study)
         tune.Tuner(self._trainable(tune), tune_config=tune_config, run_config=run_config).fit()
+        if searcher.lost_input:
+            raise LostInputError(searcher.lost_input)
         return searcher.end_reason
 
     def _progress(self, study: Study) -> SearchProgress:

@@ -21,7 +21,7 @@ from gckd.config import Config, digest, encode
 from gckd.config.config_file import CONFIG_FILE
 from gckd.data.dataset_pair import DatasetPair
 from gckd.device import cores
-from gckd.errors import InputError
+from gckd.errors import InputError, LostInputError
 from gckd.estimate.run_estimate import dry_run_estimate
 from gckd.report.console import wide_console
 from gckd.runs.output import output_folder
@@ -86,6 +86,7 @@ class HyperparameterSearch:
         Raises:
             InputError: a folder, a storage or the cluster cannot be used, or the study belongs to another search.
             KeyboardInterrupt: Ctrl-C, after the report of the trials so far.
+            LostInputError: a dataset or file disappeared, after the same report.
         """
         usable_folder(self.folder, "--out")
         self.mirror.download_appended(self.folder / JOURNAL)
@@ -101,7 +102,7 @@ class HyperparameterSearch:
                 raise InputError(
                     f"--storage: lost during the search; repeat the command to resume ({error})"
                 ) from error
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, LostInputError):
                 click.echo("interrupted; repeat the command to resume. Results so far:", err=True)
                 self._report(study, interrupted=True)
                 raise

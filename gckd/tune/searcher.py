@@ -12,6 +12,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from gckd.config import Config, ConfigError
 from gckd.config.edit import configure
+from gckd.runs.lost_input import lost_input
 from gckd.tune.study import DUPLICATE_OF, EDITS, FOLDER, OWNER, REASON, REFUSED, SEEDS, counts
 from gckd.tune.trial_results import TrialResults
 
@@ -40,6 +41,8 @@ class StudySearcher(OptunaSearch):
     * Steps are the trainable's epochs. An epoch that a resumed trial reports again is ignored.
     * RUNNING trials of the same `owner` that this searcher did not start are those of a dead driver: `suggest` returns
       them first, with their number and parameters. Trials of other owners are never touched.
+    * A trial that fails because the data or weights of the search have disappeared stays RUNNING, the search ends, and
+      `lost_input` has the problem. The repeated command resumes the trial.
     * The search ends at `budget` trials: COMPLETE, PRUNED, FAIL, and RUNNING of any owner, over all searches on the
       study. A larger budget extends it. While another search may still refuse the last of them, `suggest` returns
       None: Tune asks again.
@@ -87,6 +90,7 @@ class StudySearcher(OptunaSearch):
         self._results = TrialResults(study, objectives)
         self._running: dict[str, Trial] = {}  # by Tune's trial id
         self.end_reason = ""  # why `suggest` returned FINISHED
+        self.lost_input = ""  # problem of data or weights that disappeared
 
     def set_search_properties(self, metric: Any, mode: Any, config: dict[str, Any], **spec: Any) -> bool:
         """False: Tune may not change metric, mode or space."""
@@ -94,6 +98,9 @@ class StudySearcher(OptunaSearch):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """Config of the trainable: `edits` of the search's config, `number`, `folder` and `seeds`; None or FINISHED."""
+        if self.lost_input:
+            self.end_reason = self.lost_input
+            return Searcher.FINISHED  # type: ignore[return-value] # a str, by Tune's protocol
         for _ in range(DRAWS):
             trial = self._left_by_dead_driver() or self._new_trial()
             if trial is None and self._others_may_refuse():
@@ -121,6 +128,10 @@ class StudySearcher(OptunaSearch):
             return
         if result:  # Tune passes the result at which the scheduler stopped a trial only here
             self._results.add(trial_id, trial, result)
+        failed = error or (result or {}).get(REASON)
+        if failed and (problem := lost_input(self._base)):
+            self.lost_input = problem
+            return
         failure = (self._failure_reason(trial_id) if self._failure_reason else "unknown error") if error else ""
         self._results.finish(trial_id, trial, failure)
         del self._running[trial_id]

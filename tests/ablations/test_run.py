@@ -450,3 +450,31 @@ def test_a_source_without_a_target_is_refused(tmp_path: Path, capsys: pytest.Cap
     assert status_of(["--source", "a", "--cache", str(tmp_path)]) == 2
     expected = "error: --target: no dataset is given; give both --source and --target, or neither\n"
     assert capsys.readouterr().err == expected
+
+
+@pytest.mark.slow
+def test_a_dataset_that_disappears_ends_the_table_and_can_be_restored(
+    ablation: AblationFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every other run would fail in the same way. A run that fails for its own reason does not end a table."""
+    monkeypatch.setenv("FAKE_SECONDS", "2")
+    command = ("--drop", "gmp", "--seeds", "2", "--set", f"seed={fakes.FAIL_SEED - 1}")
+    process = ablation.start(*command)
+    ablation.wait_for(ablation.log)
+    (ablation.folder / "b").rename(ablation.folder / "away")
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 2, err
+    (problem,) = [line for line in err.splitlines() if line.startswith("error:")]
+    assert problem.startswith("error: data.target: lost after the start: ")
+    assert str(ablation.folder / "b") in problem
+    assert f"to continue, repeat the command with --out {ablation.out} --resume" in err
+    assert not [call for call in ablation.calls() if "-gmp" in call]
+    assert (ablation.out / "report.html").exists()
+
+    (ablation.folder / "away").rename(ablation.folder / "b")
+    monkeypatch.delenv("FAKE_SECONDS")
+    status, _, err = ablation.run(*command, "--resume")
+    assert status == 1, err
+    states = {(r.row, r.seed): r.status for r in ablation.table().itertuples()}
+    assert len(states) == 6
+    assert {seed for (_, seed), state in states.items() if state == "failed"} == {fakes.FAIL_SEED}

@@ -650,3 +650,26 @@ def test_tune_cannot_change_metric_and_mode(tmp_path: Path) -> None:
     assert (searcher.metric, searcher.mode) == ("score", "max")
     assert not searcher.set_search_properties("other", "min", {"x": 1})
     assert (searcher.metric, searcher.mode) == ("score", "max")
+
+
+def test_a_trial_that_lost_its_dataset_is_resumed_and_no_other_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dataset that is gone makes every trial fail: it would use up the budget of the search."""
+    problem = "data.target: lost after the start: no folder /data"
+    first = searcher_on(tmp_path)
+    monkeypatch.setattr(searcher_module, "lost_input", lambda config: problem)
+    trial_id, given_up = next_trial(first)
+    finished, _ = next_trial(first)
+    finish(first, finished, [0.5])  # a trial that does not fail is not asked for its input
+    first.on_trial_complete(trial_id, {"reason": "InputError: no folder /data", "done_all": False})
+    assert first.suggest("next") == Searcher.FINISHED
+    assert first.lost_input == first.end_reason == problem
+    assert [trial.state for trial in trials_in(tmp_path)] == [RUNNING, COMPLETE]
+
+    monkeypatch.setattr(searcher_module, "lost_input", lambda config: "")
+    second = searcher_on(tmp_path)
+    again, resumed = next_trial(second)
+    assert resumed == given_up
+    second.on_trial_complete(again, {"reason": "InputError: too many neighbours", "done_all": False})
+    assert [trial.state for trial in trials_in(tmp_path)] == [FAIL, COMPLETE]
