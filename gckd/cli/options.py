@@ -74,8 +74,8 @@ track_option = click.option(
     multiple=True,
     metavar="KIND[:WHERE]",
     callback=_checked_trackers,
-    help="Also log to tensorboard[:FOLDER], mlflow[:URI] or wandb[:PROJECT]. Files go to the output by default.  "
-    "[repeatable]",
+    help="Also log to tensorboard[:FOLDER], mlflow[:FOLDER|URI] or wandb[:PROJECT]. Files go to the output by default. "
+    " [repeatable]",
 )
 
 set_option = click.option(

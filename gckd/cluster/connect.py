@@ -154,13 +154,27 @@ def _free_port() -> int:
         return port
 
 
+def _started_here() -> str:
+    """Address of the cluster that `ray start` last started on this machine, for RAY_ADDRESS=auto.
+
+    Raises:
+        ConnectionError: there is none.
+    """
+    from ray._private.services import canonicalize_bootstrap_address_or_die
+
+    address: str = canonicalize_bootstrap_address_or_die("auto")
+    return address
+
+
 def _connect(ray: Any, address: str) -> None:
-    host, _, port = address.rpartition(":")
     try:
-        if port.isdigit() and "://" not in host:  # Ray itself would retry for more than a minute
+        # Ray itself would retry for more than a minute, also at the address of a cluster that has ended.
+        resolved = _started_here() if address == "auto" else address
+        host, _, port = resolved.rpartition(":")
+        if port.isdigit() and "://" not in host:
             socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
         ray.init(
-            address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=_runtime_env(embedded=False)
+            address=resolved, log_to_driver=False, logging_level=logging.ERROR, runtime_env=_runtime_env(embedded=False)
         )
     except (OSError, ValueError) as error:
         raise InputError(f"RAY_ADDRESS: no Ray cluster at {address!r} ({reason_of(error)})") from error

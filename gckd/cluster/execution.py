@@ -10,7 +10,7 @@ from gckd.runs.run_outcome import OutcomeT, RunRecords
 from gckd.runs.tracker import Trackers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from gckd.runs.progress_display import Display
@@ -26,7 +26,7 @@ class Execution(Generic[OutcomeT]):
     records: of the results that `functions.run` returns. concurrent: runs at a time on the embedded Ray. limit: most
     runs of several workers at a time; None: as many as the cluster fits. workers: of each run. threads, gpus: of each
     worker; None GPUs: see `worker_resources`. out: output for checkpoints; None: the folder of the records. after_run:
-    called after each recorded run.
+    called after each recorded run. tracked_rows: row -> its name in the trackers, where that is another one.
     """
 
     records: RunRecords[OutcomeT]
@@ -42,3 +42,4 @@ class Execution(Generic[OutcomeT]):
     out: StoragePath | None = None
     after_run: Callable[[], None] = lambda: None
     trackers: Trackers = field(default_factory=Trackers)
+    tracked_rows: Mapping[str, str] = field(default_factory=dict)

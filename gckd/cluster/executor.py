@@ -152,7 +152,8 @@ class _PendingTasks(Generic[OutcomeT]):
         else:
             assert result.result is not None
             execution.records.finish(run, result.result, execution.provenance)
-            track_run(execution.trackers, run, result.result)
+            row = execution.tracked_rows.get(run.row, run.row)
+            track_run(execution.trackers, f"{row} seed {run.seed}", run, result.result)
         execution.after_run()
         self._end((run.row, run.seed), result)
         if isinstance(result, Failure) and (problem := lost_input(run.config)):
@@ -175,14 +176,14 @@ class _PendingTasks(Generic[OutcomeT]):
             self._board.end.remote(key, **ranks)
 
 
-def track_run(trackers: Trackers, run: Run, result: RunOutcome) -> None:
-    """Log a finished run of a table. A run that ends with scores alone, such as a tuning run, is not logged."""
+def track_run(trackers: Trackers, name: str, run: Run, result: RunOutcome) -> None:
+    """Log a finished run of a table under `name`. A tuning run, which ends with scores alone, is not logged."""
     from gckd.training.run import RunResult
 
     if not isinstance(result, RunResult):
         return
     parameters = parameters_of({"seed": run.seed, **json.loads(run.edits_text)})
-    trackers.add_finished(run.name, parameters, result.curves, result.metrics)
+    trackers.add_finished(name, parameters, result.curves, result.metrics)
 
 
 def _preparation(run: Run) -> str:

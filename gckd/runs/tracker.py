@@ -16,9 +16,12 @@ from typing import Any, Protocol
 import click
 
 from gckd.errors import InputError, reason_of, unknown_choice
+from gckd.printable import shortened
 from gckd.storage.path import expanded
 
 Values = Mapping[str, float]
+_DATABRICKS = "databricks"  # tracking URI of MLflow without a scheme
+_REASON_CHARACTERS = 200  # some packages explain an error in a paragraph
 
 
 class Tracker(Protocol):
@@ -66,10 +69,12 @@ class MLflow:
     package, install = "mlflow", "mlflow"
 
     def __init__(self, where: str, folder: Path, group: str) -> None:
-        """where: tracking URI; empty: a database in the output `folder`. group: name of the experiment."""
-        self._client: Any = importlib.import_module(self.package).MlflowClient(
-            tracking_uri=where or f"sqlite:///{folder / 'mlflow.db'}"
-        )
+        """where: tracking URI or folder of a database; empty: the output `folder`. group: name of the experiment."""
+        if "://" not in where and where != _DATABRICKS:  # MLflow itself refuses a folder
+            database = (expanded(where) if where else folder).absolute()
+            database.mkdir(parents=True, exist_ok=True)
+            where = f"sqlite:///{database / 'mlflow.db'}"
+        self._client: Any = importlib.import_module(self.package).MlflowClient(tracking_uri=where)
         present = self._client.get_experiment_by_name(group)
         self._experiment = present.experiment_id if present else self._client.create_experiment(group)
         self._ids: dict[str, str] = {}
@@ -169,7 +174,7 @@ class Trackers:
             try:
                 call(tracker)
             except Exception as error:  # of a foreign package, of any type
-                click.echo(f"warning: --track {kind}: {reason_of(error)}; nothing more is logged there", err=True)
+                click.echo(f"warning: --track {kind}: {_reason(error)}; nothing more is logged there", err=True)
                 del self._active[kind]
 
 
@@ -189,7 +194,7 @@ def check_trackers(specs: Sequence[str]) -> None:
             raise InputError(f"--track: {unknown_choice('tracker', kind, KINDS)}")
         if kinds.count(kind) > 1:
             raise InputError(f"--track: {kind} is given twice; give each tracker once")
-        if kind == "tensorboard":
+        if kind != "wandb":
             expanded(spec.partition(":")[2])
         if importlib.util.find_spec(KINDS[kind].package) is None:
             raise InputError(f"--track: {kind} is not installed; pip install {KINDS[kind].install}")
@@ -212,13 +217,17 @@ def open_trackers(specs: Sequence[str], folder: Path, group: str) -> Trackers:
         try:
             trackers[kind] = KINDS[kind](where, folder, group)
         except Exception as error:
-            raise InputError(f"--track: {kind} cannot be opened ({reason_of(error)})") from error
+            raise InputError(f"--track: {kind} cannot be opened ({_reason(error)})") from error
     return Trackers(trackers)
 
 
 def parameters_of(edits: Mapping[str, Any]) -> dict[str, str]:
     """Edits as texts."""
     return {path: value if isinstance(value, str) else json.dumps(value) for path, value in edits.items()}
+
+
+def _reason(error: Exception) -> str:
+    return shortened(reason_of(error), _REASON_CHARACTERS)
 
 
 def _file_name(run: str) -> str:

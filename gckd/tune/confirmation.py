@@ -26,6 +26,7 @@ from gckd.training.load import CHECKPOINT
 
 FOLDER = "confirmation"  # of the records, in the output
 DEFAULTS = "defaults"  # row of the base config
+CHOSEN = "chosen"  # name of the row `full` for readers
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from gckd.errors import InputError, LostInputError
 from gckd.estimate.run_estimate import dry_run_estimate
 from gckd.report.console import wide_console
 from gckd.runs.output import output_folder
+from gckd.runs.plan import FULL
 from gckd.runs.preflight import usable_folder
 from gckd.runs.provenance import Provenance, git_revision
 from gckd.runs.records import Records
@@ -38,7 +39,7 @@ from gckd.training.pretrain import is_pretrained
 from gckd.training.timing import step_seconds
 from gckd.tune.best import CONFIRMED, best, best_config
 from gckd.tune.cluster_check import check_cluster
-from gckd.tune.confirmation import Confirmation, confirmation_seeds
+from gckd.tune.confirmation import CHOSEN, Confirmation, confirmation_seeds
 from gckd.tune.dry_run import estimate, plan_lines
 from gckd.tune.engine import Engine
 from gckd.tune.final_evaluation import audit, evaluate_on_test
@@ -216,6 +217,7 @@ class HyperparameterSearch:
             out=confirmation.out(self.mirror),
             after_run=self.mirror.upload_if_due,
             trackers=self._trackers(),
+            tracked_rows={FULL: CHOSEN},
         )
         execute_on(ray, interruption, runs, execution)
         study.set_user_attr(CONFIRMATION_SECONDS, sum(record["seconds"] for record in records.runs))

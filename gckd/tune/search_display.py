@@ -15,6 +15,7 @@ from gckd.runs.plan import FULL
 from gckd.runs.progress_display import OTHER_LINES, PlainDisplay, most_important, progress_table
 from gckd.runs.run_state import ENDED, clock_text
 from gckd.runs.table_status import seconds_left
+from gckd.tune.confirmation import CHOSEN
 from gckd.tune.progress import FAILED, FINISHED, RUNNING, STOPPED
 from gckd.tune.report.plotted_study import short_names
 from gckd.tune.space.choice import kind_or_value
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from gckd.runs.run_state import RunState
     from gckd.tune.progress import SearchProgress, TrialProgress
 
-_CHOSEN = "chosen"
 _ENDED_SHOWN = 8  # latest trials that have ended
 _STYLES = {FINISHED: "green", STOPPED: "dim", FAILED: "red"}
 
@@ -56,7 +56,7 @@ class SearchDisplay:
 
     def show(self, states: Sequence[RunState]) -> None:
         """Show source models that are trained, and runs of the confirmation: `full` is the chosen config."""
-        states = [dataclasses.replace(state, row=_CHOSEN if state.row == FULL else state.row) for state in states]
+        states = [dataclasses.replace(state, row=CHOSEN if state.row == FULL else state.row) for state in states]
         if self._live:
             size, elapsed = self._live.console.size, clock_text(time.monotonic() - self._start)
             shown = most_important(states, size.height - OTHER_LINES)

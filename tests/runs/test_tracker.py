@@ -93,6 +93,21 @@ def test_mlflow_gets_a_run_with_parameters_and_metrics(monkeypatch: pytest.Monke
     assert end[0].endswith("set_terminated") and end[1] == ("7",)
 
 
+@pytest.mark.parametrize(
+    ("where", "uri"),
+    [
+        ("mlflow:logs", "sqlite:///{folder}/logs/mlflow.db"),
+        ("mlflow:sqlite:////a/b.db", "sqlite:////a/b.db"),
+        ("mlflow:http://localhost:5000", "http://localhost:5000"),
+        ("mlflow:databricks", "databricks"),
+    ],
+)
+def test_mlflow_takes_a_folder_or_a_uri(where: str, uri: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, *_ = recorded(monkeypatch, where, tmp_path / "out")
+    assert first[2] == {"tracking_uri": uri.format(folder=tmp_path)}
+
+
 def test_wandb_gets_the_step_of_each_stage_as_a_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Recorded; tried with wandb in offline mode by hand."""
     init, *calls = recorded(monkeypatch, "wandb:people", tmp_path)
@@ -132,6 +147,14 @@ def test_an_error_of_a_tracker_ends_its_logging_and_not_the_run(capsys: pytest.C
     assert capsys.readouterr().err.splitlines() == ["warning: --track mlflow: no server; nothing more is logged there"]
 
 
+def test_a_long_reason_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(*arguments: object) -> None:
+        raise ConnectionError("x" * 1000)
+
+    Trackers({"mlflow": SimpleNamespace(start=fail)}).start("full seed 0", {})  # type: ignore[dict-item]
+    assert len(capsys.readouterr().err) < 300
+
+
 def test_a_run_of_a_table_is_logged_with_its_edits(tmp_path: Path) -> None:
     calls: list[tuple[Any, ...]] = []
     note: Any = SimpleNamespace(
@@ -140,7 +163,7 @@ def test_a_run_of_a_table_is_logged_with_its_edits(tmp_path: Path) -> None:
     config = micro(make_toy(tmp_path / "source"), make_toy(tmp_path / "target", shade=120))
     run = plan(config, {"k=2": {"graph.propagate.k": 2}}, 1, tmp_path / "out")[-1]
     result = train_run(apply(run.config, {"adapt.steps": 0}), cache=tmp_path / "cache", out=tmp_path / "run")
-    track_run(Trackers({"mlflow": note}), run, result)
+    track_run(Trackers({"mlflow": note}), run.name, run, result)
     assert calls[0] == ("k=2 seed 3", {"seed": "3", "graph.propagate.k": "2"})
     assert calls[-1] == ("k=2 seed 3", result.metrics)
     assert {stage for _, stage, _, _ in calls[1:-1]} == {"pretrain", "adapt"}

@@ -160,6 +160,19 @@ def test_an_address_without_a_cluster_is_refused_at_once(monkeypatch: pytest.Mon
             pass
 
 
+def test_auto_without_a_running_cluster_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Ray keeps the address of the last cluster in a file, also after the cluster has ended."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        (tmp_path / "ray").mkdir()
+        (tmp_path / "ray" / "ray_current_cluster").write_text(f"127.0.0.1:{taken.getsockname()[1]}")
+        monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+        monkeypatch.setenv("RAY_ADDRESS", "auto")
+        monkeypatch.setattr("ray.init", None)
+        with pytest.raises(InputError, match="RAY_ADDRESS: no Ray cluster at 'auto' .*refused"), cluster(1, 1):
+            pass
+
+
 def test_a_search_waits_for_the_first_worker_after_ray_up(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
