@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-MAX_BITS = 6  # of 64 in which the hashes of near copies differ at most
-MAX_DIFFERENCE = 4.0  # mean difference of their thumbnails, of 255; JPEG blurs the colours of small pictures
+MAX_BITS = 8  # of 64 in which the hashes of near copies differ at most
+MAX_DIFFERENCE = 6.0  # mean difference of their thumbnails, of 255; JPEG blurs the colours of small pictures
 _THUMBNAIL = (8, 16)  # width and height
 _BLOCK = 512  # hashes compared at a time with all others
 
