@@ -36,6 +36,7 @@ OTHERS = {
     "pytest": "runs this test",
     "ruff": "a step of .ci/run",
     "source": "belongs to the shell",
+    "tensorboard": "serves a page until it is stopped",
 }
 # Part of a command of gckd -> why a code block with it is not run. Its options are checked.
 NOT_RUN = {
