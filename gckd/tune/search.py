@@ -45,14 +45,14 @@ from gckd.tune.engine import Engine
 from gckd.tune.final_evaluation import audit, evaluate_on_test
 from gckd.tune.options import SearchOptions
 from gckd.tune.plan import OBJECTIVES, Plan
-from gckd.tune.report.cost import CONFIRMATION_SECONDS, RESOURCES
+from gckd.tune.report.cost import CONFIRMATION_SECONDS
 from gckd.tune.report.search_report import write_search_report
 from gckd.tune.samplers import make_sampler
 from gckd.tune.search_display import SearchDisplay
 from gckd.tune.space.space import Space
 from gckd.tune.storage import FILE as JOURNAL
 from gckd.tune.storage import open_storage
-from gckd.tune.study import counts, open_study
+from gckd.tune.study import RESOURCES, counts, open_study
 from gckd.tune.trial_attributes import check_trials
 from gckd.tune.verdict import Verdict, make_verdict
 

@@ -31,6 +31,8 @@ SECONDS, MEMORY = "seconds", "memory_gib"
 # Number of the COMPLETE trial with the same edits, whose values this one has without a run. Stored studies use "twin".
 DUPLICATE_OF = "twin"
 REFUSED = "refused"  # true: drawn, but never run
+# user_attr of a study: workers of a trial, threads and GPUs of a worker, in the last command
+RESOURCES = "resources"
 
 _READY = "ready"  # user_attr of a study: all others are set, and its starting points are queued
 _MAY_DIFFER = ("revision",)  # between two processes on one study

@@ -16,7 +16,7 @@ from optuna import Study
 
 from gckd.cli.options import resolve
 from gckd.config import apply, digest, preset, value_at
-from gckd.tune.best import best, best_config, candidates, caption, front, ranked, write_best
+from gckd.tune.best import best, best_config, candidates, caption, front, ranked, train_command, write_best
 from gckd.tune.report.trial_values import last_value
 from gckd.tune.study import DUPLICATE_OF
 from gckd.tune.trial_table import config_of, rows, write_trials
@@ -223,6 +223,14 @@ def test_best_yaml_stops_after_the_chosen_epoch(epoch: int, stop_after: int) -> 
 def test_best_yaml_names_the_checkpoint(tmp_path: Path) -> None:
     path = write_best(searched(), tmp_path)
     assert path is not None and "# Checkpoint of this epoch: out/trials/n/seed-0/best.pt" in path.read_text()
+
+
+def test_the_training_command_has_the_threads_of_the_trials(tmp_path: Path) -> None:
+    """Sums over other numbers of threads round differently, and the model is then another one."""
+    study = searched(resources={"workers": 1, "threads": 3, "gpus": 0})
+    path = write_best(study, tmp_path)
+    assert path is not None and "# OMP_NUM_THREADS=3 gckd train --config best.yaml trains" in path.read_text()
+    assert train_command(study, "a b/best.yaml") == "OMP_NUM_THREADS=3 gckd train --config 'a b/best.yaml'"
 
 
 def test_best_yaml_states_the_use_of_target_labels(tmp_path: Path) -> None:

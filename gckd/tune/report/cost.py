@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from gckd.report.html.page import NONE, Table, duration
 from gckd.tune.report.tables import number
-from gckd.tune.study import DUPLICATE_OF, EDITS, MEMORY, REASON, REFUSED, SECONDS
+from gckd.tune.study import DUPLICATE_OF, EDITS, MEMORY, REASON, REFUSED, RESOURCES, SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +26,7 @@ _STATES = {
     "RUNNING": "running",
     "WAITING": "waiting",
 }
-# user_attrs of a study
-RESOURCES = "resources"  # workers of a trial; threads and GPUs of a worker
-CONFIRMATION_SECONDS = "confirmation_seconds"
+CONFIRMATION_SECONDS = "confirmation_seconds"  # user_attr of a study
 _DUPLICATE, _REFUSED = "duplicate, not run", "refused, not run"
 
 

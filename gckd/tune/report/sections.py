@@ -9,7 +9,7 @@ import sqlalchemy
 
 from gckd.cluster.trial import ORACLE
 from gckd.report.html.page import Section
-from gckd.tune.best import caption, checkpoints, criterion, selector, warning
+from gckd.tune.best import caption, checkpoints, criterion, selector, train_command, warning
 from gckd.tune.report import parameter_figures, tables, trial_figures
 from gckd.tune.report.cost import cost_table, failure_table
 from gckd.tune.report.importance import FANOVA_TRIALS, MIN_TRIALS, RESAMPLES, importance
@@ -187,5 +187,5 @@ def _commands(
         commands.append(next_command.text)
     if chosen:
         lines.append("The last one trains the chosen model again, to the chosen epoch.")
-        commands.append(f"gckd train --config {shlex.quote(str(folder / 'best.yaml'))}")
+        commands.append(train_command(study, str(folder / "best.yaml")))
     return Section("Next commands", [" ".join(lines)], commands=commands)
