@@ -35,7 +35,7 @@ SHORT = (
 MARK = "GCKD_KILL"  # environment variable by which all processes of a command are tables
 # Columns with times, memory and random ids.
 TIMINGS = {"seconds", "pretrain_seconds", "trial_seconds", "memory_gib", "owner", "folder", "revision", "git_revision"}
-_LEFT_SECONDS = 60.0  # until Ray's processes have noticed the death of their driver
+_LEFT_SECONDS = 120.0  # until Ray has noticed the death of its driver; its agents may wait 60 s for a dead server
 _LEFTOVERS = ("*.partial", "partial-*", "*.making-*")
 
 
