@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,9 @@ from torch import Tensor, nn
 from gckd.config.banks import GraphNodes
 from gckd.config.graph import Gnn
 from gckd.graph.neighbour_search import neighbour_search
-from gckd.graph.propagation import GraphPropagation
+
+if TYPE_CHECKING:
+    from gckd.graph.propagation import GraphPropagation
 
 PerBankTensors = Sequence[Tensor]  # one tensor for each of Q_SI, Q_ST, Q_TI and Q_TT, in this order
 
@@ -77,6 +80,9 @@ def _node_indices(banks: PerBankTensors, positions: PerBankTensors, graph: Graph
 
 def bank_graphs(config: Gnn, width: int) -> BankGraphs:
     """Graphs of a config, with newly initialised layers for embeddings of `width` d."""
+    # Here, because PyG takes longer to import than the rest of a run, and only this message passing needs it.
+    from gckd.graph.propagation import GraphPropagation
+
     graphs = config.graphs()
     layers = {
         name: GraphPropagation(
