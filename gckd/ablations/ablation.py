@@ -57,7 +57,7 @@ def run_ablation(config: Config, user_edits: Mapping[str, Any], options: Ablatio
             click.echo(line)
         return True
     try:
-        summaries = {name: table.make() for name, table in tables.items()}
+        summaries = {name: table.make(first=not number) for number, (name, table) in enumerate(tables.items())}
     except (KeyboardInterrupt, LostInputError):
         output = mirror.out if mirror else tables[ONLY_TABLE].out
         click.echo(f"interrupted; to continue, repeat the command with --out {output} --resume", err=True)

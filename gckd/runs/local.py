@@ -16,7 +16,7 @@ from gckd.runs.provenance import Provenance, git_revision
 from gckd.runs.records import Record, Records
 from gckd.runs.run_files import is_done, restore_config
 from gckd.runs.throttle import Throttle
-from gckd.runs.tracker import Trackers, open_trackers, parameters_of
+from gckd.runs.tracker import MLFLOW_FILE, Trackers, on_test, open_trackers, parameters_of
 from gckd.storage import atomic
 from gckd.storage.cache import CachePath
 from gckd.storage.mirror import Mirror
@@ -106,7 +106,7 @@ def train_single(
     check_weights([config], datasets)
     provenance = Provenance(git_revision(), datasets.source_name, datasets.target_name, datasets.published)
     mirror = Mirror.for_output(out or StoragePath.at(default_output(config, datasets)))
-    record_files = (mirror.folder / name for name in (RUNS_FILE, CURVES_FILE))
+    record_files = (mirror.folder / name for name in (RUNS_FILE, CURVES_FILE, MLFLOW_FILE))
     mirror.start(mirror.folder / CONFIG_FILE, record_files, resume=resume)
     with output_folder(mirror.folder, config, resume=resume) as folder:
         (planned,) = plan(config, {}, 1, folder)
@@ -127,7 +127,7 @@ def train_single(
                 result = run(config, cache=cache, out=checkpoints, report=report, datasets=datasets)
             records.finish(planned, result, provenance)
             trackers.add_curves(name, result.curves)
-            trackers.end(name, result.metrics)
+            trackers.end(name, on_test(result.metrics))
     return RecordedRun(planned, records, mirror, datasets)
 
 

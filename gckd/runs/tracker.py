@@ -6,6 +6,7 @@ tracker ends its logging and not the run.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import json
@@ -16,11 +17,13 @@ from typing import Any, Protocol
 import click
 
 from gckd.errors import InputError, reason_of, unknown_choice
-from gckd.printable import shortened
+from gckd.printable import echo, shortened
 from gckd.storage.path import expanded
 
 Values = Mapping[str, float]
+MLFLOW_FILE = "mlflow.db"  # in the output folder
 _DATABRICKS = "databricks"  # tracking URI of MLflow without a scheme
+_FILE_CHARACTERS = 120
 _REASON_CHARACTERS = 200  # some packages explain an error in a paragraph
 
 
@@ -59,7 +62,7 @@ class TensorBoard:
 
     def end(self, run: str, metrics: Values) -> None:
         for name, value in metrics.items():
-            self._writers[run].add_scalar(f"test/{name}", value, 0)
+            self._writers[run].add_scalar(name, value, 0)
         self._writers.pop(run).close()
 
 
@@ -73,7 +76,7 @@ class MLflow:
         if "://" not in where and where != _DATABRICKS:  # MLflow itself refuses a folder
             database = (expanded(where) if where else folder).absolute()
             database.mkdir(parents=True, exist_ok=True)
-            where = f"sqlite:///{database / 'mlflow.db'}"
+            where = f"sqlite:///{database / MLFLOW_FILE}"
         self._client: Any = importlib.import_module(self.package).MlflowClient(tracking_uri=where)
         present = self._client.get_experiment_by_name(group)
         self._experiment = present.experiment_id if present else self._client.create_experiment(group)
@@ -89,7 +92,8 @@ class MLflow:
             self._client.log_metric(self._ids[run], f"{stage}/{name}", value, step=step)
 
     def end(self, run: str, metrics: Values) -> None:
-        self.log(run, "test", 0, metrics)
+        for name, value in metrics.items():
+            self._client.log_metric(self._ids[run], name, value, step=0)
         self._client.set_terminated(self._ids.pop(run))
 
 
@@ -122,7 +126,7 @@ class WeightsAndBiases:
 
     def end(self, run: str, metrics: Values) -> None:
         opened = self._runs.pop(run)
-        opened.summary.update({f"test/{name}": value for name, value in metrics.items()})
+        opened.summary.update(metrics)
         opened.finish()
 
 
@@ -194,22 +198,28 @@ def check_trackers(specs: Sequence[str]) -> None:
             raise InputError(f"--track: {unknown_choice('tracker', kind, KINDS)}")
         if kinds.count(kind) > 1:
             raise InputError(f"--track: {kind} is given twice; give each tracker once")
+        where = spec.partition(":")[2]
+        if kind == "tensorboard" and "://" in where:
+            raise InputError(f"--track: tensorboard writes to a folder on this machine, not to {where}")
+        if kind == "mlflow" and where.startswith("file:"):
+            raise InputError(f"--track: {spec}: MLflow no longer writes to file: URIs; give the folder without file:")
         if kind != "wandb":
-            expanded(spec.partition(":")[2])
+            expanded(where)
         if importlib.util.find_spec(KINDS[kind].package) is None:
             raise InputError(f"--track: {kind} is not installed; pip install {KINDS[kind].install}")
 
 
-def open_trackers(specs: Sequence[str], folder: Path, group: str) -> Trackers:
+def open_trackers(specs: Sequence[str], folder: Path, group: str, *, required: bool = True) -> Trackers:
     """Trackers of a command.
 
     Args:
         specs: checked by `check_trackers`.
         folder: local output; trackers with files write them there by default.
         group: name of the search, table or run.
+        required: refuse a tracker that cannot be opened; otherwise print a warning, and go without it.
 
     Raises:
-        InputError: a tracker cannot be opened.
+        InputError: a required tracker cannot be opened.
     """
     trackers: dict[str, Tracker] = {}
     for spec in specs:
@@ -217,8 +227,16 @@ def open_trackers(specs: Sequence[str], folder: Path, group: str) -> Trackers:
         try:
             trackers[kind] = KINDS[kind](where, folder, group)
         except Exception as error:
-            raise InputError(f"--track: {kind} cannot be opened ({_reason(error)})") from error
+            problem = f"--track: {kind} cannot be opened ({_reason(error)})"
+            if required:
+                raise InputError(problem) from error
+            echo(f"warning: {problem}; nothing is logged there", err=True)
     return Trackers(trackers)
+
+
+def on_test(metrics: Values) -> dict[str, float]:
+    """Metrics on target test, under the names that they have in trackers."""
+    return {f"test/{name}": value for name, value in metrics.items()}
 
 
 def parameters_of(edits: Mapping[str, Any]) -> dict[str, str]:
@@ -231,4 +249,6 @@ def _reason(error: Exception) -> str:
 
 
 def _file_name(run: str) -> str:
-    return run.replace("/", "_")[:120]
+    """Name of the folder of a run. A long name ends with a digest, so that runs which differ at the end keep apart."""
+    name = run.replace("/", "_")
+    return name if len(name) <= _FILE_CHARACTERS else f"{name[:100]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

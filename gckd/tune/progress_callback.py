@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
+from gckd.errors import LostInputError
 from gckd.runs.tracker import parameters_of
 from gckd.tune.progress import FAILED, FINISHED, STOPPED
 from gckd.tune.search_display import edits_text
@@ -32,17 +33,21 @@ class ProgressCallback(Callback):
         progress: SearchProgress,
         display: SearchDisplay,
         interruption: Interruption,
+        lost_input: Callable[[], str],
         save: Callable[[list[dict[str, Any]]], None],
         after_trial: Callable[[], None],
         trackers: Trackers,
     ) -> None:
         """
         Args:
-            save: called at Ctrl-C with the configs of the running trials; returns once their checkpoints are saved.
+            lost_input: gives the problem of data or weights that have disappeared, which ends the search.
+            save: called at Ctrl-C, and before this end, with the configs of the running trials; returns once their
+                checkpoints are saved.
             after_trial: called after each trial.
         """
         self._trackers, self._tracked = trackers, set[str]()
         self._progress, self._display, self._interruption = progress, display, interruption
+        self._lost_input = lost_input
         self._save, self._after_trial = save, after_trial
         self._next_update = 0.0
 
@@ -51,9 +56,12 @@ class ProgressCallback(Callback):
         return {}
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        if self._interruption.received:
+        problem = self._lost_input()
+        if self._interruption.received or problem:
             self._save([trial.config for trial in trials if trial.status == Trial.RUNNING])
         self._interruption.check()
+        if problem:
+            raise LostInputError(problem)
         now = time.monotonic()
         if now >= self._next_update:
             self._next_update = now + _SECONDS_BETWEEN_UPDATES
@@ -86,7 +94,7 @@ class ProgressCallback(Callback):
         self._progress.start(trial.config["number"], trial.config["edits"])
         self._progress.end(trial.config["number"], state)
         name, best = self._track(trial.config), self._progress.trials[trial.config["number"]].value
-        self._trackers.end(name, {} if best is None else {"best score": best})
+        self._trackers.end(name, {} if best is None else {"search/best score": best})
         self._tracked.discard(name)
         self._after_trial()
 

@@ -44,7 +44,7 @@ def scalars(folder: Path) -> dict[tuple[str, int], float]:
 def test_tensorboard_has_the_curves_and_metrics_of_each_run(tmp_path: Path) -> None:
     trackers = open_trackers(["tensorboard"], tmp_path, "table")
     trackers.start("trial 1 k=4", {"graph.propagate.k": "4"})
-    trackers.add_finished("-gmp seed 0", {"seed": "0"}, CURVES, {"rank_1": 40.0})
+    trackers.add_finished("-gmp seed 0", {"seed": "0"}, CURVES, {"test/rank_1": 40.0})
     trackers.log("trial 1 k=4", "search", 2, {"score": 0.25})
     trackers.end("trial 1 k=4", {})
     assert scalars(tmp_path / "tensorboard" / "-gmp seed 0") == {
@@ -74,7 +74,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch, kind: str, folder: Path) -> list[t
     """Calls that a finished run makes of the package of a tracker."""
     calls: list[tuple[Any, ...]] = []
     monkeypatch.setattr(tracker.importlib, "import_module", lambda name: Recorder(calls))
-    open_trackers([kind], folder, "table").add_finished("-gmp seed 0", {"seed": "0"}, CURVES, {"rank_1": 40.0})
+    open_trackers([kind], folder, "table").add_finished("-gmp seed 0", {"seed": "0"}, CURVES, {"test/rank_1": 40.0})
     return calls
 
 
@@ -127,6 +127,8 @@ def test_wandb_gets_the_step_of_each_stage_as_a_value(monkeypatch: pytest.Monkey
         (["tensorbord"], "--track: unknown tracker 'tensorbord'; did you mean tensorboard?"),
         (["mlflow", "mlflow:http://a"], "--track: mlflow is given twice"),
         (["wandb"], "--track: wandb is not installed; pip install wandb"),
+        (["tensorboard:s3://bucket/logs"], "--track: tensorboard writes to a folder on this machine"),
+        (["mlflow:file:./runs"], "--track: mlflow:file:./runs: MLflow no longer writes to file: URIs"),
     ],
 )
 def test_trackers_that_cannot_be_used_are_refused(
@@ -147,6 +149,27 @@ def test_an_error_of_a_tracker_ends_its_logging_and_not_the_run(capsys: pytest.C
     assert capsys.readouterr().err.splitlines() == ["warning: --track mlflow: no server; nothing more is logged there"]
 
 
+def test_runs_with_long_names_keep_apart(tmp_path: Path) -> None:
+    trackers, row = open_trackers(["tensorboard"], tmp_path, "table"), "a=1," * 40
+    for seed in (0, 1):
+        trackers.add_finished(f"{row} seed {seed}", {}, CURVES, {})
+    assert len(list((tmp_path / "tensorboard").iterdir())) == 2
+
+
+def test_a_tracker_that_cannot_be_opened_ends_only_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(name: str) -> None:
+        raise ConnectionError("no server")
+
+    monkeypatch.setattr(tracker.importlib, "import_module", fail)
+    with pytest.raises(InputError, match="--track: mlflow cannot be opened .no server."):
+        open_trackers(["mlflow"], tmp_path, "table")
+    open_trackers(["mlflow"], tmp_path, "table", required=False).start("full seed 0", {})
+    warning = "warning: --track: mlflow cannot be opened (no server); nothing is logged there"
+    assert capsys.readouterr().err.splitlines() == [warning]
+
+
 def test_a_long_reason_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
     def fail(*arguments: object) -> None:
         raise ConnectionError("x" * 1000)
@@ -165,5 +188,5 @@ def test_a_run_of_a_table_is_logged_with_its_edits(tmp_path: Path) -> None:
     result = train_run(apply(run.config, {"adapt.steps": 0}), cache=tmp_path / "cache", out=tmp_path / "run")
     track_run(Trackers({"mlflow": note}), run.name, run, result)
     assert calls[0] == ("k=2 seed 3", {"seed": "3", "graph.propagate.k": "2"})
-    assert calls[-1] == ("k=2 seed 3", result.metrics)
+    assert calls[-1] == ("k=2 seed 3", {f"test/{name}": value for name, value in result.metrics.items()})
     assert {stage for _, stage, _, _ in calls[1:-1]} == {"pretrain", "adapt"}

@@ -14,6 +14,7 @@ import pytest
 from ray import cloudpickle
 from rich.console import Console
 
+from gckd.errors import LostInputError
 from gckd.interruption import Interruption
 from gckd.runs.run_state import RunState
 from gckd.runs.tracker import Trackers
@@ -29,7 +30,13 @@ def ignore(*_: object) -> None:
 def make_callback(
     progress: SearchProgress, display: SearchDisplay, trackers: Trackers | None = None, **given: Any
 ) -> ProgressCallback:
-    arguments = {"interruption": Interruption(), "save": ignore, "after_trial": ignore, **given}
+    arguments = {
+        "interruption": Interruption(),
+        "lost_input": lambda: "",
+        "save": ignore,
+        "after_trial": ignore,
+        **given,
+    }
     return ProgressCallback(progress, display, trackers=trackers or Trackers(), **arguments)
 
 
@@ -63,9 +70,7 @@ def test_a_pipe_gets_a_line_for_each_trial_that_ends() -> None:
     note: Any = SimpleNamespace(**{name: lambda *a: calls.append(a) for name in ("start", "log", "end")})
     trackers = Trackers({"mlflow": note})
     progress = SearchProgress(4, 2, 0.0, {0: 0.05}, clock)
-    callback = ProgressCallback(
-        progress, SearchDisplay(stream), Interruption(), lambda running: None, lambda: None, trackers
-    )
+    callback = make_callback(progress, SearchDisplay(stream), trackers)
 
     def step() -> list[str]:
         callback._next_update = 0.0
@@ -98,7 +103,7 @@ def test_a_pipe_gets_a_line_for_each_trial_that_ends() -> None:
         ("trial 1 k=11 m=0.99", {"graph.propagate.k": "11", "distill.teacher.m": "0.99"}),
         ("trial 1 k=11 m=0.99", "search", 1, {"score": 0.2}),
         ("trial 1 k=11 m=0.99", "search", 2, {"score": 0.1}),
-        ("trial 1 k=11 m=0.99", {"best score": 0.2}),
+        ("trial 1 k=11 m=0.99", {"search/best score": 0.2}),
     ]
     rows = Console(width=100, file=io.StringIO())
     rows.print(search_table(progress))
@@ -150,14 +155,27 @@ def test_the_warning_is_given_once_if_all_trials_are_below_the_source_model(
     assert bool(text) == warned and progress.new_warning() == ""
 
 
-def test_running_trials_save_before_an_interruption_ends_the_search() -> None:
+def test_running_trials_save_before_an_interruption_or_lost_data_end_the_search() -> None:
     saved = list[Any]()
     trials = [
         SimpleNamespace(status=status, config={"number": number})
         for number, status in enumerate(("TERMINATED", "RUNNING", "PENDING", "RUNNING"))
     ]
+    display = SearchDisplay(io.StringIO())
+    problems = iter(["", "data.target: lost after the start"])
+    callback = make_callback(
+        SearchProgress(4, 2, 0.0),
+        display,
+        lost_input=lambda: next(problems),
+        save=lambda running: saved.append(running),
+    )
+    callback.on_step_begin(0, trials)
+    assert saved == []
+    with pytest.raises(LostInputError, match="data.target"):
+        callback.on_step_begin(1, trials)
+    assert saved == [[{"number": 1}, {"number": 3}]]
+    saved.clear()
     with Interruption() as interruption:
-        display = SearchDisplay(io.StringIO())
         callback = make_callback(SearchProgress(4, 2, 0.0), display, interruption=interruption, save=saved.append)
         callback.on_step_begin(0, trials)
         signal.raise_signal(signal.SIGTERM)
