@@ -15,6 +15,7 @@ from gckd.config import Config, config_text
 from gckd.config.config_file import CONFIG_FILE
 from gckd.config.edit import configure
 from gckd.plugins import check_plugins
+from gckd.runs.lost_input import lost_input
 from gckd.runs.throttle import Throttle
 from gckd.storage.cache import CachePath
 from gckd.storage.path import StoragePath
@@ -76,7 +77,7 @@ def results(search: Search, trial: Mapping[str, Any]) -> Iterator[dict[str, Any]
     import torch
 
     from gckd.device import on_device
-    from gckd.distributed import rank
+    from gckd.distributed import barrier, rank
     from gckd.training.load import CHECKPOINT
     from gckd.training.search_trial import trial_evaluations
 
@@ -86,6 +87,7 @@ def results(search: Search, trial: Mapping[str, Any]) -> Iterator[dict[str, Any]
     seeds = {seed: folder / f"seed-{seed}" for seed in trial["seeds"]}
     if not rank():
         _write_configs(config, seeds)
+    barrier()
     best = -math.inf
     with on_device(config.device):
         runs = [
@@ -109,10 +111,22 @@ def results(search: Search, trial: Mapping[str, Any]) -> Iterator[dict[str, Any]
 
 
 def _write_configs(config: Config, seeds: Mapping[int, StoragePath]) -> None:
-    """Write the config of each run beside its checkpoints, where the commands that take a checkpoint look for it."""
+    """Write the config of each run beside its checkpoints, where the commands that take a checkpoint look for it.
+
+    Checkpoints of another config are removed: if a study in an object store lost its last trials with its machine,
+    their numbers are drawn again.
+    """
+    from gckd.training.load import CHECKPOINT
+
     for seed, folder in seeds.items():
-        with (folder / CONFIG_FILE).writing() as file:
-            file.write_text(config_text(_seeded(config, seed)), encoding="utf-8")
+        text, present = config_text(_seeded(config, seed)), folder / CONFIG_FILE
+        if present.exists():
+            with present.reading() as file:
+                is_other = file.read_bytes() != text.encode()
+            for name in (CHECKPOINT, BEST, _ORACLE_FILE) if is_other else ():
+                (folder / name).remove()
+        with present.writing() as file:
+            file.write_text(text, encoding="utf-8")
 
 
 def _result(number: int, score: float, evaluations: Sequence[TrialEvaluation]) -> dict[str, Any]:
@@ -138,7 +152,8 @@ def results_or_reason(search: Search, trial: Mapping[str, Any]) -> Iterator[dict
                 search.board.end.remote(trial_line(trial["number"], seed), message="interrupted")
         raise
     except (FloatingPointError, InputError) as error:
-        yield {"reason": f"{type(error).__name__}: {' '.join(str(error).split())}", "done_all": False}
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        yield {"reason": reason, "lost_input": lost_input(search.base), "done_all": False}
 
 
 def source_model(search: Search, seed: int) -> SourceModelScores:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from gckd.config import config_text
+from gckd.config import config_text, read_config
 from gckd.config.config_file import CONFIG_FILE
+from gckd.errors import InputError
+from gckd.printable import echo
 from gckd.runs.plan import Run
 from gckd.runs.records import Records
 from gckd.storage import atomic
 from gckd.storage.checkpoint import STAGE_FIELDS, load_checkpoint
+from gckd.storage.mirror import Mirror
 from gckd.storage.path import StoragePath
 
 _CHECKPOINT = "checkpoint.pt"
@@ -31,6 +34,29 @@ def is_done(run: Run, records: Records, out: StoragePath) -> bool:
     if checkpoint.local:
         load_checkpoint(checkpoint, STAGE_FIELDS)
     return True
+
+
+def remove_outdated_checkpoints(runs: Sequence[Run], out: StoragePath, mirror: Mirror) -> None:
+    """Remove checkpoints of unfinished runs whose config has changed since, as a tuned rate can; a run refuses them.
+
+    Args:
+        out: output of the checkpoints.
+        mirror: of the folder with the config of each run.
+    """
+    mirror.download(run.folder / CONFIG_FILE for run in runs)
+    for run in runs:
+        checkpoint = run.checkpoint_folder(out) / _CHECKPOINT
+        if _is_of_another_config(run) and checkpoint.exists():
+            echo(f"{run.name}: its config has changed, so it starts anew", err=True)
+            checkpoint.remove()
+
+
+def _is_of_another_config(run: Run) -> bool:
+    """Whether the config.yaml of a run is another config; False if it is missing or damaged."""
+    try:
+        return (run.folder / CONFIG_FILE).is_file() and read_config(run.folder / CONFIG_FILE) != run.config
+    except InputError:
+        return False
 
 
 def restore_config(run: Run) -> None:

@@ -11,18 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gckd.config import Config, config_text, read_config
+from gckd.config import Config, config_text
 from gckd.config.config_file import CONFIG_FILE
 from gckd.config.edit import configure, edits_between
 from gckd.report.reference_rows import SOURCE_MODEL
 from gckd.runs.output import RUN_FILES
 from gckd.runs.plan import Run, plan
 from gckd.runs.records import Records
+from gckd.runs.run_files import remove_outdated_checkpoints
 from gckd.storage import atomic
 from gckd.storage.mirror import Mirror
 from gckd.storage.path import StoragePath
 from gckd.storage.run_tables import CURVES_FILE, RUNS_FILE
-from gckd.training.load import CHECKPOINT
 
 FOLDER = "confirmation"  # of the records, in the output
 DEFAULTS = "defaults"  # row of the base config
@@ -65,10 +65,7 @@ class Confirmation:
         mirror.download(self.record_folder / name for name in (RUNS_FILE, CURVES_FILE))
         runs = self.runs()
         mirror.download(run.folder / name for run in runs for name in RUN_FILES)
-        for run in runs:
-            file = run.folder / CONFIG_FILE
-            if file.exists() and read_config(file) != run.config:
-                (run.checkpoint_folder(self.out(mirror)) / CHECKPOINT).remove()
+        remove_outdated_checkpoints(runs, self.out(mirror), mirror)
         atomic.write(self.record_folder / CONFIG_FILE, config_text(runs[0].config))
         return Records(self.record_folder)
 

@@ -139,6 +139,33 @@ def test_target_labels_change_the_audit_and_no_trial(
     assert audits[:2] != audits[2:]
 
 
+def test_a_checkpoint_of_another_trial_with_the_same_number_is_removed(
+    base: Config, folder: Path, finished: list[dict[str, Any]]
+) -> None:
+    """A study in an object store can lose its last trials with its machine; their numbers are then drawn again."""
+    search, trial = search_of(base, folder), trial_in(folder / "again")
+    list(results(search, trial | {"edits": {"graph.propagate.k": 3}}))
+    drawn_again = list(results(search, trial))
+    assert list(map(without_time, drawn_again)) == list(map(without_time, finished))
+
+
+def test_a_trial_names_the_data_that_it_lost(
+    base: Config, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(search: Search, trial: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        raise InputError("no image")
+        yield {}
+
+    monkeypatch.setattr("gckd.cluster.trial.results", fail)
+    source = make_toy(tmp_path / "source")
+    search = Search(apply(base, {"data.source": str(source)}), folder / "cache", "default", threads=1, start={})
+    source.rename(tmp_path / "away")
+    (result,) = results_or_reason(search, trial_in(tmp_path / "trial"))
+    assert result["reason"] == "InputError: no image"
+    assert result["lost_input"].startswith("data.source: lost after the start: ")
+    assert str(source) in result["lost_input"]
+
+
 @pytest.mark.parametrize("error", [FloatingPointError("adapt step 3: the loss is not finite"), InputError("K is 9")])
 def test_a_trial_that_cannot_be_trained_gives_the_reason(
     base: Config, folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
@@ -149,4 +176,7 @@ def test_a_trial_that_cannot_be_trained_gives_the_reason(
 
     monkeypatch.setattr("gckd.cluster.trial.results", one_epoch)
     yielded = list(results_or_reason(search_of(base, folder), trial_in(folder / "failing")))
-    assert yielded == [{"epoch": 1}, {"reason": f"{type(error).__name__}: {error}", "done_all": False}]
+    assert yielded == [
+        {"epoch": 1},
+        {"reason": f"{type(error).__name__}: {error}", "lost_input": "", "done_all": False},
+    ]
