@@ -44,10 +44,10 @@ from gckd.runs.preflight import check_sizes, check_weights, check_workers, prepa
 from gckd.runs.progress_display import display
 from gckd.runs.provenance import Provenance, git_revision, plugin_digests
 from gckd.runs.records import Records
-from gckd.runs.run_files import restore_config, unreadable_checkpoints
+from gckd.runs.run_files import remove_outdated_checkpoints, restore_config, unreadable_checkpoints
 from gckd.runs.run_outcome import OutcomeT, RunRecords
 from gckd.runs.table_status import table_status
-from gckd.runs.tracker import open_trackers
+from gckd.runs.tracker import MLFLOW_FILE, Trackers, open_trackers
 from gckd.runs.tuning_records import TuningRecords
 from gckd.storage.launches import LAUNCHES_FILE
 from gckd.storage.mirror import Mirror
@@ -55,7 +55,7 @@ from gckd.storage.path import StoragePath
 from gckd.storage.run_tables import CURVES_FILE, DONE, RUNS_FILE, TUNING_FILE
 
 # Needed to resume, beside the config.
-_RESUME_FILES = (QUESTION_FILE, RUNS_FILE, CURVES_FILE, LAUNCHES_FILE, TUNING_FILE)
+_RESUME_FILES = (QUESTION_FILE, RUNS_FILE, CURVES_FILE, LAUNCHES_FILE, TUNING_FILE, MLFLOW_FILE)
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,11 @@ class AblationTable:
             return {}
         return candidate_runs(self.config, self.options.rows(self.config), self.folder)
 
-    def make(self) -> list[RowSummary]:
+    def make(self, *, first: bool = True) -> list[RowSummary]:
         """Does the missing runs; writes and prints the report.
+
+        Args:
+            first: of the tables of the command. It refuses a tracker that cannot be opened; later ones go without it.
 
         Raises:
             InputError: the folder has other contents, or runs of another version of the code.
@@ -134,11 +137,12 @@ class AblationTable:
             if not options.mixed:
                 check_code(records)
                 check_code(tuning)
+            trackers = open_trackers(options.track, self.folder, self.out.name, required=first)
             try:
                 try:
-                    runs = self.plan(self._tune(tuning, records))
+                    runs = self.plan(self._tune(tuning, records, trackers))
                     self._check_finished([run for run in runs if records.finished(run)])
-                    self._execute(runs, records, options.functions, self.out)
+                    self._execute(runs, records, options.functions, self.out, trackers)
                     records.arrange(runs)
                 except (KeyboardInterrupt, LostInputError, OSError):
                     self._report_partly(records)
@@ -147,8 +151,10 @@ class AblationTable:
                 if GRAPH_CHECK in question.checks:
                     save_graph_samples(runs, records, self.out)
                 summaries = write_report(folder, wide_console(), mixed=options.mixed)
-            finally:
-                self.mirror.upload()
+            except BaseException:
+                self.mirror.try_upload()
+                raise
+            self.mirror.upload()
         if self.out.local is None:
             click.echo(f"written to {self.out}", err=True)
         return summaries
@@ -167,7 +173,7 @@ class AblationTable:
             with contextlib.suppress(InputError, OSError):
                 write_report(self.folder, wide_console(), mixed=True)
 
-    def _tune(self, tuning: TuningRecords, records: Records) -> dict[str, TunedRate]:
+    def _tune(self, tuning: TuningRecords, records: Records, trackers: Trackers) -> dict[str, TunedRate]:
         """Do the missing tuning runs and choose the learning rate of each row; empty without `--tuned-rows`.
 
         Records of the table whose rate is no longer the chosen one are removed.
@@ -177,7 +183,7 @@ class AblationTable:
             return {}
         tuning_runs = [run for runs in candidates.values() for run in runs]
         scoring = dataclasses.replace(functions, run=functions.score)
-        self._execute(tuning_runs, tuning, scoring, self.out / TUNING_FOLDER)
+        self._execute(tuning_runs, tuning, scoring, self.out / TUNING_FOLDER, trackers)
         rates = choose_rates(candidates, tuning)
         for row, count in discard_outdated(self.config, rates, records).items():
             click.echo(f"row {row}: adapt.lr is now {rates[row].chosen:g}; runs repeated: {count}", err=True)
@@ -185,7 +191,12 @@ class AblationTable:
         return rates
 
     def _execute(
-        self, runs: Sequence[Run], records: RunRecords[OutcomeT], functions: RunFunctions, out: StoragePath
+        self,
+        runs: Sequence[Run],
+        records: RunRecords[OutcomeT],
+        functions: RunFunctions,
+        out: StoragePath,
+        trackers: Trackers,
     ) -> None:
         """Do the runs that `records` lacks, with their checkpoints in `out`."""
         options, datasets = self.options, self.datasets
@@ -202,9 +213,10 @@ class AblationTable:
             options.gpus,
             functions,
             out,
-            self.mirror.upload,
-            open_trackers(options.track, self.folder, self.out.name),
+            self.mirror.try_upload,
+            trackers,
         )
+        remove_outdated_checkpoints([run for run in runs if not records.finished(run)], out, self.mirror)
         with log_launch(execution):
             execute(runs, execution)
 

@@ -172,9 +172,9 @@ def _connect(ray: Any, address: str) -> None:
         resolved = _started_here() if address == "auto" else address
         host, _, port = resolved.rpartition(":")
         if port.isdigit() and "://" not in host:
-            socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
         ray.init(
-            address=resolved, log_to_driver=False, logging_level=logging.ERROR, runtime_env=_runtime_env(embedded=False)
+            address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=_runtime_env(embedded=False)
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         raise InputError(f"RAY_ADDRESS: no Ray cluster at {address!r} ({reason_of(error)})") from error

@@ -11,7 +11,7 @@ from gckd.cluster.execution import Execution
 from gckd.cluster.nodes import NodeRequirements, problems_of_nodes
 from gckd.cluster.shared_board import SAVE_SECONDS, save_running, shared_board
 from gckd.cluster.task_queue import TaskQueue
-from gckd.cluster.tasks import Failure, TaskContext, TaskResult
+from gckd.cluster.tasks import Failure, Success, TaskContext, TaskResult
 from gckd.cluster.worker_resources import WorkerResources, cluster_problems, worker_resources
 from gckd.config import config_text
 from gckd.config.config_file import CONFIG_FILE
@@ -21,7 +21,7 @@ from gckd.runs.plan import FULL, Run, preparations
 from gckd.runs.records import failed_record
 from gckd.runs.run_outcome import OutcomeT, RunOutcome
 from gckd.runs.run_state import PREPARATION
-from gckd.runs.tracker import Trackers, parameters_of
+from gckd.runs.tracker import Trackers, on_test, parameters_of
 from gckd.storage import atomic
 from gckd.storage.path import StoragePath
 from gckd.storage.run_tables import QUERIES_FILE
@@ -107,8 +107,9 @@ class _PendingTasks(Generic[OutcomeT]):
         waiting: list[Any] = []
         try:
             self._finish(waiting, interruption)
-        except (KeyboardInterrupt, LostInputError):
-            self._cancel(waiting)
+        except (KeyboardInterrupt, InputError, OSError):
+            self._cancel(list(waiting))
+            self._record_finished(waiting)
             raise
         self._execution.display.show(self._ray.get(self._board.snapshot.remote()))
 
@@ -140,6 +141,13 @@ class _PendingTasks(Generic[OutcomeT]):
         while waiting and time.monotonic() < end:
             _, waiting = self._ray.wait(waiting, num_returns=len(waiting), timeout=_POLL_SECONDS)
 
+    def _record_finished(self, waiting: list[Any]) -> None:
+        """Record the runs that ended while the others were interrupted."""
+        ended, _ = self._ray.wait(waiting, num_returns=len(waiting), timeout=0) if waiting else ([], [])
+        for ref in ended:
+            if ref in self._queue.runs and isinstance(self._result(ref), Success):
+                self._end_task(ref)
+
     def _end_task(self, ref: Any) -> None:
         result = self._result(ref)
         if ref in self._queue.preparations:
@@ -156,8 +164,9 @@ class _PendingTasks(Generic[OutcomeT]):
             track_run(execution.trackers, f"{row} seed {run.seed}", run, result.result)
         execution.after_run()
         self._end((run.row, run.seed), result)
-        if isinstance(result, Failure) and (problem := lost_input(run.config)):
-            raise LostInputError(problem)
+        if isinstance(result, Failure) and result.lost_input:
+            elsewhere = "" if lost_input(run.config) else f" (on node {result.node})"
+            raise LostInputError(result.lost_input + elsewhere)
 
     def _result(self, ref: Any) -> TaskResult[OutcomeT]:
         """Result of a task. A dead worker, and a result that cannot be unpickled, count as failures."""
@@ -183,7 +192,7 @@ def track_run(trackers: Trackers, name: str, run: Run, result: RunOutcome) -> No
     if not isinstance(result, RunResult):
         return
     parameters = parameters_of({"seed": run.seed, **json.loads(run.edits_text)})
-    trackers.add_finished(name, parameters, result.curves, result.metrics)
+    trackers.add_finished(name, parameters, result.curves, on_test(result.metrics))
 
 
 def _preparation(run: Run) -> str:

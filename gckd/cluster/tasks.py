@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import platform
 import textwrap
 import time
 import traceback
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from gckd.cluster.shared_board import BoardReport
 from gckd.plugins import check_plugins
+from gckd.runs.lost_input import lost_input
 from gckd.runs.run_outcome import OutcomeT, RunOutcome
 from gckd.runs.throttle import Throttle
 
@@ -61,11 +63,16 @@ class TaskContext:
 
 @dataclass(frozen=True)
 class Failure:
-    """Exception of a task, caught on the worker."""
+    """Exception of a task, caught on the worker.
 
-    line: str  # type and message, shortened
+    line: type and message, shortened. lost_input: see `gckd.runs.lost_input.lost_input`, on the worker. node: its name.
+    """
+
+    line: str
     trace: str
     seconds: float
+    lost_input: str = ""
+    node: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ def prepare(context: TaskContext, key: tuple[str, int], config: Config) -> TaskR
     def work(report: ProgressCallback) -> None:
         _imported(context.functions.prepare)(config, cache=context.cache, report=report)
 
-    return _guarded(context, key, work)
+    return _guarded(context, key, config, work)
 
 
 def run(
@@ -101,11 +108,11 @@ def run(
         )
         return result
 
-    return _guarded(context, key, work)
+    return _guarded(context, key, planned.config, work)
 
 
 def _guarded(
-    context: TaskContext, key: tuple[str, int], work: Callable[[ProgressCallback], RunOutcome | None]
+    context: TaskContext, key: tuple[str, int], config: Config, work: Callable[[ProgressCallback], RunOutcome | None]
 ) -> TaskResult[RunOutcome]:
     start = time.monotonic()
     try:
@@ -118,6 +125,8 @@ def _guarded(
             textwrap.shorten(text, _MESSAGE_CHARACTERS, placeholder=" ..."),
             traceback.format_exc(),
             time.monotonic() - start,
+            lost_input(config),
+            platform.node(),
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from gckd.cluster.trial import BEST, Search
 from gckd.config.edit import configure
+from gckd.errors import InputError
 from gckd.storage.path import StoragePath
 
 
@@ -35,7 +36,10 @@ def true_metrics(search: Search, trial: Mapping[str, Any], split: str) -> dict[s
 
 def reachable(trial: Mapping[str, Any]) -> bool:
     """Whether this machine can read the checkpoints of a trial."""
-    return all(_checkpoint(trial, seed).exists() for seed in trial["seeds"])
+    try:
+        return all(_checkpoint(trial, seed).exists() for seed in trial["seeds"])
+    except InputError:  # no permission, or a store that does not answer
+        return False
 
 
 def _checkpoint(trial: Mapping[str, Any], seed: int) -> StoragePath:

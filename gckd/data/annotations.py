@@ -42,10 +42,11 @@ def read_annotations(spec: str | os.PathLike[str]) -> Annotations:
     try:
         formats, folder = _parse_spec(spec)
         layout = find_layout(folder, formats)
+        has_images = layout.images.is_dir()
     except OSError as error:  # no permission, or a name that is too long
         raise InputError(f"dataset {brief(spec, 200)}: cannot be read ({reason_of(error)})") from error
     reader = READERS[layout.format]
-    if not layout.images.is_dir():
+    if not has_images:
         raise InputError(f"{layout.file}: the image folder {layout.images} is missing")
     annotations = _join_entries(_read_layout(layout, reader))
     if reader.val_from_train and not any(record.split == "val" for record in annotations.records):

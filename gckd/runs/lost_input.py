@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from gckd.config import Config
 from gckd.data.datasets import find_dataset
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
 
 
 def lost_input(config: Config) -> str:
@@ -17,15 +19,22 @@ def lost_input(config: Config) -> str:
     Args:
         config: of the run, with absolute paths. Files that the config names by their name on a hub are not checked.
     """
-    for field in ("source", "target"):
-        spec = getattr(config.data, field)
+    for field, check in _checks(config):
         try:
-            if spec:
-                find_dataset(spec)
+            check()
         except InputError as error:
-            return f"data.{field}: lost after the start: {error}"
-    files = {"backbone.weights": config.backbone.weights, "tokenizer.name": config.tokenizer.pretrained}
-    for name, file in files.items():
-        if file and Path(file).is_absolute() and not Path(file).exists():
-            return f"{name}: lost after the start: {file} does not exist"
+            return f"{field}: lost after the start: {error}"
+        except OSError as error:  # such as a network file system that is gone
+            return f"{field}: lost after the start: {error.filename}: {reason_of(error)}"
     return ""
+
+
+def _checks(config: Config) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Field and check of each dataset and file. A check raises InputError or OSError."""
+    for field in ("source", "target"):
+        if spec := getattr(config.data, field):
+            yield f"data.{field}", partial(find_dataset, spec)
+    files = {"backbone.weights": config.backbone.weights, "tokenizer.name": config.tokenizer.pretrained}
+    for field, file in files.items():
+        if file and Path(file).is_absolute():
+            yield field, Path(file).stat

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from gckd.errors import InputError
+from gckd.errors import InputError, reason_of
+from gckd.printable import echo
 from gckd.storage import atomic
 from gckd.storage.path import StoragePath
 
@@ -84,7 +85,14 @@ class Mirror:
         would take time quadratic in the number of trials, and the driver handles no events meanwhile.
         """
         if self._clock() >= self._next_upload:
+            self.try_upload()
+
+    def try_upload(self) -> None:
+        """`upload`; an error of the store is printed, and the next upload includes the files. Runs continue."""
+        try:
             self.upload()
+        except (InputError, OSError) as error:
+            echo(f"warning: {self.out}: not updated ({reason_of(error)}); tried again later", err=True)
 
     def upload(self) -> None:
         """Copy every local file that is new or has changed since its last upload; each file is replaced atomically."""

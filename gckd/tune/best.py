@@ -15,7 +15,7 @@ from gckd.config.edit import configure
 from gckd.storage import atomic
 from gckd.tune.plan import SCORE
 from gckd.tune.progress import below_source_model
-from gckd.tune.study import EDITS, EPOCH, FOLDER, RESOURCES, SEEDS
+from gckd.tune.study import EDITS, EPOCH, FOLDER, SEEDS, THREADS
 from gckd.tune.trial_table import Scores, config_of, objectives, scores_at
 from gckd.validators.choose import DEFAULT
 
@@ -172,17 +172,16 @@ def _comments(study: Study, chosen: Candidate) -> list[str]:
         "Objectives: " + ", ".join(f"{name} {value:.6g}" for name, value in values),
         "Scores of this epoch: " + ", ".join(f"{name} {value:.6g}" for name, value in chosen.scores.items()),
         f"Checkpoint of this epoch: {', '.join(checkpoints(chosen)) or 'unknown'}",
-        f"{train_command(study, 'best.yaml')} trains the same model: adapt.stop_after is the step of this epoch. "
+        f"{train_command(trial, 'best.yaml')} trains the same model: adapt.stop_after is the step of this epoch. "
         "With other numbers of threads or workers than the trial's, sums round differently",
     ]
 
 
-def train_command(study: Study, path: str) -> str:
-    """Command that trains the chosen model again, with the number of threads that its trial had.
+def train_command(trial: FrozenTrial, path: str) -> str:
+    """Command that trains the model of a trial again, with the number of threads that it had.
 
     Args:
         path: of best.yaml.
     """
-    resources = study.user_attrs.get(RESOURCES)
-    threads = f"OMP_NUM_THREADS={int(resources['threads'])} " if resources else ""
+    threads = f"OMP_NUM_THREADS={trial.user_attrs[THREADS]} " if THREADS in trial.user_attrs else ""
     return f"{threads}gckd train --config {shlex.quote(path)}"

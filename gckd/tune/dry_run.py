@@ -39,7 +39,7 @@ def _confirmation(plan: Plan) -> str:
     if not seeds:
         return "confirmation: off"
     return (
-        f"confirmation: {3 * seeds} runs after the search, on one worker each: the chosen config, the base config and "
+        f"confirmation: {3 * seeds} runs after the search: the chosen config, the base config and "
         f"the source model with {_count(seeds, 'further seed')} (--confirm-seeds {seeds}; 0: off)"
     )
 

@@ -9,9 +9,13 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from optuna.exceptions import StorageInternalError
+
 from gckd.cluster import trial as search_trial
 from gckd.cluster.shared_board import save_running, shared_board
-from gckd.errors import InputError, LostInputError
+from gckd.errors import InputError, LostInputError, reason_of
+from gckd.printable import echo
+from gckd.runs.lost_input import lost_input
 from gckd.runs.tracker import Trackers
 from gckd.storage.mirror import RAY_TUNE_FOLDER
 from gckd.tune.best import candidates, source_value
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from gckd.storage.path import StoragePath
     from gckd.training.search_trial import SourceModelScores
     from gckd.tune.search_display import SearchDisplay
+    from gckd.tune.searcher import StudySearcher
     from gckd.tune.space.space import Space
 
 _SECONDS_BETWEEN_UPDATES = 0.5
@@ -110,6 +115,7 @@ class Engine:
             folder=str(self._out),
             objectives=objectives,
             seeds=plan.seeds,
+            threads=plan.resources.threads,
             failure_reason=failure_reasons,
         )
         tune_config = tune.TuneConfig(
@@ -119,8 +125,11 @@ class Engine:
             max_concurrent_trials=plan.concurrent,
             reuse_actors=plan.resources.workers == 1,
         )
-        run_config = self._run_config(tune, failure_reasons, study)
-        tune.Tuner(self._trainable(tune), tune_config=tune_config, run_config=run_config).fit()
+        run_config = self._run_config(tune, failure_reasons, study, searcher)
+        try:
+            tune.Tuner(self._trainable(tune), tune_config=tune_config, run_config=run_config).fit()
+        except tune.TuneError as error:  # holds the text of an error of the searcher, and the error in its chain
+            raise _first_cause(error) from error
         if searcher.lost_input:
             raise LostInputError(searcher.lost_input)
         return searcher.end_reason
@@ -133,11 +142,17 @@ class Engine:
         epochs = self.search.base.adapt.evaluations
         return SearchProgress(self._plan.trials - ended, epochs, source_value(study), finished)
 
-    def _run_config(self, tune: Any, failure_reasons: Callback, study: Study) -> Any:
+    def _run_config(self, tune: Any, failure_reasons: Callback, study: Study, searcher: StudySearcher) -> Any:
         from gckd.tune.progress_callback import ProgressCallback
 
         progress = ProgressCallback(
-            self._progress(study), self._display, self._interruption, self._save, self._after_trial, self._trackers
+            self._progress(study),
+            self._display,
+            self._interruption,
+            lambda: searcher.lost_input,
+            self._save,
+            self._after_trial,
+            self._trackers,
         )
         return tune.RunConfig(
             # A new name each time: the state of a search is in the study and in the checkpoints of its trials.
@@ -171,7 +186,7 @@ class Engine:
         """Calls `function` with each tuple of arguments as Ray tasks; the results in the same order.
 
         Raises:
-            InputError: a task raised it.
+            InputError: a task raised it; LostInputError if the data or the weights have disappeared.
         """
         resources = self._plan.resources
         task = self._ray.remote(num_cpus=resources.threads, num_gpus=resources.gpus, max_retries=1)(function)
@@ -184,5 +199,29 @@ class Engine:
         try:
             results: list[Any] = self._ray.get(refs)
         except self._ray.exceptions.RayTaskError as error:
+            if problem := lost_input(self.search.base):
+                raise LostInputError(problem) from None
             raise error.cause if isinstance(error.cause, InputError) else error from None
         return results
+
+    def try_tasks(self, purpose: str, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """`run_tasks` whose failure prints a warning and gives no results: the report is written without them.
+
+        Raises:
+            LostInputError: the data or the weights have disappeared.
+        """
+        try:
+            return self.run_tasks(function, arguments)
+        except LostInputError:
+            raise
+        except (InputError, self._ray.exceptions.RayError) as error:
+            echo(f"warning: {purpose}: failed ({reason_of(error)}); repeat the command to try again", err=True)
+            return []
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """The error in the chain that commands know how to print; `error` itself if there is none."""
+    chain = [error]
+    while cause := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(cause)
+    return next((link for link in chain if isinstance(link, (InputError, OSError, StorageInternalError))), error)

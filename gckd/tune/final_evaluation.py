@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gckd.cluster.trial_audit import reachable, true_metrics
+from gckd.printable import echo
 from gckd.tune.best import audit_key, best, candidates
 
 if TYPE_CHECKING:
@@ -21,10 +22,13 @@ def audit(study: Study, engine: Engine) -> None:
 
     It leaves out trials whose checkpoint cannot be reached: it was deleted, or is on another machine.
     """
-    within_reach = (c.trial for c in candidates(study) if reachable(trial_arguments(c.trial)))
-    unaudited = [trial for trial in within_reach if audit_key(trial.number) not in study.user_attrs]
+    trials = [c.trial for c in candidates(study) if audit_key(c.trial.number) not in study.user_attrs]
+    unaudited = [trial for trial in trials if reachable(trial_arguments(trial))]
+    if len(unaudited) < len(trials):
+        missing = len(trials) - len(unaudited)
+        echo(f"audit: the checkpoints of {missing} of {len(trials)} trials cannot be read here; left out", err=True)
     arguments = [(engine.search, trial_arguments(trial), "val") for trial in unaudited]
-    for trial, metrics in zip(unaudited, engine.run_tasks(true_metrics, arguments), strict=True):
+    for trial, metrics in zip(unaudited, engine.try_tasks("audit", true_metrics, arguments), strict=False):
         study.set_user_attr(audit_key(trial.number), {name: metrics[name] for name in ("rank_1", "map")})
 
 
@@ -37,8 +41,9 @@ def evaluate_on_test(study: Study, engine: Engine) -> None:
         or study.user_attrs.get(TEST, {}).get("number") == chosen.trial.number
     ):
         return
-    (metrics,) = engine.run_tasks(true_metrics, [(engine.search, trial_arguments(chosen.trial), "test")])
-    study.set_user_attr(TEST, {"number": chosen.trial.number, **metrics})
+    arguments = [(engine.search, trial_arguments(chosen.trial), "test")]
+    for metrics in engine.try_tasks("evaluation on test", true_metrics, arguments):
+        study.set_user_attr(TEST, {"number": chosen.trial.number, **metrics})
 
 
 def trial_arguments(trial: FrozenTrial) -> dict[str, Any]:

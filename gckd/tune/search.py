@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 import statistics
 import uuid
@@ -23,13 +24,14 @@ from gckd.data.dataset_pair import DatasetPair
 from gckd.device import cores
 from gckd.errors import InputError, LostInputError
 from gckd.estimate.run_estimate import dry_run_estimate
+from gckd.printable import echo
 from gckd.report.console import wide_console
 from gckd.runs.output import output_folder
 from gckd.runs.plan import FULL
 from gckd.runs.preflight import usable_folder
 from gckd.runs.provenance import Provenance, git_revision
 from gckd.runs.records import Records
-from gckd.runs.tracker import Trackers, open_trackers
+from gckd.runs.tracker import MLFLOW_FILE, Trackers, open_trackers
 from gckd.storage import atomic
 from gckd.storage.cache import CachePath
 from gckd.storage.label import Label
@@ -91,7 +93,7 @@ class HyperparameterSearch:
         """
         usable_folder(self.folder, "--out")
         self.mirror.download_appended(self.folder / JOURNAL)
-        self.mirror.download(self.folder / name for name in (_OWNER, CONFIG_FILE))
+        self.mirror.download(self.folder / name for name in (_OWNER, CONFIG_FILE, MLFLOW_FILE))
         started_before = (self.folder / _OWNER).exists() or not self._has_trials()
         resume = self.options.resume or started_before
         # The owner is the first file: from there on, the same command resumes.
@@ -178,7 +180,7 @@ class HyperparameterSearch:
         check_cluster(ray, self.config, self.out, self.cache, plan.resources)
         study.set_user_attr(RESOURCES, dataclasses.asdict(plan.resources))
         upload = self.mirror.upload_if_due
-        engine = Engine(ray, interruption, plan, shared, self.out, self.folder, progress, upload, self._trackers())
+        engine = Engine(ray, interruption, plan, shared, self.out, self.folder, progress, upload, self._trackers)
         models = engine.source_models()
         study.set_user_attr("start", _means([model.scores for model in models]))
         end_reason = engine.trials(study, self.space, self._owner())
@@ -212,22 +214,30 @@ class HyperparameterSearch:
             Provenance(git_revision(), datasets.source_name, datasets.target_name, datasets.published),
             self.cache,
             SearchDisplay(),
+            workers=options.workers,
             threads=options.threads,
             gpus=options.gpus,
             out=confirmation.out(self.mirror),
             after_run=self.mirror.upload_if_due,
-            trackers=self._trackers(),
+            trackers=self._trackers,
             tracked_rows={FULL: CHOSEN},
         )
         execute_on(ray, interruption, runs, execution)
         study.set_user_attr(CONFIRMATION_SECONDS, sum(record["seconds"] for record in records.runs))
 
+    @functools.cached_property
     def _trackers(self) -> Trackers:
+        """Opened once: an error then ends the command, before the first trial."""
         return open_trackers(self.options.trackers, self.folder, self.name)
 
     def _verdict(self, study: Study) -> Verdict | None:
         confirmation = self._confirmation(study)
-        return make_verdict(confirmation.runs(), Records(confirmation.record_folder)) if confirmation else None
+        if confirmation is None:
+            return None
+        verdict = make_verdict(confirmation.runs(), Records(confirmation.record_folder))
+        if verdict is None and study.user_attrs.get(CONFIRMED):
+            click.echo("note: the best trial has changed and is not confirmed yet; repeat the command", err=True)
+        return verdict
 
     def _owner(self) -> str:
         """Id of the output folder. A RUNNING trial of the study is resumed only by a search in its owner's folder."""
@@ -241,7 +251,13 @@ class HyperparameterSearch:
 
     def _report(self, study: Study, interrupted: bool = False) -> bool:
         """Writes and prints the report; whether a trial could be chosen."""
-        verdict = self._verdict(study)
+        try:
+            verdict = self._verdict(study)
+        except InputError as error:  # weights that disappeared
+            if not interrupted:
+                raise
+            echo(f"warning: no verdict ({error})", err=True)
+            verdict = None
         chosen = write_search_report(
             study,
             self.folder,
@@ -250,7 +266,10 @@ class HyperparameterSearch:
             verdict=verdict,
             next_command=self.options.next_command(interrupted),
         )
-        self.mirror.upload()
+        if interrupted:  # an error of the store must not hide the interruption
+            self.mirror.try_upload()
+        else:
+            self.mirror.upload()
         return chosen is not None
 
 

@@ -13,8 +13,8 @@ from ray.tune.search.optuna import OptunaSearch
 from gckd.config import Config, ConfigError
 from gckd.config.edit import configure
 from gckd.runs.lost_input import lost_input
-from gckd.tune.study import DUPLICATE_OF, EDITS, FOLDER, OWNER, REASON, REFUSED, SEEDS, counts
-from gckd.tune.trial_results import TrialResults
+from gckd.tune.study import DUPLICATE_OF, EDITS, FOLDER, OWNER, REASON, REFUSED, SEEDS, THREADS, counts
+from gckd.tune.trial_results import LOST_INPUT, TrialResults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -62,6 +62,7 @@ class StudySearcher(OptunaSearch):
         folder: str,
         objectives: Mapping[str, str],
         seeds: Sequence[int] = (0,),
+        threads: int | None = None,
         failure_reason: Callable[[str], str] | None = None,
     ) -> None:
         """For `tune.TuneConfig(search_alg=..., num_samples=-1)`.
@@ -74,6 +75,7 @@ class StudySearcher(OptunaSearch):
             folder: trial n writes to `folder/trials/n`.
             objectives: key of the result -> "max" or "min"; the first one selects the epoch.
             seeds: of each trial.
+            threads: of each worker of a trial; None: unknown.
             failure_reason: Tune's trial id -> reason of the failure, in one line.
         """
         names, modes = list(objectives), list(objectives.values())
@@ -86,6 +88,7 @@ class StudySearcher(OptunaSearch):
         self._budget = budget
         self._folder = folder
         self._seeds = list(seeds)
+        self._threads = {} if threads is None else {THREADS: threads}
         self._failure_reason = failure_reason
         self._results = TrialResults(study, objectives)
         self._running: dict[str, Trial] = {}  # by Tune's trial id
@@ -129,8 +132,8 @@ class StudySearcher(OptunaSearch):
         if result:  # Tune passes the result at which the scheduler stopped a trial only here
             self._results.add(trial_id, trial, result)
         failed = error or (result or {}).get(REASON)
-        if failed and (problem := lost_input(self._base)):
-            self.lost_input = problem
+        if failed and (problem := (result or {}).get(LOST_INPUT) or lost_input(self._base)):
+            self.lost_input = str(problem)
             return
         failure = (self._failure_reason(trial_id) if self._failure_reason else "unknown error") if error else ""
         self._results.finish(trial_id, trial, failure)
@@ -211,7 +214,7 @@ class StudySearcher(OptunaSearch):
                 self._study.tell(trial, earlier.values)
                 return None
         placement = {FOLDER: f"{self._folder}/trials/{trial.number}", SEEDS: self._seeds}
-        for key, value in placement.items():
+        for key, value in {**placement, **self._threads}.items():
             trial.set_user_attr(key, value)
         return {EDITS: edits, NUMBER: trial.number, **placement}
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # user_attrs of a trial
 EDITS, EPOCH, FOLDER, OWNER, REASON, SEEDS = "edits", "epoch", "folder", "owner", "reason", "seeds"
 SECONDS, MEMORY = "seconds", "memory_gib"
+THREADS = "threads"  # of each worker
 # Number of the COMPLETE trial with the same edits, whose values this one has without a run. Stored studies use "twin".
 DUPLICATE_OF = "twin"
 REFUSED = "refused"  # true: drawn, but never run

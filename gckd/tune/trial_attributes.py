@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from gckd.errors import InputError
 from gckd.printable import brief
 from gckd.storage.json_text import MAX_DEPTH
-from gckd.tune.study import DUPLICATE_OF, EDITS, EPOCH, FOLDER, MEMORY, OWNER, REASON, REFUSED, SECONDS, SEEDS
+from gckd.tune.study import DUPLICATE_OF, EDITS, EPOCH, FOLDER, MEMORY, OWNER, REASON, REFUSED, SECONDS, SEEDS, THREADS
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -55,6 +55,7 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     EPOCH: (_is_integer, "an integer"),
     SECONDS: (_is_number, "a number"),
     MEMORY: (_is_number, "a number"),
+    THREADS: (_is_integer, "an integer"),
     DUPLICATE_OF: (_is_integer, "an integer"),
     FOLDER: (_is_text, "text"),
     OWNER: (_is_text, "text"),

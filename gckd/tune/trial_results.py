@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # Keys of the result that a trainable reports after each epoch, beside EPOCH, SECONDS, MEMORY and the objectives. A
 # trainable that gives up reports its REASON.
 SCORES = "scores"  # name -> label-free score
+LOST_INPUT = "lost_input"  # beside the reason: see `gckd.runs.lost_input.lost_input`, on the trial's node
 LAST = "done_all"  # true at the last epoch; a trial that ends without it was stopped by the scheduler
 
 

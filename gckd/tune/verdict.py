@@ -74,13 +74,13 @@ class Verdict:
 
 
 def make_verdict(runs: Sequence[Run], records: Records) -> Verdict | None:
-    """The verdict from those records that are of these runs; None if none of the runs is recorded.
+    """The verdict from those records that are of these runs; None if no run of the chosen config is recorded.
 
     The test of each difference is the paired t test over seeds, Holm-corrected over the two comparisons.
     """
     by_key = {(run.row, run.seed): run.digest for run in runs}
     recorded = [r for r in records.runs if by_key.get((r["row"], r["seed"])) == r["config_digest"]]
-    if not recorded:
+    if not any(record["row"] == FULL for record in recorded):
         return None
     done = sum(records.finished(run) for run in runs)
     return Verdict(summarise(recorded, read_queries(records.folder, recorded)), len(runs) - done)

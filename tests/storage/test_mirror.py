@@ -50,6 +50,25 @@ def test_a_local_output_is_not_copied(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["owner"]
 
 
+def test_an_error_of_the_store_does_not_end_the_runs(
+    tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mirror, copy_to = Mirror(tmp_path, out := StoragePath.at(bucket) / "out"), StoragePath.copy_to
+
+    def fail(self: StoragePath, target: StoragePath) -> None:
+        raise InputError("no answer")
+
+    (tmp_path / "owner").write_text("us")
+    monkeypatch.setattr(StoragePath, "copy_to", fail)
+    mirror.try_upload()
+    assert capsys.readouterr().err == f"warning: {out}: not updated (no answer); tried again later\n"
+    with pytest.raises(InputError, match="no answer"):
+        mirror.upload()
+    monkeypatch.setattr(StoragePath, "copy_to", copy_to)
+    mirror.try_upload()
+    assert (out / "owner").exists()
+
+
 def test_only_changed_files_are_uploaded_again(tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     out, uploaded = StoragePath.at(bucket) / "out", []
     copy_to = StoragePath.copy_to

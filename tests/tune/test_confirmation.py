@@ -128,9 +128,8 @@ def test_anything_else_keeps_the_defaults(confirmation: Confirmation, defaults: 
 def test_records_of_an_earlier_choice_do_not_count(confirmation: Confirmation, base: Config) -> None:
     verdict_of(confirmation, [60.0] * 3, [50.0] * 3, [40.0] * 3)
     later = Confirmation(base, apply(base, {"distill.matching.delta": 0.7}), confirmation.seeds, confirmation.folder)
-    made = make_verdict(later.runs(), Records(later.record_folder))
-    assert made is not None and made.failed == 3
-    assert next(iter(made.sentences())).startswith("No verdict: every run of the chosen config failed")
+    # Those of the defaults and the source model count, but say nothing about the new choice.
+    assert make_verdict(later.runs(), Records(later.record_folder)) is None
 
 
 def test_without_records_there_is_no_verdict(confirmation: Confirmation) -> None:

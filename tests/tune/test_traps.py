@@ -16,6 +16,8 @@ from optuna.trial import TrialState, create_trial
 from benchmarks.nodes import Nodes
 from gckd.cluster.trial import BEST
 from gckd.config import apply
+from gckd.errors import InputError
+from gckd.storage.path import StoragePath
 from gckd.tune.best import audit_key
 from gckd.tune.final_evaluation import audit
 from gckd.tune.storage import open_storage
@@ -48,11 +50,22 @@ def test_two_searches_share_a_study(search_folder: SearchFolder) -> None:
         }
 
 
-def test_the_audit_leaves_out_unreachable_checkpoints(tmp_path: Path) -> None:
-    """One folder is on another machine; the checkpoints of another were deleted."""
+def test_the_audit_leaves_out_unreachable_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One folder is on another machine, the checkpoints of another were deleted, a third belongs to another user."""
     study = make_study()
     for name in ("elsewhere", "deleted", "here"):
         add(study, "COMPLETE", [0.5], folder=str(tmp_path / name))
+    add(study, "COMPLETE", [0.5], folder=str(tmp_path / "private"))
+    exists = StoragePath.exists
+
+    def refuse(path: StoragePath) -> bool:
+        if "private" in str(path):
+            raise InputError("Permission denied")
+        return exists(path)
+
+    monkeypatch.setattr(StoragePath, "exists", refuse)
     (tmp_path / "deleted").mkdir()
     seed_folder = tmp_path / "here" / "seed-0"
     seed_folder.mkdir(parents=True)
@@ -63,10 +76,11 @@ def test_the_audit_leaves_out_unreachable_checkpoints(tmp_path: Path) -> None:
         audited.extend(trial["folder"] for _, trial, _ in arguments)
         return [{"rank_1": 50.0, "map": 40.0} for _ in arguments]
 
-    engine: Any = SimpleNamespace(search=None, run_tasks=run_tasks)
+    engine: Any = SimpleNamespace(search=None, try_tasks=lambda purpose, *rest: run_tasks(*rest))
     audit(study, engine)
     assert audited == [str(tmp_path / "here")]
-    assert [audit_key(number) in study.user_attrs for number in range(3)] == [False, False, True]
+    assert [audit_key(number) in study.user_attrs for number in range(4)] == [False, False, True, False]
+    assert "the checkpoints of 3 of 4 trials cannot be read here" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -227,10 +227,11 @@ def test_best_yaml_names_the_checkpoint(tmp_path: Path) -> None:
 
 def test_the_training_command_has_the_threads_of_the_trials(tmp_path: Path) -> None:
     """Sums over other numbers of threads round differently, and the model is then another one."""
-    study = searched(resources={"workers": 1, "threads": 3, "gpus": 0})
+    study = make_study()
+    add(study, "COMPLETE", [0.5], PARAMS, epoch_scores=[scores()], folder="out/trials/n", threads=3)
     path = write_best(study, tmp_path)
     assert path is not None and "# OMP_NUM_THREADS=3 gckd train --config best.yaml trains" in path.read_text()
-    assert train_command(study, "a b/best.yaml") == "OMP_NUM_THREADS=3 gckd train --config 'a b/best.yaml'"
+    assert train_command(study.trials[0], "a b/best.yaml") == "OMP_NUM_THREADS=3 gckd train --config 'a b/best.yaml'"
 
 
 def test_best_yaml_states_the_use_of_target_labels(tmp_path: Path) -> None:

@@ -187,5 +187,5 @@ def _commands(
         commands.append(next_command.text)
     if chosen:
         lines.append("The last one trains the chosen model again, to the chosen epoch.")
-        commands.append(train_command(study, str(folder / "best.yaml")))
+        commands.append(train_command(chosen.trial, str(folder / "best.yaml")))
     return Section("Next commands", [" ".join(lines)], commands=commands)
