@@ -25,6 +25,8 @@ def cluster(files: tuple[Path, ...]) -> None:
       gckd cluster
       gckd cluster clusters/gcp.yaml
       gckd cluster clusters/*.yaml
+
+    Exit status: 0 without problems, 2 with problems.
     """
     from gckd.cluster.cluster_yaml import cluster_problems
 

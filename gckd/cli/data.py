@@ -104,8 +104,9 @@ def check(first: str, second: str | None) -> None:
 
     PATH is FOLDER or FORMAT:FOLDER, for example icfg-pedes:ICFG-PEDES.
 
-    Problems are images that cannot be read, empty captions, identities shared between splits, and identical pictures
-    in two splits, of several identities or in both datasets. The table shows the published counts beside the
+    Problems are images that cannot be read; captions that are empty, without words, of several identities, code, or in
+    another script than Latin; identities in two splits; and equal pictures or near copies (resized, encoded again) in
+    two splits, of several identities or in both datasets. The table shows the published counts beside the
     actual ones. A difference is a problem only if the number of images is within 20 % of the published number.
 
     \b

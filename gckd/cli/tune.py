@@ -44,8 +44,9 @@ def search(config: Config, cache: CachePath, **values: Any) -> int:
 
     The default space has K, delta, C and m. Trials are compared by scores of unlabelled target data and labelled source
     data. Target labels are read only after the search: val for the audit of the scores, test for the metrics of the
-    chosen trial. Without --source and --target, the generated benchmark street is used. Repeat the command to resume
-    an interrupted search; increase --trials to extend a study.
+    chosen trial and for the confirmation, which compares it with the base config over further seeds. Without --source
+    and --target, the generated benchmark street is used. Repeat the command to resume an interrupted search; increase
+    --trials to extend a study.
 
     `gckd tune` and, in a checkout, `python tune/search.py` are the same command.
 
@@ -56,7 +57,7 @@ def search(config: Config, cache: CachePath, **values: Any) -> int:
     \b
     Examples:
       gckd tune --trials 32
-      gckd tune --preset base --source icfg-pedes:ICFG-PEDES \\
+      gckd tune --preset base --set backbone.weights=ALBEF.pth --source icfg-pedes:ICFG-PEDES \\
         --target rstpreid:RSTPReid --out /shared/search
       gckd tune --dry-run --space my_space.yaml
     """

@@ -15,6 +15,8 @@ from gckd.models.compute import compile_layers
 from gckd.storage.hub_file import hub_file
 from gckd.storage.path import expanded
 
+_UNUSED_IDS = 64  # ids of a checkpoint without a token: BLIP has two, and some sizes are rounded up
+
 
 def from_folder_or_hub(model: Any, name: str) -> Any:
     """Load a transformers model class from a local folder or the hub: in float32, on the default device.
@@ -46,11 +48,14 @@ def check_fits_checkpoint(text: Any, patch: int, inputs: InputSizes) -> None:
         patch: side of its patches, in pixels.
 
     Raises:
-        InputError: the vocabulary or the captions are too large, or the images are not divisible into patches.
+        InputError: the tokenizer is that of another model, whose ids mean other words; the captions are too long; or
+            the images are not divisible into patches.
     """
-    if inputs.vocabulary.size > text.vocab_size:
-        limit = f"<= {text.vocab_size} of the checkpoint; set the checkpoint's own tokenizer"
-        raise InputError(f"tokenizer: a vocabulary of {inputs.vocabulary.size} is outside its limit: {limit}")
+    if not text.vocab_size - _UNUSED_IDS <= inputs.vocabulary.size <= text.vocab_size:
+        raise InputError(
+            f"tokenizer: its vocabulary of {inputs.vocabulary.size} is not that of the checkpoint, which has "
+            f"{text.vocab_size} ids; name the checkpoint's own tokenizer: tokenizer.name"
+        )
     if inputs.max_tokens > text.max_position_embeddings:
         limit = f"<= {text.max_position_embeddings} of the checkpoint"
         raise InputError(f"data.max_tokens: {inputs.max_tokens} is outside its limit: {limit}")

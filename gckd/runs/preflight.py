@@ -23,6 +23,11 @@ from gckd.storage.path import expanded
 if TYPE_CHECKING:
     from pathlib import Path
 
+_RANDOM_WEIGHTS = (
+    "warning: backbone.weights is empty, so training starts from random weights; for the paper's setting, add "
+    "--set backbone.weights=ALBEF.pth"
+)
+
 
 def prepare_datasets(
     config: Config, cache: Path | CachePath, progress: DatasetProgress | None = None
@@ -75,6 +80,8 @@ def check_workers(option: str, workers: int, configs: Iterable[Config]) -> None:
 def check_weights(configs: Iterable[Config], datasets: DatasetPair) -> None:
     """Print what the configs load from checkpoint files of pretrained weights, on standard error.
 
+    A pretrained tokenizer without weights gets a warning: the checkpoint was probably forgotten.
+
     Raises:
         InputError: a checkpoint cannot be read or does not fit its backbone.
     """
@@ -84,6 +91,8 @@ def check_weights(configs: Iterable[Config], datasets: DatasetPair) -> None:
     reports = (check_initial_weights(config, vocabulary) for config in distinct.values())
     for line in dict.fromkeys(itertools.chain.from_iterable(reports)):
         click.echo(line, err=True)
+    if any(config.tokenizer.pretrained and not config.backbone.weights for config in distinct.values()):
+        click.echo(_RANDOM_WEIGHTS, err=True)
 
 
 def size_problems(config: Config, datasets: DatasetPair) -> Iterator[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from gckd.config.data import PretrainedTokenizer
 from gckd.config.paths import local_files, with_absolute_paths
 from gckd.errors import InputError
 from gckd.runs.plan import plan
-from gckd.runs.preflight import prepare_datasets
+from gckd.runs.preflight import check_weights, prepare_datasets
 
 ALBEF = {"backbone.vision.stem": "linear"}
 
@@ -38,6 +40,17 @@ def test_the_path_of_weights_becomes_absolute(config: Config, tmp_path: Path, na
     assert absolute == apply(config, ALBEF | {"backbone.weights": str(tmp_path / "ALBEF.pth")})
     assert with_absolute_paths(absolute) == absolute
     assert local_files(absolute) == {"backbone.weights": str(tmp_path / "ALBEF.pth")}
+
+
+def test_a_pretrained_tokenizer_without_weights_gets_a_warning(
+    config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    datasets: Any = SimpleNamespace(tokenizer=SimpleNamespace(vocabulary=None))
+    check_weights([config], datasets)
+    assert capsys.readouterr().err == ""
+    check_weights([apply(config, {"tokenizer": PretrainedTokenizer()})] * 2, datasets)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: backbone.weights is empty, so training starts from random weights")
 
 
 def test_the_path_of_a_folder_becomes_absolute_and_a_hub_name_does_not_change(config: Config, tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,10 +19,11 @@ from gckd.config.backbone import Albef, Blip, Clip, Compute, Text, Tower, Vision
 from gckd.config.distill import NoMatching
 from gckd.data.types import Vocabulary
 from gckd.errors import InputError
-from gckd.models.base import Backbone
+from gckd.models.base import Backbone, InputSizes
 from gckd.models.blip import BlipBackbone
 from gckd.models.build import build_model
 from gckd.models.clip import ClipBackbone
+from gckd.models.hub import check_fits_checkpoint
 
 VOCABULARY = Vocabulary(60, end=3)
 TOWER = {"width": 32, "depth": 2, "heads": 2, "mlp_ratio": 2.0}
@@ -242,10 +245,22 @@ class TestFolders:
         edits = {"backbone": type(BACKBONES[name])(weights=str(tmp_path))}
         with pytest.raises(InputError, match=r"data.max_tokens: 13 is outside its limit: <= 12 of the checkpoint"):
             build_model(config(name, **edits, **{"data.max_tokens": 13}), VOCABULARY)
-        with pytest.raises(InputError, match=r"tokenizer: a vocabulary of 61 is outside its limit: <= 60"):
+        with pytest.raises(
+            InputError, match=r"tokenizer: its vocabulary of 61 is not that of the checkpoint, which has 60"
+        ):
             build_model(config(name, **edits), Vocabulary(61, 3))
         with pytest.raises(InputError, match=r"data.width: 20 is not a multiple of the checkpoint's patch = 8"):
             build_model(config(name, **edits, **{"data.width": 20}), VOCABULARY)
+
+    @pytest.mark.parametrize(("ids", "fits"), [(49408, True), (30522, False), (1000, False)])
+    def test_the_tokenizer_of_another_model_is_refused(self, name: str, ids: int, fits: bool) -> None:
+        """BERT's ids mean other words to CLIP, which would read them without an error."""
+        text = SimpleNamespace(vocab_size=49408, max_position_embeddings=77)
+        inputs = InputSizes(Vocabulary(ids, 3), 32, 16, 12)
+        with (
+            contextlib.nullcontext() if fits else pytest.raises(InputError, match="name the checkpoint's own tokenizer")
+        ):
+            check_fits_checkpoint(text, 8, inputs)
 
     def test_a_folder_without_a_model_is_refused(self, name: str, tmp_path: Path) -> None:
         edits = config(name, backbone=type(BACKBONES[name])(weights=str(tmp_path)))
