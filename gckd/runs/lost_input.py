@@ -25,7 +25,7 @@ def lost_input(config: Config) -> str:
         except InputError as error:
             return f"{field}: lost after the start: {error}"
         except OSError as error:  # such as a network file system that is gone
-            return f"{field}: lost after the start: {error.filename}: {reason_of(error)}"
+            return f"{field}: lost after the start: {error.filename or 'it'}: {reason_of(error)}"
     return ""
 
 

@@ -129,7 +129,7 @@ class Engine:
         try:
             tune.Tuner(self._trainable(tune), tune_config=tune_config, run_config=run_config).fit()
         except tune.TuneError as error:  # holds the text of an error of the searcher, and the error in its chain
-            raise _first_cause(error) from error
+            raise original_error(error) from error
         if searcher.lost_input:
             raise LostInputError(searcher.lost_input)
         return searcher.end_reason
@@ -219,9 +219,9 @@ class Engine:
             return []
 
 
-def _first_cause(error: BaseException) -> BaseException:
-    """The error in the chain that commands know how to print; `error` itself if there is none."""
-    chain = [error]
-    while cause := chain[-1].__cause__ or chain[-1].__context__:
-        chain.append(cause)
-    return next((link for link in chain if isinstance(link, (InputError, OSError, StorageInternalError))), error)
+def original_error(error: Exception) -> BaseException:
+    """The error that Tune has wrapped, if commands know how to print it; otherwise `error`, with its traceback."""
+    original: BaseException | None = error
+    while isinstance(original, type(error)):
+        original = original.__cause__ or original.__context__
+    return original if isinstance(original, (InputError, OSError, StorageInternalError)) else error
