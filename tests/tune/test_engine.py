@@ -11,7 +11,7 @@ from gckd.tune.engine import original_error
 
 
 def wrapped(error: Exception) -> TuneError:
-    """What `Tuner.fit` raises if the searcher raises `error`."""
+    """Exception of `Tuner.fit` if the searcher raises `error`."""
     try:
         try:
             raise error
