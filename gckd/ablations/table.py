@@ -120,7 +120,8 @@ class AblationTable:
         """Does the missing runs; writes and prints the report.
 
         Args:
-            first: of the tables of the command. It refuses a tracker that cannot be opened; later ones go without it.
+            first: whether it is the first table of the command. The first one refuses a tracker that cannot be opened;
+                later ones print a warning and continue without it.
 
         Raises:
             InputError: the folder has other contents, or runs of another version of the code.

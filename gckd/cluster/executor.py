@@ -165,8 +165,8 @@ class _PendingTasks(Generic[OutcomeT]):
         execution.after_run()
         self._end((run.row, run.seed), result)
         if isinstance(result, Failure) and result.lost_input:
-            elsewhere = "" if lost_input(run.config) else f" (on node {result.node})"
-            raise LostInputError(result.lost_input + elsewhere)
+            place = "" if lost_input(run.config) else f" (on node {result.node})"  # the driver can still read it
+            raise LostInputError(result.lost_input + place)
 
     def _result(self, ref: Any) -> TaskResult[OutcomeT]:
         """Result of a task. A dead worker, and a result that cannot be unpickled, count as failures."""

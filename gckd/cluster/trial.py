@@ -119,13 +119,13 @@ def _write_configs(config: Config, seeds: Mapping[int, StoragePath]) -> None:
     from gckd.training.load import CHECKPOINT
 
     for seed, folder in seeds.items():
-        text, present = config_text(_seeded(config, seed)), folder / CONFIG_FILE
-        if present.exists():
-            with present.reading() as file:
+        text, config_file = config_text(_seeded(config, seed)), folder / CONFIG_FILE
+        if config_file.exists():
+            with config_file.reading() as file:
                 is_other = file.read_bytes() != text.encode()
             for name in (CHECKPOINT, BEST, _ORACLE_FILE) if is_other else ():
                 (folder / name).remove()
-        with present.writing() as file:
+        with config_file.writing() as file:
             file.write_text(text, encoding="utf-8")
 
 

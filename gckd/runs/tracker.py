@@ -216,7 +216,7 @@ def open_trackers(specs: Sequence[str], folder: Path, group: str, *, required: b
         specs: checked by `check_trackers`.
         folder: local output; trackers with files write them there by default.
         group: name of the search, table or run.
-        required: refuse a tracker that cannot be opened; otherwise print a warning, and go without it.
+        required: refuse a tracker that cannot be opened; otherwise print a warning, and continue without it.
 
     Raises:
         InputError: a required tracker cannot be opened.

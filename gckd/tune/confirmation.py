@@ -26,7 +26,7 @@ from gckd.storage.run_tables import CURVES_FILE, RUNS_FILE
 
 FOLDER = "confirmation"  # of the records, in the output
 DEFAULTS = "defaults"  # row of the base config
-CHOSEN = "chosen"  # name of the row `full` for readers
+CHOSEN = "chosen"  # name of the row `full` in displays and trackers
 
 
 @dataclass(frozen=True)
