@@ -7,14 +7,18 @@ import signal
 import time
 from typing import Any
 
+import optuna
 import pandas as pd
 import pytest
 from optuna.trial import TrialState
 
 from gckd.cli.guard import run_command
 from gckd.cli.tune import search
+from gckd.cluster.trial import BEST
 from gckd.config import apply, read_config
 from gckd.storage.checkpoint import load_checkpoint
+from gckd.tune.best import audit_key
+from gckd.tune.storage import open_storage
 from tests.tune.search_process import EPOCHS, TIMEOUT_S, SearchFolder, processes_of
 
 pytestmark = pytest.mark.timeout(900)  # Ray takes up to a minute to start on a busy machine; some tests start it twice
@@ -60,6 +64,32 @@ def test_a_search_confirms_its_choice_with_further_seeds(search_folder: SearchFo
     assert headline.startswith(("Use best.yaml: ", "Keep the defaults: ")) and page.count(headline) == 1
     again = search_folder.run("--trials", "2", "--scheduler", "none", "--confirm-seeds", "2")
     assert f"confirmation: 0 of {len(runs)} runs to do" in again
+
+
+@pytest.mark.slow
+def test_a_failed_audit_costs_its_figures_alone_and_is_repeated(search_folder: SearchFolder) -> None:
+    """The checkpoint of a trial is damaged between the trials and the audit, and restored later."""
+    search_folder.run("--trials", "1", "--scheduler", "none", "--no-audit")
+    report = search_folder.out / "report.html"
+    report.unlink()
+    checkpoints = {file: file.read_bytes() for file in search_folder.out.glob(f"trials/*/*/{BEST}")}
+    assert len(checkpoints) == 1
+    for file in checkpoints:
+        file.write_bytes(b"damaged")
+    text = search_folder.run("--trials", "1", "--scheduler", "none")
+    assert "warning: audit: failed (" in text and "warning: evaluation on test: failed (" in text
+    assert text.count("repeat the command to try again") == 2 and "Traceback" not in text
+    assert report.exists() and not audited_trials(search_folder)
+    for file, content in checkpoints.items():
+        file.write_bytes(content)
+    assert "warning" not in search_folder.run("--trials", "1", "--scheduler", "none")
+    assert audited_trials(search_folder) == {0}
+
+
+def audited_trials(search_folder: SearchFolder) -> set[int]:
+    """Numbers of the trials with true metrics in the study."""
+    study = optuna.load_study(storage=open_storage(None, search_folder.out), study_name="out")
+    return {trial.number for trial in study.trials if audit_key(trial.number) in study.user_attrs}
 
 
 @pytest.mark.slow
