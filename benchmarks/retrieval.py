@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
 
 if __name__ == "__main__":  # as a script: this checkout before an installed copy
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -16,6 +20,7 @@ import torch
 from rich.table import Table
 from torch.nn import functional as F
 
+from benchmarks.public_albef import public_model, single_worker
 from gckd.config import Config, apply, parse_edits, preset, value_at
 from gckd.config.stages import MomentumDistillation
 from gckd.data.types import Vocabulary
@@ -25,12 +30,12 @@ from gckd.training.albef_objective import AlbefObjective, PairBatch
 from gckd.training.optimizer import OPTIMIZERS, ScheduledOptimizer
 
 AT_LEAST_ONE = click.IntRange(min=1)
-WORDS, QUEUE, ALPHA = 30, 4096, 0.4
+SIZE, WORDS, QUEUE, ALPHA = 224, 30, 4096, 0.4
 BERT = Vocabulary(size=30_522, end=102)
 
 
 class Step:
-    """Optimiser step: forward passes of model and momentum model, both losses, backward pass, AdamW."""
+    """Optimiser step of this project: forward passes of model and momentum model, both losses, backward pass, AdamW."""
 
     def __init__(self, config: Config, batch: int) -> None:
         data, self.random = config.data, torch.Generator().manual_seed(0)
@@ -48,17 +53,53 @@ class Step:
         new = torch.arange(QUEUE, QUEUE + batch)
         self.pairs = PairBatch(images, tokens, new, new, new)
 
-    def __call__(self) -> tuple[float, float]:
-        """Run the step; returns (wall-clock seconds, CPU seconds)."""
-        begun, spent = time.perf_counter(), time.process_time()
+    def __call__(self) -> None:
         self.optimizer.zero_grad()
         online, momentum, contrastive = self.objective.contrastive(self.pairs, ALPHA)
         (contrastive + self.objective.matching(self.pairs, online, momentum, self.random)).backward()
         self.optimizer.step()
-        return time.perf_counter() - begun, time.process_time() - spent
 
 
-def product_share(step: Step) -> float:
+class PublicStep:
+    """The same step by the public implementation, in fp32; see `Retrieval.py` of salesforce/ALBEF."""
+
+    def __init__(self, checkout: Path, size: int, batch: int) -> None:
+        self.model = public_model(checkout, size, QUEUE).train()
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.AdamW(trained, lr=1e-5, weight_decay=0.02)
+        self.images = torch.randn(batch, 3, size, size)
+        tokens = torch.randint(1000, BERT.size, (batch, WORDS))
+        self.text = SimpleNamespace(input_ids=tokens, attention_mask=torch.ones_like(tokens))
+        self.indices = torch.arange(QUEUE, QUEUE + batch)
+
+    def __call__(self) -> None:
+        contrastive, matching = self.model(self.images, self.text, ALPHA, self.indices)
+        self.optimizer.zero_grad()
+        (contrastive + matching).backward()
+        self.optimizer.step()
+
+
+class Medians(NamedTuple):
+    """Median wall-clock seconds and CPU seconds of a step."""
+
+    wall: float
+    cpu: float
+
+
+def medians(steps: dict[str, Callable[[], None]], rounds: int) -> dict[str, Medians]:
+    """Medians of interleaved steps, by name, after a first call of each that allocates the optimiser's state."""
+    for step in steps.values():
+        step()
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, step in steps.items():
+            begun, spent = time.perf_counter(), time.process_time()
+            step()
+            times[name].append((time.perf_counter() - begun, time.process_time() - spent))
+    return {name: Medians(*map(statistics.median, zip(*pairs, strict=True))) for name, pairs in times.items()}
+
+
+def product_share(step: Callable[[], None]) -> float:
     """Share of matrix products in a step's operator time, by PyTorch's profiler."""
     with torch.profiler.profile() as profiler:
         step()
@@ -73,27 +114,52 @@ def product_share(step: Step) -> float:
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
 @click.option("--threads", default=2, show_default=True, type=AT_LEAST_ONE, help="Threads of PyTorch.")
 @click.option("--rounds", default=5, show_default=True, type=AT_LEAST_ONE, help="Steps behind each median.")
-def main(name: str, assignments: tuple[str, ...], batch: int, precision: str, threads: int, rounds: int) -> None:
+@click.option(
+    "--public",
+    "checkout",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Checkout of salesforce/ALBEF, whose step in fp32 is timed in turn with this project's.",
+)
+def main(
+    name: str,
+    assignments: tuple[str, ...],
+    batch: int,
+    precision: str,
+    threads: int,
+    rounds: int,
+    checkout: Path | None,
+) -> None:
     """Measure seconds, CPU seconds and memory of one step at 224 x 224, 30 words, queues of 4,096, random weights.
 
     \b
     python benchmarks/retrieval.py
-    python benchmarks/retrieval.py --precision bf16
+    python benchmarks/retrieval.py --precision bf16 --public ../ALBEF
     """
     torch.set_num_threads(threads)
-    size = {"data.height": 224, "data.width": 224} if name == "base" else {}
+    size = {"data.height": SIZE, "data.width": SIZE} if name == "base" else {}
     config = apply(preset(name), size | parse_edits(assignments))
     if precision != value_at(config, "backbone.compute.precision"):
         config = apply(config, {"backbone.compute.precision": precision})
-    step = Step(config, batch)
-    step()  # allocations, and the optimiser's state
-    wall, cpu = zip(*(step() for _ in range(rounds)), strict=True)
-    table = Table("full-size retrieval step", "median", caption=f"{batch} pairs, {precision}, {threads} threads")
-    table.add_row("seconds", f"{statistics.median(wall):.2f}")
-    table.add_row("CPU seconds", f"{statistics.median(cpu):.2f}")
-    table.add_row("share of matrix products", f"{100 * product_share(step):.0f} %")
-    table.add_row("peak memory", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
-    wide_console().print(table)
+    with single_worker() if checkout else contextlib.nullcontext():
+        steps: dict[str, Callable[[], None]] = {"gckd": Step(config, batch)}
+        if checkout:
+            steps["public"] = PublicStep(checkout, SIZE, batch)
+        wide_console().print(table_of(steps, rounds, f"{batch} pairs, {precision}, {threads} threads"))
+
+
+def table_of(steps: dict[str, Callable[[], None]], rounds: int, caption: str) -> Table:
+    """Table of the medians of every step, and of their ratio."""
+    times = medians(steps, rounds)
+    table = Table(
+        "full-size retrieval step", *steps, *(["gckd / public"] if "public" in times else []), caption=caption
+    )
+    for label, column in ("seconds", 0), ("CPU seconds", 1):
+        values = [times[name][column] for name in steps]
+        ratio = [f"{values[0] / values[1]:.2f}"] if len(values) > 1 else []
+        table.add_row(label, *(f"{value:.2f}" for value in values), *ratio)
+    table.add_row("share of matrix products", *(f"{100 * product_share(step):.0f} %" for step in steps.values()))
+    table.add_row("peak memory of all", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+    return table
 
 
 if __name__ == "__main__":
