@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.graph import Diffusion
-from gckd.graph import similarity
+from gckd.graph import bank_softmax, similarity
 from gckd.graph.bank_softmax import log_partitions
 from gckd.graph.similarity import BankPair, DiffusedSimilarity, DirectSimilarity, RetrievalDirection
 from gckd.method.pseudo_labels import PseudoLabels
@@ -142,10 +142,18 @@ def test_neighbours_outvote_a_misleading_image() -> None:
     assert int(voted.argmax()) in (0, 1)
 
 
-def test_log_partitions_in_blocks_equal_logsumexp() -> None:
+@pytest.mark.parametrize("block", [1, 50, 2**19])
+@pytest.mark.parametrize("t", [T, 0.03, 0.002])
+def test_log_partitions_in_blocks_equal_logsumexp(t: float, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 0.03, exp(-2 / t) is just a float32 number; at 0.002, it is 0 for almost all pairs."""
+    monkeypatch.setattr(bank_softmax, "CPU_BLOCK", block)
     queries, keys = units(1300, 6, seed=3), units(7, 6, seed=4)
-    scores = queries @ keys.T / T
-    torch.testing.assert_close(log_partitions(queries, keys, T), (scores.logsumexp(0), scores.logsumexp(1)))
+    keys[0] = -queries[0]
+    scores = queries.double() @ keys.double().T / t
+    actual = log_partitions(queries, keys, t)
+    torch.testing.assert_close([part.double() for part in actual], [scores.logsumexp(0), scores.logsumexp(1)])
+    one = log_partitions(queries[:1], keys[:1], t)
+    torch.testing.assert_close([part.double() for part in one], [scores[0, :1], scores[0, :1]])
 
 
 def test_each_direction_has_its_partition_and_both_share_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
