@@ -30,6 +30,15 @@ class Memory:
         True, "keep earlier target batches in the banks; off: the two target banks hold the newest batch alone"
     )
 
+    mean_every: int = option(
+        1,
+        "with `centre`: average the entries of full banks at every n-th step and subtract that mean until the next; "
+        "a mean that moves at each step makes updated neighbour lists slow",
+        unit="steps",
+        ge=1,
+        le=10_000,
+    )
+
     def capacities(self, batch: int) -> tuple[int, int]:
         """Capacity of each source bank and of each target bank, for batches of B examples."""
         return self.capacity if self.source else batch, self.capacity if self.target else batch

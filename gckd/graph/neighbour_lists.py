@@ -29,6 +29,9 @@ class NeighbourLists:
        own lists,
     3. scores all candidates, and searches the lists whose K-th score is not above the limit.
 
+    If the mean has not moved (`graph.memory.mean_every`), limits stay, and only lists with a new candidate or a
+    candidate that was replaced are scored.
+
     Scores are computed in float64 from the entries and the mean alone, and entries of equal score are ordered by index.
     So the result does not depend on earlier updates, and an interrupted run resumes without the lists.
 
@@ -51,6 +54,7 @@ class NeighbourLists:
         self._members = torch.empty(0, 0, dtype=torch.long)
         self._dots = torch.empty(0, 0)  # x_i . x_j of each member; -inf: an empty place
         self._limits = torch.empty(0)
+        self._nearest = Neighbours(torch.empty(0, 0, dtype=torch.long), torch.empty(0, 0, dtype=torch.float64))
 
     def update(self, bank: CentredBank, k: int) -> Neighbours:
         """The K nearest neighbours [N, K] of the current entries of a bank.
@@ -64,25 +68,38 @@ class NeighbourLists:
         if len(entries) <= MIN_SIZE * size or float(cosine.n.min()) < MIN_DISTANCE:
             self.searched, self._k = len(entries), 0
             return search_of_all(lambda own: nearest(unit, own, k), unit)
-        changed = self._changed(entries, k)
+        changed, mean_moved = self._changed(bank, k)
         previous, self._cosine = self._cosine, cosine
         self._k, self._entries, self.searched = k, entries.clone(), 0
         if changed is None:
-            self._members = torch.zeros(len(entries), size, dtype=torch.long, device=entries.device)
-            self._dots = torch.zeros(len(entries), size, dtype=torch.float64, device=entries.device)
-            self._limits = torch.zeros(len(entries), dtype=torch.float64, device=entries.device)
+            self._allocate(len(entries), size)
             self._store(rows, search_of_all(lambda own: nearest(unit, own, size), unit), unit)
-        else:
+            return self._best(rows, unit)
+        if mean_moved:
             self._limits = raised_limits(self._limits, previous, cosine, ~changed)
-            self._replace(changed, unit)
-        return self._best(rows, unit)
+        touched = self._replace(changed, unit)
+        return self._best(rows if mean_moved else touched, unit)
 
-    def _changed(self, entries: Tensor, k: int) -> Tensor | None:
-        """Whether each entry was replaced since the last update, [N]; None: all lists have to be searched."""
-        if k != self._k or entries.shape != self._entries.shape or entries.device != self._entries.device:
-            return None
-        changed = (entries != self._entries).any(1)
-        return changed if int(changed.sum()) <= MAX_CHANGED * len(changed) else None
+    def _allocate(self, count: int, size: int) -> None:
+        """New lists of `size` for `count` entries."""
+        device = self._entries.device
+        self._members = torch.zeros(count, size, dtype=torch.long, device=device)
+        self._dots = torch.zeros(count, size, dtype=torch.float64, device=device)
+        self._limits = torch.zeros(count, dtype=torch.float64, device=device)
+        self._nearest = Neighbours(self._members[:, : self._k].clone(), self._dots[:, : self._k].clone())
+
+    def _changed(self, bank: CentredBank, k: int) -> tuple[Tensor | None, bool]:
+        """Whether each entry was replaced since the last update, [N], and whether the mean has moved.
+
+        None instead of [N]: all lists have to be searched.
+        """
+        entries, previous = bank.entries, self._entries
+        if k != self._k or entries.shape != previous.shape or entries.device != previous.device:
+            return None, True
+        changed = (entries != previous).any(1)
+        # One transfer from a GPU for both numbers.
+        replaced, moved = torch.stack((changed.sum(), (bank.mean != self._cosine.mean).sum())).tolist()
+        return (changed if replaced <= MAX_CHANGED * len(changed) else None), bool(moved)
 
     def _search(self, rows: Tensor, unit: Tensor) -> None:
         """Replace the lists of `rows` by their nearest entries."""
@@ -104,11 +121,11 @@ class NeighbourLists:
         pairs = zip(first.split(PAIRS), second.split(PAIRS), strict=True)
         return torch.cat([(self._entries[i].double() * self._entries[j]).sum(1) for i, j in pairs])
 
-    def _replace(self, changed: Tensor, unit: Tensor) -> None:
-        """Update the lists after the entries `changed` [N] were replaced."""
+    def _replace(self, changed: Tensor, unit: Tensor) -> Tensor:
+        """Update the lists after the entries `changed` [N] were replaced; returns the numbers [n] of updated lists."""
         replaced = changed.nonzero().squeeze(1)
         if not len(replaced):
-            return
+            return replaced
         rows, places = changed[self._members].nonzero(as_tuple=True)
         members = self._members[rows, places]
         self._dots[rows, places] = self._pair_products(rows, members)
@@ -121,6 +138,10 @@ class NeighbourLists:
         if len(receivers):
             self._insert(receivers, replaced[columns])
         self._search(replaced, unit)
+        updated = changed.clone()
+        updated[rows] = True
+        updated[receivers] = True
+        return updated.nonzero().squeeze(1)
 
     def _insert(self, receivers: Tensor, entries: Tensor) -> None:
         """Add pairs (receiver [n], entry [n]), sorted by receiver, to the lists, instead of the worst members."""
@@ -138,17 +159,18 @@ class NeighbourLists:
         self._limits[rows] = torch.maximum(self._limits[rows], cosine[:, -1] + ROUNDING)
 
     def _best(self, rows: Tensor, unit: Tensor) -> Neighbours:
-        """The K best members of each list, after a search of the lists that may lack one of them."""
-        parts = [self._ranked(part, self._members[part], self._dots[part]) for part in rows.split(ROWS)]
-        indices, cosine = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-        doubtful = self._lacks(cosine, rows).nonzero().squeeze(1)
+        """The K best members of all lists, of which `rows` [n] are scored; those that may lack one are searched."""
+        indices, cosine = self._nearest
+        for part in rows.split(ROWS):
+            indices[part], cosine[part] = self._ranked(part, self._members[part], self._dots[part])
+        doubtful = rows[self._lacks(cosine[rows], rows)]
         if len(doubtful):
             self._search(doubtful, unit)
             ranked = self._ranked(doubtful, self._members[doubtful], self._dots[doubtful])
             indices[doubtful], cosine[doubtful] = ranked
             for part in doubtful[self._lacks(ranked.cosine, doubtful)].split(256):
                 indices[part], cosine[part] = self._all_ties(part, unit)
-        return Neighbours(indices, cosine.float())
+        return Neighbours(indices.clone(), cosine.float())
 
     def _lacks(self, cosine: Tensor, rows: Tensor) -> Tensor:
         """Whether an entry outside the list of each of `rows` [n] may be nearer than its K best members [n, K]."""

@@ -57,10 +57,20 @@ class Banks(nn.Module):
         capacities: C of each source bank and of each target bank.
         width: d, embedding width.
         source, target: the train splits, for their sizes.
+        mean_every: steps after which the means of full banks are computed again.
     """
 
-    def __init__(self, capacities: tuple[int, int], width: int, source: Source, target: TargetLoader) -> None:
+    held_means: Tensor  # [4, d], in use since the last step that computed them; only if `mean_every` > 1
+    held: Tensor  # whether `held_means` are of the current entries; on the CPU, so that reading it waits for no GPU
+
+    def __init__(
+        self, capacities: tuple[int, int], width: int, source: Source, target: TargetLoader, mean_every: int = 1
+    ) -> None:
         super().__init__()
+        self.mean_every = mean_every
+        if mean_every > 1:
+            self.register_buffer("held_means", torch.zeros(4, width))
+            self.register_buffer("held", torch.zeros((), dtype=torch.bool, device="cpu"))
         source_capacity, target_capacity = capacities
         self.source_image = MemoryBank(min(source_capacity, source.image_count), width)
         self.source_text = MemoryBank(min(source_capacity, source.caption_count), width)
@@ -126,16 +136,38 @@ class Banks(nn.Module):
         """Empty all banks."""
         for bank in self.all():
             bank.clear()
+        if self.mean_every > 1:
+            self.held.fill_(False)
 
     def all(self) -> tuple[MemoryBank, MemoryBank, MemoryBank, MemoryBank]:
         """Q_SI, Q_ST, Q_TI, Q_TT."""
         return self.source_image, self.source_text, self.target_image, self.target_text
 
-    def space(self, centre: bool) -> EmbeddingSpace:
-        """The filled entries of each bank, without the mean of the bank if `centre`."""
-        means = PerBank(*(bank.mean() if centre else torch.zeros(bank.embeddings.shape[1]) for bank in self.all()))
+    def space(self, centre: bool, step: int | None = None) -> EmbeddingSpace:
+        """The filled entries of each bank, without the mean of the bank if `centre`.
+
+        Args:
+            step: of the adaptation; its means may be those of an earlier step (`mean_every`). None: current means.
+        """
+        if not centre:
+            means = PerBank(*(torch.zeros(bank.embeddings.shape[1]) for bank in self.all()))
+        elif step is None or self.mean_every == 1:
+            means = self._means()
+        else:
+            means = self._held_means(step)
         entries = (centred(bank.filled(), mean) for bank, mean in zip(self.all(), means, strict=True))
         return EmbeddingSpace(means, PerBank(*entries))
+
+    def _means(self) -> PerBank:
+        return PerBank(*(bank.mean() for bank in self.all()))
+
+    def _held_means(self, step: int) -> PerBank:
+        """Means at the last multiple of `mean_every`; current ones while a bank is being filled."""
+        filling = any(0 < len(bank) < len(bank.rows) for bank in self.all())
+        if step % self.mean_every == 0 or filling or not self.held:
+            self.held_means.copy_(torch.stack(self._means()))
+            self.held.fill_(not filling)
+        return PerBank(*self.held_means.clone())
 
     def target_pair(self, space: EmbeddingSpace, search: NeighbourSearch) -> BankPair:
         """Q_TI and Q_TT in the current space, whose neighbours are found by `search`."""

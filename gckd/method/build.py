@@ -34,7 +34,9 @@ def build_parts(config: Config, feed: Feed, student: Backbone) -> Parts:
     """
     torch.manual_seed(derived_seed(config.seed, "parts"))
     width = student.embed_dim
-    banks = Banks(config.graph.memory.capacities(config.adapt.batch), width, feed.source, feed.target)
+    memory = config.graph.memory
+    capacities = memory.capacities(config.adapt.batch)
+    banks = Banks(capacities, width, feed.source, feed.target, memory.mean_every)
     _check_node_count(config.graph.propagate, banks)
     teacher = TEACHERS.build(config.distill.teacher, student)
     propagation = PROPAGATIONS.build(config.graph.propagate, width)

@@ -118,7 +118,7 @@ class SourceFree(CrossDomain):
         parts, none = self.parts, torch.zeros(0, dtype=torch.long)
         target = parts.feed.target.batch(step)
         positions = PerBank(none, none, *parts.banks.push_target(parts.teacher.model(), target))
-        space = parts.banks.space(self.config.centre)
+        space = parts.banks.space(self.config.centre, step)
         propagated = self.propagate(space.banks, positions, with_source=False)
         encoded = self.encode(target, "target", step)
         student = target_embeddings(encoded, target.size, space)

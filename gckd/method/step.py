@@ -43,7 +43,7 @@ class SourceOnly:
         """Loss terms of batch `step` (from 0) by name, each a scalar."""
         parts, batch = self.parts, self.parts.feed.source.batch(step)
         parts.banks.push_source(parts.teacher.model(), batch)
-        encoded, space = self.encode(batch, "source", step), parts.banks.space(self.config.centre)
+        encoded, space = self.encode(batch, "source", step), parts.banks.space(self.config.centre, step)
         embeddings = source_embeddings(encoded, batch.size, space)
         terms = {"source_contrastive": self.contrastive(embeddings, batch, space)}
         return terms | parts.metric(embeddings, batch.identities) | self.fusion_terms(encoded, batch, step)
@@ -119,7 +119,7 @@ class CrossDomain(SourceOnly):
         parts, alpha, learns = self.parts, self.alpha(step), self.config.graph.propagate.learns
         source, target = parts.feed.source.batch(step), parts.feed.target.batch(step)
         positions = parts.banks.push(parts.teacher.model(), source, target)
-        space = parts.banks.space(self.config.centre)
+        space = parts.banks.space(self.config.centre, step)
         propagated = self.propagate(space.banks, positions, with_source=alpha > 0 or learns)
         encodings = self.encodings(source, target, step)
         encoded = next(encodings)

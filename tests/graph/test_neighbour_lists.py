@@ -102,6 +102,34 @@ def test_updates_equal_a_full_search_over_hundreds_of_steps(
     assert sum(searched) < steps * capacity / 2  # fewer lists than a full search
 
 
+def test_lists_under_a_mean_that_is_held_equal_a_full_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if a step replaces nothing. Lists that are begun in between, as after a resume, give the same."""
+    training, lists, mean, scored = Training(100, 0.02), NeighbourLists(), torch.zeros(D), []
+    rank = lists._ranked
+
+    def recorded(rows: Tensor, *rest: Tensor) -> Neighbours:
+        scored.append(len(rows))
+        return rank(rows, *rest)
+
+    monkeypatch.setattr(lists, "_ranked", recorded)
+    entries = training.warm_start()
+    for number in range(60):
+        if number % 9 != 8:
+            entries = training.step()
+        if number % 10 == 0:
+            mean = entries.mean(0)
+        scored.clear()
+        bank = CentredBank(entries, mean, centred(entries, mean))
+        result = lists.update(bank, K)
+        unit = F.normalize(entries.double() - mean, dim=1)
+        cosine = (unit @ unit.T).fill_diagonal_(-torch.inf)
+        expected = cosine.topk(K, dim=1)
+        assert torch.equal(result.indices, expected.indices)
+        torch.testing.assert_close(result.cosine, expected.values.float(), atol=1e-6, rtol=0)
+        assert_identical(result, NeighbourLists().update(bank, K))
+        assert (max(scored) == 100) == (number % 10 == 0)
+
+
 def test_a_bank_without_warm_start_equals_a_full_search_while_it_fills() -> None:
     training, lists = Training(N, 0.01), NeighbourLists()
     for _ in range(30):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,6 +100,42 @@ def test_space_of_a_step(centre: bool) -> None:
         torch.testing.assert_close(entries, difference / difference.norm(dim=1, keepdim=True))
     banks.clear()
     assert [len(bank) for bank in banks.all()] == [0, 0, 0, 0]
+
+
+def test_held_means_are_computed_again_at_every_nth_step(tmp_path: Path) -> None:
+    """Also from a checkpoint between two of these steps, after `clear`, and until all banks are full."""
+    domains = TwoDomains({"graph.memory.capacity": 5, "graph.memory.mean_every": 4})
+    banks, resumed, model = domains.parts().banks, domains.parts().banks, TinyBackbone(5)
+    expected: list[Tensor] = []
+    full = False
+    for step in range(11):
+        if step == 9:
+            banks.clear()
+        banks.push(model, domains.source.batch(step), domains.target.batch(step + 1))
+        was_full, full = full, all(len(bank) == 5 for bank in banks.all())
+        if step % 4 == 0 or not full or not was_full:
+            expected = [torch.stack(list(bank.filled())).mean(0) for bank in banks.all()]
+        if step == 6:
+            torch.save(banks.state_dict(), tmp_path / "banks.pt")
+            resumed.load_state_dict(torch.load(tmp_path / "banks.pt"))
+        if step == 7:
+            resumed.push(model, domains.source.batch(step), domains.target.batch(step + 1))
+            torch.testing.assert_close(list(resumed.space(True, step).means), expected)
+        torch.testing.assert_close(list(banks.space(True, step).means), expected)
+    now = [bank.filled().mean(0) for bank in banks.all()]
+    torch.testing.assert_close(list(banks.space(True).means), now)
+    assert not any(mean.any() for mean in banks.space(False, 0).means)
+
+
+def test_held_means_do_not_wait_for_empty_banks() -> None:
+    """Training on the source alone leaves the target banks empty."""
+    domains = TwoDomains({"graph.memory.capacity": 3, "graph.memory.mean_every": 10})
+    banks, model = domains.parts().banks, TinyBackbone(5)
+    banks.push_source(model, domains.source.batch(0))
+    first = banks.space(True, 0).means.source_image
+    banks.push_source(model, domains.source.batch(1))
+    torch.testing.assert_close(banks.space(True, 1).means.source_image, first)
+    assert not torch.equal(banks.source_image.mean(), first)
 
 
 def test_a_sample_of_a_split_is_the_same_for_every_seed() -> None:
