@@ -8,6 +8,7 @@ from gckd.config.backbone import Albef, Compute, Text, Vision
 from gckd.config.data import Augment, Data, TrainedTokenizer
 from gckd.config.distill import Distill, Ema, SoftTargets
 from gckd.config.graph import Diffusion, Graph, Memory
+from gckd.config.neighbour_search import TorchSearch
 from gckd.config.optimizers import Muon
 from gckd.config.schema import Config
 from gckd.config.stages import Adapt, CrossBatchMemory, Pretrain, Weights
@@ -33,7 +34,10 @@ def tiny() -> Config:
             text=Text(width=64, depth=2, fusion_depth=1, heads=2, dropout=0.0),
             embed_dim=96,
         ),
-        graph=Graph(memory=Memory(capacity=4096), propagate=Diffusion(residual=0.4, images=False)),
+        graph=Graph(
+            memory=Memory(capacity=4096, mean_every=32),
+            propagate=Diffusion(residual=0.4, images=False, search=TorchSearch(update_above=1024)),
+        ),
         distill=Distill(teacher=Ema(m=0.97), targets=SoftTargets(sharpen=0.5, agree=True, confidence=0.5), alpha=0.0),
         weights=Weights(
             source_intra=1.0, source_matching=0.5, source_mlm=0.1, target_contrastive=2.0, target_matching=0.2
