@@ -60,7 +60,11 @@ def seconds_a_step(stage: Stage, period: int, folder: Path) -> float:
 
 
 def adaptation(config: Config, datasets: DatasetPair) -> Stage:
-    """Adaptation of a fresh backbone with filled banks; the cost of a step does not depend on the weights."""
+    """Adaptation of a fresh backbone with filled banks.
+
+    Its captions share their nearest neighbours more than those of a trained one. So the two-hop neighbourhood of a
+    batch, and with it the cost of the graph, is smaller than in a real run.
+    """
     feed = datasets.feed(config, config.adapt.batch)
     parts = build_parts(config, feed, build_model(config, datasets.tokenizer.vocabulary))
     step = build_step(parts)
@@ -91,7 +95,8 @@ def main(name: str, assignments: tuple[str, ...], ids: int, periods: int, rounds
     """Measure seconds per optimiser step: pre-training, and adaptation with and without the graph and the teacher.
 
     Draws a small street in a temporary folder. Matching and MLM run at every fusion_every-th step only, so a round
-    covers whole periods and reports the mean over their steps. Rows are interleaved; the table shows medians.
+    covers whole periods and reports the mean over their steps. Rows are interleaved; the table shows medians. The
+    backbone is not trained, which makes the graph cheaper than in a real run: compare runs of `full` and `-gmp` too.
 
     \b
     python benchmarks/step.py --ids 1200            # banks as large as in the component table
