@@ -146,10 +146,12 @@ class DiffusedSimilarity(PropagatedSimilarity):
         banks, config = direction.banks, self.config
         penalties = self._penalties(banks, t)
         graph = neighbourhood(banks.query_bank, direction.positions, config.layers, config.edge_rule, penalties)
-        rows = concatenated(banks.query_bank.embeddings[graph.nodes], banks, t, agree)
+        # Concatenated afterwards, because a neighbourhood has many times more rows than the batch.
+        signals = _probabilities(banks.query_bank.embeddings[graph.nodes], banks, t, agree)
         for receivers in graph.receivers:
-            rows = self._layer(rows, graph.senders[:receivers], graph.weights[:receivers])
-        return rows[graph.input_positions]
+            edges = graph.senders[:receivers], graph.weights[:receivers]
+            signals = [self._layer(signal, *edges) for signal in signals]
+        return torch.cat([signal[graph.input_positions] for signal in signals], 1)
 
     def propagate_columns(self, columns: Tensor, banks: BankPair, t: float) -> Tensor:
         penalties = self._penalties(banks.reversed(), t)
@@ -173,10 +175,10 @@ def _probabilities(queries: Tensor, banks: BankPair, t: float, agree: bool) -> l
     scores = (queries / t) @ banks.key_bank.embeddings.T  # dividing the smaller factor is cheaper
     probabilities = [F.softmax(scores, 1)]
     if agree:
-        probabilities.append(torch.exp(scores - banks.log_partition(t)))
+        probabilities.append(scores.sub_(banks.log_partition(t)).exp_())  # in place: no third large tensor
     return probabilities
 
 
 def concatenated(queries: Tensor, banks: BankPair, t: float, agree: bool) -> Tensor:
-    """`_probabilities` side by side, [B, N] or [B, 2 N], so that both take part in one message passing."""
+    """`_probabilities` side by side, [B, N] or [B, 2 N]."""
     return torch.cat(_probabilities(queries, banks, t, agree), 1)
