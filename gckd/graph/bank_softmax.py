@@ -9,24 +9,22 @@ from gckd.distributed import gather, local_rows, world_size
 
 # Similarities of two banks that exist at a time: on a CPU they stay in its cache, a GPU needs large kernels.
 CPU_BLOCK, GPU_BLOCK = 2**19, 2**25
-SMALLEST_SUM = 1e-30  # smaller sums of float32 numbers may have lost most of their terms
+SMALLEST_T = 0.025  # above it, exp((cosine - 1) / t) is a normal float32 number for every cosine
 
 
 def log_partitions(queries: Tensor, keys: Tensor, t: float) -> tuple[Tensor, Tensor]:
-    """log sum exp(query_i . key_j / t) over i, [N], and over j, [M], of unit vectors [M, d] and [N, d].
+    """log sum exp(query_i . key_j / t) over i, [N], and over j, [M], of unit vectors [M, d] and [N, d]."""
+    return _shifted_log_partitions(queries, keys, t) if t > SMALLEST_T else _stable_log_partitions(queries, keys, t)
 
-    One pass of exp with the shift 1/t, which bounds all exponents, serves both sums. If an entry is far from all
-    entries of the other bank and t is small, its sum is too small for this, and each row and column has its own shift.
-    """
+
+def _shifted_log_partitions(queries: Tensor, keys: Tensor, t: float) -> tuple[Tensor, Tensor]:
+    """`log_partitions` with the shift 1/t, which bounds all exponents: one pass of exp serves both sums."""
     over_queries, over_keys, shift = torch.zeros_like(keys[:, 0]), [], 1 / t
     for part in _blocks(queries, keys):
         terms = ((part / t) @ keys.T).sub_(shift).exp_()
         over_queries += terms.sum(0)
         over_keys.append(terms.sum(1))
-    sums = over_queries, torch.cat(over_keys)
-    if bool(torch.cat(sums).lt(SMALLEST_SUM).any()):
-        return _stable_log_partitions(queries, keys, t)
-    return sums[0].log() + shift, sums[1].log() + shift
+    return over_queries.log() + shift, torch.cat(over_keys).log() + shift
 
 
 def _stable_log_partitions(queries: Tensor, keys: Tensor, t: float) -> tuple[Tensor, Tensor]:
