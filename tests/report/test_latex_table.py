@@ -32,6 +32,13 @@ FULL = [65.0, 66.0, 64.5]
 CLOSE = [64.0, 66.5, 64.0]
 
 
+def has_latex() -> bool:
+    """Whether pdflatex is on the PATH, with the packages that `table.tex` asks for."""
+    if shutil.which("pdflatex") is None or shutil.which("kpsewhich") is None:
+        return False
+    return subprocess.run(["kpsewhich", "booktabs.sty", "graphicx.sty"], capture_output=True).returncode == 0
+
+
 def rows_of(**values: Sequence[float]) -> list[RowSummary]:
     """Summaries of full and of these rows, one Rank-1 per seed. `_` in a name is `-`."""
     named = {"full": FULL, **{row.replace("_", "-"): line for row, line in values.items()}}
@@ -176,7 +183,7 @@ def test_labels_and_escapes() -> None:
     assert escape("猫 ς e\u0301") == "U+732B U+03C2 \xe9"
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX on this machine: pdflatex is not on the PATH")
+@pytest.mark.skipif(not has_latex(), reason="no LaTeX on this machine: no pdflatex, or not its packages")
 def test_everything_compiles(tmp_path: Path) -> None:
     rows = rows_of(_gmp=below(5), supervised=below(-9), wide_=below(1))
     long = summarise([record("distill.matching.delta=0.8 and a long name", 0, 50.0)])

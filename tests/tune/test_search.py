@@ -82,7 +82,7 @@ def test_a_failed_audit_costs_its_figures_alone_and_is_repeated(search_folder: S
     assert report.exists() and not audited_trials(search_folder)
     for file, content in checkpoints.items():
         file.write_bytes(content)
-    assert "warning" not in search_folder.run("--trials", "1", "--scheduler", "none")
+    assert "failed (" not in search_folder.run("--trials", "1", "--scheduler", "none")
     assert audited_trials(search_folder) == {0}
 
 

@@ -281,7 +281,7 @@ def test_another_search_is_refused_with_the_fields_that_differ(tmp_path: Path) -
         "  base.graph.propagate.reciprocal: False -> None",
         "  base.graph.propagate.threshold: -1.0 -> None",
         "  base.graph.propagate.self_edge: False -> None",
-        "  base.graph.propagate.search: {'kind': 'torch', 'update_above': 4096} -> None",
+        "  base.graph.propagate.search: {'kind': 'torch', 'update_above': 1024} -> None",
         "  base.graph.propagate.residual: 0.4 -> None",
         "  base.graph.propagate.confidence: 0.0 -> None",
         "  base.graph.propagate.images: False -> None",
