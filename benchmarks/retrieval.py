@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import resource
-import statistics
 import sys
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple
 
 if __name__ == "__main__":  # as a script: this checkout before an installed copy
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -21,6 +19,7 @@ from rich.table import Table
 from torch.nn import functional as F
 
 from benchmarks.public_albef import public_model, single_worker
+from benchmarks.timing import cpu_seconds, interleaved, timed
 from gckd.config import Config, apply, parse_edits, preset, value_at
 from gckd.config.stages import MomentumDistillation
 from gckd.data.types import Vocabulary
@@ -79,26 +78,6 @@ class PublicStep:
         self.optimizer.step()
 
 
-class Medians(NamedTuple):
-    """Median wall-clock seconds and CPU seconds of a step."""
-
-    wall: float
-    cpu: float
-
-
-def medians(steps: dict[str, Callable[[], None]], rounds: int) -> dict[str, Medians]:
-    """Medians of interleaved steps, by name, after a first call of each that allocates the optimiser's state."""
-    for step in steps.values():
-        step()
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}
-    for _ in range(rounds):
-        for name, step in steps.items():
-            begun, spent = time.perf_counter(), time.process_time()
-            step()
-            times[name].append((time.perf_counter() - begun, time.process_time() - spent))
-    return {name: Medians(*map(statistics.median, zip(*pairs, strict=True))) for name, pairs in times.items()}
-
-
 def product_share(step: Callable[[], None]) -> float:
     """Share of matrix products in a step's operator time, by PyTorch's profiler."""
     with torch.profiler.profile() as profiler:
@@ -135,6 +114,8 @@ def main(
     python benchmarks/retrieval.py
     python benchmarks/retrieval.py --precision bf16 --public ../ALBEF
     """
+    if checkout and (name != "base" or assignments):
+        raise click.UsageError("--public: the public model has the sizes of --preset base without --set")
     torch.set_num_threads(threads)
     size = {"data.height": SIZE, "data.width": SIZE} if name == "base" else {}
     config = apply(preset(name), size | parse_edits(assignments))
@@ -149,16 +130,17 @@ def main(
 
 def table_of(steps: dict[str, Callable[[], None]], rounds: int, caption: str) -> Table:
     """Table of the medians of every step, and of their ratio."""
-    times = medians(steps, rounds)
-    table = Table(
-        "full-size retrieval step", *steps, *(["gckd / public"] if "public" in times else []), caption=caption
-    )
-    for label, column in ("seconds", 0), ("CPU seconds", 1):
-        values = [times[name][column] for name in steps]
-        ratio = [f"{values[0] / values[1]:.2f}"] if len(values) > 1 else []
-        table.add_row(label, *(f"{value:.2f}" for value in values), *ratio)
+    times = {
+        "seconds": interleaved({name: timed(step) for name, step in steps.items()}, rounds),
+        "CPU seconds": interleaved({name: partial(cpu_seconds, step) for name, step in steps.items()}, rounds),
+    }
+    ratios = ["gckd / public"] if len(steps) > 1 else []
+    table = Table("full-size retrieval step", *steps, *ratios, caption=caption)
+    for label, seconds in times.items():
+        quotient = [f"{seconds['gckd'] / seconds['public']:.2f}"] if ratios else []
+        table.add_row(label, *(f"{value:.2f}" for value in seconds.values()), *quotient)
     table.add_row("share of matrix products", *(f"{100 * product_share(step):.0f} %" for step in steps.values()))
-    table.add_row("peak memory of all", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+    table.add_row("peak memory", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
     return table
 
 

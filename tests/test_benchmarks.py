@@ -7,6 +7,7 @@ import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -79,6 +80,45 @@ def test_runs(name: str) -> None:
     result = CliRunner().invoke(command, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert all(part in result.output for part in expected)
+
+
+def test_the_public_model_is_compared_at_its_own_sizes_alone(tmp_path: Path) -> None:
+    arguments = ["--preset", "tiny", "--public", str(tmp_path)]
+    result = CliRunner().invoke(retrieval.main, arguments)
+    assert result.exit_code == 2 and "sizes of --preset base" in result.output
+
+
+PUBLIC_ALBEF = """
+from timm.models.layers import DropPath, trunc_normal_
+from timm.models.registry import register_model
+from timm.models.vision_transformer import PatchEmbed, _cfg
+from torch import nn
+from transformers.file_utils import ModelOutput, add_start_docstrings, replace_return_docstrings
+from transformers.modeling_utils import PreTrainedModel, apply_chunking_to_forward, prune_linear_layer
+
+class ALBEF(nn.Module):
+    def __init__(self, text_encoder, tokenizer, config):
+        super().__init__()
+        width = config["embed_dim"]
+        self.patches = PatchEmbed(img_size=config["image_res"], patch_size=16, in_chans=3, embed_dim=width)
+
+    def forward(self, image, text, alpha, idx):
+        return self.patches(image).square().mean(), text.input_ids.float().mean() * alpha
+"""
+
+
+def test_a_step_of_a_public_checkout_trains_its_model(tmp_path: Path) -> None:
+    """Of a made-up checkout that imports names of timm and of an old transformers."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "model_retrieval.py").write_text(PUBLIC_ALBEF)
+    modules = set(sys.modules)
+    step = retrieval.PublicStep(tmp_path, 32, 2)
+    patches: Any = step.model.patches
+    before = patches.proj.weight.detach().clone()
+    step()
+    assert not before.equal(patches.proj.weight)
+    assert patches.num_patches == 4 and patches(step.images).shape == (2, 4, 256)
+    assert "timm" not in sys.modules and "models" not in set(sys.modules) - modules  # the replacements are gone
 
 
 @pytest.mark.slow
