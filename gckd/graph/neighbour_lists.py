@@ -77,8 +77,8 @@ class NeighbourLists:
             return self._best(rows, unit)
         if mean_moved:
             self._limits = raised_limits(self._limits, previous, cosine, ~changed)
-        touched = self._replace(changed, unit)
-        return self._best(rows if mean_moved else touched, unit)
+        updated = self._replace(changed, unit)
+        return self._best(rows if mean_moved else updated, unit)
 
     def _allocate(self, count: int, size: int) -> None:
         """New lists of `size` for `count` entries."""

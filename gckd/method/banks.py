@@ -60,8 +60,9 @@ class Banks(nn.Module):
         mean_every: steps after which the means of full banks are computed again.
     """
 
-    held_means: Tensor  # [4, d], in use since the last step that computed them; only if `mean_every` > 1
-    held: Tensor  # whether `held_means` are of the current entries; on the CPU, so that reading it waits for no GPU
+    # Both only if `mean_every` > 1.
+    last_means: Tensor  # [4, d], as last computed
+    has_means: Tensor  # whether `last_means` were computed since all banks were filled; on the CPU, to wait for no GPU
 
     def __init__(
         self, capacities: tuple[int, int], width: int, source: Source, target: TargetLoader, mean_every: int = 1
@@ -69,8 +70,8 @@ class Banks(nn.Module):
         super().__init__()
         self.mean_every = mean_every
         if mean_every > 1:
-            self.register_buffer("held_means", torch.zeros(4, width))
-            self.register_buffer("held", torch.zeros((), dtype=torch.bool, device="cpu"))
+            self.register_buffer("last_means", torch.zeros(4, width))
+            self.register_buffer("has_means", torch.zeros((), dtype=torch.bool, device="cpu"))
         source_capacity, target_capacity = capacities
         self.source_image = MemoryBank(min(source_capacity, source.image_count), width)
         self.source_text = MemoryBank(min(source_capacity, source.caption_count), width)
@@ -137,7 +138,7 @@ class Banks(nn.Module):
         for bank in self.all():
             bank.clear()
         if self.mean_every > 1:
-            self.held.fill_(False)
+            self.has_means.fill_(False)
 
     def all(self) -> tuple[MemoryBank, MemoryBank, MemoryBank, MemoryBank]:
         """Q_SI, Q_ST, Q_TI, Q_TT."""
@@ -154,20 +155,20 @@ class Banks(nn.Module):
         elif step is None or self.mean_every == 1:
             means = self._means()
         else:
-            means = self._held_means(step)
+            means = self._means_at(step)
         entries = (centred(bank.filled(), mean) for bank, mean in zip(self.all(), means, strict=True))
         return EmbeddingSpace(means, PerBank(*entries))
 
     def _means(self) -> PerBank:
         return PerBank(*(bank.mean() for bank in self.all()))
 
-    def _held_means(self, step: int) -> PerBank:
+    def _means_at(self, step: int) -> PerBank:
         """Means at the last multiple of `mean_every`; current ones while a bank is being filled."""
         filling = any(0 < len(bank) < len(bank.rows) for bank in self.all())
-        if step % self.mean_every == 0 or filling or not self.held:
-            self.held_means.copy_(torch.stack(self._means()))
-            self.held.fill_(not filling)
-        return PerBank(*self.held_means.clone())
+        if step % self.mean_every == 0 or filling or not self.has_means:
+            self.last_means.copy_(torch.stack(self._means()))
+            self.has_means.fill_(not filling)
+        return PerBank(*self.last_means.clone())
 
     def target_pair(self, space: EmbeddingSpace, search: NeighbourSearch) -> BankPair:
         """Q_TI and Q_TT in the current space, whose neighbours are found by `search`."""

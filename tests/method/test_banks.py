@@ -102,7 +102,7 @@ def test_space_of_a_step(centre: bool) -> None:
     assert [len(bank) for bank in banks.all()] == [0, 0, 0, 0]
 
 
-def test_held_means_are_computed_again_at_every_nth_step(tmp_path: Path) -> None:
+def test_means_are_computed_again_at_every_nth_step(tmp_path: Path) -> None:
     """Also from a checkpoint between two of these steps, after `clear`, and until all banks are full."""
     domains = TwoDomains({"graph.memory.capacity": 5, "graph.memory.mean_every": 4})
     banks, resumed, model = domains.parts().banks, domains.parts().banks, TinyBackbone(5)
@@ -127,7 +127,7 @@ def test_held_means_are_computed_again_at_every_nth_step(tmp_path: Path) -> None
     assert not any(mean.any() for mean in banks.space(False, 0).means)
 
 
-def test_held_means_do_not_wait_for_empty_banks() -> None:
+def test_means_stay_between_these_steps_although_other_banks_are_empty() -> None:
     """Training on the source alone leaves the target banks empty."""
     domains = TwoDomains({"graph.memory.capacity": 3, "graph.memory.mean_every": 10})
     banks, model = domains.parts().banks, TinyBackbone(5)
