@@ -9,28 +9,29 @@ from gckd.distributed import gather, local_rows, world_size
 
 # Similarities of two banks that exist at a time: on a CPU they stay in its cache, a GPU needs large kernels.
 CPU_BLOCK, GPU_BLOCK = 2**19, 2**25
-SMALLEST_T = 0.025  # above it, exp((cosine - 1) / t) is a normal float32 number for every cosine
+ALIGNED = 64  # rows
+SMALLEST_T = 1 / 72  # above it, exp(cosine / t) and the sum of 2^22 such terms are normal float32 numbers
 
 
 def log_partitions(queries: Tensor, keys: Tensor, t: float) -> tuple[Tensor, Tensor]:
     """log sum exp(query_i . key_j / t) over i, [N], and over j, [M], of unit vectors [M, d] and [N, d]."""
-    return _shifted_log_partitions(queries, keys, t) if t > SMALLEST_T else _stable_log_partitions(queries, keys, t)
+    return _unshifted_log_partitions(queries, keys, t) if t > SMALLEST_T else _shifted_log_partitions(queries, keys, t)
+
+
+def _unshifted_log_partitions(queries: Tensor, keys: Tensor, t: float) -> tuple[Tensor, Tensor]:
+    """`log_partitions` without a shift of the exponents: one pass of exp serves both sums."""
+    over_queries, over_keys = torch.zeros_like(keys[:, 0]), []
+    for part in blocks(queries, keys):
+        terms = ((part / t) @ keys.T).exp_()
+        over_queries += terms.sum(0)
+        over_keys.append(terms.sum(1))
+    return over_queries.log(), torch.cat(over_keys).log()
 
 
 def _shifted_log_partitions(queries: Tensor, keys: Tensor, t: float) -> tuple[Tensor, Tensor]:
-    """`log_partitions` with the shift 1/t, which bounds all exponents: one pass of exp serves both sums."""
-    over_queries, over_keys, shift = torch.zeros_like(keys[:, 0]), [], 1 / t
-    for part in _blocks(queries, keys):
-        terms = ((part / t) @ keys.T).sub_(shift).exp_()
-        over_queries += terms.sum(0)
-        over_keys.append(terms.sum(1))
-    return over_queries.log() + shift, torch.cat(over_keys).log() + shift
-
-
-def _stable_log_partitions(queries: Tensor, keys: Tensor, t: float) -> tuple[Tensor, Tensor]:
-    """`log_partitions` with a shift for each row and column."""
+    """`log_partitions` with a shift for each row and column, which holds at any temperature."""
     over_queries, over_keys = [], []
-    for part in _blocks(queries, keys):
+    for part in blocks(queries, keys):
         scores = (part / t) @ keys.T
         over_queries.append(scores.logsumexp(0))
         over_keys.append(scores.logsumexp(1))
@@ -43,14 +44,21 @@ def shared_log_partitions(queries: Tensor, keys: Tensor, t: float) -> tuple[Tens
     return gather(over_queries[None], world_size()).logsumexp(0), gather(over_keys, len(queries))
 
 
+def row_log_partitions(queries: Tensor, keys: Tensor, t: float) -> Tensor:
+    """log sum exp(query_i . key_j / t) over j, [M], of unit vectors [M, d] and [N, d]."""
+    return torch.cat([((part / t) @ keys.T).logsumexp(1) for part in blocks(queries, keys)])
+
+
 def row_entropies(queries: Tensor, keys: Tensor, t: float) -> Tensor:
     """Entropy in nats of softmax(query . keys / t) for each query, [M]."""
-    parts = (((part / t) @ keys.T).softmax(1) for part in _blocks(queries, keys))
+    parts = (((part / t) @ keys.T).softmax(1) for part in blocks(queries, keys))
     return torch.cat([torch.special.entr(part).sum(1) for part in parts])
 
 
-def _blocks(queries: Tensor, keys: Tensor) -> tuple[Tensor, ...]:
-    """The queries [M, d] in blocks of rows."""
-    size = CPU_BLOCK if queries.device.type == "cpu" else GPU_BLOCK
-    blocks: tuple[Tensor, ...] = queries.split(max(1, size // max(1, len(keys))))
-    return blocks
+def blocks(rows: Tensor, columns: Tensor) -> tuple[Tensor, ...]:
+    """The rows [M, d] in blocks, whose products with the columns [N, d] have a good size for the device."""
+    size = CPU_BLOCK if rows.device.type == "cpu" else GPU_BLOCK
+    count = max(1, size // max(1, len(columns)))
+    # Matrix products and gathers are faster at a multiple of the vector width.
+    parts: tuple[Tensor, ...] = rows.split(count // ALIGNED * ALIGNED or count)
+    return parts

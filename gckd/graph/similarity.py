@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gckd.config.graph import Diffusion
-from gckd.graph.bank_softmax import log_partitions, row_entropies, shared_log_partitions
+from gckd.graph.bank_softmax import blocks, log_partitions, row_entropies, row_log_partitions, shared_log_partitions
 from gckd.graph.division import divides, of_all_rows
 from gckd.graph.edges import weighted_edges
 from gckd.graph.knn import KnnIndex
@@ -146,12 +147,14 @@ class DiffusedSimilarity(PropagatedSimilarity):
         banks, config = direction.banks, self.config
         penalties = self._penalties(banks, t)
         graph = neighbourhood(banks.query_bank, direction.positions, config.layers, config.edge_rule, penalties)
-        # Concatenated afterwards, because a neighbourhood has many times more rows than the batch.
-        signals = _probabilities(banks.query_bank.embeddings[graph.nodes], banks, t, agree)
-        for receivers in graph.receivers:
-            edges = graph.senders[:receivers], graph.weights[:receivers]
-            signals = [self._layer(signal, *edges) for signal in signals]
-        return torch.cat([signal[graph.input_positions] for signal in signals], 1)
+        parts = []
+        # A neighbourhood has many times more rows than the batch: in blocks of keys they stay in the cache of a CPU.
+        for signals in _probability_blocks(graph.nodes, banks, t, agree):
+            for receivers in graph.receivers:
+                edges = graph.senders[:receivers], graph.weights[:receivers]
+                signals = [self._layer(signal, *edges) for signal in signals]
+            parts.append(torch.stack([signal[graph.input_positions] for signal in signals]))
+        return torch.cat(torch.cat(parts, 2).unbind(), 1)
 
     def propagate_columns(self, columns: Tensor, banks: BankPair, t: float) -> Tensor:
         penalties = self._penalties(banks.reversed(), t)
@@ -177,6 +180,20 @@ def _probabilities(queries: Tensor, banks: BankPair, t: float, agree: bool) -> l
     if agree:
         probabilities.append(scores.sub_(banks.log_partition(t)).exp_())  # in place: no third large tensor
     return probabilities
+
+
+def _probability_blocks(nodes: Tensor, banks: BankPair, t: float, agree: bool) -> Iterator[list[Tensor]]:
+    """`_probabilities` of the entries `nodes` [n] of the query bank, in blocks of keys."""
+    queries, keys = banks.query_bank.embeddings[nodes], banks.key_bank.embeddings
+    over_keys = banks.reversed().log_partition(t)[nodes] if agree else row_log_partitions(queries, keys, t)
+    over_queries = blocks(banks.log_partition(t), queries) if agree else ()
+    scaled = queries / t
+    for number, part in enumerate(blocks(keys, queries)):
+        scores = scaled @ part.T
+        probabilities = [(scores - over_keys[:, None]).exp_()]
+        if agree:
+            probabilities.append(scores.sub_(over_queries[number]).exp_())
+        yield probabilities
 
 
 def concatenated(queries: Tensor, banks: BankPair, t: float, agree: bool) -> Tensor:
