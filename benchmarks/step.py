@@ -31,6 +31,7 @@ from gckd.method.warm_start import WarmStart
 from gckd.models.build import build_model
 from gckd.progress import Progress
 from gckd.report.console import wide_console
+from gckd.training.pretrain import source_checkpoint
 from gckd.training.trainer import Stage
 
 SOURCE, TARGET = "ICFG-PEDES", "RSTPReid"
@@ -59,25 +60,35 @@ def seconds_a_step(stage: Stage, period: int, folder: Path) -> float:
     return (moments[-2] - moments[0]) / period
 
 
-def adaptation(config: Config, datasets: DatasetPair) -> Stage:
-    """Adaptation of a fresh backbone with filled banks.
+def adaptation(config: Config, datasets: DatasetPair, cache: Path | None) -> Stage:
+    """Adaptation of a backbone with filled banks; `cache`: of its source model, None: the backbone is not trained.
 
-    Its captions share their nearest neighbours more than those of a trained one. So the two-hop neighbourhood of a
-    batch, and with it the cost of the graph, is smaller than in a real run.
+    Captions of an untrained backbone share their nearest neighbours more than those of a trained one. So the two-hop
+    neighbourhood of a batch, and with it the cost of the graph, is smaller than in a real run.
     """
     feed = datasets.feed(config, config.adapt.batch)
-    parts = build_parts(config, feed, build_model(config, datasets.tokenizer.vocabulary))
+    student = build_model(config, datasets.tokenizer.vocabulary)
+    if cache:
+        source_model = source_checkpoint(config, datasets, cache, no_progress)
+        student.load_state_dict(source_model["modules"]["model"])
+    parts = build_parts(config, feed, student)
     step = build_step(parts)
     step.warm_start(WarmStart())
     return stage_of(parts, step)
 
 
-def measurements(config: Config, datasets: DatasetPair, periods: int, folder: Path) -> dict[str, Callable[[], float]]:
+def no_progress(_: Progress) -> None:
+    """Ignore the progress of pre-training."""
+
+
+def measurements(
+    config: Config, datasets: DatasetPair, cache: Path | None, periods: int, folder: Path
+) -> dict[str, Callable[[], float]]:
     """Measurements by name."""
     stages = {"pre-training": pretraining(config, datasets)}
     for name, dropped in ROWS.items():
         edits = drop_edits(frozenset(dropped), config) if dropped else {}
-        stages[name] = adaptation(apply(config, edits) if edits else config, datasets)
+        stages[name] = adaptation(apply(config, edits) if edits else config, datasets, cache)
     every = {"pretrain": config.pretrain.fusion_every, "adapt": config.adapt.fusion_every}
     return {
         name: functools.partial(seconds_a_step, stage, periods * every[stage.name], folder)
@@ -91,15 +102,22 @@ def measurements(config: Config, datasets: DatasetPair, periods: int, folder: Pa
 @click.option("--periods", default=2, show_default=True, type=AT_LEAST_ONE, help="Periods of fusion_every per round.")
 @click.option("--rounds", default=5, show_default=True, type=AT_LEAST_ONE, help="Rounds behind each median.")
 @click.option("--threads", default=1, show_default=True, type=AT_LEAST_ONE, help="Threads of PyTorch.")
-def main(name: str, assignments: tuple[str, ...], ids: int, periods: int, rounds: int, threads: int) -> None:
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    help="Cache of the source model, which is trained first if it is not there; default: the backbone is not trained.",
+)
+def main(
+    name: str, assignments: tuple[str, ...], ids: int, periods: int, rounds: int, threads: int, cache: Path | None
+) -> None:
     """Measure seconds per optimiser step: pre-training, and adaptation with and without the graph and the teacher.
 
     Draws a small street in a temporary folder. Matching and MLM run at every fusion_every-th step only, so a round
-    covers whole periods and reports the mean over their steps. Rows are interleaved; the table shows medians. The
-    backbone is not trained, which makes the graph cheaper than in a real run: compare runs of `full` and `-gmp` too.
+    covers whole periods and reports the mean over their steps. Rows are interleaved; the table shows medians. Without
+    a trained backbone (`--cache`) the graph is cheaper than in a real run.
 
     \b
-    python benchmarks/step.py --ids 1200            # banks as large as in the component table
+    python benchmarks/step.py --ids 1200 --cache CACHE  # banks as large as in the component table
     python benchmarks/step.py --set adapt.batch=32
     """
     torch.set_num_threads(threads)
@@ -112,8 +130,10 @@ def main(name: str, assignments: tuple[str, ...], ids: int, periods: int, rounds
         paths = {"data.source": str(folder / "street" / SOURCE), "data.target": str(folder / "street" / TARGET)}
         config = apply(config, paths)
         datasets = open_datasets(config, folder / "cache")
-        seconds = interleaved(measurements(config, datasets, periods, folder), rounds)
-    table = Table("step", "seconds", "x source only", caption=f"{name}, {threads} thread(s), {ids} train identities")
+        seconds = interleaved(measurements(config, datasets, cache, periods, folder), rounds)
+    backbone = "source model" if cache else "untrained backbone"
+    caption = f"{name}, {threads} thread(s), {ids} train identities, {backbone}"
+    table = Table("step", "seconds", "x source only", caption=caption)
     base = seconds["source only (-gmp-cmkd)"]
     for row, value in seconds.items():
         table.add_row(row, f"{value:.3f}", f"{value / base:.2f}")
