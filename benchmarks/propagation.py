@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 if __name__ == "__main__":  # as a script: this checkout before an installed copy
@@ -19,6 +20,7 @@ from torch.nn import functional as F
 from benchmarks.neighbour_searches import Sizes, compare_searches
 from benchmarks.timing import interleaved, timed
 from gckd.config.graph import Diffusion, Gnn
+from gckd.graph.edges import weighted_edges
 from gckd.graph.knn import KnnIndex
 from gckd.graph.propagation import GraphPropagation
 from gckd.graph.similarity import BankPair, DiffusedSimilarity, RetrievalDirection
@@ -67,7 +69,7 @@ def of_embeddings(capacity: int, batch: int, width: int, k: int, layers: int) ->
         "lists": lambda: module(nodes)[inputs],
         "matrices": matrices,
     }
-    return routes, len(neighbourhood(KnnIndex(nodes), inputs, layers, config.edge_rule).nodes)
+    return routes, computed_nodes(nodes, inputs, config)
 
 
 def of_similarities(capacity: int, batch: int, width: int, k: int, layers: int) -> tuple[Routes, int]:
@@ -96,7 +98,13 @@ def of_similarities(capacity: int, batch: int, width: int, k: int, layers: int) 
         "lists": lambda: diffused(RetrievalDirection(own, everyone, BankPair(own, keys)), T, agree=False)[place],
         "matrices": matrices,
     }
-    return routes, len(neighbourhood(KnnIndex(own), place, layers, config.edge_rule).nodes)
+    return routes, computed_nodes(own, place, config)
+
+
+def computed_nodes(nodes: Tensor, inputs: Tensor, config: Gnn | Diffusion) -> int:
+    """Number of nodes in the L-hop neighbourhood of the inputs."""
+    edges_of = partial(weighted_edges, KnnIndex(nodes), rule=config.edge_rule)
+    return len(neighbourhood(len(nodes), edges_of, inputs, config.layers).nodes)
 
 
 def compare(capacity: int, routes: Routes, touched: int, rounds: int) -> list[str]:

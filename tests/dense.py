@@ -26,6 +26,7 @@ def edge_weights(
         return sorted((j for j in candidates if j != i), key=lambda j: float(cosine[i, j]), reverse=True)[: rule.k]
 
     candidates = [{j for j in range(count) if linked is None or linked[i, j]} for i in range(count)]
+    circles = [{j for j in nearest(i, candidates[i]) if i in nearest(j, candidates[j])} | {i} for i in range(count)]
     weights = torch.zeros_like(cosine)
     for i in range(count):
         senders = [j for j in nearest(i, candidates[i]) if cosine[i, j] >= rule.threshold]
@@ -33,9 +34,18 @@ def edge_weights(
             senders = [j for j in senders if i in nearest(j, candidates[j] | {i})]
         if rule.self_edge or not senders:
             senders.append(i)
-        logits = cosine[i, senders] / rule.temperature
-        weights[i, senders] = (logits if penalties is None else logits - penalties[senders]).softmax(0)
+        scale = 1 - cosine[i, nearest(i, candidates[i])[0]] if rule.relative else 1
+        logits = cosine[i, senders] / (rule.temperature * scale)
+        shares = (logits if penalties is None else logits - penalties[senders]).softmax(0)
+        for j, share in zip(senders, shares, strict=True):
+            overlaps = j in circles[i] and jaccard(circles[i], circles[j]) >= rule.overlap
+            weights[i, j if overlaps or not rule.overlap else i] += share
     return weights
+
+
+def jaccard(a: set[int], b: set[int]) -> float:
+    """Share of the members of two sets that are in both."""
+    return len(a & b) / len(a | b)
 
 
 def smoothed(nodes: Tensor, config: Gnn, linked: Tensor | None = None) -> Tensor:

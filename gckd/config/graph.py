@@ -45,13 +45,19 @@ class Memory:
 
 
 class EdgeRule(NamedTuple):
-    """Rule that turns the K nearest neighbours of a node into weighted edges. The options of `KnnPropagation`."""
+    """Rule that turns the K nearest neighbours of a node into weighted edges. The options of `KnnPropagation`.
+
+    overlap: smallest share of common reciprocal neighbours of both ends of an edge; 0: none. Other edges become
+        self-edges.
+    """
 
     k: int
     temperature: float
     reciprocal: bool = False
     threshold: float = -1.0
     self_edge: bool = False
+    relative: bool = False
+    overlap: float = 0.0
 
     @property
     def drops_edges(self) -> bool:
@@ -65,6 +71,11 @@ class KnnPropagation(PropagationConfig):
     k: int = option(10, "K: neighbours per node", unit="nodes", ge=1, le=1024)
     layers: int = option(2, "L: propagation layers", ge=1, le=3)
     temperature: float = option(0.05, "edge weights are softmax(cosine / temperature) over a node's edges", gt=0, le=10)
+    relative: bool = option(
+        False,
+        "multiply the temperature by the cosine distance of each node's nearest neighbour, so that in any dataset only "
+        "neighbours about as near as the nearest count",
+    )
     reciprocal: bool = option(False, "drop edges from neighbours that do not have the node among their own K nearest")
     threshold: float = option(
         -1.0, "drop edges of a smaller cosine; -1: none. A node without edges keeps its own signal", ge=-1, le=1
@@ -84,7 +95,9 @@ class KnnPropagation(PropagationConfig):
 
     @property
     def edge_rule(self) -> EdgeRule:
-        return EdgeRule(self.k, self.temperature, self.reciprocal, self.threshold, self.self_edge)
+        return EdgeRule(
+            self.k, self.temperature, self.reciprocal, self.threshold, self.self_edge, relative=self.relative
+        )
 
 
 @dataclass(frozen=True)
@@ -165,6 +178,18 @@ class Diffusion(KnnPropagation, OnTargetBanks):
     )
     images: bool = option(True, "pass messages over the graph of images; off: not")
     texts: bool = option(True, "pass messages over the graph of captions; off: not")
+    image_overlap: float = option(
+        0.0,
+        "an edge between images that share less of their reciprocal neighbours (Jaccard index) leads back to its "
+        "receiver: an image among strangers who look alike mostly keeps its own similarities; 0: all edges count",
+        ge=0,
+        le=1,
+    )
+
+    @property
+    def edge_rules(self) -> tuple[EdgeRule, EdgeRule]:
+        """Rules for images and for captions."""
+        return self.edge_rule._replace(overlap=self.image_overlap), self.edge_rule
 
 
 @dataclass(frozen=True)

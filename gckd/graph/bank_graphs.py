@@ -91,6 +91,7 @@ def bank_graphs(config: Gnn, width: int) -> BankGraphs:
             conv=config.conv,
             residual=config.residual,
             temperature=config.temperature,
+            relative=config.relative,
             reciprocal=config.reciprocal,
             threshold=config.threshold,
             self_edge=config.self_edge,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from torch_geometric.nn import GATv2Conv, GCNConv, GINConv, MessagePassing, SAGE
 
 from gckd.config.graph import PLAIN_EDGES, EdgeRule
 from gckd.errors import unknown_choice
+from gckd.graph.edges import weighted_edges
 from gckd.graph.knn import KnnIndex, NeighbourSearch
 from gckd.graph.subgraph import neighbourhood
 
@@ -48,6 +50,7 @@ class GraphPropagation(nn.Module):
             layer that starts at zero, so that training starts from `smooth`.
         residual: r, weight of a node's own embedding.
         temperature: edge weights are softmax(cosine / temperature) over a node's edges.
+        relative: multiply the temperature by the cosine distance of each node's nearest neighbour.
         reciprocal: drop edges from neighbours that do not have the node among their own K nearest.
         threshold: drop edges of a smaller cosine; -1: none. A node without edges keeps its own embedding.
         self_edge: a node has an edge to itself, of cosine 1. These three need `smooth`.
@@ -59,7 +62,7 @@ class GraphPropagation(nn.Module):
         result equals propagation of the whole graph, but only the L-hop neighbourhood of the inputs is computed.
 
     Differences from the paper: K = 10 and L = 2 are the paper's. It does not state the convolution; `conv`, `residual`,
-    `temperature`, `reciprocal`, `threshold` and `self_edge` are ours.
+    `temperature`, `relative`, `reciprocal`, `threshold` and `self_edge` are ours.
 
     Raises:
         ValueError: an unknown convolution, or a learned one without `width` or with edges that it cannot read; in
@@ -77,13 +80,14 @@ class GraphPropagation(nn.Module):
         reciprocal: bool = False,
         threshold: float = -1.0,
         self_edge: bool = False,
+        relative: bool = False,
         width: int | None = None,
         search: NeighbourSearch | None = None,
     ) -> None:
         super().__init__()
         self.search = search
         self.layers, self.conv, self.residual = layers, conv, residual
-        self.edge_rule = EdgeRule(k, temperature, reciprocal, threshold, self_edge)
+        self.edge_rule = EdgeRule(k, temperature, reciprocal, threshold, self_edge, relative)
         self.smooth = Smoothing()
         self.convs = nn.ModuleList()
         self.gates = nn.ModuleList()
@@ -111,7 +115,9 @@ class GraphPropagation(nn.Module):
         """
         if inputs is None:
             inputs = torch.arange(len(embeddings), device=embeddings.device)
-        graph = neighbourhood(KnnIndex(embeddings, senders, self.search), inputs, self.layers, self.edge_rule)
+        index = KnnIndex(embeddings, senders, self.search)
+        edges_of = partial(weighted_edges, index, rule=self.edge_rule)
+        graph = neighbourhood(len(index), edges_of, inputs, self.layers)
         x = embeddings[graph.nodes]
         for layer, receivers in enumerate(graph.receivers):
             edges = torch.stack((graph.senders[:receivers].flatten(), graph.edge_receivers(receivers)))

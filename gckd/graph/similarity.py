@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gckd.config.graph import Diffusion
+from gckd.config.graph import Diffusion, EdgeRule
 from gckd.graph.bank_softmax import blocks, log_partitions, row_entropies, row_log_partitions, shared_log_partitions
 from gckd.graph.division import divides, of_all_rows
-from gckd.graph.edges import weighted_edges
+from gckd.graph.edges import Edges, weighted_edges
 from gckd.graph.knn import KnnIndex
 from gckd.graph.subgraph import neighbourhood
 
@@ -39,6 +39,7 @@ class BankPair:
         self._divided = shared and divides(len(self.query_bank) * len(self.key_bank))
         self._partitions: dict[tuple[KnnIndex, float], Tensor] = {}
         self._entropies: dict[tuple[KnnIndex, float], Tensor] = {}
+        self._edges: dict[tuple[KnnIndex, EdgeRule, float, float], Edges] = {}
 
     def reversed(self) -> BankPair:
         """The same banks with queries and keys exchanged."""
@@ -61,6 +62,18 @@ class BankPair:
             entropies = of_all_rows(lambda own: row_entropies(own, keys, t), queries, self._divided)
             self._entropies[self.query_bank, t] = entropies
         return self._entropies[self.query_bank, t]
+
+    def edges(self, rule: EdgeRule, confidence: float, t: float) -> Edges:
+        """Incoming edges of all M entries of the query bank, weighted by exp(-confidence x entropy) of their senders.
+
+        Raises:
+            ValueError: K is not below M.
+        """
+        key = self.query_bank, rule, confidence, t
+        if key not in self._edges:
+            penalties = confidence * self.entropies(t) if confidence else None
+            self._edges[key] = weighted_edges(self.query_bank, None, rule, penalties)
+        return self._edges[key]
 
 
 def _index(bank: Tensor | KnnIndex) -> KnnIndex:
@@ -144,28 +157,27 @@ class DiffusedSimilarity(PropagatedSimilarity):
         self.config = config
 
     def propagate_rows(self, direction: RetrievalDirection, t: float, agree: bool) -> Tensor:
-        banks, config = direction.banks, self.config
-        penalties = self._penalties(banks, t)
-        graph = neighbourhood(banks.query_bank, direction.positions, config.layers, config.edge_rule, penalties)
+        banks = direction.banks
+        edges = self._edges(banks, t)
+        graph = neighbourhood(len(banks.query_bank), edges.of, direction.positions, self.config.layers)
         parts = []
         # A neighbourhood has many times more rows than the batch: in blocks of keys they stay in the cache of a CPU.
         for signals in _probability_blocks(graph.nodes, banks, t, agree):
             for receivers in graph.receivers:
-                edges = graph.senders[:receivers], graph.weights[:receivers]
-                signals = [self._layer(signal, *edges) for signal in signals]
+                incoming = graph.senders[:receivers], graph.weights[:receivers]
+                signals = [self._layer(signal, *incoming) for signal in signals]
             parts.append(torch.stack([signal[graph.input_positions] for signal in signals]))
         return torch.cat(torch.cat(parts, 2).unbind(), 1)
 
     def propagate_columns(self, columns: Tensor, banks: BankPair, t: float) -> Tensor:
-        penalties = self._penalties(banks.reversed(), t)
-        senders, weights = weighted_edges(banks.key_bank, None, self.config.edge_rule, penalties)
+        senders, weights = self._edges(banks.reversed(), t)
         for _ in range(self.config.layers):
             columns = self._layer(columns, senders, weights)
         return columns
 
-    def _penalties(self, banks: BankPair, t: float) -> Tensor | None:
-        """Penalty on the edges from each entry of the query bank, [M]; None: no penalties."""
-        return self.config.confidence * banks.entropies(t) if self.config.confidence else None
+    def _edges(self, banks: BankPair, t: float) -> Edges:
+        """Incoming edges of all entries of the query bank."""
+        return banks.edges(self.config.edge_rules[banks.modality], self.config.confidence, t)
 
     def _layer(self, signal: Tensor, senders: Tensor, weights: Tensor) -> Tensor:
         """One layer: signals [n, c] of all nodes, senders and weights [m, E] of the first m -> their signals [m, c]."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from gckd.config.graph import EdgeRule
-from gckd.graph.edges import Edges, weighted_edges
-from gckd.graph.knn import KnnIndex
+from gckd.graph.edges import Edges
 
 
 class Neighbourhood(NamedTuple):
@@ -27,38 +26,34 @@ class Neighbourhood(NamedTuple):
 
 
 @torch.no_grad()
-def neighbourhood(
-    index: KnnIndex, inputs: Tensor, layers: int, rule: EdgeRule, penalties: Tensor | None = None
-) -> Neighbourhood:
+def neighbourhood(count: int, edges_of: Callable[[Tensor], Edges], inputs: Tensor, layers: int) -> Neighbourhood:
     """L-hop neighbourhood of some nodes. The edges of each node are computed once.
 
     Sets of nodes are computed on the CPU, which waits for a GPU once per layer. On the GPU, it would wait for the size
     of every set.
 
     Args:
+        count: number of nodes of the whole graph.
+        edges_of: incoming edges of the nodes with indices [n], on the device of `inputs`.
         inputs: indices [B] of the nodes whose outputs are needed.
         layers: L.
-        rule, penalties: of the edge weights; see `weighted_edges`.
-
-    Raises:
-        ValueError: K is not below the number of senders.
     """
-    device = index.embeddings.device
+    device = inputs.device
     nodes, input_positions = torch.unique(inputs.cpu(), return_inverse=True)
-    visited = torch.zeros(len(index), dtype=torch.bool, device="cpu")
+    visited = torch.zeros(count, dtype=torch.bool, device="cpu")
     hops: list[Edges] = []
     hop_senders: list[Tensor] = []  # on the CPU
     receivers: list[int] = []
     frontier = nodes
     for _ in range(layers):
-        hops.append(weighted_edges(index, frontier.to(device), rule, penalties))
+        hops.append(edges_of(frontier.to(device)))
         hop_senders.append(hops[-1].senders.cpu())
         receivers.insert(0, len(nodes))
         visited[frontier] = True
         frontier = torch.unique(hop_senders[-1])
         frontier = frontier[~visited[frontier]]
         nodes = torch.cat((nodes, frontier))
-    position = torch.zeros(len(index), dtype=torch.long, device="cpu")
+    position = torch.zeros(count, dtype=torch.long, device="cpu")
     position[nodes] = torch.arange(len(nodes), device="cpu")
     senders = position[torch.cat(hop_senders)]
     on_device = (indices.to(device) for indices in (nodes, input_positions, senders))

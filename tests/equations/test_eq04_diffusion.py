@@ -77,7 +77,9 @@ RULES: dict[str, dict[str, Any]] = {
     "reciprocal": {"reciprocal": True},
     "threshold and self-edge": {"threshold": 0.3, "self_edge": True},
     "confidence": {"confidence": 2.0},
-    "all": {"reciprocal": True, "threshold": 0.3, "self_edge": True, "confidence": 2.0},
+    "relative": {"relative": True, "temperature": 1.0},
+    "overlap of images": {"image_overlap": 0.4},
+    "all": {"reciprocal": True, "threshold": 0.3, "self_edge": True, "confidence": 2.0, "image_overlap": 0.4},
 }
 
 
@@ -90,15 +92,16 @@ def entropies(scores: Tensor) -> Tensor:
 @pytest.mark.parametrize("reverse", [True, False])
 @pytest.mark.parametrize("name", RULES)
 def test_edges_of_each_rule(name: str, reverse: bool, agree: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both graphs have the rule; the penalty of a node is its own entropy over the other bank."""
+    """Both graphs have the rule, that of images alone in the case `overlap of images`; penalties are entropies."""
     monkeypatch.setattr(bank_softmax, "CPU_BLOCK", 300)  # several blocks of rows and of keys, the last one smaller
     both = BankPair(*banks())
     pair = both.reversed() if reverse else both
     queries, keys = pair.query_bank.embeddings, pair.key_bank.embeddings
-    config = Diffusion(k=3, layers=2, residual=0.3, temperature=0.1, **RULES[name])
+    config = Diffusion(**{"k": 3, "layers": 2, "residual": 0.3, "temperature": 0.1} | RULES[name])
     scores, positions = queries @ keys.T / T, torch.tensor([49, 3, 17, 30, 3])
-    query_graph = edge_weights(queries, config.edge_rule, penalties=config.confidence * entropies(scores))
-    key_graph = edge_weights(keys, config.edge_rule, penalties=config.confidence * entropies(scores.T))
+    query_rule, key_rule = config.edge_rules[::-1] if reverse else config.edge_rules
+    query_graph = edge_weights(queries, query_rule, penalties=config.confidence * entropies(scores))
+    key_graph = edge_weights(keys, key_rule, penalties=config.confidence * entropies(scores.T))
     expected = torch.ones_like(scores)
     for dim in (1, 0) if agree else (1,):
         signal = scores.softmax(dim)

@@ -11,6 +11,7 @@ from torch import Tensor
 from gckd.config.graph import Diffusion, EdgeRule, Gnn
 from gckd.graph.edges import Edges, weighted_edges
 from gckd.graph.knn import KnnIndex
+from gckd.graph.reciprocal import overlap
 from tests.dense import edge_weights
 from tests.tensors import units
 
@@ -19,7 +20,9 @@ RULES = {
     "reciprocal": EdgeRule(4, 0.1, reciprocal=True),
     "threshold": EdgeRule(4, 0.1, threshold=0.6),
     "self-edge": EdgeRule(4, 0.5, self_edge=True),
-    "all": EdgeRule(4, 0.5, reciprocal=True, threshold=0.4, self_edge=True),
+    "relative": EdgeRule(4, 0.7, relative=True),
+    "overlap": EdgeRule(4, 0.1, overlap=0.5),
+    "all": EdgeRule(4, 0.5, reciprocal=True, threshold=0.4, self_edge=True, relative=True, overlap=0.4),
 }
 
 
@@ -51,6 +54,24 @@ def test_a_node_without_reciprocal_neighbours_keeps_its_own_signal() -> None:
     edges = weighted_edges(KnnIndex(on_circle(0, 10, 40)), None, EdgeRule(1, 0.1, reciprocal=True))
     assert edges.senders.tolist() == [[1], [0], [2]]
     assert edges.weights.tolist() == [[1.0], [1.0], [1.0]]
+
+
+def test_images_of_two_groups_that_touch_are_kept_apart() -> None:
+    """Nodes 1 and 2 are neighbours of each other, but have two of four reciprocal neighbours in common.
+
+    Reciprocal sets: 0: {0, 1}; 1: {0, 1, 2}; 2: {1, 2, 3}; 3: {2, 3}. So the overlap of 0 and 1 is 2/3, of 1 and 2 1/2.
+    """
+    index = KnnIndex(on_circle(0, 10, 21, 31))
+    assert index.neighbours(2).indices.tolist() == [[1, 2], [0, 2], [3, 1], [2, 1]]
+    expected = [[2 / 3, 0.0], [2 / 3, 0.5], [2 / 3, 0.5], [2 / 3, 0.0]]
+    torch.testing.assert_close(overlap(index, 2), torch.tensor(expected))
+    near = math.exp((math.cos(math.radians(10)) - math.cos(math.radians(21))) / 0.1)
+    own, other = 1 / (near + 1), near / (near + 1)  # node 0: the weight of node 2, at 21 degrees, goes back to it
+    weights = matrix(weighted_edges(index, None, EdgeRule(2, 0.1, overlap=0.6)), 4)
+    torch.testing.assert_close(weights[0], torch.tensor([own, other, 0, 0], dtype=torch.float64))
+    for least, linked in ((0.5, {1: {0, 2}, 2: {1, 3}}), (0.6, {1: {0, 1}, 2: {2, 3}})):
+        weights = matrix(weighted_edges(index, torch.tensor([1, 2]), EdgeRule(2, 0.1, overlap=least)), 4)
+        assert [set(row.nonzero().flatten().tolist()) for row in weights] == [linked[1], linked[2]]
 
 
 def test_dropped_edges_share_their_weight_among_the_others() -> None:
@@ -93,6 +114,6 @@ def test_an_item_that_only_receives_competes_with_the_kth_neighbour_of_a_sender(
 
 
 def test_the_rule_has_the_options_of_the_config() -> None:
-    options = {"k": 7, "temperature": 0.3, "reciprocal": True, "threshold": 0.2, "self_edge": True}
+    options = {"k": 7, "temperature": 0.3, "reciprocal": True, "threshold": 0.2, "self_edge": True, "relative": True}
     assert Gnn(**options).edge_rule == Diffusion(**options).edge_rule == EdgeRule(**options)
     assert not Gnn().edge_rule.drops_edges and Gnn().edge_rule == EdgeRule(10, 0.05)
