@@ -180,8 +180,8 @@ def test_a_field_of_a_choice_needs_documentation() -> None:
 
 def test_built_in_components_answer_questions() -> None:
     tiny, base = preset("tiny"), preset("base")
-    assert (tiny.graph.propagate.neighbours, base.graph.propagate.neighbours) == (10, 10)
-    assert [graph.banks for graph in tiny.graph.propagate.graphs()] == [(3,)]
+    assert (tiny.graph.propagate.neighbours, base.graph.propagate.neighbours) == (5, 10)
+    assert [graph.banks for graph in tiny.graph.propagate.graphs()] == [(2,), (3,)]
     assert [graph.banks for graph in base.graph.propagate.graphs()] == [(0, 2), (1, 3)]
     assert not base.graph.propagate.learns
     assert apply(base, {"graph.propagate.conv": "gcn"}).graph.propagate.learns

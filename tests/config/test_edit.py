@@ -151,7 +151,7 @@ def test_a_component_of_another_field_is_refused() -> None:
             "graph.propagate.k: K = 100 is outside its limit: < 100 nodes (banks of C = 100)",
         ),
         (
-            {"graph.propagate.texts": False},
+            {"graph.propagate.images": False, "graph.propagate.texts": False},
             "graph.propagate: images and texts are both off; use graph.propagate=none",
         ),
         (
@@ -257,9 +257,9 @@ def test_edits_inside_a_replaced_component_become_part_of_it() -> None:
 
 def test_edits_to_the_present_value_are_dropped() -> None:
     tiny = preset("tiny")
-    edits = {"graph.propagate.k": 10, "distill.alpha": 0, "distill.matching": "cross", "adapt.steps": 7}
+    edits = {"graph.propagate.k": 5, "distill.alpha": 0, "distill.matching": "cross", "adapt.steps": 7}
     assert effective_edits(tiny, edits) == {"adapt.steps": 7}
-    assert configure(tiny, {"graph.propagate.k": 10}) == tiny
+    assert configure(tiny, {"graph.propagate.k": 5}) == tiny
 
 
 def test_unknown_paths_are_left_for_the_error() -> None:

@@ -81,9 +81,9 @@ def test_each_size_that_is_too_large_is_reported_once(config: Config, datasets: 
 
 def test_k_is_compared_with_the_size_of_the_banks(config: Config, datasets: DatasetPair) -> None:
     """12 images and 24 captions; C = 16, B = 8."""
-    check_sizes([apply(config, {"graph.propagate.images": True, "graph.propagate.k": 11})], datasets)
+    check_sizes([apply(config, {"graph.propagate.k": 11})], datasets)
     for edits, nodes, what in (
-        ({"graph.propagate.images": True, "graph.propagate.k": 12}, 12, "target images"),
+        ({"graph.propagate.k": 12}, 12, "target images"),
         ({"graph.propagate": Gnn(k=20), "graph.memory.source": False}, 20, "source images and target images"),
     ):
         with pytest.raises(ConfigError, match=rf"< {nodes} nodes \({what}\)"):
