@@ -9,7 +9,7 @@ from gckd.distributed import gather, local_rows, world_size
 
 # Similarities of two banks that exist at a time: on a CPU they stay in its cache, a GPU needs large kernels.
 CPU_BLOCK, GPU_BLOCK = 2**19, 2**25
-ALIGNED = 64  # rows
+ALIGNED = 64  # blocks have a multiple of this number of rows, if they can
 SMALLEST_T = 1 / 72  # above it, exp(cosine / t) and the sum of 2^22 such terms are normal float32 numbers
 
 

@@ -12,7 +12,7 @@ from gckd.config.graph import EdgeRule
 from gckd.graph.knn import KnnIndex, Neighbours
 from gckd.graph.reciprocal import is_reciprocal, overlap
 
-MIN_SCALE = 1e-4  # cosine distance of a nearest neighbour that is a copy
+MIN_SCALE = 1e-4  # a nearest neighbour that is a copy counts as at this cosine distance
 
 
 class Edges(NamedTuple):
