@@ -161,7 +161,7 @@ def test_the_caption_states_that_test_items_are_propagated() -> None:
 @pytest.mark.parametrize(
     ("edits", "expected"),
     [
-        ({}, "over KNN graphs of the two target banks (graph.propagate=diffusion; graphs: text)."),
+        ({}, "over KNN graphs of the two target banks (graph.propagate=diffusion; graphs: image and text)."),
         ({"graph.propagate": "gnn"}, "over KNN graphs of the banks (graph.propagate=gnn; graphs: image and text)."),
         ({"graph.propagate": "none"}, None),
     ],

@@ -27,8 +27,8 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 TINY = preset("tiny")
 SPACE_EXAMPLE = ", such as {graph.propagate.k: {int: [2, 50]}}"
 GNN_FIELDS = (
-    "choose from k, layers, temperature, reciprocal, threshold, self_edge, search, conv, residual, cross_edges, "
-    "images, texts, joint (did you mean 'k'?)"
+    "choose from k, layers, temperature, relative, reciprocal, threshold, self_edge, search, conv, residual, "
+    "cross_edges, images, texts, joint (did you mean 'k'?)"
 )
 PLENTY = 2**20  # entries: caps nothing
 CONDITIONAL = """
@@ -263,7 +263,7 @@ def test_configure_agrees_with_one_edit_at_a_time() -> None:
 @pytest.mark.parametrize(
     ("edits", "path", "expected"),
     [
-        ({"graph.propagate.k": 10}, "graph", TINY.graph),
+        ({"graph.propagate.k": 5}, "graph", TINY.graph),
         ({"graph.propagate.k": 4, "graph.propagate": "gnn"}, "graph.propagate", Gnn(k=4)),
         (
             {"graph.propagate": {"kind": "gnn", "k": 8, "layers": 1}, "graph.propagate.k": 4},
@@ -314,7 +314,7 @@ def test_the_base_config_is_a_starting_point() -> None:
     space = load_space().check(TINY, PLENTY)[0]
     params = space.start(TINY)
     assert params == {
-        "graph.propagate.k": 10,
+        "graph.propagate.k": 5,
         "distill.matching.delta": 0.8,
         "graph.memory.capacity": 12,
         "distill.teacher.m": pytest.approx(0.03),
@@ -325,7 +325,7 @@ def test_the_base_config_is_a_starting_point() -> None:
 def test_the_starting_point_has_only_applicable_values_inside_the_space() -> None:
     config = apply(TINY, {"graph.propagate": Gnn(k=60, conv="sage")})
     assert checked(CONDITIONAL, config).start(config) == {"graph.propagate": "gnn", "graph.propagate.conv": "sage"}
-    assert checked(CONDITIONAL).start(TINY) == {"graph.propagate": "diffusion", "graph.propagate.k": 10}
+    assert checked(CONDITIONAL).start(TINY) == {"graph.propagate": "diffusion", "graph.propagate.k": 5}
     assert checked("graph.propagate.k: {int: [11, 50]}").start(TINY) is None
 
 
