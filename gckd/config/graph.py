@@ -47,8 +47,8 @@ class Memory:
 class EdgeRule(NamedTuple):
     """Rule that turns the K nearest neighbours of a node into weighted edges. The options of `KnnPropagation`.
 
-    overlap: smallest share of common reciprocal neighbours of both ends of an edge; 0: none. Other edges become
-        self-edges.
+    overlap: smallest share of reciprocal neighbours that both ends of an edge need in common. Other edges become
+        self-edges. 0: all edges count.
     """
 
     k: int
@@ -180,8 +180,9 @@ class Diffusion(KnnPropagation, OnTargetBanks):
     texts: bool = option(True, "pass messages over the graph of captions; off: not")
     image_overlap: float = option(
         0.0,
-        "an edge between images that share less of their reciprocal neighbours (Jaccard index) leads back to its "
-        "receiver: an image among strangers who look alike mostly keeps its own similarities; 0: all edges count",
+        "smallest share of reciprocal neighbours (Jaccard index) that two images need in common; the weight of any "
+        "other edge stays with its receiver, so that an image among others who look alike keeps its own similarities; "
+        "0: all edges count",
         ge=0,
         le=1,
     )
