@@ -69,16 +69,12 @@ def adaptation(config: Config, datasets: DatasetPair, cache: Path | None) -> Sta
     feed = datasets.feed(config, config.adapt.batch)
     student = build_model(config, datasets.tokenizer.vocabulary)
     if cache:
-        source_model = source_checkpoint(config, datasets, cache, no_progress)
+        source_model = source_checkpoint(config, datasets, cache, lambda _: None)
         student.load_state_dict(source_model["modules"]["model"])
     parts = build_parts(config, feed, student)
     step = build_step(parts)
     step.warm_start(WarmStart())
     return stage_of(parts, step)
-
-
-def no_progress(_: Progress) -> None:
-    """Ignore the progress of pre-training."""
 
 
 def measurements(
@@ -125,7 +121,8 @@ def main(
     config = apply(config, parse_edits(assignments)) if assignments else config
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        Console(stderr=True).print("drawing a street and filling the banks ...")
+        training = "training its source model unless CACHE has it, " if cache else ""
+        Console(stderr=True).print(f"drawing a street, {training}filling the banks ...")
         make_street(folder / "street", ids=ids, domains=(SOURCE, TARGET))
         paths = {"data.source": str(folder / "street" / SOURCE), "data.target": str(folder / "street" / TARGET)}
         config = apply(config, paths)

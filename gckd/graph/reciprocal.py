@@ -7,6 +7,8 @@ from torch import Tensor
 
 from gckd.graph.knn import KnnIndex, Neighbours
 
+CPU_BLOCK, GPU_BLOCK = 2**17, 2**25  # members of sets that are compared at a time: on a CPU they stay in its cache
+
 
 def is_reciprocal(index: KnnIndex, nodes: Tensor, neighbours: Neighbours) -> Tensor:
     """Whether each of the `nodes` [n] is in turn among the K nearest neighbours of its own K nearest: [n, K].
@@ -22,7 +24,9 @@ def is_reciprocal(index: KnnIndex, nodes: Tensor, neighbours: Neighbours) -> Ten
     k = neighbours.indices.shape[1]
     senders, position = torch.unique(neighbours.indices, return_inverse=True)
     back = index.neighbours_of(senders, k)
-    reciprocal = _contain(back.indices, position, nodes)
+    # An edge is the number node x N + sender; set membership needs no [n, K, K] comparison.
+    edges = neighbours.indices * len(index) + nodes[:, None]
+    reciprocal = torch.isin(edges, senders[:, None] * len(index) + back.indices)
     if index.senders is None:
         return reciprocal
     replaces = neighbours.cosine >= back.cosine[:, -1][position]
@@ -38,23 +42,31 @@ def overlap(index: KnnIndex, k: int) -> Tensor:
     Source: Jaccard distance of Zhong et al., see `is_reciprocal`.
 
     Differences from Zhong et al.: sets instead of weighted vectors, without local query expansion.
+
+    Cost: O(N K^3). Unlike the sparse products of `gckd.graph.clusters`, it waits for no GPU, and for small K it is as
+    fast.
     """
     neighbours = index.neighbours(k).indices
     nodes = torch.arange(len(neighbours), device=neighbours.device)
-    reciprocal = _contain(neighbours, neighbours, nodes)
+    reciprocal = torch.zeros_like(neighbours, dtype=torch.bool)
+    for column in neighbours.unbind(1):  # one at a time: all K would need [N, K, K]
+        reciprocal |= column[neighbours] == nodes[:, None]
     # Places of neighbours that are not reciprocal hold numbers that equal no node and no other place.
     blanks = -1 - torch.arange(2 * k, device=nodes.device).view(2, 1, k)
-    own, other = (torch.cat((nodes[:, None], neighbours.where(reciprocal, blank)), 1) for blank in blanks)
-    common = torch.zeros_like(neighbours)
-    for member in own.unbind(1):  # one at a time: all K + 1 would need [N, K, K + 1, K + 1]
-        common += (other[neighbours] == member[:, None, None]).sum(2)
+    own, other = (torch.cat((nodes[:, None], neighbours.where(reciprocal, blank)), 1).int() for blank in blanks)
+    size = max(1, (CPU_BLOCK if nodes.device.type == "cpu" else GPU_BLOCK) // (k * (k + 1)))
+    parts = zip(own.split(size), neighbours.split(size), strict=True)
+    common = torch.cat([_common(members, other[theirs]) for members, theirs in parts])
     sizes = reciprocal.sum(1) + 1
     return (common / (sizes[:, None] + sizes[neighbours] - common)) * reciprocal
 
 
-def _contain(lists: Tensor, rows: Tensor, nodes: Tensor) -> Tensor:
-    """Whether each of the rows [n, K] of the lists [m, K] contains the node of its row, nodes [n]: [n, K]."""
-    contain = torch.zeros_like(rows, dtype=torch.bool)
-    for column in lists.unbind(1):  # one at a time: all K would need [n, K, K]
-        contain |= column[rows] == nodes[:, None]
-    return contain
+def _common(own: Tensor, others: Tensor) -> Tensor:
+    """Numbers of members that each set of `own` [n, S] has in common with each of the sets `others` [n, K, S]: [n, K].
+
+    No set has a member twice.
+    """
+    shared = torch.zeros_like(others, dtype=torch.bool)
+    for member in own.unbind(1):  # one at a time: all S would need [n, K, S, S]
+        shared |= others == member[:, None, None]
+    return shared.sum(2)

@@ -113,6 +113,15 @@ def test_an_item_that_only_receives_competes_with_the_kth_neighbour_of_a_sender(
     assert edges.senders.tolist() == [[1 if degrees - 10 < 20 else 3]]
 
 
+def test_copies_of_a_node_get_all_of_its_relative_weights() -> None:
+    """Nodes 0, 1 and 2 are equal, so that their nearest distance is 0; node 3 is 10 degrees away."""
+    nodes, rule = on_circle(0, 0, 0, 10), EdgeRule(3, 1.0, relative=True)
+    weights = matrix(weighted_edges(KnnIndex(nodes), None, rule), 4)
+    expected = torch.tensor([0, 0.5, 0.5, 0], dtype=torch.float64)
+    torch.testing.assert_close(weights[0], expected)
+    torch.testing.assert_close(weights[3], torch.tensor([1, 1, 1, 0], dtype=torch.float64) / 3)
+
+
 def test_the_rule_has_the_options_of_the_config() -> None:
     options = {"k": 7, "temperature": 0.3, "reciprocal": True, "threshold": 0.2, "self_edge": True, "relative": True}
     assert Gnn(**options).edge_rule == Diffusion(**options).edge_rule == EdgeRule(**options)
