@@ -51,7 +51,7 @@ def tiny() -> Config:
             source_intra=1.0, source_matching=0.5, source_mlm=0.1, target_contrastive=2.0, target_matching=0.2
         ),
         pretrain=Pretrain(
-            steps=1200,
+            steps=1400,
             batch=64,
             optimizer=Muon(),
             lr=3e-3,
@@ -60,7 +60,7 @@ def tiny() -> Config:
             per_identity=2,
             fusion_every=32,
         ),
-        adapt=Adapt(steps=200, batch=64, optimizer=Muon(), lr=3e-3, source_share=0.4, evaluations=1, fusion_every=8),
+        adapt=Adapt(steps=240, batch=64, optimizer=Muon(), lr=3e-3, source_share=0.4, evaluations=1, fusion_every=8),
     )
 
 

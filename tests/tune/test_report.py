@@ -121,7 +121,7 @@ def test_the_page_has_the_right_numbers(report: tuple[Cells, str, str]) -> None:
     assert page.row("time saved by shared source models")[1] == "2.0 h"
     assert page.row("5")[1] == "OSError: <b>disk</b> & more"
     assert page.row("6")[1] == "refused, not run: C is too small"
-    assert page.row("base config")[1] == "preset tiny, except:" and ["", "adapt.steps: 200 -> 90"] in page.rows
+    assert page.row("base config")[1] == "preset tiny, except:" and ["", "adapt.steps: 240 -> 90"] in page.rows
     assert (
         "Chosen: trial 1, epoch 1. It is the best finished trial by 'bnm'." in printed
         and "selected without target labels" in printed

@@ -288,7 +288,7 @@ def test_another_search_is_refused_with_the_fields_that_differ(tmp_path: Path) -
         "  base.graph.propagate.images: True -> None",
         "  base.graph.propagate.texts: True -> None",
         "  base.graph.propagate.image_overlap: 0.6 -> None",
-        "  base.adapt.steps: 200 -> 9",
+        "  base.adapt.steps: 240 -> 9",
         "  select: 'default' -> 'bnm'",
         "  objectives: None -> ['score']",
     ]
