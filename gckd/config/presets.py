@@ -60,7 +60,7 @@ def tiny() -> Config:
             per_identity=2,
             fusion_every=32,
         ),
-        adapt=Adapt(steps=240, batch=64, optimizer=Muon(), lr=3e-3, source_share=0.4, evaluations=1, fusion_every=8),
+        adapt=Adapt(steps=240, batch=48, optimizer=Muon(), lr=3e-3, source_share=0.4, evaluations=1, fusion_every=8),
     )
 
 
