@@ -82,7 +82,7 @@ def test_edits_that_change_nothing_are_refused(path: str, value: Any) -> None:
 
 
 def test_every_problem_is_reported_together() -> None:
-    problems = problems_of({"adapt.stepz": 1, "adapt.batch": 64, "nothing": 2})
+    problems = problems_of({"adapt.stepz": 1, "adapt.batch": 48, "nothing": 2})
     assert [p.split(":")[0] for p in problems] == ["adapt.stepz", "adapt.batch", "nothing"]
 
 
@@ -125,7 +125,7 @@ def test_a_component_of_another_field_is_refused() -> None:
 @pytest.mark.parametrize(
     ("edits", "expected"),
     [
-        ({"graph.memory.capacity": 32}, "graph.memory.capacity: C = 32 is below its limit: adapt.batch = 64"),
+        ({"graph.memory.capacity": 32}, "graph.memory.capacity: C = 32 is below its limit: adapt.batch = 48"),
         (
             {"graph.memory.capacity": 64, "graph.propagate": Gnn(k=128)},
             "graph.propagate.k: K = 128 is outside its limit: < 128 nodes (banks of C = 64)",
@@ -135,16 +135,16 @@ def test_a_component_of_another_field_is_refused() -> None:
             "graph.propagate.k: K = 64 is outside its limit: < 64 nodes (banks of C = 64)",
         ),
         (
-            {"graph.memory.warm_start": False, "graph.propagate": Gnn(k=128)},
-            "graph.propagate.k: K = 128 is outside its limit: < 128 nodes (no warm start, B = 64)",
+            {"graph.memory.warm_start": False, "graph.propagate": Gnn(k=96)},
+            "graph.propagate.k: K = 96 is outside its limit: < 96 nodes (no warm start, B = 48)",
         ),
         (
-            {"graph.memory.source": False, "graph.memory.capacity": 100, "graph.propagate": Gnn(k=164)},
-            "graph.propagate.k: K = 164 is outside its limit: < 164 nodes (the batch alone, B = 64; banks of C = 100)",
+            {"graph.memory.source": False, "graph.memory.capacity": 100, "graph.propagate": Gnn(k=148)},
+            "graph.propagate.k: K = 148 is outside its limit: < 148 nodes (the batch alone, B = 48; banks of C = 100)",
         ),
         (
-            {"graph.memory.target": False, "graph.memory.warm_start": False, "graph.propagate.k": 64},
-            "graph.propagate.k: K = 64 is outside its limit: < 64 nodes (the batch alone, B = 64)",
+            {"graph.memory.target": False, "graph.memory.warm_start": False, "graph.propagate.k": 48},
+            "graph.propagate.k: K = 48 is outside its limit: < 48 nodes (the batch alone, B = 48)",
         ),
         (
             {"graph.memory.capacity": 100, "graph.propagate": Gnn(k=100, cross_edges=False)},

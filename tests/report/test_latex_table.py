@@ -163,7 +163,7 @@ def test_the_setup_states_only_what_the_records_have(tmp_path: Path) -> None:
         "3,000 captions as queries and 1,500 gallery images",
         "the preset tiny with adapt.steps = 77.",
         "1,400 steps of 64 pairs (optimiser muon, learning rate 0.003, weight decay 0.02)",
-        "77 steps of 64 pairs of each domain",
+        "77 steps of 48 pairs of each domain",
         "3 seeds (0, 1, 2).",
         "The evaluated weights average the source model (0.4) and the student (0.6).",
         "chosen with target labels of development datasets",

@@ -198,7 +198,7 @@ def test_conditions_chain_and_come_in_any_order() -> None:
 
 
 def test_a_condition_on_an_unsearched_path_is_decided_in_advance() -> None:
-    text = "adapt.lr: {float: [1.0e-4, 1.0e-2], log: true, when: {distill.teacher: [ema], adapt.batch: [64]}}"
+    text = "adapt.lr: {float: [1.0e-4, 1.0e-2], log: true, when: {distill.teacher: [ema], adapt.batch: [48]}}"
     assert checked(text).encode() == {"adapt.lr": {"float": [1e-4, 1e-2], "log": True}}
     both = text + "\nseed: {int: [0, 9]}"
     space, notes = read_space(both).check(apply(TINY, {"adapt.batch": 32}), PLENTY)
@@ -298,7 +298,7 @@ def test_configure(edits: dict[str, Any], path: str, expected: Any) -> None:
         ({"seed.x": 1}, "seed.x: seed is a single value and has no field 'x'"),
         ({"graph.propagate.kind": "gnn"}, "graph.propagate.kind: unknown field 'kind'"),
         ({"centre": 1}, "centre: 1 is not true or false"),
-        ({"graph.memory.capacity": 32}, "graph.memory.capacity: C = 32 is below its limit: adapt.batch = 64"),
+        ({"graph.memory.capacity": 32}, "graph.memory.capacity: C = 32 is below its limit: adapt.batch = 48"),
     ],
 )
 def test_configure_refuses_invalid_edits(edits: dict[str, Any], problem: str) -> None:
@@ -353,9 +353,9 @@ def test_capacity_is_capped_by_the_data(limit: int) -> None:
     assert notes == ([] if powers[-1] == 65_536 else [cap])
 
 
-@pytest.mark.parametrize(("batch", "low"), [(2, 16), (64, 64), (65, 128)])
+@pytest.mark.parametrize(("batch", "low"), [(2, 16), (48, 64), (65, 128)])
 def test_capacity_is_no_less_than_a_batch(batch: int, low: int) -> None:
-    config = apply(TINY, {} if batch == 64 else {"adapt.batch": batch})
+    config = apply(TINY, {} if batch == 48 else {"adapt.batch": batch})
     space, notes = read_space("graph.memory.capacity: {powers_of_two: [16, 1024]}").check(config, PLENTY)
     assert space.encode() == {"graph.memory.capacity": {"powers_of_two": [low, 1024]}}
     assert notes == ([] if low == 16 else [f"graph.memory.capacity: from {low}, not 16: adapt.batch is {batch}"])
@@ -363,14 +363,14 @@ def test_capacity_is_no_less_than_a_batch(batch: int, low: int) -> None:
 
 def test_an_empty_range_of_capacities_is_refused() -> None:
     assert problems_of("graph.memory.capacity: {powers_of_two: [256, 1024]}", limit=255) == [
-        "graph.memory.capacity: powers of two from 256 to 1024: no value is between adapt.batch = 64 and the 255 "
+        "graph.memory.capacity: powers of two from 256 to 1024: no value is between adapt.batch = 48 and the 255 "
         "entries that the datasets have; give smaller values in a file for --space"
     ]
 
 
 def test_capacity_as_whole_numbers_is_capped() -> None:
     space = checked("graph.memory.capacity: {int: [10, 9999]}", limit=700)
-    assert space.encode() == {"graph.memory.capacity": {"int": [64, 700]}}
+    assert space.encode() == {"graph.memory.capacity": {"int": [48, 700]}}
 
 
 # Refused spaces
