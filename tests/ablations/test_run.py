@@ -376,7 +376,7 @@ def listening(pid: int) -> set[str]:
         (["--drop", "gmp", "--drop", "gmp"], "error: row -gmp: given twice"),
         (
             ["--sweep", "adapt.steps=7"],
-            "error: row adapt.steps=7: its budget of adaptation is 448 pairs, that of full is 15,360 pairs; --mixed",
+            "error: row adapt.steps=7: its budget of adaptation is 336 pairs, that of full is 11,520 pairs; --mixed",
         ),
         (["--set", "adapt.stepz=3"], "error: adapt.stepz: unknown field 'stepz'"),
         (
@@ -442,7 +442,7 @@ def test_the_script_runs_in_any_folder_and_lists_every_problem(ablation: Ablatio
     )
     assert process.returncode == 2
     assert "error: pretrain.batch: 64 is above its limit: 12 source train images" in process.stderr.splitlines()
-    assert "error: adapt.batch: 64 is above its limit: 12 target train images" in process.stderr.splitlines()
+    assert "error: adapt.batch: 48 is above its limit: 12 target train images" in process.stderr.splitlines()
     assert not (ablation.folder / "runs").exists()
 
 

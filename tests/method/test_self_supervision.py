@@ -178,5 +178,5 @@ def test_captions_need_an_mlm_head(backbone: Clip | Blip) -> None:
 
 
 def test_neighbours_are_below_the_batch_size() -> None:
-    with pytest.raises(ConfigError, match="selfsup.neighbours: 64 is outside its limit: < adapt.batch = 64"):
-        check(apply(preset("tiny"), {"selfsup": Views(neighbours=64)}))
+    with pytest.raises(ConfigError, match="selfsup.neighbours: 48 is outside its limit: < adapt.batch = 48"):
+        check(apply(preset("tiny"), {"selfsup": Views(neighbours=48)}))
