@@ -18,6 +18,8 @@ from gckd.config.stages import Adapt
 from gckd.config.tree import range_problems, walk
 from gckd.errors import InputError
 
+B = preset("tiny").adapt.batch
+
 
 def problems_of(edits: dict[str, Any], config: Config | None = None) -> list[str]:
     with pytest.raises(ConfigError) as caught:
@@ -82,7 +84,7 @@ def test_edits_that_change_nothing_are_refused(path: str, value: Any) -> None:
 
 
 def test_every_problem_is_reported_together() -> None:
-    problems = problems_of({"adapt.stepz": 1, "adapt.batch": 48, "nothing": 2})
+    problems = problems_of({"adapt.stepz": 1, "adapt.batch": B, "nothing": 2})
     assert [p.split(":")[0] for p in problems] == ["adapt.stepz", "adapt.batch", "nothing"]
 
 
@@ -125,7 +127,7 @@ def test_a_component_of_another_field_is_refused() -> None:
 @pytest.mark.parametrize(
     ("edits", "expected"),
     [
-        ({"graph.memory.capacity": 32}, "graph.memory.capacity: C = 32 is below its limit: adapt.batch = 48"),
+        ({"graph.memory.capacity": 32}, f"graph.memory.capacity: C = 32 is below its limit: adapt.batch = {B}"),
         (
             {"graph.memory.capacity": 64, "graph.propagate": Gnn(k=128)},
             "graph.propagate.k: K = 128 is outside its limit: < 128 nodes (banks of C = 64)",
@@ -135,16 +137,17 @@ def test_a_component_of_another_field_is_refused() -> None:
             "graph.propagate.k: K = 64 is outside its limit: < 64 nodes (banks of C = 64)",
         ),
         (
-            {"graph.memory.warm_start": False, "graph.propagate": Gnn(k=96)},
-            "graph.propagate.k: K = 96 is outside its limit: < 96 nodes (no warm start, B = 48)",
+            {"graph.memory.warm_start": False, "graph.propagate": Gnn(k=2 * B)},
+            f"graph.propagate.k: K = {2 * B} is outside its limit: < {2 * B} nodes (no warm start, B = {B})",
         ),
         (
-            {"graph.memory.source": False, "graph.memory.capacity": 100, "graph.propagate": Gnn(k=148)},
-            "graph.propagate.k: K = 148 is outside its limit: < 148 nodes (the batch alone, B = 48; banks of C = 100)",
+            {"graph.memory.source": False, "graph.memory.capacity": 100, "graph.propagate": Gnn(k=B + 100)},
+            f"graph.propagate.k: K = {B + 100} is outside its limit: < {B + 100} nodes "
+            f"(the batch alone, B = {B}; banks of C = 100)",
         ),
         (
-            {"graph.memory.target": False, "graph.memory.warm_start": False, "graph.propagate.k": 48},
-            "graph.propagate.k: K = 48 is outside its limit: < 48 nodes (the batch alone, B = 48)",
+            {"graph.memory.target": False, "graph.memory.warm_start": False, "graph.propagate.k": B},
+            f"graph.propagate.k: K = {B} is outside its limit: < {B} nodes (the batch alone, B = {B})",
         ),
         (
             {"graph.memory.capacity": 100, "graph.propagate": Gnn(k=100, cross_edges=False)},

@@ -178,5 +178,7 @@ def test_captions_need_an_mlm_head(backbone: Clip | Blip) -> None:
 
 
 def test_neighbours_are_below_the_batch_size() -> None:
-    with pytest.raises(ConfigError, match="selfsup.neighbours: 48 is outside its limit: < adapt.batch = 48"):
-        check(apply(preset("tiny"), {"selfsup": Views(neighbours=48)}))
+    config = preset("tiny")
+    batch = config.adapt.batch
+    with pytest.raises(ConfigError, match=f"selfsup.neighbours: {batch} is outside its limit: < adapt.batch = {batch}"):
+        check(apply(config, {"selfsup": Views(neighbours=batch)}))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 TINY = preset("tiny")
+B = TINY.adapt.batch
 SPACE_EXAMPLE = ", such as {graph.propagate.k: {int: [2, 50]}}"
 GNN_FIELDS = (
     "choose from k, layers, temperature, relative, reciprocal, threshold, self_edge, search, conv, residual, "
@@ -198,7 +199,8 @@ def test_conditions_chain_and_come_in_any_order() -> None:
 
 
 def test_a_condition_on_an_unsearched_path_is_decided_in_advance() -> None:
-    text = "adapt.lr: {float: [1.0e-4, 1.0e-2], log: true, when: {distill.teacher: [ema], adapt.batch: [48]}}"
+    when = f"{{distill.teacher: [ema], adapt.batch: [{B}]}}"
+    text = f"adapt.lr: {{float: [1.0e-4, 1.0e-2], log: true, when: {when}}}"
     assert checked(text).encode() == {"adapt.lr": {"float": [1e-4, 1e-2], "log": True}}
     both = text + "\nseed: {int: [0, 9]}"
     space, notes = read_space(both).check(apply(TINY, {"adapt.batch": 32}), PLENTY)
@@ -298,7 +300,7 @@ def test_configure(edits: dict[str, Any], path: str, expected: Any) -> None:
         ({"seed.x": 1}, "seed.x: seed is a single value and has no field 'x'"),
         ({"graph.propagate.kind": "gnn"}, "graph.propagate.kind: unknown field 'kind'"),
         ({"centre": 1}, "centre: 1 is not true or false"),
-        ({"graph.memory.capacity": 32}, "graph.memory.capacity: C = 32 is below its limit: adapt.batch = 48"),
+        ({"graph.memory.capacity": 32}, f"graph.memory.capacity: C = 32 is below its limit: adapt.batch = {B}"),
     ],
 )
 def test_configure_refuses_invalid_edits(edits: dict[str, Any], problem: str) -> None:
@@ -353,9 +355,9 @@ def test_capacity_is_capped_by_the_data(limit: int) -> None:
     assert notes == ([] if powers[-1] == 65_536 else [cap])
 
 
-@pytest.mark.parametrize(("batch", "low"), [(2, 16), (48, 64), (65, 128)])
+@pytest.mark.parametrize(("batch", "low"), [(2, 16), (33, 64), (65, 128)])
 def test_capacity_is_no_less_than_a_batch(batch: int, low: int) -> None:
-    config = apply(TINY, {} if batch == 48 else {"adapt.batch": batch})
+    config = apply(TINY, {"adapt.batch": batch})
     space, notes = read_space("graph.memory.capacity: {powers_of_two: [16, 1024]}").check(config, PLENTY)
     assert space.encode() == {"graph.memory.capacity": {"powers_of_two": [low, 1024]}}
     assert notes == ([] if low == 16 else [f"graph.memory.capacity: from {low}, not 16: adapt.batch is {batch}"])
@@ -363,14 +365,14 @@ def test_capacity_is_no_less_than_a_batch(batch: int, low: int) -> None:
 
 def test_an_empty_range_of_capacities_is_refused() -> None:
     assert problems_of("graph.memory.capacity: {powers_of_two: [256, 1024]}", limit=255) == [
-        "graph.memory.capacity: powers of two from 256 to 1024: no value is between adapt.batch = 48 and the 255 "
+        f"graph.memory.capacity: powers of two from 256 to 1024: no value is between adapt.batch = {B} and the 255 "
         "entries that the datasets have; give smaller values in a file for --space"
     ]
 
 
 def test_capacity_as_whole_numbers_is_capped() -> None:
     space = checked("graph.memory.capacity: {int: [10, 9999]}", limit=700)
-    assert space.encode() == {"graph.memory.capacity": {"int": [48, 700]}}
+    assert space.encode() == {"graph.memory.capacity": {"int": [B, 700]}}
 
 
 # Refused spaces
