@@ -5,16 +5,22 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gckd.cluster.trial import BEST, Search
 from gckd.config.edit import configure
 from gckd.errors import InputError
 from gckd.storage.path import StoragePath
+from gckd.validators.reliability import HALVES
+
+if TYPE_CHECKING:
+    from gckd.evaluation.retrieval import Ranking
 
 
 def true_metrics(search: Search, trial: Mapping[str, Any], split: str) -> dict[str, float]:
     """Metrics of the selected epoch of a trial on a labelled target split: percent, means over seeds.
+
+    `HALVES` are among them if the split has several identities.
 
     Raises:
         InputError: the checkpoint of the epoch is missing.
@@ -30,8 +36,17 @@ def true_metrics(search: Search, trial: Mapping[str, Any], split: str) -> dict[s
         seeded = dataclasses.replace(config, seed=seed)
         datasets = shared_datasets(seeded, search.cache)
         result = evaluate_checkpoint(seeded, _checkpoint(trial, seed), search.cache, split, datasets)
-        of_seeds.append(result.metrics)
+        of_seeds.append(result.metrics | _halves(result.ranking))
     return {name: math.fsum(metrics[name] for metrics in of_seeds) / len(of_seeds) for name in of_seeds[0]}
+
+
+def _halves(ranking: Ranking) -> dict[str, float]:
+    """Rank-1 in percent on every second identity and on the others."""
+    identities, number = ranking.identity.unique(return_inverse=True)
+    if len(identities) < len(HALVES):
+        return {}
+    hits = 100.0 * (ranking.rank == 1).double()
+    return {name: float(hits[number % 2 == half].mean()) for half, name in enumerate(HALVES)}
 
 
 def reachable(trial: Mapping[str, Any]) -> bool:

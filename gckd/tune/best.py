@@ -18,8 +18,10 @@ from gckd.tune.progress import below_source_model
 from gckd.tune.study import EDITS, EPOCH, FOLDER, SEEDS, THREADS
 from gckd.tune.trial_table import Scores, config_of, objectives, scores_at
 from gckd.validators.choose import DEFAULT
+from gckd.validators.reliability import HALVES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from optuna import Study
@@ -38,18 +40,19 @@ class Candidate:
     epoch: int
     scores: Scores
     true_rank_1: float | None  # percent on the target's val split, from the audit; None: not audited
+    halves: tuple[float, ...]  # the same on two halves of the identities; empty: not known
 
 
 def candidates(study: Study) -> list[Candidate]:
     """The COMPLETE trials that ran. PRUNED trials are no candidates, as they had less training."""
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     selected = ((trial, trial.user_attrs[EPOCH]) for trial in finished if EPOCH in trial.user_attrs)
-    return [
-        Candidate(
-            trial, epoch, scores_at(trial, epoch), study.user_attrs.get(audit_key(trial.number), {}).get("rank_1")
-        )
-        for trial, epoch in selected
-    ]
+    return [_candidate(trial, epoch, study.user_attrs.get(audit_key(trial.number), {})) for trial, epoch in selected]
+
+
+def _candidate(trial: FrozenTrial, epoch: int, true_metrics: Mapping[str, float]) -> Candidate:
+    halves = tuple(true_metrics[name] for name in HALVES if name in true_metrics)
+    return Candidate(trial, epoch, scores_at(trial, epoch), true_metrics.get("rank_1"), halves)
 
 
 def audit_key(number: int) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gckd.cluster.trial_audit import reachable, true_metrics
 from gckd.printable import echo
 from gckd.tune.best import audit_key, best, candidates
+from gckd.validators.reliability import HALVES
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -29,7 +30,8 @@ def audit(study: Study, engine: Engine) -> None:
         echo(f"audit: the checkpoints of {missing} of {len(trials)} trials cannot be read here; left out", err=True)
     arguments = [(engine.search, trial_arguments(trial), "val") for trial in unaudited]
     for trial, metrics in zip(unaudited, engine.try_tasks("audit", true_metrics, arguments), strict=False):
-        study.set_user_attr(audit_key(trial.number), {name: metrics[name] for name in ("rank_1", "map")})
+        names = [name for name in ("rank_1", "map", *HALVES) if name in metrics]
+        study.set_user_attr(audit_key(trial.number), {name: metrics[name] for name in names})
 
 
 def evaluate_on_test(study: Study, engine: Engine) -> None:
@@ -43,7 +45,8 @@ def evaluate_on_test(study: Study, engine: Engine) -> None:
         return
     arguments = [(engine.search, trial_arguments(chosen.trial), "test")]
     for metrics in engine.try_tasks("evaluation on test", true_metrics, arguments):
-        study.set_user_attr(TEST, {"number": chosen.trial.number, **metrics})
+        of_all = {name: value for name, value in metrics.items() if name not in HALVES}
+        study.set_user_attr(TEST, {"number": chosen.trial.number, **of_all})
 
 
 def trial_arguments(trial: FrozenTrial) -> dict[str, Any]:

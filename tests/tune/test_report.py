@@ -69,7 +69,11 @@ def written(study: Study, folder: Path, **options: str | None) -> tuple[Cells, s
 
 def searched() -> Study:
     """Four finished trials, of which bnm picks the second best; one stopped, one failed and one refused."""
-    true = {f"audit/{number}": {"rank_1": truth} for number, truth in enumerate((50.0, 48.5, 40.0, 30.0))}
+    halves = ((50.0, 50.0), (47.0, 50.0), (39.0, 41.0), (31.0, 29.0))
+    true = {
+        f"audit/{number}": {"rank_1": (a + b) / 2, "rank_1_half_a": a, "rank_1_half_b": b}
+        for number, (a, b) in enumerate(halves)
+    }
     study = make_study(
         resources={"workers": 2, "threads": 1, "gpus": 0.5},
         confirmation_seconds=180.0,
@@ -111,6 +115,9 @@ def test_the_page_has_the_right_numbers(report: tuple[Cells, str, str]) -> None:
     assert bnm[1].startswith("+0.80") and bnm[2] == "+0.67"  # one of six pairs is in the wrong order
     (cycle,) = [row for row in page.rows if row[0] == "cycle" and len(row) == 6]
     assert cycle[3:] == ["3", "30", "20.00"]
+    # The halves order the trials 1, 2, 3, 4 and 1.5, 1.5, 3, 4: rho = 4.5 / sqrt(5 * 4.5) = 0.9487.
+    assert "the trials correlate with rho = +0.95, which makes 0.97 for the whole split" in page.text
+    assert "a score without any error would reach rho = 0.99 in this table" in page.text
     assert page.row("random")[-1] == f"{50 - (50 + 48.5 + 40 + 30) / 4:.2f}"
     assert page.row("trials")[1] == "7: 4 finished, 1 stopped early, 1 failed, 1 refused, not run"
     assert page.row("adaptation time of a finished trial")[1] == "median 20.0 s (20.0 s to 20.0 s)"

@@ -13,6 +13,7 @@ from gckd.tune.report.optuna_plots import CHOSEN, FINISHED, WIDTH, finished
 from gckd.tune.report.tables import number
 from gckd.validators import SCORES, audit
 from gckd.validators.choose import DEFAULT_NEEDS
+from gckd.validators.reliability import reliability
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,6 +45,18 @@ def audit_table(audited: Sequence[Candidate], rows: Sequence[AuditRow]) -> Table
         body.append([row.select, spearman, kendall, number(trial), number(truth), f"{row.regret:.2f}"])
     head = ["selection score", "Spearman's rho (95 % interval)", "Kendall's tau", "picked trial", "true Rank-1, %"]
     return Table([*head, "oracle regret, points"], body)
+
+
+def reliability_line(audited: Sequence[Candidate]) -> str:
+    """Sentence on how far the true Rank-1 of the trials can be trusted; empty if it is not known."""
+    result = reliability([(each.halves[0], each.halves[1]) for each in audited if each.halves])
+    if result is None:
+        return ""
+    return (
+        f"Reliability of the true Rank-1: on two halves of the val identities, the trials correlate with rho = "
+        f"{result.halves:+.2f}, which makes {result.whole:.2f} for the whole split (Spearman-Brown formula). So "
+        f"a score without any error would reach rho = {result.limit:.2f} in this table."
+    )
 
 
 def audit_figure(audited: Sequence[Candidate], picked: Mapping[str, int]) -> Figure | None:

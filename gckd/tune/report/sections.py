@@ -14,7 +14,7 @@ from gckd.tune.report import parameter_figures, tables, trial_figures
 from gckd.tune.report.cost import cost_table, failure_table
 from gckd.tune.report.importance import FANOVA_TRIALS, MIN_TRIALS, RESAMPLES, importance
 from gckd.tune.report.pictures import save_pictures
-from gckd.tune.report.score_audit import audit_figure, audit_rows, audit_table
+from gckd.tune.report.score_audit import audit_figure, audit_rows, audit_table, reliability_line
 from gckd.tune.storage import FILE
 
 if TYPE_CHECKING:
@@ -156,7 +156,8 @@ def _audit(study: Study, folder: Path) -> Section:
     lines = [
         f"With target labels: true Rank-1 of {len(audited)} finished trials on the target's val split{when}. "
         "Correlations are those of the score with the true Rank-1. Oracle regret: best true Rank-1 minus that of the "
-        "picked trial, in percentage points. random: mean over the trials. Ring: trial that the score picks."
+        "picked trial, in percentage points. random: mean over the trials. Ring: trial that the score picks.",
+        *filter(None, [reliability_line(audited)]),
     ]
     picked = {row.select: row.picked for row in rows if row.picked is not None}
     pictures = save_pictures([audit_figure(audited, picked)], folder, "audit")
