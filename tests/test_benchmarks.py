@@ -14,7 +14,8 @@ import numpy as np
 import optuna
 import pytest
 from click.testing import CliRunner
-from optuna.trial import FrozenTrial, TrialState
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from torch import nn
 
 from benchmarks import (
@@ -27,6 +28,7 @@ from benchmarks import (
     propagation,
     retrieval,
     rungs,
+    samplers,
     scale,
     search,
     selection,
@@ -36,6 +38,7 @@ from benchmarks import (
 from benchmarks.hollow import REPORTED, STARTED
 from gckd.config import preset
 from gckd.training.trainer import Stage
+from gckd.tune.storage import open_storage
 from tests.tune.search_process import processes_of
 
 BATCHES = ["--set", "adapt.batch=8", "--set", "adapt.fusion_every=1"]
@@ -194,6 +197,53 @@ def test_replayed_rungs_by_hand() -> None:
                 survivors.append(trial)
         share = (4 + len(survivors)) / 8
         assert rungs.replay(values, 1, 2, seed) == (1 in survivors, 0.9 - values[survivors].max(), share)
+
+
+@pytest.fixture
+def searched(tmp_path: Path) -> Path:
+    """Folder of a search of 24 trials whose score grows with log m and does not depend on K."""
+    folder = tmp_path / "searched"
+    folder.mkdir()
+    study = optuna.create_study(storage=open_storage(None, folder), study_name="searched", direction="maximize")
+    random = np.random.default_rng(0)
+    for _ in range(24):
+        k, m = int(random.integers(2, 51)), float(10 ** random.uniform(-4, -1))
+        ranges = {"k": IntDistribution(2, 50), "m": FloatDistribution(1e-4, 1e-1, log=True)}
+        study.add_trial(create_trial(params={"k": k, "m": m}, distributions=ranges, value=np.log10(m)))
+    study.add_trial(create_trial(state=TrialState.PRUNED, params={}, distributions={}))
+    return folder
+
+
+def test_a_surrogate_has_the_shape_of_the_scores(searched: Path) -> None:
+    trials = samplers.finished_trials(searched)
+    assert len(trials) == 24
+    surrogate = samplers.Surrogate(trials)
+    assert surrogate.features({"k": 7, "m": 0.01}) == [7.0, pytest.approx(np.log(0.01))]
+    assert surrogate.r2 > 0.8
+    best = np.mean(sorted(t.values[0] for t in trials)[-3:])  # a forest averages over leaves of several trials
+    assert surrogate.best == pytest.approx(best, abs=0.2)
+    assert surrogate.middle == pytest.approx(-2.5, abs=0.3)  # the median of log m
+
+
+def test_samplers_are_compared_on_the_same_seeds(searched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samplers, "BUDGETS", (4, 14))
+    surrogate = samplers.Surrogate(samplers.finished_trials(searched))
+    tpe, random = (surrogate.search(name, 1) for name in ("tpe", "random"))
+    assert tpe[:10] == random[:10] and tpe[10:] != random[10:]  # the first ten trials of TPE are random
+    assert max(random) <= 101 and surrogate.search("random", 2) != random
+    result = CliRunner().invoke(samplers.main, [str(searched), "--repeats", "3"], catch_exceptions=False)
+    assert "surrogate of 24 trials" in result.output
+    rows = [line.split("│") for line in result.output.splitlines() if line.startswith("│")]
+    assert [row[1].strip() for row in rows] == ["4", "14"]
+    best = [max(surrogate.search("random", seed)) for seed in range(3)]
+    assert rows[1][3].split()[0] == f"{np.mean(best):.1f}"
+    assert rows[0][4].strip() == "0.0 ± 0.0"
+
+
+def test_few_trials_make_no_surrogate(tmp_path: Path) -> None:
+    optuna.create_study(storage=open_storage(None, tmp_path), study_name=tmp_path.name)
+    result = CliRunner().invoke(samplers.main, [str(tmp_path)])
+    assert result.exit_code and "0 finished trials are too few for a surrogate; limit: >= 4" in result.output
 
 
 def test_cost_of_selection_by_hand() -> None:
