@@ -80,9 +80,9 @@ def chosen(folder: Path) -> tuple[float, float]:
     """True Rank-1 of a search's chosen trial, on target val and test."""
     study = optuna.load_study(storage=open_storage(None, folder), study_name=folder.name)
     trial = best(study)
-    if trial is None or trial.true_rank_1 is None:
+    if trial is None or not trial.true:
         raise click.ClickException(f"{folder}: no trial was chosen, or none audited")
-    return trial.true_rank_1, study.user_attrs[TEST]["rank_1"]
+    return trial.true["rank_1"], study.user_attrs[TEST]["rank_1"]
 
 
 def against(oracle: Mapping[int, float], row: Mapping[int, float]) -> tuple[str, str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def true_metrics(search: Search, trial: Mapping[str, Any], split: str) -> dict[str, float]:
     """Metrics of the selected epoch of a trial on a labelled target split: percent, means over seeds.
 
-    `HALVES` are among them if the split has several identities.
+    The names of `HALVES` are among them if the split has several identities.
 
     Raises:
         InputError: the checkpoint of the epoch is missing.
@@ -41,12 +41,16 @@ def true_metrics(search: Search, trial: Mapping[str, Any], split: str) -> dict[s
 
 
 def _halves(ranking: Ranking) -> dict[str, float]:
-    """Rank-1 in percent on every second identity and on the others."""
+    """The metrics of `HALVES` in percent, on every second identity and on the others."""
     identities, number = ranking.identity.unique(return_inverse=True)
-    if len(identities) < len(HALVES):
+    if len(identities) < 2:
         return {}
-    hits = 100.0 * (ranking.rank == 1).double()
-    return {name: float(hits[number % 2 == half].mean()) for half, name in enumerate(HALVES)}
+    of_queries = {"rank_1": (ranking.rank == 1).double(), "map": ranking.ap}
+    return {
+        half_name: 100.0 * float(of_queries[name][number % 2 == half].mean())
+        for name, half_names in HALVES.items()
+        for half, half_name in enumerate(half_names)
+    }
 
 
 def reachable(trial: Mapping[str, Any]) -> bool:

@@ -18,7 +18,6 @@ from gckd.tune.progress import below_source_model
 from gckd.tune.study import EDITS, EPOCH, FOLDER, SEEDS, THREADS
 from gckd.tune.trial_table import Scores, config_of, objectives, scores_at
 from gckd.validators.choose import DEFAULT
-from gckd.validators.reliability import HALVES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,20 +38,17 @@ class Candidate:
     trial: FrozenTrial
     epoch: int
     scores: Scores
-    true_rank_1: float | None  # percent on the target's val split, from the audit; None: not audited
-    halves: tuple[float, ...]  # the same on two halves of the identities; empty: not known
+    true: Mapping[str, float]  # metrics on the target's val split in percent, from the audit; empty: not audited
 
 
 def candidates(study: Study) -> list[Candidate]:
     """The COMPLETE trials that ran. PRUNED trials are no candidates, as they had less training."""
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     selected = ((trial, trial.user_attrs[EPOCH]) for trial in finished if EPOCH in trial.user_attrs)
-    return [_candidate(trial, epoch, study.user_attrs.get(audit_key(trial.number), {})) for trial, epoch in selected]
-
-
-def _candidate(trial: FrozenTrial, epoch: int, true_metrics: Mapping[str, float]) -> Candidate:
-    halves = tuple(true_metrics[name] for name in HALVES if name in true_metrics)
-    return Candidate(trial, epoch, scores_at(trial, epoch), true_metrics.get("rank_1"), halves)
+    return [
+        Candidate(trial, epoch, scores_at(trial, epoch), study.user_attrs.get(audit_key(trial.number), {}))
+        for trial, epoch in selected
+    ]
 
 
 def audit_key(number: int) -> str:
@@ -121,7 +117,7 @@ def caption(study: Study) -> str:
     if labels_used(study) == WITH_LABELS:
         selection = "by the true Rank-1 on the target's val split, which needs target labels"
     else:
-        audited = any(candidate.true_rank_1 is not None for candidate in candidates(study))
+        audited = any(candidate.true for candidate in candidates(study))
         use = "read by the audit after the search, not by the choice" if audited else "not read"
         scores = f"by the score {selector(study)!r}, from labelled source data and unlabelled target data"
         selection = f"{scores}. Target val labels: {use}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from gckd.cluster.trial_audit import reachable, true_metrics
 from gckd.printable import echo
 from gckd.tune.best import audit_key, best, candidates
+from gckd.validators.audit import METRICS
 from gckd.validators.reliability import HALVES
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from gckd.tune.engine import Engine
 
+_HALF_NAMES = tuple(itertools.chain.from_iterable(HALVES.values()))
 TEST = "best_test"  # user_attr of a study: number and test metrics of the chosen trial
 
 
@@ -30,8 +33,7 @@ def audit(study: Study, engine: Engine) -> None:
         echo(f"audit: the checkpoints of {missing} of {len(trials)} trials cannot be read here; left out", err=True)
     arguments = [(engine.search, trial_arguments(trial), "val") for trial in unaudited]
     for trial, metrics in zip(unaudited, engine.try_tasks("audit", true_metrics, arguments), strict=False):
-        names = [name for name in ("rank_1", "map", *HALVES) if name in metrics]
-        study.set_user_attr(audit_key(trial.number), {name: metrics[name] for name in names})
+        study.set_user_attr(audit_key(trial.number), {n: metrics[n] for n in (*METRICS, *_HALF_NAMES) if n in metrics})
 
 
 def evaluate_on_test(study: Study, engine: Engine) -> None:
@@ -45,7 +47,7 @@ def evaluate_on_test(study: Study, engine: Engine) -> None:
         return
     arguments = [(engine.search, trial_arguments(chosen.trial), "test")]
     for metrics in engine.try_tasks("evaluation on test", true_metrics, arguments):
-        of_all = {name: value for name, value in metrics.items() if name not in HALVES}
+        of_all = {name: value for name, value in metrics.items() if name not in _HALF_NAMES}
         study.set_user_attr(TEST, {"number": chosen.trial.number, **of_all})
 
 

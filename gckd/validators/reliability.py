@@ -1,4 +1,4 @@
-"""Reliability of the true Rank-1 of trials: the sampling error of a small val split limits every audit of a score."""
+"""Reliability of the true metrics of trials: the sampling error of a small val split limits every audit of a score."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gckd.validators.audit import correlation
+from gckd.validators.audit import METRICS, correlation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-HALVES = ("rank_1_half_a", "rank_1_half_b")  # names of the true Rank-1 on two halves of the identities
+HALVES = {name: (f"{name}_half_a", f"{name}_half_b") for name in METRICS}  # names of the same on half of the identities
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """Rank correlation of the true Rank-1 with itself, over trials.
+    """Rank correlation of a true metric with itself, over trials.
 
     Attributes:
-        halves: Spearman's rho between the Rank-1 on two halves of the identities.
+        halves: Spearman's rho between the metric on two halves of the identities.
         whole: the same for two splits of the whole size, 2 rho / (1 + rho); 0 if rho is not positive.
-        limit: sqrt(whole), the correlation with the measured Rank-1 that a score without any error would have.
+        limit: sqrt(whole), the correlation with the measured metric that a score without any error would have.
 
     Source: Spearman, "The proof and measurement of association between two things", 1904; Spearman-Brown formula, 1910.
     """
@@ -35,7 +35,7 @@ def reliability(halves: Sequence[tuple[float, float]]) -> Reliability | None:
     """Reliability over trials; None for fewer than 4 trials, or if all values of a half are equal.
 
     Args:
-        halves: Rank-1 of each trial on two halves of the identities.
+        halves: the metric of each trial on two halves of the identities.
     """
     if not halves:
         return None

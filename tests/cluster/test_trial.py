@@ -121,16 +121,18 @@ def test_oracle_selects_by_target_labels(base: Config, folder: Path, tmp_path: P
     assert [r["score"] for r in results(search, trial)] == [r["score"] for r in resulting]
 
 
-def test_the_audit_gives_rank_1_on_two_halves_of_the_identities(
+def test_the_audit_gives_metrics_on_two_halves_of_the_identities(
     base: Config, folder: Path, finished: list[dict[str, Any]]
 ) -> None:
     search, trial = search_of(base, folder), trial_in(folder / "whole")
     metrics = true_metrics(search, trial, "val")
     ranking = evaluate_checkpoint(apply(base, EDITS), folder / "whole" / "seed-3" / BEST, search.cache, "val").ranking
     identities = sorted(set(ranking.identity.tolist()))
-    for name, half in (("rank_1_half_a", identities[::2]), ("rank_1_half_b", identities[1::2])):
-        ranks = [r for i, r in zip(ranking.identity.tolist(), ranking.rank.tolist(), strict=True) if i in half]
-        assert metrics[name] == pytest.approx(100 * ranks.count(1) / len(ranks))
+    for name, half in (("half_a", identities[::2]), ("half_b", identities[1::2])):
+        queries = [number for number, identity in enumerate(ranking.identity.tolist()) if identity in half]
+        ranks, precisions = ([column[n].item() for n in queries] for column in (ranking.rank, ranking.ap))
+        assert metrics[f"rank_1_{name}"] == pytest.approx(100 * ranks.count(1) / len(queries))
+        assert metrics[f"map_{name}"] == pytest.approx(100 * sum(precisions) / len(queries))
 
 
 def test_target_labels_change_the_audit_and_no_trial(

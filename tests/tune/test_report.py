@@ -71,7 +71,7 @@ def searched() -> Study:
     """Four finished trials, of which bnm picks the second best; one stopped, one failed and one refused."""
     halves = ((50.0, 50.0), (47.0, 50.0), (39.0, 41.0), (31.0, 29.0))
     true = {
-        f"audit/{number}": {"rank_1": (a + b) / 2, "rank_1_half_a": a, "rank_1_half_b": b}
+        f"audit/{number}": {"rank_1": (a + b) / 2, "rank_1_half_a": a, "rank_1_half_b": b, "map": 30.0 + number}
         for number, (a, b) in enumerate(halves)
     }
     study = make_study(
@@ -110,15 +110,15 @@ def test_the_page_has_the_right_numbers(report: tuple[Cells, str, str]) -> None:
     assert next(row for row in page.rows if row[0] == "bnm")[2:] == ["0.4", "0.7"]
     assert "Rank-1 47.2 %, mAP 31.0 %" in page.text
     # The audit, with trials 0 to 3 of truth 50, 48.5, 40, 30: bnm picks 1; cycle grows with the number and picks 3.
-    (bnm,) = [row for row in page.rows if row[0] == "bnm" and len(row) == 6]
-    assert bnm[3:] == ["1", "48.5", "1.50"]
-    assert bnm[1].startswith("+0.80") and bnm[2] == "+0.67"  # one of six pairs is in the wrong order
-    (cycle,) = [row for row in page.rows if row[0] == "cycle" and len(row) == 6]
-    assert cycle[3:] == ["3", "30", "20.00"]
+    (bnm,) = [row for row in page.rows if row[0] == "bnm" and len(row) == 8]
+    assert bnm[3:] == ["1", "48.5", "31", "1.50", "2.00"]  # mAP: 30, 31, 32 and 33
+    assert bnm[1].startswith("+0.80") and bnm[2].startswith("-0.80")  # one pair is in the wrong order
+    (cycle,) = [row for row in page.rows if row[0] == "cycle" and len(row) == 8]
+    assert cycle[3:] == ["3", "30", "33", "20.00", "0.00"]
     # The halves order the trials 1, 2, 3, 4 and 1.5, 1.5, 3, 4: rho = 4.5 / sqrt(5 * 4.5) = 0.9487.
-    assert "the trials correlate with rho = +0.95, which makes 0.97 for the whole split" in page.text
-    assert "a score without any error would reach rho = 0.99 in this table" in page.text
-    assert page.row("random")[-1] == f"{50 - (50 + 48.5 + 40 + 30) / 4:.2f}"
+    # 2 rho / (1 + rho) = 0.9737, and its root 0.987.
+    assert "is +0.95 in Rank-1, so that no score can reach more than about 0.99 in its column." in page.text
+    assert page.row("random")[-2] == f"{50 - (50 + 48.5 + 40 + 30) / 4:.2f}"
     assert page.row("trials")[1] == "7: 4 finished, 1 stopped early, 1 failed, 1 refused, not run"
     assert page.row("adaptation time of a finished trial")[1] == "median 20.0 s (20.0 s to 20.0 s)"
     assert page.row("adaptation time of all trials")[1] == "90.0 s"
@@ -180,7 +180,7 @@ def test_the_dashboard_command_has_the_storage_without_its_password(
 
 
 def test_oracle_marks_every_table(report: tuple[Cells, str, str], tmp_path: Path) -> None:
-    true = {f"audit/{number}": {"rank_1": 40.0 + number} for number in range(2)}
+    true = {f"audit/{number}": {"rank_1": 40.0 + number, "map": 30.0} for number in range(2)}
     study = make_study(select="oracle", **true)
     for number in range(2):
         add(study, "COMPLETE", [40.0 + number], {DELTA: 0.5}, [scores()])

@@ -20,6 +20,7 @@ from gckd.validators import (
     selectors,
 )
 
+TRUE = [{"rank_1": 30.0, "map": 25.0}, {"rank_1": 20.0, "map": 15.0}]
 START = {"rank_me": 4.0, "source_val_map": 10.0, "bnm": 0.5, "cycle": 50.0}
 
 
@@ -63,12 +64,12 @@ def test_a_registered_score_can_be_selected_and_audited() -> None:
     candidates = [START | {"spread": 2.0}, START | {"spread": 5.0}]
     assert epoch_score(candidates[0], START, "spread") == 2.0
     assert choose(candidates, START, "spread") == 1
-    assert {row.select: row.picked for row in audit(candidates, [30.0, 20.0], START)}["spread"] == 1
+    assert {row.select: row.picked for row in audit(candidates, TRUE, START)}["spread"] == 1
 
 
 def test_the_audit_leaves_out_a_score_that_the_trials_do_not_have() -> None:
     register_spread()
-    assert "spread" not in [row.select for row in audit([START, START], [30.0, 20.0], START)]
+    assert "spread" not in [row.select for row in audit([START, START], TRUE, START)]
 
 
 def test_registering_the_same_function_again_changes_nothing() -> None:

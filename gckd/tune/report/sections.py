@@ -148,14 +148,14 @@ def _audit(study: Study, folder: Path) -> Section:
     audited, rows = audit_rows(study)
     if not rows:
         line = (
-            "Not available: no finished trial has a true Rank-1. After the search the audit reads the labels of the "
+            "Not available: no finished trial has true metrics. After the search the audit reads the labels of the "
             "target's val split, if the target has labels. Nothing else in this report depends on it."
         )
         return Section("Audit of the scores", [line])
     when = "" if selector(study) == ORACLE else ", read after the search"
     lines = [
-        f"With target labels: true Rank-1 of {len(audited)} finished trials on the target's val split{when}. "
-        "Correlations are those of the score with the true Rank-1. Oracle regret: best true Rank-1 minus that of the "
+        f"With target labels: true Rank-1 and mAP of {len(audited)} finished trials on the target's val split{when}. "
+        "rho: Spearman's correlation of the score with the true metric. Regret: best true value minus that of the "
         "picked trial, in percentage points. random: mean over the trials. Ring: trial that the score picks.",
         *filter(None, [reliability_line(audited)]),
     ]
