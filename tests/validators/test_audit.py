@@ -40,11 +40,11 @@ def test_every_selector_and_a_random_choice_have_a_row() -> None:
 
 
 def test_picks_and_regrets_of_three_trials() -> None:
-    """BNM picks the first trial, cycle the second, source val the third; the default picks the second."""
+    """BNM picks the first trial, cycle the second, source val the third; the default (x im) picks the second."""
     trials = [
-        trial(0.1, bnm=0.9, cycle=10.0, source_val_map=20.0),
-        trial(0.1, bnm=0.8, cycle=60.0, source_val_map=30.0),
-        trial(0.1, bnm=0.2, cycle=50.0, source_val_map=40.0),
+        trial(0.1, bnm=0.9, cycle=10.0, source_val_map=20.0, im=0.5),
+        trial(0.1, bnm=0.8, cycle=60.0, source_val_map=30.0, im=0.6),
+        trial(0.1, bnm=0.2, cycle=50.0, source_val_map=40.0, im=0.4),
     ]
     result = rows(trials, [52.0, 58.0, 49.0])
     assert [result[name].picked for name in ("bnm", "cycle", "source_val_map", "default")] == [0, 1, 2, 1]
