@@ -48,6 +48,18 @@ def test_a_search_writes_its_report_and_can_be_extended(search_folder: SearchFol
 
 
 @pytest.mark.slow
+def test_a_study_of_another_default_score_is_refused(search_folder: SearchFolder) -> None:
+    """Values of its trials would not compare with new ones."""
+    search_folder.run("--trials", "1", "--scheduler", "none", "--no-audit")
+    study = optuna.load_study(storage=open_storage(None, search_folder.out), study_name="out")
+    assert study.user_attrs["default_scores"] == ["source_val_map", "im"]
+    study.set_user_attr("default_scores", ["source_val_map", "bnm", "cycle"])
+    text = search_folder.run("--trials", "2", "--no-audit", status=2)
+    assert "'out' belongs to another search" in text and "default_scores" in text
+    assert len(search_folder.trials()) == 1
+
+
+@pytest.mark.slow
 def test_a_search_confirms_its_choice_with_further_seeds(search_folder: SearchFolder) -> None:
     text = search_folder.run("--trials", "2", "--scheduler", "none", "--confirm-seeds", "2")
     assert "confirmation: " in text and "Chosen config against the source model: " in text
