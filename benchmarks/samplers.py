@@ -28,6 +28,7 @@ BUDGETS = (16, 32, 64)  # trials; the first ten of TPE are random
 RANDOM = "random"
 POINTS = 2048  # random configurations whose best is taken for the optimum of a surrogate
 TREES, LEAF = 300, 2
+LEAST_R2 = 0.5  # below, the order of the samplers may be that of another function
 
 
 @click.command()
@@ -69,6 +70,9 @@ def main(folders: tuple[Path, ...], repeats: int, sampler: str) -> None:
             p = paired_p(best[sampler], best[RANDOM])
             table.add_row(str(budget), *cells, "" if p is None else f"{p:.3f}")
         wide_console().print(table)
+        if surrogate.r2 < LEAST_R2:
+            reason = f"the surrogate of {len(trials)} trials explains their scores badly (R2 {surrogate.r2:.2f})"
+            click.echo(f"warning: {folder}: {reason}; search with more trials and --scheduler none", err=True)
 
 
 def finished_trials(folder: Path) -> list[FrozenTrial]:

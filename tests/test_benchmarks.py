@@ -238,6 +238,10 @@ def test_samplers_are_compared_on_the_same_seeds(searched: Path, monkeypatch: py
     best = [max(surrogate.search("random", seed)) for seed in range(3)]
     assert rows[1][3].split()[0] == f"{np.mean(best):.1f}"
     assert rows[0][4].strip() == "0.0 ± 0.0"
+    assert "warning" not in result.output
+    monkeypatch.setattr(samplers, "LEAST_R2", 1.0)
+    result = CliRunner().invoke(samplers.main, [str(searched), "--repeats", "2"], catch_exceptions=False)
+    assert "the surrogate of 24 trials explains their scores badly (R2 0." in result.output
 
 
 def test_few_trials_make_no_surrogate(tmp_path: Path) -> None:
