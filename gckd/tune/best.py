@@ -87,7 +87,7 @@ def criterion(study: Study) -> str:
     if objectives(study)[0] != SCORE:
         return objectives(study)[0]
     if select == DEFAULT:
-        return "'default', the mean gain log(score / that of the source model) in source_val_map and im"
+        return "'default', the gain log(im / that of the source model)"
     return "'oracle', the true Rank-1 on target val" if select == ORACLE else repr(select)
 
 

@@ -57,7 +57,7 @@ from gckd.tune.storage import open_storage
 from gckd.tune.study import RESOURCES, counts, open_study
 from gckd.tune.trial_attributes import check_trials
 from gckd.tune.verdict import Verdict, make_verdict
-from gckd.validators.choose import DEFAULT, DEFAULT_SCORES
+from gckd.validators.choose import DEFAULT, DEFAULT_SCORE
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -147,7 +147,7 @@ class HyperparameterSearch:
             [_DIRECTIONS[OBJECTIVES[name]] for name in options.objectives],
             {
                 "select": options.select,
-                "default_scores": list(DEFAULT_SCORES) if options.select == DEFAULT else None,
+                "default_score": DEFAULT_SCORE if options.select == DEFAULT else None,
                 "objectives": list(options.objectives),
                 "base": encode(self.config),
                 "space": self.space.encode(),

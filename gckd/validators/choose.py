@@ -18,12 +18,11 @@ if TYPE_CHECKING:
 GATE = 0.5  # an epoch has collapsed if its rank_me is below this share of the source model's
 DEFAULT, GATE_SCORE = "default", "rank_me"
 
-# Name -> maximum. On street and people-emoji, `im` agreed best with the true metrics, and the mean with the source's
-# mAP had the smaller regret; `bnm` and `cycle`, which were in the mean before, also grow if wrong predictions sharpen.
-DEFAULT_SCORES = {"source_val_map": 100.0, "im": 1.0}
-DEFAULT_NEEDS = frozenset({*DEFAULT_SCORES, GATE_SCORE})  # scores that a choice by the default reads
+# Of all scores, `im` agreed best with the true metrics of searches on street and had the smallest regret (LOG.md).
+DEFAULT_SCORE = "im"
+DEFAULT_NEEDS = frozenset({DEFAULT_SCORE, GATE_SCORE})  # scores that a choice by the default reads
 _FLOOR = -10.0  # below every value without a collapse: scores are >= 0, and the default is >= log(_EPSILON) = -9.2
-_EPSILON = 1e-4  # share of a score's maximum that is added before the logarithm, so that 0 has one
+_EPSILON = 1e-4  # added before the logarithm, so that 0 has one
 
 
 def selectors() -> tuple[str, ...]:
@@ -39,10 +38,8 @@ def collapsed(scores: Mapping[str, float], start: Mapping[str, float]) -> bool:
 def epoch_score(scores: Mapping[str, float], start: Mapping[str, float], select: str) -> float:
     """Value of one epoch of one seed; higher is better. The caller averages over seeds.
 
-    A single score is its own value. "default" is the mean over source_val_map and im of
-    log((s + e) / (s0 + e)), where s0 is the score of the source model and e is 1e-4 of the score's maximum; 0 is the
-    source model. Ranks among the trials would change with every trial, so that earlier values would become outdated and
-    two searches on one study would disagree.
+    A single score is its own value. "default" is log((s + e) / (s0 + e)) of `im`, where s0 is the value of the source
+    model and e is 1e-4; 0 is the source model.
 
     A collapsed epoch has the value -10 + log(rank_me / rank_me of the source model), below every other epoch.
 
@@ -54,8 +51,7 @@ def epoch_score(scores: Mapping[str, float], start: Mapping[str, float], select:
         return _collapsed_value(scores, start)
     if select != DEFAULT:
         return scores[select]
-    gains = (_gain(scores[name], start[name], maximum) for name, maximum in DEFAULT_SCORES.items())
-    return math.fsum(gains) / len(DEFAULT_SCORES)
+    return math.log((scores[DEFAULT_SCORE] + _EPSILON) / (start[DEFAULT_SCORE] + _EPSILON))
 
 
 def choose(candidates: Sequence[Mapping[str, float]], start: Mapping[str, float], select: str) -> int:
@@ -74,10 +70,6 @@ def choose(candidates: Sequence[Mapping[str, float]], start: Mapping[str, float]
 def _check(select: str) -> None:
     if select not in selectors():
         raise InputError(f"--select: {unknown_choice('score', select, selectors())}")
-
-
-def _gain(score: float, start: float, maximum: float) -> float:
-    return math.log((score + _EPSILON * maximum) / (start + _EPSILON * maximum))
 
 
 def _collapsed_value(scores: Mapping[str, float], start: Mapping[str, float]) -> float:

@@ -62,14 +62,14 @@ def test_a_candidate_differs_from_its_row_in_rate_seed_and_evaluations_alone() -
 
 
 def recorded(folder: Path, runs: Sequence[Run], columns: Sequence[Sequence[float] | None]) -> TuningRecords:
-    """Records with (source_val_map, im, rank_me) of each run; None: it failed. The source model has rank 4."""
+    """Records with (im, rank_me) of each run; None: it failed. The source model has rank 4."""
     records = TuningRecords(folder)
     for run, values in zip(runs, columns, strict=True):
         if values is None:
             records.add(failed_record(run, "FloatingPointError: loss", 1.0, CODE))
         else:
-            last = dict(zip(("source_val_map", "im", "rank_me"), values, strict=True))
-            start = {"source_val_map": 50.0, "im": 0.5, "rank_me": 4.0}
+            last = dict(zip(("im", "rank_me"), values, strict=True))
+            start = {"im": 0.5, "rank_me": 4.0}
             records.finish(run, ScoredRun(start, last, 2.0), CODE)
     return TuningRecords(folder)
 
@@ -77,20 +77,17 @@ def recorded(folder: Path, runs: Sequence[Run], columns: Sequence[Sequence[float
 @pytest.mark.parametrize(
     ("columns", "chosen", "failed"),
     [
-        # The mean log gain orders as the product of both scores: 6, 10 and 21.
-        ([(60, 0.1, 4), (50, 0.2, 4), (70, 0.3, 4)], 0.003, ()),
-        # The best by every score has collapsed: rank 1.9 is below half of the source model's 4.
-        ([(60, 0.2, 4), (50, 0.1, 4), (70, 0.3, 1.9)], 0.001, (),),
-        # The first and the last are best by one score, the second by the product: 6, 10 and 7.
-        ([(20, 0.3, 4), (50, 0.2, 4), (70, 0.1, 4)], 0.0003, ()),
-        ([(60, 0.1, 4), (60, 0.1, 4), (60, 0.1, 4)], 0.001, ()),
-        ([(60, 0.2, 4), (50, 0.1, 4), None], 0.001, (0.003,)),
-        ([None, (50, 0.1, 4), (60, 0.2, 4)], 0.003, (0.001,)),
+        ([(0.1, 4), (0.2, 4), (0.3, 4)], 0.003, ()),
+        # The best has collapsed: rank 1.9 is below half of the source model's 4.
+        ([(0.2, 4), (0.1, 4), (0.3, 1.9)], 0.001, (),),
+        ([(0.1, 4), (0.1, 4), (0.1, 4)], 0.001, ()),
+        ([(0.2, 4), (0.1, 4), None], 0.001, (0.003,)),
+        ([None, (0.1, 4), (0.2, 4)], 0.003, (0.001,)),
         ([None, None, None], 0.001, (0.0003, 0.001, 0.003)),
     ],
-    ids=["gain", "collapse", "best by one score", "tie", "failure", "configured rate failed", "all failed"],
+    ids=["gain", "collapse", "tie", "failure", "configured rate failed", "all failed"],
 )  # fmt: skip
-def test_the_largest_mean_log_gain_is_chosen(
+def test_the_largest_gain_is_chosen(
     tmp_path: Path, columns: list[Any], chosen: float, failed: tuple[float, ...]
 ) -> None:
     runs = candidate_runs(FULL, {}, tmp_path)["full"]
@@ -100,7 +97,7 @@ def test_the_largest_mean_log_gain_is_chosen(
 
 def test_records_of_another_config_do_not_count(tmp_path: Path) -> None:
     (runs,) = candidate_runs(FULL, {}, tmp_path).values()
-    records = recorded(tmp_path, runs, [(60, 0.1, 4), None, None])
+    records = recorded(tmp_path, runs, [(0.1, 4), None, None])
     assert [records.finished(run) for run in runs] == [True, False, False]
     shorter = candidate_runs(apply(FULL, {"adapt.steps": 5}), {}, tmp_path)["full"]
     assert not any(records.finished(run) for run in shorter)
@@ -152,9 +149,9 @@ def test_a_record_with_another_rate_than_the_chosen_one_is_discarded_with_its_cu
     [
         ({"start": None}, "row 0: no value in start"),
         ({"last": "[1"}, "row 0: last: not JSON"),
-        ({"last": '{"im": 1, "rank_me": 1}'}, "row 0: last: content lacks source_val_map"),
+        ({"last": '{"rank_me": 1}'}, "row 0: last: content lacks im"),
         (
-            {"start": '{"im": 1, "rank_me": 0, "source_val_map": 1}'},
+            {"start": '{"im": 1, "rank_me": 0}'},
             "row 0: start: rank_me is outside its",
         ),
         ({"status": "unknown"}, "row 0: status is neither done nor failed"),
@@ -162,7 +159,7 @@ def test_a_record_with_another_rate_than_the_chosen_one_is_discarded_with_its_cu
 )
 def test_damaged_tuning_records_are_refused(tmp_path: Path, damage: dict[str, Any], problem: str) -> None:
     (runs,) = candidate_runs(FULL, {}, tmp_path).values()
-    (row, *others) = recorded(tmp_path, runs, [(60, 0.1, 4), None, None]).runs
+    (row, *others) = recorded(tmp_path, runs, [(0.1, 4), None, None]).runs
     write_table(tmp_path / TUNING_FILE, pa.Table.from_pylist([row | damage, *others], schema=TUNING))
     with pytest.raises(InputError, match=rf"tuning.parquet: damaged \({problem}"):
         TuningRecords(tmp_path)

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -35,7 +34,7 @@ def make_table(folder: Path, *arguments: str) -> pd.DataFrame:
 
 
 def rates_by_hand(folder: Path) -> dict[str, float]:
-    """Row -> candidate with the largest product of both scores, from tuning.parquet. No candidate collapses."""
+    """Row -> candidate with the largest im, from tuning.parquet. No candidate collapses."""
     tuning = pd.read_parquet(folder / "out" / "tuning.parquet")
     assert set(tuning["seed"]) == {1003}
     tuning[["row", "rate"]] = tuning["row"].str.split(",adapt.lr=", expand=True)
@@ -44,8 +43,7 @@ def rates_by_hand(folder: Path) -> dict[str, float]:
         last = pd.DataFrame([json.loads(text) for text in runs["last"]], index=runs["rate"].astype(float))
         start = json.loads(runs["start"].iloc[0])
         assert (last["rank_me"] >= 0.5 * start["rank_me"]).all()
-        product = np.prod([last[name] for name in ("source_val_map", "im")], axis=0)
-        candidates = sorted(zip(-product, abs(last.index - 0.001) > 1e-9, last.index, strict=True))
+        candidates = sorted(zip(-last["im"], abs(last.index - 0.001) > 1e-9, last.index, strict=True))
         best[str(row)] = candidates[0][2]
     return best
 

@@ -52,10 +52,10 @@ def test_a_study_of_another_default_score_is_refused(search_folder: SearchFolder
     """Values of its trials would not compare with new ones."""
     search_folder.run("--trials", "1", "--scheduler", "none", "--no-audit")
     study = optuna.load_study(storage=open_storage(None, search_folder.out), study_name="out")
-    assert study.user_attrs["default_scores"] == ["source_val_map", "im"]
-    study.set_user_attr("default_scores", ["source_val_map", "bnm", "cycle"])
+    assert study.user_attrs["default_score"] == "im"
+    study.set_user_attr("default_score", "bnm")
     text = search_folder.run("--trials", "2", "--no-audit", status=2)
-    assert "'out' belongs to another search" in text and "default_scores" in text
+    assert "'out' belongs to another search" in text and "default_score" in text
     assert len(search_folder.trials()) == 1
 
 

@@ -40,7 +40,7 @@ def test_every_selector_and_a_random_choice_have_a_row() -> None:
 
 
 def test_picks_and_regrets_of_three_trials() -> None:
-    """BNM picks the first trial, cycle the second, source val the third; the default (x im) picks the second."""
+    """BNM picks the first trial, cycle the second, source val the third; the default (im) picks the second."""
     trials = [
         trial(0.1, bnm=0.9, cycle=10.0, source_val_map=20.0, im=0.5),
         trial(0.1, bnm=0.8, cycle=60.0, source_val_map=30.0, im=0.6),

@@ -21,7 +21,7 @@ from gckd.validators import (
 )
 
 TRUE = [{"rank_1": 30.0, "map": 25.0}, {"rank_1": 20.0, "map": 15.0}]
-START = {"rank_me": 4.0, "source_val_map": 10.0, "im": 0.5}
+START = {"rank_me": 4.0, "im": 0.5}
 
 
 @pytest.fixture(autouse=True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gckd.tune.best import Candidate
 
 _SELECTORS = {
-    "default": "default: mean gain over the source model, log(score / its score), in source_val_map and im",
+    "default": "default: gain in im over the source model, log(im / its im)",
     ORACLE: "oracle: true Rank-1 on the target's val split",
 }
 
