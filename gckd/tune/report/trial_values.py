@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 _UNITS = {"seconds": "adaptation, s", "memory_gib": "peak memory, GiB"}
-_SCORE_LABELS = {"default": "default: mean log gain", "oracle": "true Rank-1, %"}
+_SCORE_LABELS = {"default": "default: log gain in im", "oracle": "true Rank-1, %"}
 _STATES = (TrialState.COMPLETE, TrialState.PRUNED)
 _FENCE = 3.0  # interquartile ranges below the lower quartile: "far out" in Tukey's box plot
 _MIN_VALUES = 4  # for quartiles
