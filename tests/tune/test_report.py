@@ -111,13 +111,13 @@ def test_the_page_has_the_right_numbers(report: tuple[Cells, str, str]) -> None:
     assert "Rank-1 47.2 %, mAP 31.0 %" in page.text
     # The audit, with trials 0 to 3 of truth 50, 48.5, 40, 30: bnm picks 1; cycle grows with the number and picks 3.
     (bnm,) = [row for row in page.rows if row[0] == "bnm" and len(row) == 8]
-    assert bnm[3:] == ["1", "48.5", "31", "1.50", "2.00"]  # mAP: 30, 31, 32 and 33
+    assert bnm[3:] == ["1", "48.5", "31.0", "1.50", "2.00"]  # mAP: 30, 31, 32 and 33
     assert bnm[1].startswith("+0.80") and bnm[2].startswith("-0.80")  # one pair is in the wrong order
     (cycle,) = [row for row in page.rows if row[0] == "cycle" and len(row) == 8]
-    assert cycle[3:] == ["3", "30", "33", "20.00", "0.00"]
+    assert cycle[3:] == ["3", "30.0", "33.0", "20.00", "0.00"]
     # The halves order the trials 1, 2, 3, 4 and 1.5, 1.5, 3, 4: rho = 4.5 / sqrt(5 * 4.5) = 0.9487.
     # 2 rho / (1 + rho) = 0.9737, and its root 0.987.
-    assert "is +0.95 in Rank-1, so that no score can reach more than about 0.99 in its column." in page.text
+    assert "is +0.95 in Rank-1, limit 0.99. The limit is the rho" in page.text
     assert page.row("random")[-2] == f"{50 - (50 + 48.5 + 40 + 30) / 4:.2f}"
     assert page.row("trials")[1] == "7: 4 finished, 1 stopped early, 1 failed, 1 refused, not run"
     assert page.row("adaptation time of a finished trial")[1] == "median 20.0 s (20.0 s to 20.0 s)"

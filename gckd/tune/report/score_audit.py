@@ -44,7 +44,7 @@ def audit_table(audited: Sequence[Candidate], rows: Sequence[AuditRow]) -> Table
     for row in rows:
         picked = None if row.picked is None else audited[row.picked]
         correlations = [_correlation_text(row.correlation.get(name)) for name in METRICS]
-        true = [number(picked.true[name]) if picked else NONE for name in METRICS]
+        true = [f"{picked.true[name]:.1f}" if picked else NONE for name in METRICS]
         regrets = [f"{row.regret[name]:.2f}" for name in METRICS]
         body.append([row.select, *correlations, number(picked.trial.number if picked else None), *true, *regrets])
     return Table([*head, *(f"regret, {_NAMES[name]} points" for name in METRICS)], body)
@@ -60,13 +60,13 @@ def reliability_line(audited: Sequence[Candidate]) -> str:
     for metric, (first, second) in HALVES.items():
         result = reliability([(c.true[first], c.true[second]) for c in audited if c.true.keys() >= {first, second}])
         if result:
-            parts.append(f"{result.halves:+.2f} in {_NAMES[metric]}, so that no score can reach more than about")
-            parts[-1] += f" {result.limit:.2f} in its column"
+            parts.append(f"{result.halves:+.2f} in {_NAMES[metric]}, limit {result.limit:.2f}")
     if not parts:
         return ""
     return (
         "Reliability of the truth: Spearman's rho of the trials between two halves of the val identities is "
-        f"{'; '.join(parts)}. The limit is sampling error of the split, by the Spearman-Brown formula."
+        f"{'; '.join(parts)}. The limit is the rho that a score without any error is expected to reach on a split "
+        "of this size (Spearman-Brown formula)."
     )
 
 
