@@ -28,6 +28,7 @@ BUDGETS = (16, 32, 64)  # trials; the first ten of TPE are random
 RANDOM = "random"
 POINTS = 2048  # random configurations whose best is taken for the optimum of a surrogate
 TREES, LEAF = 300, 2
+MIN_TRIALS = 4
 LEAST_R2 = 0.5  # below, the order of the samplers may be that of another function
 
 
@@ -79,8 +80,13 @@ def finished_trials(folder: Path) -> list[FrozenTrial]:
     """Finished trials of a search that have a score."""
     study = optuna.load_study(storage=open_storage(None, folder), study_name=folder.name)
     trials = [trial for trial in study.get_trials(states=(TrialState.COMPLETE,)) if trial.values]
-    if len(trials) < max(4, LEAF * 2):
-        raise click.ClickException(f"{folder}: {len(trials)} finished trials are too few for a surrogate; limit: >= 4")
+    if len(trials) < MIN_TRIALS:
+        reason = f"{len(trials)} finished trials are too few for a surrogate; limit: >= {MIN_TRIALS}"
+        raise click.ClickException(f"{folder}: {reason}")
+    if any(trial.distributions != trials[0].distributions for trial in trials):
+        raise click.ClickException(f"{folder}: the trials differ in their hyperparameters; expected the same in all")
+    if len({trial.values[0] for trial in trials}) == 1:
+        raise click.ClickException(f"{folder}: all trials have the same score; expected several")
     return trials
 
 

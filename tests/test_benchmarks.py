@@ -250,6 +250,25 @@ def test_few_trials_make_no_surrogate(tmp_path: Path) -> None:
     assert result.exit_code and "0 finished trials are too few for a surrogate; limit: >= 4" in result.output
 
 
+@pytest.mark.parametrize(
+    ("names", "scores", "reason"),
+    [
+        (["m", "m", "m", "k"], [1.0, 2.0, 3.0, 4.0], "differ in their hyperparameters"),
+        (["m"] * 4, [1.0] * 4, "same score"),
+    ],
+)
+def test_trials_without_a_common_space_or_a_spread_make_no_surrogate(
+    names: list[str], scores: list[float], reason: str, tmp_path: Path
+) -> None:
+    study = optuna.create_study(storage=open_storage(None, tmp_path), study_name=tmp_path.name)
+    for number, (name, score) in enumerate(zip(names, scores, strict=True)):
+        study.add_trial(
+            create_trial(params={name: float(number)}, distributions={name: FloatDistribution(0, 9)}, value=score)
+        )
+    result = CliRunner().invoke(samplers.main, [str(tmp_path)])
+    assert result.exit_code and reason in result.output
+
+
 def test_cost_of_selection_by_hand() -> None:
     oracle, row = {0: 50.0, 1: 60.0}, {0: 49.0, 1: 57.0}
     assert selection.against(oracle, oracle) == ("55.0 ± 63.5", "")  # t(0.975, 1) = 12.706, times 7.07 / sqrt 2

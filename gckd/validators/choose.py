@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 GATE = 0.5  # an epoch has collapsed if its rank_me is below this share of the source model's
 DEFAULT, GATE_SCORE = "default", "rank_me"
 
-# Of all scores, `im` agreed best with the true metrics of searches on street and had the smallest regret (LOG.md).
+# On street, `im` agreed with the true Rank-1 better than any other score, and its regret was 0 (LOG.md).
 DEFAULT_SCORE = "im"
 DEFAULT_NEEDS = frozenset({DEFAULT_SCORE, GATE_SCORE})  # scores that a choice by the default reads
 _FLOOR = -10.0  # below every value without a collapse: scores are >= 0, and the default is >= log(_EPSILON) = -9.2
