@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gckd.ablations.dry_run import dry_run_lines
 from gckd.ablations.subtables import ONLY_TABLE, subtable_configs
 from gckd.ablations.table import AblationTable
 from gckd.ablations.tuned_rows import check_tunable
@@ -53,6 +52,9 @@ def run_ablation(config: Config, user_edits: Mapping[str, Any], options: Ablatio
     mirror = Mirror.for_output(StoragePath.at(out)) if out else None
     tables = {name: AblationTable.checked(full, mirror, name, options) for name, full in configs.items()}
     if options.dry_run:
+        # Not earlier: importing the models takes seconds, and of a table only its workers need them.
+        from gckd.ablations.dry_run import dry_run_lines
+
         for line in dry_run_lines(list(tables.values())):
             click.echo(line)
         return True

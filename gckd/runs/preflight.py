@@ -16,7 +16,6 @@ from gckd.data.dataset_pair import DatasetPair, open_datasets
 from gckd.data.types import DatasetProgress
 from gckd.data.wordpiece import load_pretrained
 from gckd.errors import InputError, reason_of
-from gckd.models.build import check_initial_weights
 from gckd.storage.cache import CachePath
 from gckd.storage.path import expanded
 
@@ -88,9 +87,14 @@ def check_weights(configs: Iterable[Config], datasets: DatasetPair) -> None:
     vocabulary = datasets.tokenizer.vocabulary
     # One config for each checkpoint and backbone: a file may have a gigabyte.
     distinct = {digest(config.backbone, config.data): config for config in configs}
-    reports = (check_initial_weights(config, vocabulary) for config in distinct.values())
-    for line in dict.fromkeys(itertools.chain.from_iterable(reports)):
-        click.echo(line, err=True)
+    from_files = [c for c in distinct.values() if c.backbone.weights and c.backbone.weights_are_a_file]
+    if from_files:
+        # Not earlier: importing the models takes seconds.
+        from gckd.models.build import check_initial_weights
+
+        reports = (check_initial_weights(config, vocabulary) for config in from_files)
+        for line in dict.fromkeys(itertools.chain.from_iterable(reports)):
+            click.echo(line, err=True)
     if any(config.tokenizer.pretrained and not config.backbone.weights for config in distinct.values()):
         click.echo(_RANDOM_WEIGHTS, err=True)
 

@@ -23,7 +23,6 @@ from gckd.config.config_file import CONFIG_FILE
 from gckd.data.dataset_pair import DatasetPair
 from gckd.device import cores
 from gckd.errors import InputError, LostInputError
-from gckd.estimate.run_estimate import dry_run_estimate
 from gckd.printable import echo
 from gckd.report.console import wide_console
 from gckd.runs.output import output_folder
@@ -37,12 +36,9 @@ from gckd.storage.cache import CachePath
 from gckd.storage.label import Label
 from gckd.storage.mirror import Mirror
 from gckd.storage.path import StoragePath
-from gckd.training.pretrain import is_pretrained
-from gckd.training.timing import step_seconds
 from gckd.tune.best import CONFIRMED, best, best_config
 from gckd.tune.cluster_check import check_cluster
 from gckd.tune.confirmation import CHOSEN, Confirmation, confirmation_seeds
-from gckd.tune.dry_run import estimate, plan_lines
 from gckd.tune.engine import Engine
 from gckd.tune.final_evaluation import audit, evaluate_on_test
 from gckd.tune.options import SearchOptions
@@ -121,6 +117,12 @@ class HyperparameterSearch:
 
     def dry_run(self) -> None:
         """Prints the plan and a time estimate."""
+        # Not earlier: importing the models takes seconds, and of a search only its workers need them.
+        from gckd.estimate.run_estimate import dry_run_estimate
+        from gckd.training.pretrain import is_pretrained
+        from gckd.training.timing import step_seconds
+        from gckd.tune.dry_run import estimate, plan_lines
+
         finished = 0
         if self.options.storage or (self.folder / _OWNER).exists():
             finished = sum(map(counts, self._open_study().get_trials(deepcopy=False)))

@@ -310,6 +310,13 @@ def test_training_needs_no_ray_optuna_or_faiss() -> None:
     assert not {"ray", "optuna", "faiss"} & {name.partition(".")[0] for name in output.split()}
 
 
+def test_commands_that_workers_train_for_do_not_import_models() -> None:
+    """Importing them takes seconds, which a table and a search would wait for before their first run starts."""
+    code = "import sys; import gckd.ablations.ablation, gckd.tune.search; print(*sys.modules)"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not {"transformers", "gckd.models.build"} & set(output.split())
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
