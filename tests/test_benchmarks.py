@@ -39,6 +39,7 @@ from benchmarks.hollow import REPORTED, STARTED
 from gckd.config import preset
 from gckd.training.trainer import Stage
 from gckd.tune.storage import open_storage
+from gckd.validators.audit import AuditRow, Correlation
 from tests.tune.search_process import processes_of
 
 BATCHES = ["--set", "adapt.batch=8", "--set", "adapt.fusion_every=1"]
@@ -269,11 +270,15 @@ def test_trials_without_a_common_space_or_a_spread_make_no_surrogate(
     assert result.exit_code and reason in result.output
 
 
-def test_cost_of_selection_by_hand() -> None:
-    oracle, row = {0: 50.0, 1: 60.0}, {0: 49.0, 1: 57.0}
-    assert selection.against(oracle, oracle) == ("55.0 ± 63.5", "")  # t(0.975, 1) = 12.706, times 7.07 / sqrt 2
-    assert selection.against(oracle, row) == ("53.0 ± 50.8", "2.0 ± 12.7")
-    assert selection.against({0: 50.0}, {0: 49.0}) == ("49.0", "1.0")
+def test_comparison_of_scores_by_hand() -> None:
+    def row(select: str, rho: float | None, regret: float) -> AuditRow:
+        value = None if rho is None else Correlation(rho, -1, 1)
+        return AuditRow(select, 0, {"rank_1": value, "map": value}, {"rank_1": regret, "map": 2 * regret})
+
+    audits = [[row("im", 0.6, 1.0), row("snd", None, 2.0)], [row("im", 0.8, 3.0), row("snd", 0.5, 2.0)]]
+    # t(0.975, 1) = 12.706, times the standard deviation / sqrt 2
+    assert selection.cells("im", audits) == ["im", "0.70 ± 1.27", "0.70 ± 1.27", "2.00 ± 12.71", "4.00 ± 25.41"]
+    assert selection.cells("snd", audits)[:3] == ["snd", "0.50", "0.50"]  # undefined in the first search
 
 
 def test_command_that_ends_before_its_kill_is_not_counted(
