@@ -85,7 +85,7 @@ def test_every_draw_of_the_default_space_is_a_valid_config(name: str) -> None:
     space = load_space().check(config, 10_000)[0]
     for params in samples(space, 50):
         edited = configure(config, space.edits(params))
-        assert edited.graph.memory.capacity == 2 ** params["graph.memory.capacity"] <= 8192
+        assert edited.graph.memory.capacity == 2 ** params["graph.memory.capacity"] <= 16_384  # above 10,000
         assert edited.distill.teacher == Ema(m=1 - params["distill.teacher.m"], start=config.distill.teacher.start)
 
 
@@ -348,11 +348,18 @@ def test_optuna_accepts_the_starting_point_without_a_warning() -> None:
 @pytest.mark.parametrize("limit", [256, 257, 511, 512, 3000, 65_535, 65_536, 10**6])
 def test_capacity_is_capped_by_the_data(limit: int) -> None:
     space, notes = load_space().check(TINY, limit)
-    powers = [2**e for e in range(8, 17) if 2**e <= limit]
+    powers = [2**e for e in range(8, 17) if 2 ** (e - 1) < limit]  # the last one holds all entries
     drawn = {space.edits(d)["graph.memory.capacity"] for d in samples(space, 400)}
     assert drawn == set(powers)
-    cap = f"graph.memory.capacity: up to {powers[-1]}, not 65536: the largest power of two in {limit} entries"
-    assert notes == ([] if powers[-1] == 65_536 else [cap])
+    cap = f"graph.memory.capacity: up to {powers[-1]}, not 65536: a bank then holds all {limit} entries"
+    outside = "graph.memory.capacity: 4096 is not in the space; the first trial draws a value"
+    assert notes == [cap] * (powers[-1] < 65_536) + [outside] * (powers[-1] < 4096)
+
+
+def test_a_capacity_that_holds_all_entries_is_a_starting_point() -> None:
+    """4,096 is above the 3,798 entries, and every smaller power of two leaves some out."""
+    space, _ = load_space().check(TINY, 3798)
+    assert (space.start(TINY) or {})["graph.memory.capacity"] == 12
 
 
 @pytest.mark.parametrize(("batch", "low"), [(2, 16), (33, 64), (65, 128)])
@@ -360,19 +367,20 @@ def test_capacity_is_no_less_than_a_batch(batch: int, low: int) -> None:
     config = apply(TINY, {"adapt.batch": batch})
     space, notes = read_space("graph.memory.capacity: {powers_of_two: [16, 1024]}").check(config, PLENTY)
     assert space.encode() == {"graph.memory.capacity": {"powers_of_two": [low, 1024]}}
-    assert notes == ([] if low == 16 else [f"graph.memory.capacity: from {low}, not 16: adapt.batch is {batch}"])
+    raised = f"graph.memory.capacity: from {low}, not 16: adapt.batch is {batch}"
+    assert notes[:-1] == ([] if low == 16 else [raised])  # the last one: 4,096 is above 1,024
 
 
 def test_an_empty_range_of_capacities_is_refused() -> None:
-    assert problems_of("graph.memory.capacity: {powers_of_two: [256, 1024]}", limit=255) == [
-        f"graph.memory.capacity: powers of two from 256 to 1024: no value is between adapt.batch = {B} and the 255 "
-        "entries that the datasets have; give smaller values in a file for --space"
+    assert problems_of("graph.memory.capacity: {powers_of_two: [256, 1024]}", limit=127) == [
+        f"graph.memory.capacity: powers of two from 256 to 1024: no value is between adapt.batch = {B} and 128, where "
+        "a bank holds all 127 entries; give other values in a file for --space"
     ]
 
 
 def test_capacity_as_whole_numbers_is_capped() -> None:
     space = checked("graph.memory.capacity: {int: [10, 9999]}", limit=700)
-    assert space.encode() == {"graph.memory.capacity": {"int": [B, 700]}}
+    assert space.encode() == {"graph.memory.capacity": {"int": [B, 1024]}}
 
 
 # Refused spaces
@@ -528,7 +536,9 @@ def test_an_end_that_fits_some_combinations_is_kept_with_a_note() -> None:
     space, notes = read_space(text).check(TINY, PLENTY)
     assert notes == [
         "combinations like this one are refused, and drawn again: graph.memory.capacity: C = 64 is below its limit: "
-        "adapt.batch = 256"
+        "adapt.batch = 256",
+        f"adapt.batch: {B} is not in the space; the first trial draws a value",
+        "graph.memory.capacity: 4096 is not in the space; the first trial draws a value",
     ]
     for batch, capacity in itertools.product(range(4, 9), range(6, 11)):
         params = {"adapt.batch": batch, "graph.memory.capacity": capacity}

@@ -92,17 +92,17 @@ def _range_around(parameter: Parameter, config: Config) -> RangeType:
 
 
 def _capped(parameter: Parameter, limit: int, batch: int, problems: list[str]) -> tuple[Parameter, list[str]]:
-    """C from the batch size, below which the config refuses it, to the number of entries that the datasets have."""
-    whole = parameter.range
-    part = whole.clipped(batch, limit)
+    """C from the batch size, below which the config refuses it, to a power of two that holds all entries."""
+    whole, full = parameter.range, 1 << (limit - 1).bit_length()
+    part = whole.clipped(batch, full)
     if part is None:
-        reason = f"no value is between adapt.batch = {batch} and the {limit} entries that the datasets have"
-        problems.append(f"{parameter.path}: {whole.text()}: {reason}; give smaller values in a file for --space")
+        reason = f"no value is between adapt.batch = {batch} and {full}, where a bank holds all {limit} entries"
+        problems.append(f"{parameter.path}: {whole.text()}: {reason}; give other values in a file for --space")
         return parameter, []
     (low, *_, high), (low_part, *_, high_part) = whole.edge_values, part.edge_values
     notes = []
     if high_part != high:
-        notes.append(f"{parameter.path}: up to {high_part}, not {high}: the largest {whole.noun} in {limit} entries")
+        notes.append(f"{parameter.path}: up to {high_part}, not {high}: a bank then holds all {limit} entries")
     if low_part != low:
         notes.append(f"{parameter.path}: from {low_part}, not {low}: adapt.batch is {batch}")
     return dataclasses.replace(parameter, range=part), notes

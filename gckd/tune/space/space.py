@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gckd.config import Config, ConfigError
 from gckd.config.edit import encoded_at
 from gckd.config.yaml_text import MAX_CHARACTERS
+from gckd.printable import brief
 from gckd.storage.text_file import read_text
 from gckd.tune.space.check import check_parameters
 from gckd.tune.space.parameter import Parameter
@@ -16,7 +17,7 @@ from gckd.tune.space.parse import read_mapping, read_parameter
 from gckd.tune.space.range_type import Sampled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from optuna.trial import Trial
 
@@ -49,7 +50,10 @@ class Space:
             ConfigError: a path, a condition or an end does not fit `config`, or nothing is left; all lines.
         """
         parameters, notes = check_parameters(self.parameters, config, capacity_limit)
-        return Space(parameters), notes
+        space = Space(parameters)
+        outside = ((p.path, brief(value)) for p, value in space._values_of(config) if not p.range.contains(value))
+        notes += [f"{path}: {value} is not in the space; the first trial draws a value" for path, value in outside]
+        return space, notes
 
     def suggest(self, trial: Trial) -> dict[str, Sampled]:
         """Path -> sampled value, for the paths that apply. Repeated calls for a trial return the same."""
@@ -70,16 +74,16 @@ class Space:
 
         None if all are outside.
         """
-        params: dict[str, Sampled] = {}
+        inside = [(p, value) for p, value in self._values_of(config) if p.range.contains(value)]
+        return {parameter.path: parameter.range.to_sampled(value) for parameter, value in inside} or None
+
+    def _values_of(self, config: Config) -> Iterator[tuple[Parameter, Any]]:
+        """Parameters that apply to `config`, and its plain values at their paths."""
         edits: dict[str, Any] = {}
         for parameter in self.parameters:
             if parameter.applies(edits):
                 edits[parameter.path] = encoded_at(config, parameter.path)
-                try:
-                    params[parameter.path] = parameter.range.to_sampled(edits[parameter.path])
-                except ValueError:
-                    continue
-        return params or None
+                yield parameter, edits[parameter.path]
 
     def describe(self) -> list[str]:
         """Description in words, one line per path."""
