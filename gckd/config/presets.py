@@ -46,7 +46,7 @@ def tiny() -> Config:
                 search=TorchSearch(update_above=1024),
             ),
         ),
-        distill=Distill(teacher=Ema(m=0.97), targets=SoftTargets(sharpen=0.5, agree=True, confidence=0.5), alpha=0.0),
+        distill=Distill(teacher=Ema(m=0.97), targets=SoftTargets(agree=True, confidence=0.5), alpha=0.0),
         weights=Weights(
             source_intra=1.0, source_matching=0.5, source_mlm=0.1, target_contrastive=2.0, target_matching=0.2
         ),

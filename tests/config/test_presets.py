@@ -7,7 +7,7 @@ import pytest
 from gckd.config import PRESETS, digest, preset
 
 # Recorded when components were still unions of classes. A new field or default changes a digest: say so in LOG.md.
-DIGESTS = {"tiny": "e173349562dc24a8", "base": "4e49c142b8c5c855"}
+DIGESTS = {"tiny": "57b841c945de0aca", "base": "4e49c142b8c5c855"}
 
 
 @pytest.mark.parametrize("name", PRESETS)
