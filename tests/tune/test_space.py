@@ -352,14 +352,16 @@ def test_capacity_is_capped_by_the_data(limit: int) -> None:
     drawn = {space.edits(d)["graph.memory.capacity"] for d in samples(space, 400)}
     assert drawn == set(powers)
     cap = f"graph.memory.capacity: up to {powers[-1]}, not 65536: a bank then holds all {limit} entries"
-    outside = "graph.memory.capacity: 4096 is not in the space; the first trial draws a value"
+    outside = f"graph.memory.capacity: 4096 is not in the space; the first trial has {powers[-1]}"
     assert notes == [cap] * (powers[-1] < 65_536) + [outside] * (powers[-1] < 4096)
 
 
-def test_a_capacity_that_holds_all_entries_is_a_starting_point() -> None:
-    """4,096 is above the 3,798 entries, and every smaller power of two leaves some out."""
-    space, _ = load_space().check(TINY, 3798)
-    assert (space.start(TINY) or {})["graph.memory.capacity"] == 12
+@pytest.mark.parametrize(("entries", "exponent"), [(4096, 12), (3798, 12), (2048, 11), (1500, 11), (255, 8)])
+def test_a_search_starts_with_banks_that_hold_all_entries_if_its_config_has_them(entries: int, exponent: int) -> None:
+    """C = 4,096 of tiny holds all of them, and the first trial has the smallest C that does."""
+    space, _ = load_space().check(TINY, entries)
+    assert (space.start(TINY) or {})["graph.memory.capacity"] == exponent
+    assert 2 ** (exponent - 1) < entries <= 2**exponent
 
 
 @pytest.mark.parametrize(("batch", "low"), [(2, 16), (33, 64), (65, 128)])
@@ -373,8 +375,8 @@ def test_capacity_is_no_less_than_a_batch(batch: int, low: int) -> None:
 
 def test_an_empty_range_of_capacities_is_refused() -> None:
     assert problems_of("graph.memory.capacity: {powers_of_two: [256, 1024]}", limit=127) == [
-        f"graph.memory.capacity: powers of two from 256 to 1024: no value is between adapt.batch = {B} and 128, where "
-        "a bank holds all 127 entries; give other values in a file for --space"
+        f"graph.memory.capacity: powers of two from 256 to 1024: no value is between adapt.batch = {B} and 128, "
+        "enough for all 127 entries; give other values in a file for --space"
     ]
 
 
@@ -538,7 +540,7 @@ def test_an_end_that_fits_some_combinations_is_kept_with_a_note() -> None:
         "combinations like this one are refused, and drawn again: graph.memory.capacity: C = 64 is below its limit: "
         "adapt.batch = 256",
         f"adapt.batch: {B} is not in the space; the first trial draws a value",
-        "graph.memory.capacity: 4096 is not in the space; the first trial draws a value",
+        "graph.memory.capacity: 4096 is not in the space; the first trial has 1024",
     ]
     for batch, capacity in itertools.product(range(4, 9), range(6, 11)):
         params = {"adapt.batch": batch, "graph.memory.capacity": capacity}

@@ -93,10 +93,10 @@ def _range_around(parameter: Parameter, config: Config) -> RangeType:
 
 def _capped(parameter: Parameter, limit: int, batch: int, problems: list[str]) -> tuple[Parameter, list[str]]:
     """C from the batch size, below which the config refuses it, to a power of two that holds all entries."""
-    whole, full = parameter.range, 1 << (limit - 1).bit_length()
-    part = whole.clipped(batch, full)
+    whole, sufficient = parameter.range, 1 << (limit - 1).bit_length()
+    part = whole.clipped(batch, sufficient)
     if part is None:
-        reason = f"no value is between adapt.batch = {batch} and {full}, where a bank holds all {limit} entries"
+        reason = f"no value is between adapt.batch = {batch} and {sufficient}, enough for all {limit} entries"
         problems.append(f"{parameter.path}: {whole.text()}: {reason}; give other values in a file for --space")
         return parameter, []
     (low, *_, high), (low_part, *_, high_part) = whole.edge_values, part.edge_values

@@ -11,7 +11,7 @@ from gckd.config.edit import encoded_at
 from gckd.config.yaml_text import MAX_CHARACTERS
 from gckd.printable import brief
 from gckd.storage.text_file import read_text
-from gckd.tune.space.check import check_parameters
+from gckd.tune.space.check import CAPACITY, check_parameters
 from gckd.tune.space.parameter import Parameter
 from gckd.tune.space.parse import read_mapping, read_parameter
 from gckd.tune.space.range_type import Sampled
@@ -51,8 +51,11 @@ class Space:
         """
         parameters, notes = check_parameters(self.parameters, config, capacity_limit)
         space = Space(parameters)
-        outside = ((p.path, brief(value)) for p, value in space._values_of(config) if not p.range.contains(value))
-        notes += [f"{path}: {value} is not in the space; the first trial draws a value" for path, value in outside]
+        for parameter, value in space._first_values(config):
+            present = encoded_at(config, parameter.path)
+            first = f"has {brief(value)}" if parameter.range.contains(value) else "draws a value"
+            if not parameter.range.contains(present):
+                notes.append(f"{parameter.path}: {brief(present)} is not in the space; the first trial {first}")
         return space, notes
 
     def suggest(self, trial: Trial) -> dict[str, Sampled]:
@@ -72,18 +75,23 @@ class Space:
     def start(self, config: Config) -> dict[str, Sampled] | None:
         """The values of `config` as a starting point; values outside the space are left to the sampler.
 
+        A larger C than the space has starts at the largest one: if the datasets limit C, both hold all entries.
+
         None if all are outside.
         """
-        inside = [(p, value) for p, value in self._values_of(config) if p.range.contains(value)]
+        inside = [(p, value) for p, value in self._first_values(config) if p.range.contains(value)]
         return {parameter.path: parameter.range.to_sampled(value) for parameter, value in inside} or None
 
-    def _values_of(self, config: Config) -> Iterator[tuple[Parameter, Any]]:
-        """Parameters that apply to `config`, and its plain values at their paths."""
+    def _first_values(self, config: Config) -> Iterator[tuple[Parameter, Any]]:
+        """Parameters that apply to `config`, and the plain values that the first trial takes from it if it can."""
         edits: dict[str, Any] = {}
         for parameter in self.parameters:
             if parameter.applies(edits):
-                edits[parameter.path] = encoded_at(config, parameter.path)
-                yield parameter, edits[parameter.path]
+                value = encoded_at(config, parameter.path)
+                if parameter.path == CAPACITY and not parameter.range.categorical:
+                    value = min(value, parameter.range.edge_values[-1])
+                edits[parameter.path] = value
+                yield parameter, value
 
     def describe(self) -> list[str]:
         """Description in words, one line per path."""
