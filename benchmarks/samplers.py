@@ -20,7 +20,7 @@ from rich.table import Table
 from sklearn.ensemble import RandomForestRegressor
 
 from gckd.report.console import wide_console
-from gckd.report.statistics import estimate, paired, paired_p
+from gckd.report.statistics import estimate, paired, paired_p, written_p
 from gckd.tune.samplers import SAMPLERS, make_sampler
 from gckd.tune.storage import open_storage
 
@@ -69,7 +69,7 @@ def main(folders: tuple[Path, ...], repeats: int, sampler: str) -> None:
             rows = [estimate(list(best[name].values())) for name in names]
             cells = [f"{value.mean:.1f} ± {value.half_width:.1f}" for value in (*rows, difference)]
             p = paired_p(best[sampler], best[RANDOM])
-            table.add_row(str(budget), *cells, "" if p is None else f"{p:.3f}")
+            table.add_row(str(budget), *cells, "" if p is None else written_p(p))
         wide_console().print(table)
         if surrogate.r2 < LEAST_R2:
             reason = f"the surrogate of {len(trials)} trials explains their scores badly (R2 {surrogate.r2:.2f})"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from gckd.report.finding import supported_best
+from gckd.report.statistics import written_p
 from gckd.report.summary import DIFFERENCES, METRICS, RowSummary
 
 if TYPE_CHECKING:
@@ -139,9 +140,7 @@ def _estimate(value: Estimate | None, form: str) -> str:
 
 
 def _p(value: float | None) -> str:
-    if value is None:
-        return ""
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return "" if value is None else written_p(value)
 
 
 def _optional(rows: Sequence[RowSummary]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gckd.report.reference_rows import SOURCE_MODEL
+from gckd.report.statistics import stated_p
 from gckd.report.summary import FULL, METRICS, RowSummary
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _clause(row: RowSummary) -> str:
             return f"has the {METRICS[METRIC]} of {name} ({reason})"
         side = "above" if difference.mean > 0 else "below"
         return f"is {size} {side} {name} ({reason})"
-    numbers = f"{_interval(difference, result)}, p {_p(row.p[METRIC])} ({_seeds(difference.n)})"
+    numbers = f"{_interval(difference, result)}, {stated_p(row.p[METRIC])} ({_seeds(difference.n)})"
     if result == BETTER:
         return f"beats {name} by {size} {numbers}"
     if result == WORSE:
@@ -139,10 +140,6 @@ def _name(row: str) -> str:
 
 def _seeds(count: int) -> str:
     return f"{count} seeds" if count > 1 else "one seed"
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
 def _joined(parts: Sequence[str]) -> str:

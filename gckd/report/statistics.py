@@ -73,6 +73,16 @@ def paired_p(full: Mapping[int, float], row: Mapping[int, float]) -> float | Non
     return 2 * float(stdtr(n - 1, -abs(mean) / math.sqrt(variance / n))) if variance else None
 
 
+def written_p(p: float) -> str:
+    """A p value in a table: `0.012`, or `< 0.001`."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def stated_p(p: float) -> str:
+    """A p value in a sentence: `p = 0.012`, or `p < 0.001`."""
+    return f"p {written_p(p)}" if p < 0.001 else f"p = {written_p(p)}"
+
+
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """p values of several tests, corrected so that the chance of any false positive among them is bounded.
 

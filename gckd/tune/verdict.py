@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gckd.report.queries import read_queries
 from gckd.report.reference_rows import SOURCE_MODEL
+from gckd.report.statistics import stated_p
 from gckd.report.summary import FULL, RowSummary, summarise
 from gckd.tune.confirmation import DEFAULTS
 
@@ -95,7 +96,7 @@ def difference_text(estimate: Estimate, p: float | None, tests: int) -> str:
     if estimate.half_width is None:
         return f"{estimate.mean:+z.1f} Rank-1 (one seed, so no interval)"
     low, high = estimate.mean - estimate.half_width, estimate.mean + estimate.half_width
-    test = "" if p is None else "; p < 0.001" if p < 0.001 else f"; p = {p:.3f}"
+    test = "" if p is None else f"; {stated_p(p)}"
     if test and tests > 1:
         test += f", corrected for {tests} comparisons"
     return f"{estimate.mean:+z.1f} Rank-1 (95 % interval {low:+z.1f} to {high:+z.1f}{test})"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
-from gckd.report.statistics import estimate, holm, paired, paired_p
+from gckd.report.statistics import estimate, holm, paired, paired_p, stated_p, written_p
 
 # t(0.975, degrees of freedom), as printed in any statistics book
 T_TABLE = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 9: 2.262, 29: 2.045}
@@ -77,3 +77,14 @@ def test_holm_by_hand() -> None:
     assert corrected == pytest.approx({"a": 0.04, "d": 0.075, "b": 0.075, "c": 0.9})
     assert holm({"a": 0.6, "b": 0.7}) == {"a": 1.0, "b": 1.0}
     assert holm({}) == {}
+
+
+def test_no_p_value_is_written_as_zero() -> None:
+    assert [written_p(p) for p in (0.0, 0.0009996, 0.001, 0.0456, 1.0)] == [
+        "< 0.001",
+        "< 0.001",
+        "0.001",
+        "0.046",
+        "1.000",
+    ]
+    assert [stated_p(p) for p in (1e-9, 0.012)] == ["p < 0.001", "p = 0.012"]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gckd.report.html.page import NONE, Section, Table
 from gckd.report.reference_rows import SOURCE_MODEL
+from gckd.report.statistics import written_p
 from gckd.report.summary import FULL
 from gckd.tune.confirmation import DEFAULTS
 
@@ -42,7 +43,7 @@ def _cells(row: RowSummary, chosen: Candidate) -> list[str]:
         *(_estimate(row.metrics.get(metric), "") for metric in ("rank_1", "map")),
         _estimate(difference, "+"),
         _interval(difference.over_queries if difference else None),
-        NONE if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
+        NONE if p is None else written_p(p),
     ]
 
 
