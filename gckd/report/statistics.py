@@ -80,7 +80,8 @@ def written_p(p: float) -> str:
 
 def stated_p(p: float) -> str:
     """A p value in a sentence: `p = 0.012`, or `p < 0.001`."""
-    return f"p {written_p(p)}" if p < 0.001 else f"p = {written_p(p)}"
+    text = written_p(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
