@@ -52,9 +52,15 @@ class ScheduledOptimizer:
         return [optimizer.state_dict() for optimizer in self.optimizers]
 
     def load_state_dict(self, states: list[dict[str, Any]]) -> None:
-        """Load what `state_dict` returned."""
+        """Load what `state_dict` returned.
+
+        Options that the state lacks keep their values: checkpoints may have a state of `torch.optim.Muon`.
+        """
         for optimizer, state in zip(self.optimizers, states, strict=True):
+            groups = [dict(group) for group in optimizer.param_groups]
             optimizer.load_state_dict(state)
+            for loaded, group in zip(optimizer.param_groups, groups, strict=True):
+                loaded.update({key: value for key, value in group.items() if key not in loaded})
 
 
 @OPTIMIZERS.register(AdamW)
@@ -64,16 +70,20 @@ def _adamw(node: AdamW, modules: nn.Module, lr: float, weight_decay: float) -> t
 
 @OPTIMIZERS.register(Muon)
 def _muon(node: Muon, modules: nn.Module, lr: float, weight_decay: float) -> tuple[Optimizer, ...]:
-    """Source: Jordan et al., "Muon", 2024; `torch.optim.Muon` with the learning rates of the original."""
+    """Source: Jordan et al., "Muon", 2024, with the learning rates of the original.
+
+    The updates are those of `torch.optim.Muon`, which orthogonalises one matrix at a time. Here matrices of equal shape
+    are one batch: several times faster for small matrices.
+    """
+    from pytorch_optimizer import Muon as BatchedMuon  # slow to import
+
     matrices = weight_matrices(modules)
     matrix_ids = {id(matrix) for matrix in matrices}
     others = _adamw_of([p for p in trainable(modules) if id(p) not in matrix_ids], lr, weight_decay)
     if not matrices:
         return (others,)
-    muon = torch.optim.Muon(
-        matrices, lr=node.lr_ratio * lr, weight_decay=weight_decay, momentum=node.momentum, adjust_lr_fn="original"
-    )
-    return muon, others
+    options = {"lr": node.lr_ratio * lr, "weight_decay": weight_decay, "momentum": node.momentum}
+    return BatchedMuon([{"params": matrices, "use_muon": True} | options]), others
 
 
 def trainable(modules: nn.Module) -> list[nn.Parameter]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,52 @@ def test_a_muon_step_moves_along_the_singular_vectors_of_the_gradient(shape: tup
     core = u.T @ update @ vh.T  # diagonal if the singular vectors agree
     assert float((core - core.diag().diag()).abs().max()) < 0.1
     assert float(core.diag().min()) > 0.6 and float(core.diag().max()) < 1.3
+
+
+def micro_matrices() -> nn.ModuleList:
+    """Layers of three shapes, two of them several times."""
+    torch.manual_seed(0)
+    return nn.ModuleList(nn.Linear(*shape, bias=False) for shape in ((16, 48), (48, 16), (16, 48), (8, 8), (16, 48)))
+
+
+def take_steps(layers: nn.ModuleList, step: Callable[[], None], seeds: range) -> None:
+    """One optimiser step for each seed, with random gradients."""
+    for seed in seeds:
+        random = torch.Generator().manual_seed(seed)
+        for weight in layers.parameters():
+            weight.grad = torch.randn(weight.shape, generator=random)
+        step()
+
+
+def torch_muon(layers: nn.ModuleList) -> torch.optim.Optimizer:
+    """Muon of torch, with the learning rates of the original."""
+    return torch.optim.Muon(layers.parameters(), 2e-2, weight_decay=0.1, momentum=0.9, adjust_lr_fn="original")
+
+
+def our_muon(layers: nn.ModuleList) -> ScheduledOptimizer:
+    """Muon of the registry, with the same options."""
+    return ScheduledOptimizer(OPTIMIZERS.build(Muon(lr_ratio=2, momentum=0.9), layers, 1e-2, 0.1))
+
+
+def test_muon_updates_equal_those_of_torch() -> None:
+    """torch orthogonalises one matrix at a time. Both round to bfloat16, 3 significant digits."""
+    layers, oracle = micro_matrices(), micro_matrices()
+    take_steps(layers, our_muon(layers).step, range(5))
+    take_steps(oracle, torch_muon(oracle).step, range(5))
+    for ours, expected in zip(layers, oracle, strict=True):
+        torch.testing.assert_close(ours.weight, expected.weight, rtol=0, atol=5 * 2e-2 * 1e-2)
+
+
+def test_muon_resumes_from_a_state_of_torch_muon() -> None:
+    layers, oracle = micro_matrices(), micro_matrices()
+    expected, resumed = torch_muon(oracle), our_muon(layers)
+    take_steps(oracle, expected.step, range(3))
+    layers.load_state_dict(oracle.state_dict())
+    resumed.load_state_dict([copy.deepcopy(expected.state_dict()), resumed.optimizers[1].state_dict()])
+    take_steps(oracle, expected.step, range(3, 6))
+    take_steps(layers, resumed.step, range(3, 6))
+    for ours, theirs in zip(layers, oracle, strict=True):
+        torch.testing.assert_close(ours.weight, theirs.weight, rtol=0, atol=3 * 2e-2 * 1e-2)
 
 
 def test_all_learning_rates_follow_the_schedule_from_their_peaks() -> None:
