@@ -120,14 +120,12 @@ class Retriever:
 
     def embed_images(self, images: Tensor) -> Tensor:
         """uint8 images [N, 3, H, W] -> unit embeddings [N, d]."""
-        z = encode_in_batches(
-            lambda x: self.model.encode_image(x).embedding, images, self.config.batch, prepare=_clean_images
-        )
+        z = encode_in_batches(self.model.embed_image, images, self.config.batch, prepare=_clean_images)
         return self.transform(TARGET_IMAGE, centred(z, self.means[0]))
 
     def embed_captions(self, tokens: Tensor) -> Tensor:
         """Token ids [M, L] -> unit embeddings [M, d]."""
-        z = encode_in_batches(lambda x: self.model.encode_text(x).embedding, tokens, self.config.batch)
+        z = encode_in_batches(self.model.embed_text, tokens, self.config.batch)
         return self.transform(TARGET_TEXT, centred(z, self.means[1]))
 
     def scores(self, data: EvaluationSet) -> Tensor:

@@ -239,8 +239,8 @@ def embed_clean(model: Backbone, images: Tensor | None = None, tokens: Tensor | 
     training, empty = model.training, torch.zeros(0)
     model.eval()
     embeddings = (
-        empty if images is None else model.encode_image(clean_view(images)).embedding,
-        empty if tokens is None else model.encode_text(tokens).embedding,
+        empty if images is None else model.embed_image(clean_view(images)),
+        empty if tokens is None else model.embed_text(tokens),
     )
     model.train(training)
     return embeddings

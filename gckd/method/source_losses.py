@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from gckd.data.batches import Views
 from gckd.data.tokenizer import Tokenizer
 from gckd.data.types import SourceBatch
 from gckd.distributed import gather, local_rows, weighted_local_mean, world_size
 from gckd.method.losses import hard_negatives, matching_loss
 from gckd.method.mlm_loss import mlm_loss
 from gckd.models.base import Backbone, Encoded
+from gckd.models.joint_pass import embed_jointly, encode_jointly
 
 
 class EncodedBatch(NamedTuple):
@@ -21,6 +24,35 @@ class EncodedBatch(NamedTuple):
     image: Encoded
     text: Encoded
     tokens: Tensor  # [b, L] of the augmented captions that `text` encodes
+
+
+class EmbeddedBatch(NamedTuple):
+    """This worker's rows of a batch, embedded by the student: b of B images and captions."""
+
+    image: Tensor  # [b, d], unit vectors
+    text: Tensor  # [b, d]
+    encoded: EncodedBatch | None  # with the states of all tokens, if the step has matching or MLM terms
+
+
+def embed_batch(model: Backbone, view: Views, with_states: bool) -> EmbeddedBatch:
+    """Embeddings of an augmented batch, which cost less without states."""
+    if not with_states:
+        return EmbeddedBatch(model.embed_image(view.images), model.embed_text(view.tokens), None)
+    return _with_states(model.encode_image(view.images), model.encode_text(view.tokens), view)
+
+
+def embed_batches(model: Backbone, views: Sequence[Views], with_states: bool) -> list[EmbeddedBatch]:
+    """Embeddings of several augmented batches by one pass of each encoder."""
+    images, tokens = [view.images for view in views], [view.tokens for view in views]
+    if not with_states:
+        embeddings = embed_jointly(model.embed_image, images), embed_jointly(model.embed_text, tokens)
+        return [EmbeddedBatch(image, text, None) for image, text in zip(*embeddings, strict=True)]
+    encoded = encode_jointly(model.encode_image, images), encode_jointly(model.encode_text, tokens)
+    return [_with_states(image, text, view) for image, text, view in zip(*encoded, views, strict=True)]
+
+
+def _with_states(image: Encoded, text: Encoded, view: Views) -> EmbeddedBatch:
+    return EmbeddedBatch(image.embedding, text.embedding, EncodedBatch(image, text, view.tokens))
 
 
 def source_fusion_terms(

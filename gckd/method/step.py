@@ -19,9 +19,9 @@ from gckd.method.losses import identity_targets, soft_cross_entropy
 from gckd.method.matching import TargetQueries
 from gckd.method.parts import Parts
 from gckd.method.pseudo_labels import StudentQueries
-from gckd.method.source_losses import EncodedBatch, source_fusion_terms
+from gckd.method.source_losses import EmbeddedBatch, embed_batch, embed_batches, source_fusion_terms
 from gckd.method.warm_start import WarmStart
-from gckd.models.joint_pass import encode_jointly, joins_passes
+from gckd.models.joint_pass import joins_passes
 from gckd.seeding import generator
 
 
@@ -43,15 +43,18 @@ class SourceOnly:
         """Loss terms of batch `step` (from 0) by name, each a scalar."""
         parts, batch = self.parts, self.parts.feed.source.batch(step)
         parts.banks.push_source(parts.teacher.model(), batch)
-        encoded, space = self.encode(batch, "source", step), parts.banks.space(self.config.centre, step)
-        embeddings = source_embeddings(encoded, batch.size, space)
+        embedded, space = self.encode(batch, "source", step), parts.banks.space(self.config.centre, step)
+        embeddings = source_embeddings(embedded, batch.size, space)
         terms = {"source_contrastive": self.contrastive(embeddings, batch, space)}
-        return terms | parts.metric(embeddings, batch.identities) | self.fusion_terms(encoded, batch, step)
+        return terms | parts.metric(embeddings, batch.identities) | self.fusion_terms(embedded, batch, step)
 
-    def encode(self, batch: SourceBatch | TargetBatch, domain: str, step: int) -> EncodedBatch:
-        """The student's encodings of the strong view of a batch, with dropout."""
-        view, student = self.view(batch, domain, step), self.parts.student
-        return EncodedBatch(student.encode_image(view.images), student.encode_text(view.tokens), view.tokens)
+    def encode(self, batch: SourceBatch | TargetBatch, domain: str, step: int) -> EmbeddedBatch:
+        """The student's embeddings of the strong view of a batch, with dropout."""
+        return embed_batch(self.parts.student, self.view(batch, domain, step), self.needs_states(step))
+
+    def needs_states(self, step: int) -> bool:
+        """Whether the step has matching and MLM terms: every `fusion_every`-th."""
+        return step % self.config.adapt.fusion_every == 0
 
     def view(self, batch: SourceBatch | TargetBatch, domain: str, step: int) -> Views:
         """The strong view of a batch."""
@@ -90,13 +93,13 @@ class SourceOnly:
             identity_targets(batch.identities, images.identities[: len(images)]),
         )
 
-    def fusion_terms(self, encoded: EncodedBatch, batch: SourceBatch, step: int) -> dict[str, Tensor]:
+    def fusion_terms(self, embedded: EmbeddedBatch, batch: SourceBatch, step: int) -> dict[str, Tensor]:
         """Matching and MLM terms of the source at every `fusion_every`-th step, with that weight."""
-        every = self.config.adapt.fusion_every
-        if step % every:
+        if not embedded.encoded:
             return {}
-        random = generator(self.config.seed, "adapt/fusion", step)
-        return source_fusion_terms(self.parts.student, encoded, batch, self.parts.feed.tokenizer, every, random)
+        every, random = self.config.adapt.fusion_every, generator(self.config.seed, "adapt/fusion", step)
+        parts = self.parts
+        return source_fusion_terms(parts.student, embedded.encoded, batch, parts.feed.tokenizer, every, random)
 
 
 class CrossDomain(SourceOnly):
@@ -121,34 +124,32 @@ class CrossDomain(SourceOnly):
         positions = parts.banks.push(parts.teacher.model(), source, target)
         space = parts.banks.space(self.config.centre, step)
         propagated = self.propagate(space.banks, positions, with_source=alpha > 0 or learns)
-        encodings = self.encodings(source, target, step)
-        encoded = next(encodings)
-        source_student = source_embeddings(encoded, source.size, space)
+        embedded_batches = self.embedded_batches(source, target, step)
+        embedded = next(embedded_batches)
+        source_student = source_embeddings(embedded, source.size, space)
         soft = self.source_soft_targets(propagated, space.banks) if alpha > 0 else None
         terms = {"source_contrastive": self.contrastive(source_student, source, space, soft, alpha)}
-        terms |= parts.metric(source_student, source.identities) | self.fusion_terms(encoded, source, step)
+        terms |= parts.metric(source_student, source.identities) | self.fusion_terms(embedded, source, step)
         if learns:
             terms["graph"] = self.graph_term(propagated, space.banks, source)
-        encoded = next(encodings)
-        target_student = target_embeddings(encoded, target.size, space)
+        embedded = next(embedded_batches)
+        target_student = target_embeddings(embedded, target.size, space)
         terms |= parts.align(source_student, target_student, self.progress(step))
-        terms |= self.target_terms(encoded, target_student, propagated, space, positions, step)
+        terms |= self.target_terms(embedded, target_student, propagated, space, positions, step)
         return terms | parts.selfsup(target, target_student, space.banks, positions, step)
 
-    def encodings(self, source: SourceBatch, target: TargetBatch, step: int) -> Iterator[EncodedBatch]:
-        """The student's encodings of the source batch, then of the target batch; on a GPU, one pass encodes both."""
+    def embedded_batches(self, source: SourceBatch, target: TargetBatch, step: int) -> Iterator[EmbeddedBatch]:
+        """The student's embeddings of the source batch, then of the target batch; on a GPU, one pass encodes both."""
         if joins_passes(source.images):
             yield from self.encode_jointly(source, target, step)
         else:
             yield self.encode(source, "source", step)
             yield self.encode(target, "target", step)
 
-    def encode_jointly(self, source: SourceBatch, target: TargetBatch, step: int) -> list[EncodedBatch]:
-        """The student's encodings of both batches by one pass."""
+    def encode_jointly(self, source: SourceBatch, target: TargetBatch, step: int) -> list[EmbeddedBatch]:
+        """The student's embeddings of both batches by one pass."""
         views = [self.view(source, "source", step), self.view(target, "target", step)]
-        images = encode_jointly(self.parts.student.encode_image, [view.images for view in views])
-        texts = encode_jointly(self.parts.student.encode_text, [view.tokens for view in views])
-        return [EncodedBatch(i, t, view.tokens) for i, t, view in zip(images, texts, views, strict=True)]
+        return embed_batches(self.parts.student, views, self.needs_states(step))
 
     def progress(self, step: int) -> float:
         """Share of the adaptation that is done before batch `step`, in [0, 1)."""
@@ -196,7 +197,7 @@ class CrossDomain(SourceOnly):
 
     def target_terms(
         self,
-        encoded: EncodedBatch,
+        embedded: EmbeddedBatch,
         student: StudentEmbeddings,
         propagated: PerBank,
         space: EmbeddingSpace,
@@ -206,32 +207,32 @@ class CrossDomain(SourceOnly):
         """Terms of the unlabelled target: pseudo labels (eq. 6-8) and cross-domain matching (eq. 9).
 
         Args:
-            encoded: this worker's rows. student, propagated, positions: the whole batch.
+            embedded: this worker's rows. student, propagated, positions: the whole batch.
         """
         parts, pair = self.parts, self.parts.banks.target_pair(space, self.parts.search)
         to_texts = RetrievalDirection(propagated.target_image, positions.target_image, pair)
         to_images = RetrievalDirection(propagated.target_text, positions.target_text, pair.reversed())
         image, text = StudentQueries(student.image, to_texts), StudentQueries(student.text, to_images)
         terms = parts.target_loss(image, text, parts.student.tau)
-        every = self.config.adapt.fusion_every
-        if step % every == 0:
+        if embedded.encoded:
+            every = self.config.adapt.fusion_every
             keys = local_rows(propagated.target_image), local_rows(propagated.target_text)
-            matching = parts.matching(TargetQueries(*encoded, *keys), space.banks)
+            matching = parts.matching(TargetQueries(*embedded.encoded, *keys), space.banks)
             terms |= {name: every * term for name, term in matching.items()}
         return terms
 
 
-def source_embeddings(encoded: EncodedBatch, size: int, space: EmbeddingSpace) -> StudentEmbeddings:
+def source_embeddings(embedded: EmbeddedBatch, size: int, space: EmbeddingSpace) -> StudentEmbeddings:
     """The student's embeddings of a whole source batch of `size`, in the space of the source banks."""
-    return _batch_embeddings(encoded, size, space.means.source_image, space.means.source_text)
+    return _batch_embeddings(embedded, size, space.means.source_image, space.means.source_text)
 
 
-def target_embeddings(encoded: EncodedBatch, size: int, space: EmbeddingSpace) -> StudentEmbeddings:
+def target_embeddings(embedded: EmbeddedBatch, size: int, space: EmbeddingSpace) -> StudentEmbeddings:
     """The student's embeddings of a whole target batch of `size`, in the space of the target banks."""
-    return _batch_embeddings(encoded, size, space.means.target_image, space.means.target_text)
+    return _batch_embeddings(embedded, size, space.means.target_image, space.means.target_text)
 
 
-def _batch_embeddings(encoded: EncodedBatch, size: int, image_mean: Tensor, text_mean: Tensor) -> StudentEmbeddings:
+def _batch_embeddings(embedded: EmbeddedBatch, size: int, image_mean: Tensor, text_mean: Tensor) -> StudentEmbeddings:
     """Embeddings [B, d] gathered from all workers, without the means [d]."""
-    image, text = gather(encoded.image.embedding, size), gather(encoded.text.embedding, size)
+    image, text = gather(embedded.image, size), gather(embedded.text, size)
     return StudentEmbeddings(centred(image, image_mean), centred(text, text_mean))

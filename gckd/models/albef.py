@@ -44,12 +44,28 @@ class AlbefBackbone(Backbone):
     def encode_image(self, images: Tensor) -> Encoded:
         with autocast(self.compute, images):
             states = self.visual_encoder(images)
-        return Encoded(states.float(), F.normalize(self.vision_proj(states[:, 0].float()), dim=-1))
+        return Encoded(states.float(), self._image_embedding(states))
 
     def encode_text(self, tokens: Tensor) -> Encoded:
         with autocast(self.compute, tokens):
             states = self.text_encoder(tokens)
-        return Encoded(states.float(), F.normalize(self.text_proj(states[:, 0].float()), dim=-1))
+        return Encoded(states.float(), self._text_embedding(states))
+
+    def embed_image(self, images: Tensor) -> Tensor:
+        with autocast(self.compute, images):
+            states = self.visual_encoder(images, class_token_only=True)
+        return self._image_embedding(states)
+
+    def embed_text(self, tokens: Tensor) -> Tensor:
+        with autocast(self.compute, tokens):
+            states = self.text_encoder(tokens, class_token_only=True)
+        return self._text_embedding(states)
+
+    def _image_embedding(self, states: Tensor) -> Tensor:
+        return F.normalize(self.vision_proj(states[:, 0].float()), dim=-1)
+
+    def _text_embedding(self, states: Tensor) -> Tensor:
+        return F.normalize(self.text_proj(states[:, 0].float()), dim=-1)
 
     def match(self, image_states: Tensor, text_states: Tensor, tokens: Tensor, images: Tensor | None = None) -> Tensor:
         with autocast(self.compute, tokens):

@@ -67,6 +67,17 @@ class Backbone(nn.Module, ABC):
     def encode_text(self, tokens: Tensor) -> Encoded:
         """Token ids [B, L], 0 = padding -> states of text tokens, and unit embeddings."""
 
+    def embed_image(self, images: Tensor) -> Tensor:
+        """Unit embeddings [B, d] of images, as `encode_image` gives them up to rounding.
+
+        To override where they cost less than the states of all tokens.
+        """
+        return self.encode_image(images).embedding
+
+    def embed_text(self, tokens: Tensor) -> Tensor:
+        """Unit embeddings [B, d] of captions, as `encode_text` gives them up to rounding."""
+        return self.encode_text(tokens).embedding
+
     @abstractmethod
     def word_embeddings(self) -> Tensor:
         """Parameter with the input embeddings of the tokens [vocabulary, width]."""

@@ -33,6 +33,11 @@ def joined_states(batches: Sequence[Tensor]) -> Tensor:
     return torch.cat([F.pad(states, (0, 0, 0, longest - states.shape[1])) for states in batches])
 
 
+def embed_jointly(embed: Callable[[Tensor], Tensor], batches: Sequence[Tensor]) -> list[Tensor]:
+    """Embeddings [B, d] of several batches of images, or of tokens, by one pass."""
+    return list(embed(joined(batches)).split([len(batch) for batch in batches]))
+
+
 def encode_jointly(encode: Callable[[Tensor], Encoded], batches: Sequence[Tensor]) -> list[Encoded]:
     """Encodings of several batches of images, or of tokens, by one pass. They differ by rounding from separate passes.
 

@@ -69,7 +69,7 @@ class Attention(nn.Module):
 
 
 class Layer(nn.Module):
-    """BERT layer on text alone."""
+    """BERT layer on text alone: states [B, L, width] -> the first `outputs` states [B, outputs, width]."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -77,8 +77,11 @@ class Layer(nn.Module):
         self.intermediate = BertIntermediate(config)
         self.output = BertOutput(config)
 
-    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        states = self.attention(states, states, mask)
+    def forward(self, states: Tensor, mask: Tensor, outputs: int) -> Tensor:
+        # Contiguous: torch multiplies other states in one way by trained and in another by frozen weights, which rounds
+        # the embeddings of a student differently from those of a teacher with equal weights.
+        queries = states if outputs == states.shape[1] else states[:, :outputs].contiguous()
+        states = self.attention(queries, states, mask)
         out: Tensor = self.output(self.intermediate(states), states)
         return out
 
@@ -125,12 +128,16 @@ class TextEncoder(nn.Module):
         self.predictions.decoder.weight = self.embeddings.word_embeddings.weight
         self.predictions.decoder.bias = self.predictions.bias
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Text states from the first `depth` layers, which read text alone."""
+    def forward(self, tokens: Tensor, class_token_only: bool = False) -> Tensor:
+        """Text states from the first `depth` layers, which read text alone.
+
+        With `class_token_only`, the last of these layers computes the state of the first token alone: [B, 1, width].
+        """
         states: Tensor = self.embeddings(tokens)
-        mask = attention_mask(tokens, autocast_type(states))
-        for layer in self.layer[: self.depth]:
-            states = run_layer(self.compute, layer, states, mask)
+        mask, layers = attention_mask(tokens, autocast_type(states)), self.layer[: self.depth]
+        for layer in layers:
+            outputs = 1 if class_token_only and layer is layers[-1] else states.shape[1]
+            states = run_layer(self.compute, layer, states, mask, outputs)
         return states
 
     def fuse(self, states: Tensor, tokens: Tensor, image: Tensor, rows: Tensor | None = None) -> Tensor:

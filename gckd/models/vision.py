@@ -24,11 +24,12 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
-    def forward(self, x_BPW: Tensor) -> Tensor:
+    def forward(self, x_BPW: Tensor, outputs: int) -> Tensor:
         batch, tokens, width = x_BPW.shape
         qkv = self.qkv(x_BPW).view(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(*qkv.unbind(0))
-        out: Tensor = self.proj(mixed.transpose(1, 2).reshape(batch, tokens, width))
+        query, key, value = qkv.unbind(0)
+        mixed = F.scaled_dot_product_attention(query[:, :, :outputs], key, value)
+        out: Tensor = self.proj(mixed.transpose(1, 2).reshape(batch, outputs, width))
         return out
 
 
@@ -46,7 +47,7 @@ class Mlp(nn.Module):
 
 
 class Block(nn.Module):
-    """Pre-norm transformer block."""
+    """Pre-norm transformer block: tokens [B, P, width] -> the first `outputs` tokens [B, outputs, width]."""
 
     def __init__(self, width: int, heads: int, mlp_ratio: float) -> None:
         super().__init__()
@@ -55,8 +56,8 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
         self.mlp = Mlp(width, round(width * mlp_ratio))
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn(self.norm1(x))
+    def forward(self, x: Tensor, outputs: int) -> Tensor:
+        x = x[:, :outputs] + self.attn(self.norm1(x), outputs)
         out: Tensor = x + self.mlp(self.norm2(x))
         return out
 
@@ -118,6 +119,8 @@ class ConvEmbed(nn.Module):
 class VisionTransformer(nn.Module):
     """Images [B, 3, H, W] in [-1, 1] -> tokens [B, 1 + P, width]; token 0 is the class token.
 
+    With `class_token_only`, the last block computes that token alone: [B, 1, width].
+
     Names and arithmetic follow salesforce/ALBEF `models/vit.py` at b9727e4, without dropout and drop path, which are 0
     there by default.
     """
@@ -136,11 +139,12 @@ class VisionTransformer(nn.Module):
         nn.init.trunc_normal_(self.cls_token, std=std)
         initialise(self, std)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, class_token_only: bool = False) -> Tensor:
         patches = self.patch_embed(self.normalise(images))
         x = torch.cat((self.cls_token.expand(len(patches), -1, -1), patches), 1) + self.pos_embed
         for block in self.blocks:
-            x = run_layer(self.compute, block, x)
+            last = block is self.blocks[-1]
+            x = run_layer(self.compute, block, x, 1 if class_token_only and last else x.shape[1])
         out: Tensor = self.norm(x)
         return out
 

@@ -12,7 +12,7 @@ from gckd.data.types import SourceBatch
 from gckd.distributed import gather
 from gckd.graph.memory import MemoryBank, centred
 from gckd.method.losses import identity_targets, soft_cross_entropy
-from gckd.method.source_losses import EncodedBatch, source_fusion_terms
+from gckd.method.source_losses import embed_batch, source_fusion_terms
 from gckd.models.base import Backbone
 from gckd.seeding import generator
 from gckd.training.objectives import OBJECTIVES, strong_views
@@ -41,9 +41,8 @@ class CrossBatchObjective:
         """Loss terms of batch `step` (from 0), each a scalar."""
         batch, model, plan = self.feed.source.batch(step), self.model, self.config.pretrain
         view = strong_views(self.config, self.feed, batch, step)
-        image, text = model.encode_image(view.images), model.encode_text(view.tokens)
-        size = len(batch.identities)
-        z_image, z_text = self._centred(gather(image.embedding, size)), self._centred(gather(text.embedding, size))
+        embedded, size = embed_batch(model, view, step % plan.fusion_every == 0), len(batch.identities)
+        z_image, z_text = self._centred(gather(embedded.image, size)), self._centred(gather(embedded.text, size))
         contrastive = (
             self._contrastive(z_image, z_text, self.texts, batch)
             + self._contrastive(z_text, z_image, self.images, batch)
@@ -51,10 +50,9 @@ class CrossBatchObjective:
         self._remember(z_image, z_text, batch, step)
         intra = (self._intra_modal(z_image, batch.identities) + self._intra_modal(z_text, batch.identities)) / 2
         terms = {"source_contrastive": contrastive, "source_intra": intra}
-        if step % plan.fusion_every == 0:
-            random = generator(self.config.seed, "pretrain/fusion", step)
-            encoded = EncodedBatch(image, text, view.tokens)
-            terms |= source_fusion_terms(model, encoded, batch, self.feed.tokenizer, plan.fusion_every, random)
+        if embedded.encoded:
+            random, every = generator(self.config.seed, "pretrain/fusion", step), plan.fusion_every
+            terms |= source_fusion_terms(model, embedded.encoded, batch, self.feed.tokenizer, every, random)
         return terms
 
     def _centred(self, z: Tensor) -> Tensor:

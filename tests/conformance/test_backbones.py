@@ -88,6 +88,29 @@ def test_examples_of_a_batch_are_independent(model: Backbone) -> None:
     torch.testing.assert_close(whole.embedding[1:3], part.embedding)
 
 
+def test_embeddings_without_states_equal_those_with_states(model: Backbone) -> None:
+    """In value and in every gradient."""
+    results = []
+    for z_image, z_text in (
+        (model.encode_image(images()).embedding, model.encode_text(tokens()).embedding),
+        (model.embed_image(images()), model.embed_text(tokens())),
+    ):
+        model.zero_grad()
+        (z_image @ z_text.T).cumsum(1).square().sum().backward()
+        gradients = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+        results.append([z_image.detach(), z_text.detach(), *gradients])
+    for whole, without_states in zip(*results, strict=True):
+        torch.testing.assert_close(without_states, whole, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_frozen_weights_embed_bit_for_bit_like_trained_ones(model: Backbone) -> None:
+    """A student without a teacher and a teacher with its weights fill the banks alike."""
+    trained = model.embed_image(images()), model.embed_text(tokens())
+    model.requires_grad_(False)
+    assert all(map(torch.equal, trained, (model.embed_image(images()), model.embed_text(tokens()))))
+
+
 def test_padding_has_no_effect(model: Backbone) -> None:
     short = tokens()
     long = F.pad(short, (0, 2))

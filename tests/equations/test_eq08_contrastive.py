@@ -12,9 +12,8 @@ from torch.nn import functional as F
 
 from gckd.method.banks import Banks
 from gckd.method.losses import soft_cross_entropy
-from gckd.method.source_losses import EncodedBatch
+from gckd.method.source_losses import EmbeddedBatch
 from gckd.method.step import SourceOnly, source_embeddings
-from gckd.models.base import Encoded
 
 TAU = 0.2
 
@@ -55,21 +54,19 @@ class SourceBatchCase:
         self.banks = Banks((5, 5), 3, split, split)
         for seed, bank in enumerate((self.banks.source_image, self.banks.source_text)):
             bank.push(unit(4, 3, seed=seed), torch.arange(4), torch.tensor([8, 9, 8, 9]))
-        no_states = torch.zeros(0)
-        images, texts = Encoded(no_states, unit(2, 3, seed=5)), Encoded(no_states, unit(2, 3, seed=6))
-        self.encoded = EncodedBatch(images, texts, no_states)
+        self.embedded = EmbeddedBatch(unit(2, 3, seed=5), unit(2, 3, seed=6), None)
         self.soft = distributions(2, 4, seed=7), distributions(2, 4, seed=8)
 
     def loss(self, *arguments: Any, centre: bool = False) -> Tensor:
         parts: Any = SimpleNamespace(banks=self.banks, student=SimpleNamespace(tau=TAU), config=None)
         batch: Any = SimpleNamespace(identities=torch.tensor([9, 8]))
         space = self.banks.space(centre)
-        return SourceOnly(parts).contrastive(source_embeddings(self.encoded, 2, space), batch, space, *arguments)
+        return SourceOnly(parts).contrastive(source_embeddings(self.embedded, 2, space), batch, space, *arguments)
 
     def expected(self, image_targets: Tensor, text_targets: Tensor) -> Tensor:
         texts, images = self.banks.source_text.filled(), self.banks.source_image.filled()
-        image_to_text = F.cross_entropy(self.encoded.image.embedding @ texts.T / TAU, image_targets)
-        text_to_image = F.cross_entropy(self.encoded.text.embedding @ images.T / TAU, text_targets)
+        image_to_text = F.cross_entropy(self.embedded.image @ texts.T / TAU, image_targets)
+        text_to_image = F.cross_entropy(self.embedded.text @ images.T / TAU, text_targets)
         return (image_to_text + text_to_image) / 2
 
 
@@ -102,7 +99,7 @@ def test_centring_subtracts_the_mean_of_each_bank() -> None:
         shifted = z - bank.mean(0)
         return shifted / shifted.square().sum(1, keepdim=True).sqrt()
 
-    image_to_text = without_mean(case.encoded.image.embedding, images) @ without_mean(texts, texts).T / TAU
-    text_to_image = without_mean(case.encoded.text.embedding, texts) @ without_mean(images, images).T / TAU
+    image_to_text = without_mean(case.embedded.image, images) @ without_mean(texts, texts).T / TAU
+    text_to_image = without_mean(case.embedded.text, texts) @ without_mean(images, images).T / TAU
     expected = F.cross_entropy(image_to_text, IDENTITY_TARGETS) + F.cross_entropy(text_to_image, IDENTITY_TARGETS)
     torch.testing.assert_close(case.loss(centre=True), expected / 2)

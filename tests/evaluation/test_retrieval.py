@@ -115,6 +115,12 @@ class TableModel(nn.Module):
         row = tokens[:, 0]
         return Encoded(row[:, None, None].float(), self.tables["text"][row])
 
+    def embed_image(self, images: Tensor) -> Tensor:
+        return self.encode_image(images).embedding
+
+    def embed_text(self, tokens: Tensor) -> Tensor:
+        return self.encode_text(tokens).embedding
+
     def match(self, image_states: Tensor, text_states: Tensor, tokens: Tensor) -> Tensor:
         assert torch.equal(text_states.flatten().long(), tokens[:, 0])
         logit = self.matrix[tokens[:, 0], image_states.flatten().long()]
